@@ -1,0 +1,119 @@
+/** One wrong field: where it is (`rules[0].limit`) and what is wrong with it. */
+export interface Issue {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** How a kind of fault is told to programs: over HTTP, to a shell, and whether trying again helps. */
+export interface ErrorRow {
+  readonly httpStatus: number;
+  readonly exitCode: number;
+  readonly retryable: boolean;
+}
+
+const row = (httpStatus: number, exitCode: number, retryable = false): ErrorRow => ({
+  httpStatus,
+  exitCode,
+  retryable,
+});
+
+/** The one table of fault codes. A code never changes its meaning; docs/ERRORS.md has one heading for each. */
+export const ERRORS = {
+  VALIDATION: row(400, 2),
+  PRODUCT_NOT_FOUND: row(404, 4),
+  ENVIRONMENT_NOT_FOUND: row(404, 4),
+  QUOTA_NOT_FOUND: row(404, 4),
+  SESSION_NOT_FOUND: row(404, 4),
+  CACHE_NOT_FOUND: row(404, 4),
+  ENVIRONMENT_INACTIVE: row(409, 5),
+  ALREADY_EXISTS: row(409, 5),
+  REVISION_CONFLICT: row(409, 5),
+  SUBJECT_REQUIRED: row(400, 2),
+  IDEMPOTENCY_CONFLICT: row(422, 5),
+  STORE_UNAVAILABLE: row(503, 69, true),
+  TIMEOUT: row(503, 69, true),
+  ABORTED: row(499, 130),
+  OVERLOADED: row(503, 69, true),
+  OUTCOME_UNKNOWN: row(503, 69),
+  QUOTA_EXCEEDED: row(429, 3),
+} as const satisfies Record<string, ErrorRow>;
+
+/** The code of a fault: a key of {@link ERRORS}. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** What a {@link DuctapeError} may carry besides its code and message. */
+export interface DuctapeErrorOptions {
+  readonly cause?: unknown;
+  readonly issues?: readonly Issue[];
+  /** Overrides the table where one case of a code differs, such as a file that is corrupt. */
+  readonly retryable?: boolean;
+}
+
+const BRAND = Symbol.for("ductape.error");
+
+/**
+ * A fault: the call could not be decided. A denial is never an error, except from `enforce`.
+ * `code` is stable and listed in docs/ERRORS.md; `issues` names each wrong field of bad input.
+ */
+export class DuctapeError extends Error {
+  readonly code: ErrorCode;
+  /** True where the same call may succeed later without a change to it. */
+  readonly retryable: boolean;
+  readonly issues?: readonly Issue[];
+
+  constructor(code: ErrorCode, message: string, options: DuctapeErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.retryable = options.retryable ?? ERRORS[code].retryable;
+    if (options.issues) this.issues = options.issues;
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  /** True for every DuctapeError, also one made by another copy of this package. */
+  static is(error: unknown): error is DuctapeError {
+    return error instanceof Error && BRAND in error;
+  }
+}
+
+/** Bad input: `issues` names each wrong field, the value it got and what it wants. Nothing was changed. */
+export class ValidationError extends DuctapeError {
+  declare readonly issues: readonly Issue[];
+
+  constructor(issues: readonly Issue[], options: { readonly cause?: unknown } = {}) {
+    const message = issues.map((issue) => `${issue.path}: ${issue.message}`).join("; ");
+    super("VALIDATION", message, { ...options, issues });
+  }
+}
+
+/** Something the call names is not defined. */
+export class NotFoundError extends DuctapeError {}
+
+/** What is stored stands against the change: it exists already, or has another revision. */
+export class ConflictError extends DuctapeError {}
+
+/** The store could not answer, or not in time. */
+export class StoreError extends DuctapeError {}
+
+/** `Object.keys` that keeps the key type of the error table. */
+export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERRORS).filter(
+  (code): code is ErrorCode => code in ERRORS,
+);
+
+const SHOWN_CHARS_MAX = 60;
+
+/** A value as an error message shows it: at most 60 characters, never a call into user code. */
+export function show(value: unknown): string {
+  if (typeof value === "string") return shorten(JSON.stringify(value));
+  if (typeof value === "bigint") return `${shorten(String(value))}n (a bigint)`;
+  if (typeof value === "function") return "a function";
+  if (typeof value === "symbol") return "a symbol";
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === "object" && value !== null) return "an object";
+  return String(value);
+}
+
+function shorten(text: string): string {
+  if (text.length <= SHOWN_CHARS_MAX) return text;
+  return `${text.slice(0, SHOWN_CHARS_MAX)}... (${text.length} characters)`;
+}

@@ -1,0 +1,38 @@
+export { Ductape, type DuctapeOptions } from "./ductape.js";
+export {
+  DuctapeError,
+  ConflictError,
+  NotFoundError,
+  StoreError,
+  ValidationError,
+  ERRORS,
+  type ErrorCode,
+  type ErrorRow,
+  type Issue,
+} from "./errors.js";
+export { QuotaExceededError } from "./quota.js";
+export type { OutagePolicy, QuotaCalls } from "./outage.js";
+export type { Action, Empty, QuotaInput, SessionInput, SubjectInput } from "./request.js";
+export type {
+  Admitted,
+  Alert,
+  Decision,
+  Degraded,
+  Denied,
+  QuotaResult,
+  ResultWindow,
+  RuleResult,
+} from "./decision.js";
+export type { LimitInput, Rule, RuleInput } from "./definition.js";
+export type { Environment, Product } from "./catalogue.js";
+export type {
+  DeleteOptions,
+  EnvironmentInput,
+  Patch,
+  ProductInput,
+  QuotaDefinition,
+  QuotaView,
+} from "./product.js";
+export type { Period, PeriodUnit, Weekday } from "./period.js";
+export type { AlertEvent, AlertListener, Logger } from "./events.js";
+export type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";

@@ -1,0 +1,211 @@
+import type { Catalogue } from "./catalogue.js";
+import type { CompiledQuota } from "./definition.js";
+import { decide, stepOutcomes, type Decision, type Denied } from "./decision.js";
+import { DuctapeError, NotFoundError, show, StoreError, ValidationError } from "./errors.js";
+import type { Events } from "./events.js";
+import { planStep, type Step } from "./plan.js";
+import { parseRequest, type QuotaInput, type Request } from "./request.js";
+import type { CallOptions, Clock, Store } from "./store.js";
+
+/** `enforce` was refused: `result` is the denial that `run` returns. */
+export class QuotaExceededError extends DuctapeError {
+  readonly result: Denied;
+
+  constructor(result: Denied) {
+    const { quota_tag, rule, limit, used, retry_after_ms } = result;
+    const wait = retry_after_ms === null ? "waiting cannot help" : `retry in ${retry_after_ms} ms`;
+    const message = `quota ${show(quota_tag)} is exceeded: ${used} of ${limit} used under rule ${show(rule)}; ${wait}`;
+    super("QUOTA_EXCEEDED", message);
+    this.result = result;
+  }
+}
+
+/** The parts that the flow joins. */
+export interface QuotaParts {
+  readonly store: Store;
+  readonly catalogue: Catalogue;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Opens the store at the first call; null once it is open. */
+  ready(): Promise<void> | null;
+}
+
+const INPUTS_MAX = 1000;
+/** A plan is made anew this often when its window ends or its rules change under way. */
+const REPLANS_MAX = 20;
+
+/** THE FLOW: one call from input to decision. Every step is a leaf that returns here. */
+export class Quota {
+  readonly #parts: QuotaParts;
+
+  constructor(parts: QuotaParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Decides one request atomically. A denial is a value and costs nothing. Throws `VALIDATION`,
+   * `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `IDEMPOTENCY_CONFLICT`,
+   * `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
+   */
+  async run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
+    const request = parseRequest(input);
+    const call = options === undefined ? undefined : this.#checkOptions(options);
+    const ready = this.#parts.ready();
+    if (ready !== null) await ready;
+    const { catalogue, clock, store, events } = this.#parts;
+    for (let plans = 0; plans < REPLANS_MAX; plans++) {
+      const quota = catalogue.find(request) ?? (await catalogue.locate(request));
+      refuseUndefined(request);
+      const nowMs = clock();
+      const step = planStep(request, quota, nowMs);
+      const applied = store.apply({ steps: [step], nowMs }, call);
+      const outcome = applied instanceof Promise ? await applied : applied;
+      const done = outcome.kind === "stale" ? undefined : outcome.steps[0];
+      if (done !== undefined) {
+        const decision = decide(request, quota, step, done);
+        if (decision.alerts !== undefined) events.publish(decision);
+        return decision;
+      }
+      await catalogue.refresh();
+    }
+    throw neverCurrent();
+  }
+
+  /** As `run`, for code that prefers an exception: a denial throws `QUOTA_EXCEEDED`. */
+  async enforce(input: QuotaInput, options?: CallOptions): Promise<Decision> {
+    const decision = await this.run(input, options);
+    if (!decision.allowed) throw new QuotaExceededError(decision);
+    return decision;
+  }
+
+  /**
+   * Decides several inputs: with `atomic` as one, all or none, each seeing those before it; throws
+   * as `run`. Else each on its own, in one round trip: a fault stands in its place as an error.
+   * Answers stand in the order of the inputs.
+   */
+  runAll(
+    inputs: readonly QuotaInput[],
+    options: CallOptions & { readonly atomic: true },
+  ): Promise<Decision[]>;
+  runAll(
+    inputs: readonly QuotaInput[],
+    options?: CallOptions & { readonly atomic?: boolean },
+  ): Promise<(Decision | DuctapeError)[]>;
+  async runAll(
+    inputs: readonly QuotaInput[],
+    options?: CallOptions & { readonly atomic?: boolean },
+  ): Promise<(Decision | DuctapeError)[]> {
+    if (!Array.isArray(inputs) || inputs.length > INPUTS_MAX) {
+      const message = `wants an array of at most ${INPUTS_MAX} inputs, got ${show(inputs)}`;
+      throw new ValidationError([{ path: "inputs", message }]);
+    }
+    const { atomic = false, ...rest } = options ?? {};
+    const call = this.#checkOptions(rest);
+    if (typeof atomic !== "boolean") {
+      const message = `wants true or false, got ${show(atomic)}`;
+      throw new ValidationError([{ path: "options.atomic", message }]);
+    }
+    if (inputs.length === 0) return [];
+    if (atomic) return this.#runAtomic(inputs.map(parseAt), call);
+    const settled = await Promise.allSettled(inputs.map((input) => this.run(input, call)));
+    return settled.map((result) => {
+      if (result.status === "fulfilled") return result.value;
+      if (DuctapeError.is(result.reason)) return result.reason;
+      throw result.reason;
+    });
+  }
+
+  async #runAtomic(requests: readonly Request[], call: CallOptions): Promise<Decision[]> {
+    const ready = this.#parts.ready();
+    if (ready !== null) await ready;
+    const { catalogue, clock, store, events } = this.#parts;
+    for (let plans = 0; plans < REPLANS_MAX; plans++) {
+      const quotas: CompiledQuota[] = [];
+      for (const request of requests) {
+        quotas.push(catalogue.find(request) ?? (await catalogue.locate(request)));
+        refuseUndefined(request);
+      }
+      const nowMs = clock();
+      const steps = requests.map((request, i) => planStep(request, at(quotas, i), nowMs));
+      refuseSameKeys(steps);
+      const outcomes = stepOutcomes(await store.apply({ steps, nowMs }, call));
+      if (outcomes !== null) {
+        const decisions = requests.map((request, i) =>
+          decide(request, at(quotas, i), at(steps, i), at(outcomes, i)),
+        );
+        for (const decision of decisions) events.publish(decision);
+        return decisions;
+      }
+      await catalogue.refresh();
+    }
+    throw neverCurrent();
+  }
+
+  #checkOptions(options: CallOptions): CallOptions {
+    for (const name of Object.keys(options)) {
+      if (name !== "signal" && name !== "timeoutMs") {
+        const message = "is not a known option; known are signal, timeoutMs";
+        throw new ValidationError([{ path: `options.${name}`, message }]);
+      }
+    }
+    const { signal, timeoutMs = this.#parts.timeoutMs } = options;
+    if (typeof timeoutMs !== "number" || !(timeoutMs > 0 && timeoutMs <= 2 ** 31 - 1)) {
+      const message = `wants milliseconds above 0, got ${show(timeoutMs)}`;
+      throw new ValidationError([{ path: "options.timeoutMs", message }]);
+    }
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      const message = `wants an AbortSignal, got ${show(signal)}`;
+      throw new ValidationError([{ path: "options.signal", message }]);
+    }
+    return signal === undefined ? { timeoutMs } : { timeoutMs, signal };
+  }
+}
+
+/** Sessions and caches are named by calls, but none can be defined in this version. */
+function refuseUndefined({ session, cache, productTag }: Request): void {
+  if (session !== null) {
+    const message = `session.tag: product ${show(productTag)} has no session ${show(session.tag)}`;
+    throw new NotFoundError("SESSION_NOT_FOUND", message);
+  }
+  if (cache !== null) {
+    const message = `cache: product ${show(productTag)} has no cache ${show(cache)}`;
+    throw new NotFoundError("CACHE_NOT_FOUND", message);
+  }
+}
+
+/** One answer belongs to one step: the second of two would count before the first is known. */
+function refuseSameKeys(steps: readonly Step[]): void {
+  const seen = new Map<string, number>();
+  steps.forEach(({ answerKey }, i) => {
+    if (answerKey === null) return;
+    const first = seen.get(answerKey);
+    if (first !== undefined) {
+      const message = `is the same as that of inputs[${first}]; give each input a key of its own`;
+      throw new ValidationError([{ path: `inputs[${i}].idempotency_key`, message }]);
+    }
+    seen.set(answerKey, i);
+  });
+}
+
+function parseAt(input: QuotaInput, i: number): Request {
+  try {
+    return parseRequest(input);
+  } catch (error) {
+    if (!(error instanceof ValidationError)) throw error;
+    throw new ValidationError(
+      error.issues.map(({ path, message }) => ({ path: `inputs[${i}].${path}`, message })),
+    );
+  }
+}
+
+function at<T>(items: readonly T[], i: number): T {
+  const item = items[i];
+  if (item === undefined) throw new Error(`there is no item ${i} of ${items.length}`);
+  return item;
+}
+
+function neverCurrent(): StoreError {
+  const message = `the rules or their window changed ${REPLANS_MAX} times during the call`;
+  return new StoreError("STORE_UNAVAILABLE", message);
+}

@@ -1,0 +1,277 @@
+import { DuctapeError, show, ValidationError, type Issue } from "./errors.js";
+import { checkText, nearest } from "./text.js";
+
+/** What a call asks for. `check` changes nothing. */
+export type Action = "check" | "increment" | "decrement" | "set" | "reset" | "grant";
+
+/** Every action. */
+export const ACTIONS: readonly Action[] = [
+  "check",
+  "increment",
+  "decrement",
+  "set",
+  "reset",
+  "grant",
+];
+
+/** Actions that speak to one named rule where a quota has several. */
+export const MUTATES_ONE_RULE: ReadonlySet<Action> = new Set(["reset", "set", "grant"]);
+
+/** An optional field may be omitted, undefined or `{}`: all three mean the same. */
+export type Empty = Record<string, never>;
+
+/** Who is counted: the value of the quota's one selector, or an object that answers selectors by their path. */
+export type SubjectInput = string | { readonly [name: string]: unknown };
+
+/** A session as the caller has it. */
+export interface SessionInput {
+  /** Which session definition. */
+  readonly tag: string;
+  readonly token: string;
+}
+
+/** The input of `quota.run`, as on the wire. */
+export interface QuotaInput {
+  /** Slug of an environment of the product. */
+  readonly env: string;
+  readonly product_tag: string;
+  readonly quota_tag: string;
+  readonly action: Action;
+  /** How much; 1 unless given. Required for `set` and `grant`; refused with `reset`. */
+  readonly amount?: number | Empty | undefined;
+  readonly session?: SessionInput | Empty | undefined;
+  readonly subject?: SubjectInput | Empty | undefined;
+  readonly cache?: string | Empty | undefined;
+  /** A retry with the same key and input returns the first answer and counts once, for 24 h. */
+  readonly idempotency_key?: string | Empty | undefined;
+  /** Which rule `reset`, `set` and `grant` speak to, where there are several; "*": all. */
+  readonly rule?: string | Empty | undefined;
+}
+
+/** A parsed input: every optional field is a value or null. */
+export interface Request {
+  readonly env: string;
+  readonly productTag: string;
+  readonly quotaTag: string;
+  readonly action: Action;
+  /** Finite and >= 0; not yet checked against the quota's decimals. */
+  readonly amount: number;
+  readonly subject: SubjectInput | null;
+  readonly session: SessionInput | null;
+  readonly cache: string | null;
+  readonly idempotencyKey: string | null;
+  readonly rule: string | null;
+}
+
+const FIELDS = [
+  "env",
+  "product_tag",
+  "quota_tag",
+  "action",
+  "amount",
+  "session",
+  "subject",
+  "cache",
+  "idempotency_key",
+  "rule",
+] as const;
+const KNOWN: ReadonlySet<string> = new Set(FIELDS);
+const ACTION_NAMES: ReadonlySet<unknown> = new Set(ACTIONS);
+
+/**
+ * The one parser of calls. Throws `VALIDATION` with one issue for each wrong field; copies what it
+ * keeps, so a caller may change its object afterwards.
+ */
+export function parseRequest(input: unknown): Request {
+  if (!isRecord(input)) throw invalid("input", `wants an object, got ${show(input)}`);
+  for (const name in input) if (!KNOWN.has(name)) throw explain(input);
+  const { env, product_tag, quota_tag, action } = input;
+  if (
+    typeof env !== "string" ||
+    typeof product_tag !== "string" ||
+    typeof quota_tag !== "string" ||
+    !isAction(action)
+  ) {
+    throw explain(input);
+  }
+  const amount = given(input["amount"]);
+  const subject = given(input["subject"]);
+  const session = given(input["session"]);
+  const cache = given(input["cache"]);
+  const key = given(input["idempotency_key"]);
+  const rule = given(input["rule"]);
+  if (
+    !isAmount(amount, action) ||
+    !isSubject(subject) ||
+    !isSession(session) ||
+    !isText(cache) ||
+    !isText(key) ||
+    !isText(rule) ||
+    (session !== null && subject !== null)
+  ) {
+    throw explain(input);
+  }
+  return {
+    env,
+    productTag: product_tag,
+    quotaTag: quota_tag,
+    action,
+    amount: amount ?? (action === "reset" ? 0 : 1),
+    subject: typeof subject === "object" && subject !== null ? copy(subject) : subject,
+    session,
+    cache,
+    idempotencyKey: key,
+    rule,
+  };
+}
+
+/** `{}`, undefined and absence are the same. */
+function given(value: unknown): unknown {
+  if (value === undefined) return null;
+  if (typeof value === "object" && isEmptyRecord(value)) return null;
+  return value === null ? NULL : value;
+}
+
+/** Stands for an explicit null, which no field takes. */
+const NULL = Symbol("null");
+
+/** True for a plain object without members: how an optional field may be left out. */
+export function isEmptyRecord(value: unknown): boolean {
+  if (!isRecord(value) || Object.keys(value).length > 0) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
+}
+
+/** True for an object that is no array. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isAction(value: unknown): value is Action {
+  return ACTION_NAMES.has(value);
+}
+
+function isAmount(value: unknown, action: Action): value is number | null {
+  if (value === null) return action !== "set" && action !== "grant";
+  if (action === "reset" || typeof value !== "number") return false;
+  return value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+}
+
+function isText(value: unknown): value is string | null {
+  return value === null || checkText(value) === null;
+}
+
+function isSubject(value: unknown): value is SubjectInput | null {
+  if (typeof value === "string") return checkText(value) === null;
+  return value === null || (isRecord(value) && checkMembers(value, "subject", 0).length === 0);
+}
+
+function isSession(value: unknown): value is SessionInput | null {
+  if (value === null) return true;
+  if (!isRecord(value)) return false;
+  if (Object.keys(value).some((name) => name !== "tag" && name !== "token")) return false;
+  return checkText(value["tag"]) === null && typeof value["token"] === "string";
+}
+
+const SUBJECT_DEPTH_MAX = 8;
+const SUBJECT_MEMBERS_MAX = 64;
+
+/** Subjects are data: text, numbers, booleans and nested objects of them. */
+function checkMembers(value: Record<string, unknown>, path: string, depth: number): Issue[] {
+  const names = Object.keys(value);
+  if (depth >= SUBJECT_DEPTH_MAX) {
+    return [{ path, message: `wants at most ${SUBJECT_DEPTH_MAX} levels` }];
+  }
+  if (names.length > SUBJECT_MEMBERS_MAX) {
+    return [{ path, message: `wants at most ${SUBJECT_MEMBERS_MAX} members` }];
+  }
+  return names.flatMap((name) =>
+    checkMember(value[name], `${path}.${show(name).slice(1, -1)}`, depth),
+  );
+}
+
+function checkMember(value: unknown, path: string, depth: number): Issue[] {
+  if (isRecord(value)) return checkMembers(value, path, depth + 1);
+  if (typeof value === "boolean" || value === undefined) return [];
+  if (typeof value === "number") {
+    return Number.isFinite(value) ? [] : [{ path, message: `wants a finite number, got ${value}` }];
+  }
+  const wrong = checkText(value);
+  return wrong === null ? [] : [{ path, message: wrong }];
+}
+
+function copy(subject: SubjectInput): SubjectInput {
+  return typeof subject === "string" ? subject : structuredClone(subject);
+}
+
+/** All that is wrong with an input the parser refused. */
+function explain(input: Record<string, unknown>): ValidationError {
+  const issues: Issue[] = [];
+  const refuse = (path: string, message: string | null) => {
+    if (message !== null) issues.push({ path, message });
+  };
+  for (const name in input)
+    if (!KNOWN.has(name)) refuse(shownName(name), unknownField(name, FIELDS));
+  for (const name of ["env", "product_tag", "quota_tag"]) {
+    refuse(name, input[name] === undefined ? "is required: a string" : checkText(input[name]));
+  }
+  refuse("action", explainAction(input["action"]));
+  refuse("amount", explainAmount(given(input["amount"]), input["action"]));
+  for (const name of ["cache", "idempotency_key", "rule"]) {
+    const value = given(input[name]);
+    if (!isText(value)) refuse(name, checkText(unmark(value)));
+  }
+  explainSubject(input, refuse);
+  if (!isSession(given(input["session"]))) {
+    refuse("session", `wants { tag, token }, two strings, got ${show(input["session"])}`);
+  }
+  if (issues.length === 0) refuse("input", "wants plain own fields");
+  return new ValidationError(issues);
+}
+
+/** What to say of a field that nobody knows. */
+export function unknownField(name: string, known: readonly string[]): string {
+  const near = nearest(name, known);
+  return near === null
+    ? `is not a known field; known are ${known.join(", ")}`
+    : `is not a known field; did you mean ${near}?`;
+}
+
+const shownName = (name: string): string => (/^\w{1,64}$/.test(name) ? name : show(name));
+
+const unmark = (value: unknown): unknown => (value === NULL ? null : value);
+
+function explainAction(value: unknown): string | null {
+  if (isAction(value)) return null;
+  const wanted = `wants one of ${ACTIONS.join(", ")}`;
+  if (typeof value !== "string") return `${wanted}; got ${show(value)}`;
+  const near = nearest(value, ACTIONS);
+  return `${wanted}; got ${show(value)}${near === null ? "" : `: did you mean ${near}?`}`;
+}
+
+function explainAmount(value: unknown, action: unknown): string | null {
+  if (!isAction(action) || isAmount(value, action)) return null;
+  if (value === null) return `is required for ${action}`;
+  if (action === "reset") return "has no meaning for reset, which sets used to 0";
+  const wanted = `wants a number from 0 to ${Number.MAX_SAFE_INTEGER}`;
+  return `${wanted}, got ${show(unmark(value))}`;
+}
+
+function explainSubject(
+  input: Record<string, unknown>,
+  refuse: (path: string, message: string | null) => void,
+): void {
+  const subject = given(input["subject"]);
+  if (subject === null) return;
+  if (given(input["session"]) !== null) {
+    refuse("subject", "cannot stand beside session: the session says who is counted");
+  }
+  if (typeof subject === "string") refuse("subject", checkText(subject));
+  else if (isRecord(subject)) {
+    for (const { path, message } of checkMembers(subject, "subject", 0)) refuse(path, message);
+  } else refuse("subject", `wants a string or an object, got ${show(unmark(subject))}`);
+}
+
+function invalid(path: string, message: string): DuctapeError {
+  return new ValidationError([{ path, message }]);
+}

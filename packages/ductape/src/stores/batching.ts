@@ -1,0 +1,131 @@
+import type { Outcome } from "../apply.js";
+import { StoreError } from "../errors.js";
+import type { Plan } from "../plan.js";
+import type { CallOptions } from "../store.js";
+
+/** Bounds of a {@link Batching}. */
+export interface BatchingOptions {
+  /** Most plans decided and committed as one. */
+  readonly batchPlansMax: number;
+  /** Most plans waiting; one more is `OVERLOADED`. */
+  readonly queuePlansMax: number;
+  /** How long a plan waits to be sent unless the call says otherwise, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** Decides a batch and makes it durable, or returns null where the engine is busy and nothing was done. */
+export type Flush = (plans: readonly Plan[]) => readonly Outcome[] | null;
+
+interface Waiting {
+  readonly plan: Plan;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: unknown) => void;
+  readonly signal: AbortSignal | undefined;
+  readonly deadlineMs: number;
+  readonly timeoutMs: number;
+}
+
+const RETRY_MS_MAX = 8;
+
+/**
+ * Group commit: plans that arrive in one turn of the event loop, or while the engine is busy, are
+ * one batch, in the order they came. A plan is given up only before it is sent: `TIMEOUT` after its
+ * time, `ABORTED` by its signal, `OVERLOADED` where too many wait.
+ */
+export class Batching {
+  readonly #flush: Flush;
+  readonly #options: BatchingOptions;
+  #queue: Waiting[] = [];
+  #isScheduled = false;
+  #drained: (() => void)[] = [];
+
+  constructor(flush: Flush, options: BatchingOptions) {
+    this.#flush = flush;
+    this.#options = options;
+  }
+
+  /** Resolves when the plan is decided and as durable as the engine promises. */
+  submit(plan: Plan, options?: CallOptions): Promise<Outcome> {
+    if (this.#queue.length >= this.#options.queuePlansMax)
+      return Promise.reject(overloaded(this.#options));
+    const timeoutMs = options?.timeoutMs ?? this.#options.timeoutMs;
+    return new Promise((resolve, reject) => {
+      const deadlineMs = performance.now() + timeoutMs;
+      this.#queue.push({ plan, resolve, reject, signal: options?.signal, deadlineMs, timeoutMs });
+      // setImmediate, not a microtask: the whole turn joins the batch, and I/O is never starved.
+      if (!this.#isScheduled) setImmediate(this.#run);
+      this.#isScheduled = true;
+    });
+  }
+
+  /** Resolves when nothing waits any more. */
+  drain(): Promise<void> {
+    if (this.#queue.length === 0 && !this.#isScheduled) return Promise.resolve();
+    return new Promise((resolve) => this.#drained.push(resolve));
+  }
+
+  readonly #run = (): void => {
+    this.#dropAborted();
+    const batch = this.#queue.slice(0, this.#options.batchPlansMax);
+    let outcomes: readonly Outcome[] | null = [];
+    let fault: unknown = null;
+    try {
+      if (batch.length > 0) outcomes = this.#flush(batch.map(({ plan }) => plan));
+    } catch (error) {
+      fault = error;
+    }
+    if (outcomes === null) return this.#retry();
+    this.#queue = this.#queue.slice(batch.length);
+    this.#isScheduled = this.#queue.length > 0;
+    if (this.#isScheduled) setImmediate(this.#run);
+    for (let i = 0; i < batch.length; i++) settle(batch[i], outcomes[i], fault);
+    if (!this.#isScheduled) this.#tellDrained();
+  };
+
+  #dropAborted(): void {
+    if (!this.#queue.some(({ signal }) => signal?.aborted === true)) return;
+    const [aborted, kept] = partition(this.#queue, ({ signal }) => signal?.aborted === true);
+    this.#queue = kept;
+    for (const { reject, signal } of aborted) reject(abortedError(signal?.reason));
+  }
+
+  #retry(): void {
+    const nowMs = performance.now();
+    const [late, kept] = partition(this.#queue, ({ deadlineMs }) => deadlineMs <= nowMs);
+    this.#queue = kept;
+    for (const { reject, timeoutMs } of late) {
+      const message = `the store stayed busy for ${timeoutMs} ms: another process holds its lock`;
+      reject(new StoreError("TIMEOUT", message));
+    }
+    setTimeout(this.#run, 1 + Math.random() * RETRY_MS_MAX);
+  }
+
+  #tellDrained(): void {
+    for (const resolve of this.#drained.splice(0)) resolve();
+  }
+}
+
+/** The error of a call given up by its signal before anything was done. */
+export function abortedError(reason: unknown): StoreError {
+  return new StoreError("ABORTED", "the call was aborted before it was sent; nothing is changed", {
+    cause: reason,
+  });
+}
+
+function settle(waiting: Waiting | undefined, outcome: Outcome | undefined, fault: unknown): void {
+  if (waiting === undefined) return;
+  if (outcome !== undefined && fault === null) waiting.resolve(outcome);
+  else waiting.reject(fault ?? new Error("the engine gave fewer answers than plans"));
+}
+
+function overloaded({ queuePlansMax }: BatchingOptions): StoreError {
+  const message = `${queuePlansMax} calls are waiting for the store already; try again later`;
+  return new StoreError("OVERLOADED", message);
+}
+
+function partition<T>(items: readonly T[], matches: (item: T) => boolean): [T[], T[]] {
+  const yes: T[] = [];
+  const no: T[] = [];
+  for (const item of items) (matches(item) ? yes : no).push(item);
+  return [yes, no];
+}

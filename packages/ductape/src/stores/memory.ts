@@ -1,0 +1,155 @@
+import { apply, type Answer, type Cell, type Cells, type Outcome } from "../apply.js";
+import { StoreError } from "../errors.js";
+import type { Leg, Plan } from "../plan.js";
+import type {
+  CallOptions,
+  CellRow,
+  DocumentChange,
+  DocumentWrite,
+  Documents,
+  Store,
+} from "../store.js";
+import { abortedError } from "./batching.js";
+
+/** How long a counter outlives its window, in milliseconds: a clock may be set back a little. */
+export const PAST_GRACE_MS = 60_000;
+
+/**
+ * Counters and definitions in this process, gone with it. Decides in the caller's turn, without
+ * waiting. Counters of past windows are dropped a few at each new counter, so no sweep ever stalls.
+ */
+export class MemoryStore implements Store {
+  readonly guarantees = { name: "memory", durable: false, shared: "process" } as const;
+  readonly documents: Documents;
+  readonly #cells = new MemoryCells();
+  #isClosed = false;
+
+  constructor() {
+    this.documents = new MemoryDocuments((prefix) => this.#cells.forget(prefix));
+  }
+
+  open(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  apply(plan: Plan, options?: CallOptions): Outcome {
+    if (this.#isClosed) throw new StoreError("STORE_UNAVAILABLE", "the store is closed");
+    if (options?.signal?.aborted) throw abortedError(options.signal.reason);
+    this.#cells.nowMs = plan.nowMs;
+    return apply(this.#cells, plan, plan.nowMs);
+  }
+
+  async *scan(prefix: string): AsyncIterable<CellRow> {
+    for (const [space, cells] of this.#cells.spaces) {
+      if (!space.startsWith(prefix)) continue;
+      for (const [subject, { used, granted, endMs }] of cells) {
+        yield { space, subject, used, granted, endMs };
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    this.#isClosed = true;
+    return Promise.resolve();
+  }
+}
+
+class MemoryCells implements Cells {
+  readonly spaces = new Map<string, Map<string, Cell>>();
+  nowMs = 0;
+  readonly #answers = new Map<string, Answer>();
+  #walk = this.#walkCells();
+  #lastLeg: Leg | null = null;
+  #lastCell: Cell | undefined;
+
+  /** A decision asks for the same leg several times in a row. */
+  get(leg: Leg): Cell | undefined {
+    if (leg === this.#lastLeg) return this.#lastCell;
+    this.#lastLeg = leg;
+    this.#lastCell = this.spaces.get(leg.rule.space)?.get(leg.subject);
+    return this.#lastCell;
+  }
+
+  put(leg: Leg, cell: Cell): void {
+    if (leg === this.#lastLeg && cell === this.#lastCell) return;
+    this.#lastLeg = null;
+    const space = this.spaces.get(leg.rule.space);
+    if (space === undefined) {
+      this.spaces.set(leg.rule.space, new Map([[leg.subject, cell]]));
+      return;
+    }
+    const before = space.size;
+    space.set(leg.subject, cell);
+    if (space.size > before) this.#dropPast();
+  }
+
+  getAnswer(key: string): Answer | undefined {
+    return this.#answers.get(key);
+  }
+
+  putAnswer(key: string, answer: Answer): void {
+    // Deleted first, so that the map stays in the order of expiry.
+    this.#answers.delete(key);
+    this.#answers.set(key, answer);
+    for (const [oldKey, old] of this.#answers) {
+      if (old.expiresMs > this.nowMs) break;
+      this.#answers.delete(oldKey);
+    }
+  }
+
+  forget(prefix: string): void {
+    this.#lastLeg = null;
+    for (const space of this.spaces.keys()) if (space.startsWith(prefix)) this.spaces.delete(space);
+    for (const key of this.#answers.keys()) if (key.startsWith(prefix)) this.#answers.delete(key);
+  }
+
+  /** Two visits for each new counter: the walk keeps ahead of the growth. */
+  #dropPast(): void {
+    for (let visits = 0; visits < 2; visits++) {
+      if (this.#walk.next().done) this.#walk = this.#walkCells();
+    }
+  }
+
+  *#walkCells(): Generator<undefined> {
+    for (const [space, cells] of this.spaces) {
+      for (const [subject, cell] of cells) {
+        if (cell.endMs <= this.nowMs - PAST_GRACE_MS) cells.delete(subject);
+        yield;
+      }
+      if (cells.size === 0) this.spaces.delete(space);
+    }
+  }
+}
+
+class MemoryDocuments implements Documents {
+  readonly #stored = new Map<string, DocumentChange & { sequence: number }>();
+  readonly #forget: (prefix: string) => void;
+  #sequence = 0;
+
+  constructor(forget: (prefix: string) => void) {
+    this.#forget = forget;
+  }
+
+  changes(sequence: number): Promise<{ sequence: number; changes: DocumentChange[] }> {
+    const changes = [...this.#stored.values()].filter((stored) => stored.sequence > sequence);
+    return Promise.resolve({ sequence: this.#sequence, changes });
+  }
+
+  write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null> {
+    const stale = writes.find(({ key, ifRevision }) => this.#revisionOf(key) !== ifRevision);
+    if (stale !== undefined) return Promise.resolve(stale.key);
+    this.#sequence++;
+    for (const { key, value } of writes) {
+      if (value === undefined) continue;
+      const revision = (this.#stored.get(key)?.revision ?? 0) + 1;
+      this.#stored.set(key, { key, revision, value, sequence: this.#sequence });
+    }
+    for (const prefix of forget) this.#forget(prefix);
+    return Promise.resolve(null);
+  }
+
+  #revisionOf(key: string): number {
+    const stored = this.#stored.get(key);
+    return stored === undefined || stored.value === null ? 0 : stored.revision;
+  }
+}

@@ -1,0 +1,73 @@
+import { StoreError } from "../errors.js";
+import type { Sqlite } from "./sqlite-driver.js";
+
+/** Numbered changes of the schema, each run once; never edited after a release. */
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE cells (
+    key TEXT NOT NULL PRIMARY KEY,
+    shape INTEGER NOT NULL,
+    start_ms INTEGER NOT NULL,
+    end_ms INTEGER NOT NULL,
+    used INTEGER NOT NULL CHECK (used BETWEEN 0 AND 9007199254740991),
+    granted INTEGER NOT NULL CHECK (granted BETWEEN 0 AND 9007199254740991),
+    alerted_ppm INTEGER NOT NULL,
+    entries TEXT
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE answers (
+    key TEXT NOT NULL PRIMARY KEY,
+    expires_ms INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    facts TEXT NOT NULL,
+    outcome TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX answers_by_expiry ON answers (expires_ms);
+  CREATE TABLE documents (
+    key TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    value TEXT
+  ) STRICT;
+  CREATE INDEX documents_by_sequence ON documents (sequence);
+  CREATE TABLE forgotten (prefix TEXT NOT NULL PRIMARY KEY) STRICT;
+  `,
+];
+
+/** "duct" in ASCII, so that a file of another program is never written to. */
+const APPLICATION_ID = 0x64756374;
+
+/** Brings the file to this version's schema, under its write lock. Refuses a newer or foreign file. */
+export function migrate(db: Sqlite): void {
+  if (versionOf(db) === MIGRATIONS.length) return;
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    const version = versionOf(db);
+    for (const sql of MIGRATIONS.slice(version)) db.exec(sql);
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+    db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+    db.exec("COMMIT");
+  } catch (error) {
+    db.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+function versionOf(db: Sqlite): number {
+  const version = Number(db.prepare("PRAGMA user_version").get()?.["user_version"]);
+  const owner = Number(db.prepare("PRAGMA application_id").get()?.["application_id"]);
+  const tables = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"];
+  if (owner !== APPLICATION_ID && (owner !== 0 || Number(tables) > 0)) {
+    throw refused("the file belongs to another program; name another one, it was not changed");
+  }
+  if (version > MIGRATIONS.length) {
+    throw refused(
+      `the file has schema ${version}, and this version knows ${MIGRATIONS.length}; ` +
+        "update ductape, the file was not changed",
+    );
+  }
+  return version;
+}
+
+function refused(message: string): StoreError {
+  return new StoreError("STORE_UNAVAILABLE", message, { retryable: false });
+}

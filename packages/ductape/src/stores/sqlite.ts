@@ -1,0 +1,207 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { apply, type Outcome } from "../apply.js";
+import { DuctapeError, StoreError } from "../errors.js";
+import { splitCellKey } from "../key.js";
+import type { Plan } from "../plan.js";
+import type { CallOptions, CellRow, Clock, Documents, Store } from "../store.js";
+import { Batching } from "./batching.js";
+import { openSqlite, type Sqlite, type SqliteDriver } from "./sqlite-driver.js";
+import { migrate } from "./sqlite-schema.js";
+import { SqliteCells } from "./sqlite-cells.js";
+import { SqliteDocuments } from "./sqlite-documents.js";
+import { isBusy, storeError } from "./sqlite-errors.js";
+
+/** How a {@link SqliteStore} is opened. */
+export interface SqliteStoreOptions {
+  /** The database file; its folder is made where it is missing. */
+  readonly path: string;
+  readonly clock: Clock;
+  /** How long a call waits for another process's lock, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Which binding to use; the first that loads unless given. */
+  readonly driver?: SqliteDriver | undefined;
+}
+
+/**
+ * Counters and definitions in one SQLite file, shared exactly by the processes of one machine. A
+ * call resolves after its batch is committed and synced (`synchronous=FULL`): what was acknowledged
+ * survives a killed process and a power cut that the disk survives.
+ */
+export class SqliteStore implements Store {
+  readonly guarantees = { name: "sqlite", durable: true, shared: "machine" } as const;
+  readonly documents: Documents;
+  readonly #options: SqliteStoreOptions;
+  readonly #batching: Batching;
+  #engine: Engine | null = null;
+  #isClosed = false;
+
+  constructor(options: SqliteStoreOptions) {
+    this.#options = options;
+    this.#batching = new Batching((plans) => this.#opened().flush(plans, options.clock()), {
+      batchPlansMax: 4096,
+      queuePlansMax: 65_536,
+      timeoutMs: options.timeoutMs,
+    });
+    this.documents = {
+      changes: async (sequence) => this.#opened().documents.changes(sequence),
+      write: (writes, forget) => this.#opened().documents.write(writes, forget),
+    };
+  }
+
+  async open(): Promise<void> {
+    if (this.#engine !== null) return;
+    this.#isClosed = false;
+    const { path, timeoutMs, driver } = this.#options;
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      const db = await openSqlite(path, driver);
+      try {
+        await prepareFile(db, timeoutMs);
+        this.#engine = new Engine(db, path, timeoutMs);
+      } catch (error) {
+        db.close();
+        throw error;
+      }
+    } catch (error) {
+      throw storeError(error, path);
+    }
+  }
+
+  apply(plan: Plan, options?: CallOptions): Promise<Outcome> {
+    return this.#batching.submit(plan, options);
+  }
+
+  async *scan(prefix: string): AsyncIterable<CellRow> {
+    yield* this.#opened().scan(prefix);
+  }
+
+  async close(): Promise<void> {
+    await this.#batching.drain();
+    this.#isClosed = true;
+    this.#engine?.close();
+    this.#engine = null;
+  }
+
+  #opened(): Engine {
+    if (this.#engine !== null) return this.#engine;
+    const why = this.#isClosed ? "is closed" : "is not open";
+    throw new StoreError("STORE_UNAVAILABLE", `the store ${this.#options.path} ${why}`);
+  }
+}
+
+const SQLITE_VERSION_MIN = [3, 51, 3] as const;
+
+/** Sets the file up, waiting out the locks of other processes that open it at the same time. */
+async function prepareFile(db: Sqlite, timeoutMs: number): Promise<void> {
+  refuseOldSqlite(String(db.prepare("SELECT sqlite_version() AS version").get()?.["version"]));
+  const deadlineMs = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      // A short wait in SQLite itself, so the event loop never stands still behind another process.
+      db.exec("PRAGMA busy_timeout = 5");
+      db.exec("PRAGMA journal_mode = WAL");
+      db.exec("PRAGMA synchronous = FULL");
+      migrate(db);
+      return;
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > deadlineMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 2 + Math.random() * 8));
+    }
+  }
+}
+
+/** Older ones can corrupt a WAL file that several connections share (fixed in 3.51.3). */
+function refuseOldSqlite(version: string): void {
+  const parts = version.split(".").map(Number);
+  for (let i = 0; i < SQLITE_VERSION_MIN.length; i++) {
+    const difference = (parts[i] ?? 0) - (SQLITE_VERSION_MIN[i] ?? 0);
+    if (difference > 0) return;
+    if (difference < 0) {
+      const wanted = SQLITE_VERSION_MIN.join(".");
+      throw new DuctapeError(
+        "STORE_UNAVAILABLE",
+        `SQLite ${version} is too old: ${wanted} or newer is needed, as older ones can corrupt a ` +
+          "shared WAL file; update Node, or install better-sqlite3 12.11 or newer",
+        { retryable: false },
+      );
+    }
+  }
+}
+
+/** An open file: one connection, its counters in memory while nobody else has committed. */
+class Engine {
+  readonly documents: SqliteDocuments;
+  readonly #db: Sqlite;
+  readonly #path: string;
+  readonly #cells: SqliteCells;
+  readonly #dataVersion;
+  #seenVersion: unknown = null;
+
+  constructor(db: Sqlite, path: string, timeoutMs: number) {
+    this.#db = db;
+    this.#path = path;
+    this.#cells = new SqliteCells(db);
+    this.documents = new SqliteDocuments(db, path, timeoutMs, () => this.#cells.clear());
+    this.#dataVersion = db.prepare("PRAGMA data_version");
+  }
+
+  /** Decides a batch under the write lock and commits it once; null while another process has the lock. */
+  flush(plans: readonly Plan[], nowMs: number): readonly Outcome[] | null {
+    const db = this.#db;
+    try {
+      db.exec(plans.every(onlyReads) ? "BEGIN" : "BEGIN IMMEDIATE");
+    } catch (error) {
+      if (isBusy(error)) return null;
+      throw storeError(error, this.#path);
+    }
+    let isCommitting = false;
+    try {
+      this.#trustOnlyOwn();
+      const outcomes = plans.map((plan) => apply(this.#cells, plan, nowMs));
+      this.#cells.write(nowMs);
+      isCommitting = true;
+      db.exec("COMMIT");
+      return outcomes;
+    } catch (error) {
+      this.#cells.clear();
+      rollBack(db);
+      if (isBusy(error) && !isCommitting) return null;
+      throw storeError(error, this.#path, isCommitting);
+    }
+  }
+
+  *scan(prefix: string): Generator<CellRow> {
+    const rows = this.#db
+      .prepare("SELECT key, used, granted, end_ms FROM cells WHERE key >= ? AND key < ?")
+      .all(prefix, `${prefix}\u{10FFFF}`);
+    for (const { key, used, granted, end_ms } of rows) {
+      const parts = splitCellKey(String(key));
+      yield { ...parts, used: Number(used), granted: Number(granted), endMs: Number(end_ms) };
+    }
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  /** Counters in memory are right as long as no other connection has committed. */
+  #trustOnlyOwn(): void {
+    const version = this.#dataVersion.get()?.["data_version"];
+    if (version !== this.#seenVersion) this.#cells.clear();
+    this.#seenVersion = version;
+  }
+}
+
+function onlyReads(plan: Plan): boolean {
+  return plan.steps.every(({ action, answerKey }) => action === "check" && answerKey === null);
+}
+
+/** A failed statement may have ended the transaction already. */
+function rollBack(db: Sqlite): void {
+  try {
+    db.exec("ROLLBACK");
+  } catch {
+    // Nothing is open any more: that is what was wanted.
+  }
+}

@@ -1,0 +1,51 @@
+import { show } from "./errors.js";
+
+/** The longest tag, subject or key, in UTF-16 units. */
+export const TEXT_CHARS_MAX = 255;
+
+/** What is wrong with a tag, subject or key as text, or null. Two ill-formed strings would become the same bytes. */
+export function checkText(value: unknown): string | null {
+  if (typeof value !== "string") return `wants a string, got ${show(value)}`;
+  if (value.length === 0) return "wants at least one character, got an empty string";
+  if (value.length > TEXT_CHARS_MAX) {
+    return `wants at most ${TEXT_CHARS_MAX} characters, got ${value.length}`;
+  }
+  if (!value.isWellFormed()) return "wants well-formed Unicode, got a lone surrogate";
+  return value.includes("\0") ? "must not contain the character NUL" : null;
+}
+
+/** The path of a selector: `$Session{details}{plan}` is `["details", "plan"]`; null where it is none. */
+export function selectorPath(text: string): string[] | null {
+  if (!/^\$Session(\{[^{}\0]+\})+$/.test(text)) return null;
+  return text.slice("$Session{".length, -1).split("}{");
+}
+
+/** A path as its selector is written. */
+export function pathText(path: readonly string[]): string {
+  return `$Session${path.map((name) => `{${name}}`).join("")}`;
+}
+
+/** The known name nearest to `name` by edits, or null where none is near. */
+export function nearest(name: string, known: readonly string[]): string | null {
+  let best: string | null = null;
+  let bestEdits = Math.max(2, Math.floor(name.length / 3)) + 1;
+  for (const candidate of known) {
+    const edits = name.length > 64 ? bestEdits : editsBetween(name.toLowerCase(), candidate);
+    if (edits < bestEdits) [best, bestEdits] = [candidate, edits];
+  }
+  return best;
+}
+
+/** Levenshtein distance, one row at a time. */
+function editsBetween(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 0; i < a.length; i++) {
+    const next = [i + 1];
+    for (let j = 0; j < b.length; j++) {
+      const swap = (row[j] ?? 0) + (a[i] === b[j] ? 0 : 1);
+      next.push(Math.min(swap, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

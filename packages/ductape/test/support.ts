@@ -1,0 +1,51 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Ductape, type DuctapeOptions, type QuotaDefinition, type QuotaInput } from "ductape";
+
+/** A folder of its own for one test; `remove` deletes it. */
+export function temporaryFolder(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), "ductape-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** The seed of a random test: `SEED=` repeats one. It is printed by the test's name or message. */
+export function seedOf(): number {
+  return Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+}
+
+/** Deterministic random numbers (mulberry32). */
+export function randomOf(seed: number) {
+  let state = seed >>> 0;
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const below = (n: number): number => Math.floor(next() * n);
+  const pick = <T>(items: readonly [T, ...T[]]): T => items[below(items.length)] ?? items[0];
+  return { next, below, pick };
+}
+
+/** A client with one product, one environment and the quotas of a test. */
+export async function clientWith(
+  quotas: readonly QuotaDefinition[],
+  options: DuctapeOptions = {},
+): Promise<Ductape> {
+  const ductape = new Ductape({ store: "memory:", ...options });
+  await ductape.product.create({ tag: "shop", name: "Shop" });
+  await ductape.product.environments.create("shop", { env_name: "Production", slug: "prd" });
+  for (const quota of quotas) await ductape.product.quotas.create("shop", quota);
+  return ductape;
+}
+
+/** An increment of quota `q` of that client. */
+export function inputOf(input: Partial<QuotaInput> = {}): QuotaInput {
+  return { env: "prd", product_tag: "shop", quota_tag: "q", action: "increment", ...input };
+}
+
+/** The store URLs a test runs on: both engines, the file in `folder`. */
+export function storeUrls(folder: string): string[] {
+  return ["memory:", `sqlite:${join(folder, "store.db")}`];
+}
