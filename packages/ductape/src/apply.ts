@@ -46,7 +46,7 @@ export interface LegOutcome {
   /** The amount would pass the limit, whether or not the rule refuses it. */
   readonly inTheWay: boolean;
   /** When the window ends or, rolling, its oldest amount leaves; null where it never does. */
-  readonly resetsMs: number | null;
+  resetsMs: number | null;
   /** When the amount would fit; null where waiting cannot help. Meaningless where it fits. */
   readonly retryMs: number | null;
   /** Alerts reported by this step: those above `alertedFromPpm` up to `alertedPpm`. */
@@ -158,7 +158,9 @@ function decideStep(cells: Cells, step: Step, nowMs: number, keep: boolean): Ste
   const legs: LegOutcome[] = [];
   let status: StepStatus = "done";
   for (const leg of step.legs) {
-    const seen = look(cells.get(leg), leg, actionOn(step, leg), step.amount, nowMs);
+    const spoken = speaksTo(step, leg);
+    const action = spoken ? step.action : "check";
+    const seen = look(cells.get(leg), leg, action, spoken ? step.amount : 0, nowMs);
     if (seen.used > AMOUNT_MAX || seen.granted > AMOUNT_MAX) status = "overflow";
     else if (!seen.admits && status === "done") status = "denied";
     legs.push(seen);
@@ -172,8 +174,8 @@ function decideStep(cells: Cells, step: Step, nowMs: number, keep: boolean): Ste
 }
 
 /** `rule` speaks to one leg; the others are only looked at. */
-function actionOn(step: Step, leg: Leg): Step["action"] {
-  return step.rule === null || step.rule === leg.rule.name ? step.action : "check";
+function speaksTo(step: Step, leg: Leg): boolean {
+  return step.rule === null || step.rule === leg.rule.name;
 }
 
 function replay(answer: Answer, step: Step, nowMs: number): StepOutcome {
@@ -237,7 +239,7 @@ function look(
     resetsMs: neverEnds ? null : endMs,
     retryMs: neverEnds || amount > base ? null : endMs,
     alertedFromPpm: action === "reset" ? 0 : alertedFromPpm,
-    alertedPpm: alertedAfter(leg, action, used, limit, alertedFromPpm),
+    alertedPpm: alertedAfter(leg, action, amount, used, limit, alertedFromPpm),
   };
 }
 
@@ -262,11 +264,14 @@ function carried(cell: Cell, nowMs: number): number {
 function alertedAfter(
   leg: Leg,
   action: Step["action"],
+  amount: number,
   used: number,
   limit: number | null,
   fromPpm: number,
 ): number {
   if (action === "reset") return 0;
+  // Adding nothing writes nothing, so it must not report what it cannot remember.
+  if (action === "increment" && amount === 0) return fromPpm;
   const { alertsPpm } = leg.rule;
   if (alertsPpm.length === 0 || limit === null || used === 0) return fromPpm;
   if (action !== "increment" && action !== "set") return fromPpm;
@@ -288,11 +293,15 @@ function write(cells: Cells, step: Step, legs: readonly LegOutcome[], nowMs: num
     const leg = step.legs[i];
     const seen = legs[i];
     if (leg === undefined || seen === undefined) continue;
-    const action = actionOn(step, leg);
-    if (action === "check" || (step.amount === 0 && action === "increment")) continue;
+    const { action } = step;
+    if (!speaksTo(step, leg) || (step.amount === 0 && action === "increment")) continue;
     const cell = cells.get(leg) ?? emptyCell(leg);
     const { rollingMs } = leg.rule;
-    cell.entries = rollingMs === 0 ? null : entriesAfter(cell, leg, action, step.amount, nowMs);
+    if (rollingMs === 0) cell.entries = null;
+    else {
+      cell.entries = entriesAfter(cell, leg, action, step.amount, nowMs);
+      seen.resetsMs = oldestLeavesMs(cell.entries, rollingMs, nowMs);
+    }
     cell.shape = leg.rule.shape;
     cell.startMs = rollingMs === 0 ? seen.startMs : nowMs;
     cell.endMs = rollingMs === 0 ? seen.endMs : nowMs + rollingMs;
@@ -334,10 +343,10 @@ function lookRolling(
     previousUsed,
     admits: !inTheWay || leg.rule.soft,
     inTheWay,
-    resetsMs: oldestLeavesMs(entries, used, action, periodMs, nowMs),
+    resetsMs: oldestLeavesMs(entries, periodMs, nowMs),
     retryMs: inTheWay ? fitsMs(entries, limit - amount, periodMs, nowMs) : nowMs,
     alertedFromPpm,
-    alertedPpm: alertedAfter(leg, action, used, limit, alertedFromPpm),
+    alertedPpm: alertedAfter(leg, action, amount, used, limit, alertedFromPpm),
   };
 }
 
@@ -356,21 +365,12 @@ function liveSum(entries: readonly number[], leftMs: number): number {
   return sum;
 }
 
-function oldestLeavesMs(
-  entries: readonly number[],
-  used: number,
-  action: Step["action"],
-  periodMs: number,
-  nowMs: number,
-): number {
-  if (used === 0) return nowMs;
-  if (action !== "set") {
-    for (let i = 0; i < entries.length; i += 2) {
-      const atMs = entries[i] ?? 0;
-      if (atMs > nowMs - periodMs) return atMs + periodMs;
-    }
+function oldestLeavesMs(entries: readonly number[], periodMs: number, nowMs: number): number {
+  for (let i = 0; i < entries.length; i += 2) {
+    const atMs = entries[i] ?? 0;
+    if (atMs > nowMs - periodMs) return atMs + periodMs;
   }
-  return nowMs + periodMs;
+  return nowMs;
 }
 
 function fitsMs(

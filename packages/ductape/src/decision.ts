@@ -198,7 +198,7 @@ function bindingLeg(
   let bestRank = Infinity;
   legs.forEach((seen, i) => {
     const leg = facts?.[i] ?? step.legs[i];
-    const spoken = facts !== null || step.rule === null || step.rule === step.legs[i]?.rule.name;
+    const spoken = step.rule === null || step.rule === (facts?.[i]?.name ?? nameOf(step, i));
     const rank = leg === undefined || !spoken ? Infinity : rankOf(seen, limitOf(leg, seen.granted));
     if (rank < bestRank) [best, bestRank] = [i, rank];
   });

@@ -1,5 +1,3 @@
-import { Temporal } from "temporal-polyfill";
-
 /** A unit of the calendar. */
 export type PeriodUnit =
   | "second"
@@ -11,7 +9,7 @@ export type PeriodUnit =
   | "quarter"
   | "year";
 
-/** How long a window is: a unit, several of one, or for ever. */
+/** How long a window is: a unit, `every` (an integer, 1..10000) of one, or for ever. */
 export type Period =
   | PeriodUnit
   | "lifetime"
@@ -39,11 +37,11 @@ export interface CalendarShape {
   /** An IANA zone: whose midnights, Mondays and firsts are meant. */
   readonly timeZone: string;
   readonly weekStart: Weekday;
-  /** From which instant windows are stepped, forwards and backwards; null: the civil calendar. */
+  /** Epoch milliseconds from which windows are stepped, both ways; null: the civil calendar. */
   readonly anchorMs: number | null;
 }
 
-/** The end of a window that never ends: the last instant a `Date` can hold. */
+/** The end of a window that never ends: the last instant a `Date` can hold, epoch milliseconds. */
 export const FOREVER_MS = 8_640_000_000_000_000;
 
 /** Every unit, shortest first. */
@@ -69,6 +67,8 @@ export const WEEKDAYS: readonly [Weekday, ...Weekday[]] = [
   "sunday",
 ];
 
+const DAY_MS = 86_400_000;
+
 /** Milliseconds of the units that are exact time; the others depend on the calendar. */
 const EXACT_MS: Partial<Record<PeriodUnit, number>> = {
   second: 1_000,
@@ -85,128 +85,201 @@ const LONGEST_DAYS: Partial<Record<PeriodUnit, number>> = {
   year: 366,
 };
 
+/** Leaves room in a `Date` for the window around it; far beyond the years 0001 to 9999. */
+const NOW_MS_MAX = FOREVER_MS / 2;
+
 /**
- * The window of `shape` that holds `nowMs`. Windows tile time: no gap, no overlap, none empty.
+ * The window of `shape` that holds `nowMs`, an integer of epoch milliseconds, also negative. Windows
+ * tile time: no gap, no overlap, none empty. A lifetime is `[0, FOREVER_MS)`.
  *
  * Days and longer are civil: a boundary is the first instant whose local time is not before it, so
  * a midnight that does not exist is the first instant after the gap, and a doubled one the first of
- * the two. Steps are counted from the anchor itself, so a 31st clamps and comes back. Seconds,
- * minutes and hours are exact time; a single one is aligned to the local clock and cut where its
- * offset changes. Multiples without an anchor count from 1970-01-01, local time.
+ * the two; a day that a zone skipped has no window. Steps are counted from the anchor itself, so a
+ * 31st clamps and comes back. Seconds, minutes and hours are exact time; a single one without an
+ * anchor is aligned to the local clock and cut where its offset changes. Multiples without an
+ * anchor count from 1970-01-01, local time, weeks from the `weekStart` on or before it.
+ *
+ * Throws `RangeError` for a zone that {@link isTimeZone} refuses and a `nowMs` beyond reason.
  */
 export function windowAt(shape: CalendarShape, nowMs: number): Span {
-  const { period } = shape;
+  if (!(Math.abs(nowMs) <= NOW_MS_MAX)) {
+    throw new RangeError(`a window needs an instant in epoch milliseconds, got ${nowMs}`);
+  }
+  const { period, anchorMs } = shape;
   if (period === "lifetime") return { startMs: 0, endMs: FOREVER_MS };
-  const { every, unit } = typeof period === "string" ? { every: 1, unit: period } : period;
+  const { every, unit } = stepOf(period);
+  const offsetAt = offsetsOf(shape.timeZone);
   const exactMs = EXACT_MS[unit];
-  if (exactMs === undefined) return civilWindow(shape, every, unit, nowMs);
-  if (every === 1 && shape.anchorMs === null) return clockWindow(shape.timeZone, exactMs, nowMs);
+  if (exactMs === undefined) return civilWindow(civilSteps(shape, every, unit), offsetAt, nowMs);
+  if (every === 1 && anchorMs === null) return clockWindow(exactMs, offsetAt, nowMs);
   const lengthMs = every * exactMs;
-  const fromMs = shape.anchorMs ?? instantOf(EPOCH, shape.timeZone);
+  const fromMs = anchorMs ?? firstInstant(0, offsetAt);
   const startMs = fromMs + Math.floor((nowMs - fromMs) / lengthMs) * lengthMs;
   return { startMs, endMs: startMs + lengthMs };
 }
 
 /**
  * The length of a rolling window in milliseconds: a month counts 31 days, a quarter 92 and a year
- * 366, the longest there are, so that the limit holds over every one of them.
+ * 366, the longest there are, so that the limit holds over every one of them. A lifetime has no
+ * length: `RangeError`.
  */
 export function rollingMs(period: Period): number {
   if (period === "lifetime") throw new RangeError("a rolling window needs a length");
-  const { every, unit } = typeof period === "string" ? { every: 1, unit: period } : period;
-  return every * (EXACT_MS[unit] ?? (LONGEST_DAYS[unit] ?? 0) * 86_400_000);
+  const { every, unit } = stepOf(period);
+  return every * (EXACT_MS[unit] ?? (LONGEST_DAYS[unit] ?? 0) * DAY_MS);
 }
 
-/** True for an IANA zone or link that this runtime knows; an offset such as `+02:00` is none. */
+/**
+ * True for an IANA zone or link that this runtime knows, in any case. An offset such as `+02:00` is
+ * none, nor is an abbreviation that IANA does not list: runtimes take `BST` for Bangladesh.
+ */
 export function isTimeZone(name: string): boolean {
-  if (!/^[A-Za-z][\w+\-/]*$/.test(name)) return false;
+  if (!/^[A-Za-z][\w+\-/]*$/.test(name) || /^systemv\//i.test(name)) return false;
+  if (name.length === 3 && !SHORT_ZONES.has(name.toUpperCase())) return false;
   try {
-    return new Intl.DateTimeFormat("en", { timeZone: name }).resolvedOptions().timeZone !== "";
+    return new Intl.DateTimeFormat("en-US", { timeZone: name }).resolvedOptions().timeZone !== "";
   } catch {
     return false;
   }
 }
 
-const EPOCH = new Temporal.PlainDateTime(1970, 1, 1);
+/** All names of three letters in IANA's `backward` and `etcetera` files. */
+const SHORT_ZONES: ReadonlySet<string> = new Set(
+  "CET EET EST GMT HST MET MST PRC ROC ROK UCT UTC WET".split(" "),
+);
 
-function clockWindow(timeZone: string, unitMs: number, nowMs: number): Span {
-  const offsetMs = timeZone === "UTC" ? 0 : offsetMsAt(timeZone, nowMs);
+function stepOf(period: Exclude<Period, "lifetime">): { every: number; unit: PeriodUnit } {
+  return typeof period === "string" ? { every: 1, unit: period } : period;
+}
+
+/** How far a zone's wall clock is ahead of UTC at an instant, both in milliseconds. */
+type OffsetAt = (atMs: number) => number;
+
+/** Zone names come from definitions, in any case: kept, but not without end. */
+const OFFSETS_MAX = 1_024;
+const OFFSETS = new Map<string, OffsetAt>();
+
+function offsetsOf(timeZone: string): OffsetAt {
+  const known = OFFSETS.get(timeZone);
+  if (known !== undefined) return known;
+  if (OFFSETS.size >= OFFSETS_MAX) OFFSETS.clear();
+  const format = new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "longOffset" });
+  const isUtc = format.resolvedOptions().timeZone === "UTC";
+  const offsetAt: OffsetAt = isUtc ? () => 0 : (atMs) => parseOffset(format.format(atMs));
+  OFFSETS.set(timeZone, offsetAt);
+  return offsetAt;
+}
+
+/** Reads the end of a text such as `12/8/1874, GMT+12:33:04`; zero is a mere `GMT`. */
+function parseOffset(text: string): number {
+  const at = text.lastIndexOf("GMT") + 3;
+  if (at === text.length) return 0;
+  const hours = Number(text.slice(at + 1, at + 3));
+  const minutes = Number(text.slice(at + 4, at + 6));
+  const seconds = Number(text.slice(at + 7, at + 9));
+  const offsetMs = ((hours * 60 + minutes) * 60 + seconds) * 1_000;
+  if (text[at] === "+") return offsetMs;
+  if (text[at] === "-") return -offsetMs;
+  throw new RangeError(`expected an offset at the end of "${text}"`);
+}
+
+/**
+ * A unit of exact time, by the local clock. Between two offsets it is cut: Lord Howe shifts by half
+ * an hour, and an hour that comes twice is two windows.
+ */
+function clockWindow(unitMs: number, offsetAt: OffsetAt, nowMs: number): Span {
+  const offsetMs = offsetAt(nowMs);
   const startMs = Math.floor((nowMs + offsetMs) / unitMs) * unitMs - offsetMs;
-  const endMs = startMs + unitMs;
-  if (timeZone === "UTC") return { startMs, endMs };
-  const cutBefore = offsetMsAt(timeZone, startMs) !== offsetMs;
-  const cutAfter = offsetMsAt(timeZone, endMs - 1) !== offsetMs;
+  const lastMs = startMs + unitMs - 1;
   return {
-    startMs: cutBefore ? transitionMs(timeZone, nowMs + 1, "previous", startMs) : startMs,
-    endMs: cutAfter ? transitionMs(timeZone, nowMs, "next", endMs) : endMs,
+    startMs: offsetAt(startMs) === offsetMs ? startMs : changeIn(startMs, nowMs, offsetAt),
+    endMs: offsetAt(lastMs) === offsetMs ? lastMs + 1 : changeIn(nowMs, lastMs, offsetAt),
   };
 }
 
-function offsetMsAt(timeZone: string, atMs: number): number {
-  return zoned(timeZone, atMs).offsetNanoseconds / 1e6;
-}
-
-function zoned(timeZone: string, atMs: number): Temporal.ZonedDateTime {
-  return Temporal.Instant.fromEpochMilliseconds(atMs).toZonedDateTimeISO(timeZone);
-}
-
-function transitionMs(
-  timeZone: string,
-  atMs: number,
-  direction: "previous" | "next",
-  otherwiseMs: number,
-): number {
-  const found = zoned(timeZone, atMs).getTimeZoneTransition(direction);
-  return found === null ? otherwiseMs : Number(found.epochMilliseconds);
-}
-
-/** The steps of a civil period: the `index`th boundary from `from`, in local time. */
+/** Civil steps from a local date-time, written as if it were UTC. One of the lengths is 0. */
 interface Steps {
-  readonly from: Temporal.PlainDateTime;
+  readonly fromLocalMs: number;
   readonly days: number;
   readonly months: number;
 }
 
-function civilWindow(shape: CalendarShape, every: number, unit: PeriodUnit, nowMs: number): Span {
-  const { timeZone } = shape;
-  const steps = civilSteps(shape, every, unit);
-  const local = zoned(timeZone, nowMs).toPlainDateTime();
-  let index = stepsUntil(steps, local);
-  while (boundaryMs(steps, index, timeZone) > nowMs) index--;
-  while (boundaryMs(steps, index + 1, timeZone) <= nowMs) index++;
-  return {
-    startMs: boundaryMs(steps, index, timeZone),
-    endMs: boundaryMs(steps, index + 1, timeZone),
-  };
-}
-
 function civilSteps(shape: CalendarShape, every: number, unit: PeriodUnit): Steps {
   const { anchorMs, timeZone, weekStart } = shape;
-  const months = unit === "month" ? every : unit === "quarter" ? 3 * every : 12 * every;
-  const length =
-    unit === "day" || unit === "week"
-      ? { days: unit === "week" ? 7 * every : every, months: 0 }
-      : { days: 0, months };
-  if (anchorMs !== null) return { from: zoned(timeZone, anchorMs).toPlainDateTime(), ...length };
-  if (unit !== "week") return { from: EPOCH, ...length };
-  const daysBack = (EPOCH.dayOfWeek - 1 - WEEKDAYS.indexOf(weekStart) + 7) % 7;
-  return { from: EPOCH.subtract({ days: daysBack }), ...length };
+  const days = unit === "day" ? every : unit === "week" ? 7 * every : 0;
+  const months =
+    days > 0 ? 0 : unit === "month" ? every : unit === "quarter" ? 3 * every : 12 * every;
+  if (anchorMs !== null) {
+    return { fromLocalMs: anchorMs + offsetsOf(timeZone)(anchorMs), days, months };
+  }
+  if (unit !== "week") return { fromLocalMs: 0, days, months };
+  const daysBack = (WEEKDAYS.indexOf("thursday") - WEEKDAYS.indexOf(weekStart) + 7) % 7;
+  return { fromLocalMs: -daysBack * DAY_MS, days, months };
 }
 
-/** A guess at the last boundary not after `local`; off by one at the most. */
-function stepsUntil({ from, days, months }: Steps, local: Temporal.PlainDateTime): number {
-  if (months === 0) return Math.floor(from.until(local, { largestUnit: "day" }).days / days);
-  const between = (local.year - from.year) * 12 + local.month - from.month;
-  return Math.floor(between / months);
+function civilWindow(steps: Steps, offsetAt: OffsetAt, nowMs: number): Span {
+  let index = stepsUntil(steps, nowMs + offsetAt(nowMs));
+  let startMs = firstInstant(localAfter(steps, index), offsetAt);
+  let endMs = firstInstant(localAfter(steps, index + 1), offsetAt);
+  // A clock set back over a boundary reads as before it again, and a skipped day is an empty step.
+  while (endMs <= nowMs) {
+    startMs = endMs;
+    index++;
+    endMs = firstInstant(localAfter(steps, index + 1), offsetAt);
+  }
+  return { startMs, endMs };
 }
 
-function boundaryMs({ from, days, months }: Steps, index: number, timeZone: string): number {
-  return instantOf(from.add({ days: index * days, months: index * months }), timeZone);
+/** How many whole steps lie between `from` and `localMs`; negative before it. */
+function stepsUntil(steps: Steps, localMs: number): number {
+  const { fromLocalMs, days, months } = steps;
+  if (months === 0) return Math.floor((localMs - fromLocalMs) / (days * DAY_MS));
+  const index = Math.floor((monthOf(localMs) - monthOf(fromLocalMs)) / months);
+  return localAfter(steps, index) > localMs ? index - 1 : index;
 }
 
-/** The first instant whose local time is not before `local`. */
-function instantOf(local: Temporal.PlainDateTime, timeZone: string): number {
-  const earlier = local.toZonedDateTime(timeZone, { disambiguation: "earlier" });
-  if (earlier.toPlainDateTime().equals(local)) return Number(earlier.epochMilliseconds);
-  return transitionMs(timeZone, Number(earlier.epochMilliseconds), "next", 0);
+function monthOf(localMs: number): number {
+  const date = new Date(localMs);
+  return date.getUTCFullYear() * 12 + date.getUTCMonth();
+}
+
+/** The local time `index` steps from the first; a day that its month does not have is its last. */
+function localAfter({ fromLocalMs, days, months }: Steps, index: number): number {
+  if (months === 0) return fromLocalMs + index * days * DAY_MS;
+  const date = new Date(fromLocalMs);
+  const day = date.getUTCDate();
+  date.setUTCMonth(date.getUTCMonth() + index * months, 1);
+  const timeMs = date.getTime();
+  date.setUTCMonth(date.getUTCMonth() + 1, 0);
+  return timeMs + (Math.min(day, date.getUTCDate()) - 1) * DAY_MS;
+}
+
+/**
+ * Further from UTC than any zone ever was (Manila had -15:56 until 1844). In IANA's data no two
+ * changes of an offset are nearer than 95 hours, so twice this stretch holds one at the most.
+ */
+const REACH_MS = 16 * 3_600_000;
+
+/** The first instant whose local time is not before `localMs`. */
+function firstInstant(localMs: number, offsetAt: OffsetAt): number {
+  const fromMs = localMs - REACH_MS;
+  const toMs = localMs + REACH_MS;
+  const beforeMs = localMs - offsetAt(fromMs);
+  const afterMs = localMs - offsetAt(toMs);
+  if (beforeMs === afterMs) return beforeMs;
+  const changeMs = changeIn(fromMs, toMs, offsetAt);
+  return beforeMs < changeMs ? beforeMs : Math.max(changeMs, afterMs);
+}
+
+/** The instant of the one change of offset after `fromMs`, up to `toMs`. */
+function changeIn(fromMs: number, toMs: number, offsetAt: OffsetAt): number {
+  const offsetMs = offsetAt(fromMs);
+  let lastMs = fromMs;
+  let changeMs = toMs;
+  while (changeMs - lastMs > 1) {
+    const middleMs = Math.floor((lastMs + changeMs) / 2);
+    if (offsetAt(middleMs) === offsetMs) lastMs = middleMs;
+    else changeMs = middleMs;
+  }
+  return changeMs;
 }

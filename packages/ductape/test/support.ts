@@ -24,7 +24,8 @@ export function randomOf(seed: number) {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
   const below = (n: number): number => Math.floor(next() * n);
-  const pick = <T>(items: readonly [T, ...T[]]): T => items[below(items.length)] ?? items[0];
+  const pick = <const T extends readonly unknown[]>(items: T): T[number] =>
+    items[below(items.length)];
   return { next, below, pick };
 }
 

@@ -1,0 +1,170 @@
+import type { Action } from "ductape";
+
+/** A rule as the model knows it: fixed lengths in UTC, so windows are plain division. */
+export interface ModelRule {
+  name: string;
+  bySubject: boolean;
+  limit: number | null;
+  lengthMs: number;
+  rolling: boolean;
+  soft: boolean;
+  alerts: number[];
+}
+
+/** One applied command, with the limits that held when it was applied. */
+interface Event {
+  atMs: number;
+  subject: string;
+  action: Action;
+  amount: number;
+  rule: string | null;
+  limits: Map<string, number | null>;
+}
+
+interface Count {
+  used: number;
+  granted: number;
+  fired: Set<number>;
+  /** Rolling: amounts with the instant each leaves. */
+  parts: { part: number; lastMs: number; amount: number }[];
+}
+
+/** What the model expects of one rule. */
+export interface Expected {
+  rule: string;
+  admits: boolean;
+  used: number;
+  limit: number | null;
+  retryAfterMs: number | null;
+  resetsAtMs: number;
+}
+
+/**
+ * The naive model: it keeps nothing but the history of what was applied and counts all of it again
+ * for every question. Slow, short and unlike the engine.
+ */
+export class Model {
+  readonly #history: Event[] = [];
+  readonly rules: ModelRule[];
+
+  constructor(rules: ModelRule[]) {
+    this.rules = rules;
+  }
+
+  /** Decides a command at `nowMs`; applies it where every rule admits it. */
+  run(command: Omit<Event, "limits">) {
+    const { atMs, subject, action, amount } = command;
+    const before = this.rules.map((rule) => this.#count(rule, subject, atMs));
+    const tries = this.rules.map((rule, i) => fits(rule, before[i], action, amount));
+    const allowed = tries.every((fit, i) => fit || this.rules[i]?.soft === true);
+    if (allowed && action !== "check" && !(action === "increment" && amount === 0)) {
+      const limits = new Map(this.rules.map(({ name, limit }) => [name, limit]));
+      this.#history.push({ ...command, limits });
+    }
+    const after = this.rules.map((rule) => this.#count(rule, subject, atMs));
+    const rules = this.rules.map((rule, i) => ({
+      ...this.#expected(rule, before[i], after[i], command),
+      admits: tries[i] === true || rule.soft,
+    }));
+    const passed = rules.some(({ used, limit }) => limit !== null && used > limit);
+    const alerts = this.rules.flatMap((rule, i) =>
+      rule.alerts
+        .filter((fraction) => after[i]?.fired.has(fraction) && !before[i]?.fired.has(fraction))
+        .map((fraction) => ({ rule: rule.name, fraction })),
+    );
+    return { allowed, rules, exceeded: passed || tries.includes(false), alerts };
+  }
+
+  #expected(
+    rule: ModelRule,
+    before: Count | undefined,
+    after: Count | undefined,
+    { atMs, amount }: Omit<Event, "limits">,
+  ) {
+    const used = after?.used ?? 0;
+    const limit = rule.limit === null ? null : rule.limit + (after?.granted ?? 0);
+    const endMs = Math.floor(atMs / rule.lengthMs) * rule.lengthMs + rule.lengthMs;
+    const never = rule.limit === null || amount > rule.limit;
+    if (!rule.rolling) {
+      const retryAfterMs = never ? null : endMs - atMs;
+      return { rule: rule.name, used, limit, retryAfterMs, resetsAtMs: endMs };
+    }
+    const leaves = (after?.parts ?? []).map(({ lastMs }) => lastMs + rule.lengthMs);
+    const resetsAtMs = leaves.length === 0 ? atMs : Math.min(...leaves);
+    const retryAfterMs = never ? null : waitFor(before, rule, amount) - atMs;
+    return { rule: rule.name, used, limit, retryAfterMs, resetsAtMs };
+  }
+
+  #count(rule: ModelRule, subject: string, nowMs: number): Count {
+    const count: Count = { used: 0, granted: 0, fired: new Set(), parts: [] };
+    const startMs = Math.floor(nowMs / rule.lengthMs) * rule.lengthMs;
+    for (const event of this.#history) {
+      if (event.rule !== null && event.rule !== rule.name) continue;
+      if (rule.bySubject && event.subject !== subject) continue;
+      if (rule.rolling) roll(count, rule, event);
+      else if (event.atMs >= startMs) tally(count, event);
+      else continue;
+      fire(count, rule, event);
+    }
+    if (rule.rolling) leave(count, rule, nowMs);
+    return count;
+  }
+}
+
+function fits(rule: ModelRule, count: Count | undefined, action: Action, amount: number): boolean {
+  if (rule.limit === null || amount === 0) return true;
+  if (action !== "increment" && action !== "check") return true;
+  return (count?.used ?? 0) + amount <= rule.limit + (count?.granted ?? 0);
+}
+
+function waitFor(count: Count | undefined, rule: ModelRule, amount: number): number {
+  let left = count?.used ?? 0;
+  for (const part of count?.parts ?? []) {
+    left -= part.amount;
+    if (left + amount <= (rule.limit ?? 0)) return part.lastMs + rule.lengthMs;
+  }
+  return Number.NaN;
+}
+
+function tally(count: Count, { action, amount }: Event): void {
+  if (action === "increment") count.used += amount;
+  if (action === "decrement") count.used = Math.max(0, count.used - amount);
+  if (action === "set") count.used = amount;
+  if (action === "reset") count.used = 0;
+  if (action === "grant") count.granted += amount;
+}
+
+function roll(count: Count, rule: ModelRule, event: Event): void {
+  leave(count, rule, event.atMs);
+  if (event.action === "reset" || event.action === "set") count.parts = [];
+  if (event.action === "increment" || event.action === "set") {
+    const part = Math.floor(event.atMs / Math.floor(rule.lengthMs / 60));
+    const same = count.parts.find((each) => each.part === part);
+    if (same === undefined) count.parts.push({ part, lastMs: event.atMs, amount: event.amount });
+    else Object.assign(same, { lastMs: event.atMs, amount: same.amount + event.amount });
+  }
+  let rest = event.action === "decrement" ? event.amount : 0;
+  for (const part of count.parts.toReversed()) {
+    const taken = Math.min(rest, part.amount);
+    part.amount -= taken;
+    rest -= taken;
+  }
+  count.parts = count.parts.filter(({ amount }) => amount > 0);
+  count.used = count.parts.reduce((sum, { amount }) => sum + amount, 0);
+}
+
+function leave(count: Count, rule: ModelRule, nowMs: number): void {
+  count.parts = count.parts.filter(({ lastMs }) => lastMs + rule.lengthMs > nowMs);
+  count.used = count.parts.reduce((sum, { amount }) => sum + amount, 0);
+  if (count.used === 0) count.fired.clear();
+}
+
+function fire(count: Count, rule: ModelRule, { action, limits }: Event): void {
+  if (action === "reset") count.fired.clear();
+  const base = limits.get(rule.name) ?? null;
+  if (base === null || count.used === 0 || (action !== "increment" && action !== "set")) return;
+  for (const fraction of rule.alerts) {
+    // Fractions of the test are quarters, so the product is exact.
+    if (count.used >= fraction * (base + count.granted)) count.fired.add(fraction);
+  }
+}
