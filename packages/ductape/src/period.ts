@@ -162,6 +162,8 @@ const OFFSETS = new Map<string, OffsetAt>();
 function offsetsOf(timeZone: string): OffsetAt {
   const known = OFFSETS.get(timeZone);
   if (known !== undefined) return known;
+  // Intl takes more than zones: offsets, and abbreviations that IANA does not list.
+  if (!isTimeZone(timeZone)) throw new RangeError(`expected an IANA time zone, got "${timeZone}"`);
   if (OFFSETS.size >= OFFSETS_MAX) OFFSETS.clear();
   const format = new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "longOffset" });
   const isUtc = format.resolvedOptions().timeZone === "UTC";

@@ -179,9 +179,10 @@ def add_plain(writer, rng, name, changes):
             if turn > 1 and changes:
                 now = rng.choice(changes) + rng.choice([-1, 0, 1799, rng.randrange(-7200, 7200)])
             origin = week_origin(week_start) if unit == "week" else FIRST_DAY
-            window = (
-                hour_window(zone, now) if unit == "hour" else civil_window(zone, now, unit, 1, origin)
-            )
+            if unit == "hour":
+                window = hour_window(zone, now)
+            else:
+                window = civil_window(zone, now, unit, 1, origin)
             writer.add("plain", name, unit, 1, week_start, now, window)
 
 

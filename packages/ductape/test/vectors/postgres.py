@@ -71,7 +71,7 @@ def main():
         ends = [*flat[2::2], SCAN[1]]
         known = Group(tuple(zip(flat[::2], ends, flat[1::2])))
         changes = [at for at in known.starts[1:] if RANGE[0] <= at < RANGE[1]] or [RANGE[0] + DAY]
-        for turn in range(5 * len(UNITS)):
+        for turn in range(4 * len(UNITS)):
             unit = UNITS[turn % len(UNITS)]
             near = rng.choice(changes) + rng.randrange(-2 * DAY, 2 * DAY)
             now = near if rng.random() < 0.5 else rng.randrange(*RANGE)
@@ -82,9 +82,9 @@ def main():
         "SELECT current_setting('server_version');"
         "SELECT extract(epoch FROM date_trunc(unit, to_timestamp(now), zone))::bigint"
         f" FROM (VALUES {rows}) AS asked (i, zone, unit, now) ORDER BY i;"
-    ).split()
+    ).splitlines()
     zones = {}
-    version = answer.pop(0)
+    version = answer.pop(0).split()[0]
     for (zone, unit, now), start in zip(asked, answer, strict=True):
         zones.setdefault(zone, []).extend([UNITS.index(unit), now, now - int(start)])
     head = {"source": f"PostgreSQL {version} date_trunc, {document['source'][-5:]}", "units": UNITS}

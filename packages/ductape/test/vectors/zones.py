@@ -152,7 +152,7 @@ def civil_vectors(group, rng):
         if RANGE[0] <= change < RANGE[1]:
             near = rng.choice([rng.randrange(-DAY, DAY), rng.randrange(-3, 3)])
             wanted.add((rng.choice([0, 0, rng.randrange(HOUR)]), change + near))
-            if rng.random() < 0.4:
+            if rng.random() < 0.3:
                 wanted.add((HOUR, change + rng.choice([-1801, -1, 0, 1799, 1801, 3601])))
     for shape in range(len(CIVIL)):
         wanted |= {(shape, rng.randrange(*RANGE)) for _ in range(3)}
@@ -168,7 +168,7 @@ def civil_vectors(group, rng):
 def anchored_vectors(group, rng):
     changes = [at for at in group.starts[1:] if RANGE[0] <= at < RANGE[1]]
     flat = []
-    for turn in range(16):
+    for turn in range(12):
         shape = turn % len(ANCHORED)
         day = date(rng.randrange(2021, 2037), rng.choice([1, 3, 5, 7, 8, 10, 12]), rng.randrange(26, 32))
         anchor = local_seconds(day, rng.randrange(DAY))

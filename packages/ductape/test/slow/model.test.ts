@@ -1,8 +1,8 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Decision, Ductape, QuotaInput, RuleInput } from "ductape";
-import { Model, type ModelRule } from "./model.js";
-import { clientWith, randomOf, seedOf, storeUrls, temporaryFolder } from "./support.js";
+import { Model, type ModelRule } from "../model.js";
+import { clientWith, randomOf, seedOf, storeUrls, temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
