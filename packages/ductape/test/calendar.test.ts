@@ -94,14 +94,14 @@ describe("windows match those of Python's zoneinfo", () => {
   it.each(Object.entries(names))("%s: %s", (group) => {
     const rows = VECTORS.groups[group] ?? [];
     expect(rows.length).toBeGreaterThan(40);
-    let skipped = 0;
-    const wrong = rows.flatMap((row) => {
-      const found = replay(row);
-      if (found === null) skipped++;
-      return found ?? [];
-    });
-    console.warn(`${group}: ${rows.length} vectors, ${skipped} skipped`);
+    const wrong = rows.flatMap((row) => replay(row) ?? []);
     expect(wrong.slice(0, 5)).toEqual([]);
+  });
+
+  it("are skipped, where this runtime knows newer zone rules, at most in 2 % of all", () => {
+    const rows = Object.values(VECTORS.groups).flat();
+    const skipped = rows.filter((row) => replay(row) === null).length;
+    console.warn(`${rows.length} vectors, ${skipped} skipped`);
     expect(skipped / rows.length).toBeLessThanOrEqual(0.02);
   });
 });

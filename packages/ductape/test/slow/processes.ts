@@ -30,17 +30,17 @@ export function startWorker(args: readonly string[], before: readonly string[] =
   const child = spawn(command, rest, { cwd: ROOT, stdio: ["ignore", out, "pipe"] });
   closeSync(out);
   let errors = "";
-  let hasEnded = false;
+  const state = { hasEnded: false };
   child.stderr?.on("data", (data: Buffer) => (errors += data.toString()));
   const ended = new Promise<{ text: string; errors: string; code: number | null }>((resolve) => {
     child.on("close", (code) => {
-      hasEnded = true;
+      state.hasEnded = true;
       resolve({ text: readFileSync(file, "utf8"), errors, code });
       folder.remove();
     });
   });
   const started = (async () => {
-    while (!hasEnded && statSync(file).size === 0) await delay(5);
+    while (!state.hasEnded && statSync(file).size === 0) await delay(5);
   })();
   return { child, ended, started };
 }

@@ -20,7 +20,7 @@ from zones import DAY, RANGE, SCAN, Group, civil_locals
 SEED = 20260228
 HERE = pathlib.Path(__file__).parent
 BIN = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "/usr/lib/postgresql/15/bin")
-UNITS = ["second", "minute", "hour", "day", "week", "month", "quarter", "year"]
+UNITS = ["hour", "day", "week", "month", "quarter", "year"]
 
 
 def run(*command, **options):
@@ -52,7 +52,7 @@ def ask(sql):
 def is_plain(group, unit, now):
     """True where both boundaries of the window are read once by the local clock."""
     start, end, offset = group.segment(now)
-    if unit in ("second", "minute", "hour"):
+    if unit == "hour":
         return start + 3600 <= now < end - 3600
     if now - start < DAY or end - now < DAY:
         day = (now + offset) // DAY
@@ -71,7 +71,7 @@ def main():
         ends = [*flat[2::2], SCAN[1]]
         known = Group(tuple(zip(flat[::2], ends, flat[1::2])))
         changes = [at for at in known.starts[1:] if RANGE[0] <= at < RANGE[1]] or [RANGE[0] + DAY]
-        for turn in range(4 * len(UNITS)):
+        for turn in range(3 * len(UNITS)):
             unit = UNITS[turn % len(UNITS)]
             near = rng.choice(changes) + rng.randrange(-2 * DAY, 2 * DAY)
             now = near if rng.random() < 0.5 else rng.randrange(*RANGE)

@@ -1,6 +1,6 @@
 """Writes zones.json: calendar windows as Python's zoneinfo sees them. Usage: python3 zones.py
 
-Zones with the same offsets from 2018 to 2040 form one group and share its vectors. Instants are
+Zones with the same offsets from 2017 to 2042 form one group and share its vectors. Instants are
 epoch seconds. Nothing here is taken from src/period.ts: boundaries are listed as local dates, and
 each is looked up in the group's list of offsets.
 """
@@ -34,7 +34,7 @@ def epoch(*fields):
     return int(datetime(*fields, tzinfo=timezone.utc).timestamp())
 
 
-SCAN = (epoch(2018, 1, 1), epoch(2041, 1, 1))
+SCAN = (epoch(2017, 1, 1), epoch(2043, 1, 1))
 RANGE = (epoch(2020, 1, 1), epoch(2038, 1, 1))
 
 
@@ -98,17 +98,17 @@ def local_seconds(day, second=0):
 
 
 def civil_locals(unit, every, weekday):
-    """Local times of all boundaries from 2018 to 2040, counted from 1970."""
+    """Local times of all boundaries from 2017 to 2042, counted from 1970."""
     if unit in MONTHS:
         step = every * MONTHS[unit]
-        months = range(0, (2041 - 1970) * 12, step)
-        return [local_seconds(date(1970 + m // 12, m % 12 + 1, 1)) for m in months if m >= 48 * 12 - step]
+        months = range(0, (2043 - 1970) * 12, step)
+        return [local_seconds(date(1970 + m // 12, m % 12 + 1, 1)) for m in months if m >= 47 * 12 - step]
     first = FIRST_DAY
     while unit == "week" and WEEKDAYS[first.weekday()] != weekday:
         first -= timedelta(days=1)
     step = every * (7 if unit == "week" else 1)
-    days = range((first - FIRST_DAY).days, (date(2041, 1, 1) - FIRST_DAY).days, step)
-    return [day * DAY for day in days if day >= 48 * 365]
+    days = range((first - FIRST_DAY).days, (date(2043, 1, 1) - FIRST_DAY).days, step)
+    return [day * DAY for day in days if day >= 47 * 365 - step]
 
 
 def anchored_locals(unit, every, anchor_local):
@@ -146,16 +146,17 @@ def civil_vectors(group, rng):
             shapes += [1, 2, 3, 15, 16]
         first = group.first(midnight)
         for shape in shapes:
-            wanted |= {(shape, at) for at in (first - 1, first, change, change + 1800)}
+            wanted |= {(shape, at) for at in (first - 1, first, change)}
         wanted |= {(0, change - 1), (0, first + DAY), (HOUR, change - 1), (HOUR, change)}
     for change in group.starts[1:]:
         if RANGE[0] <= change < RANGE[1]:
             near = rng.choice([rng.randrange(-DAY, DAY), rng.randrange(-3, 3)])
-            wanted.add((rng.choice([0, 0, rng.randrange(HOUR)]), change + near))
-            if rng.random() < 0.3:
+            if rng.random() < 0.2:
+                wanted.add((rng.choice([0, rng.randrange(HOUR)]), change + near))
+            if rng.random() < 0.15:
                 wanted.add((HOUR, change + rng.choice([-1801, -1, 0, 1799, 1801, 3601])))
     for shape in range(len(CIVIL)):
-        wanted |= {(shape, rng.randrange(*RANGE)) for _ in range(3)}
+        wanted.add((shape, rng.randrange(*RANGE)))
     flat = []
     for shape, now in sorted(wanted):
         unit, every, weekday = CIVIL[shape]
@@ -168,7 +169,7 @@ def civil_vectors(group, rng):
 def anchored_vectors(group, rng):
     changes = [at for at in group.starts[1:] if RANGE[0] <= at < RANGE[1]]
     flat = []
-    for turn in range(12):
+    for turn in range(len(ANCHORED)):
         shape = turn % len(ANCHORED)
         day = date(rng.randrange(2021, 2037), rng.choice([1, 3, 5, 7, 8, 10, 12]), rng.randrange(26, 32))
         anchor = local_seconds(day, rng.randrange(DAY))

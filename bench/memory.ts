@@ -1,0 +1,141 @@
+import { RateLimiterMemory } from "rate-limiter-flexible";
+import { Ductape } from "ductape";
+import { compare, type Contender } from "./measure.js";
+
+const LIMIT = 1_000_000_000;
+
+/** A client on `memory:` with `quotas` quotas by user. */
+export async function clientOf(store: string, quotas = 1): Promise<Ductape> {
+  const ductape = new Ductape({ store });
+  await ductape.product.create({ tag: "shop" });
+  await ductape.product.environments.create("shop", { slug: "prd" });
+  for (let i = 0; i < quotas; i++) {
+    await ductape.product.quotas.create("shop", {
+      tag: `q${i}`,
+      limit: LIMIT,
+      period: "month",
+      scope: "$Session{userId}",
+    });
+  }
+  return ductape;
+}
+
+const subjects = (count: number): string[] => Array.from({ length: count }, (_, i) => `user-${i}`);
+
+function ours(ductape: Ductape, users: readonly string[], name: string, quotas = 1): Contender {
+  let i = 0;
+  return {
+    name,
+    async run(calls) {
+      for (let call = 0; call < calls; call++) {
+        i++;
+        await ductape.processor.quota.run({
+          env: "prd",
+          product_tag: "shop",
+          quota_tag: quotas === 1 ? "q0" : `q${i % quotas}`,
+          action: "increment",
+          amount: 1,
+          subject: users[i % users.length],
+        });
+      }
+    },
+  };
+}
+
+function peer(users: readonly string[], name: string): Contender {
+  const limiter = new RateLimiterMemory({ points: LIMIT, duration: 30 * 86_400 });
+  let i = 0;
+  return {
+    name,
+    async run(calls) {
+      for (let call = 0; call < calls; call++)
+        await limiter.consume(users[i++ % users.length] ?? "", 1);
+    },
+  };
+}
+
+function floor(users: readonly string[]): Contender {
+  const counts = new Map<string, { used: number }>();
+  for (const user of users) counts.set(user, { used: 0 });
+  const bump = async (user: string) => {
+    const count = counts.get(user);
+    if (count !== undefined) count.used++;
+    return count;
+  };
+  let i = 0;
+  return {
+    name: "await of a Map bump",
+    async run(calls) {
+      for (let call = 0; call < calls; call++) await bump(users[i++ % users.length] ?? "");
+    },
+  };
+}
+
+/** `memory:` beside its peer; then how a call grows with counters and quotas; then bytes a counter. */
+export async function benchMemory(): Promise<string[]> {
+  const users = subjects(10_000);
+  const ductape = await clientOf("memory:");
+  const rows = await compare(
+    [ours(ductape, users, "ours"), peer(users, "peer"), floor(users)],
+    200_000,
+  );
+  const ns = (name: string) => rows.get(name)?.medianNs ?? Number.NaN;
+  return [
+    `memory: c=1 | ${ns("ours").toFixed(0)} ns | ${ns("peer").toFixed(0)} ns | ` +
+      `${(ns("ours") / ns("peer")).toFixed(2)} x time (floor ${ns("await of a Map bump").toFixed(0)} ns)`,
+    await growthOfCounters(),
+    await growthOfQuotas(),
+    await bytesPerCounter(),
+  ];
+}
+
+async function growthOfCounters(): Promise<string> {
+  const few = subjects(10);
+  const many = subjects(1_000_000);
+  const [small, large] = [await clientOf("memory:"), await clientOf("memory:")];
+  const contenders = [ours(small, few, "10"), ours(large, many, "1,000,000")];
+  contenders.push(peer(few, "peer 10"), peer(many, "peer 1,000,000"));
+  // Every counter exists before the first figure is taken.
+  for (const contender of contenders) await contender.run(1_000_000);
+  const rows = await compare(contenders, 1_000_000, 5);
+  const ns = (name: string) => rows.get(name)?.medianNs ?? Number.NaN;
+  const growth = (ns("1,000,000") / ns("10")).toFixed(2);
+  const peerGrowth = (ns("peer 1,000,000") / ns("peer 10")).toFixed(2);
+  return (
+    `memory: 10 -> 1,000,000 counters | ${ns("10").toFixed(0)} -> ${ns("1,000,000").toFixed(0)} ns | ` +
+    `${ns("peer 10").toFixed(0)} -> ${ns("peer 1,000,000").toFixed(0)} ns | ${growth} x (peer ${peerGrowth} x)`
+  );
+}
+
+async function growthOfQuotas(): Promise<string> {
+  const users = subjects(1);
+  const [small, large] = [await clientOf("memory:"), await clientOf("memory:", 10_000)];
+  const rows = await compare(
+    [ours(small, users, "1"), ours(large, users, "10,000", 10_000)],
+    200_000,
+    5,
+  );
+  const ns = (name: string) => rows.get(name)?.medianNs ?? Number.NaN;
+  const growth = (ns("10,000") / ns("1")).toFixed(2);
+  return `memory: 1 -> 10,000 quotas | ${ns("1").toFixed(0)} -> ${ns("10,000").toFixed(0)} ns | | ${growth} x`;
+}
+
+async function bytesPerCounter(): Promise<string> {
+  const count = 1_000_000;
+  const ductape = await clientOf("memory:");
+  globalThis.gc?.();
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < count; i++) {
+    await ductape.processor.quota.run({
+      env: "prd",
+      product_tag: "shop",
+      quota_tag: "q0",
+      action: "increment",
+      subject: `user-${i}`,
+    });
+  }
+  globalThis.gc?.();
+  const bytes = (process.memoryUsage().heapUsed - before) / count;
+  await ductape.close();
+  return `memory: heap a counter, subject included | ${bytes.toFixed(0)} bytes | | <= 300`;
+}
