@@ -1,3 +1,4 @@
+import type { Span } from "./period.js";
 import type { Leg, Plan, Step } from "./plan.js";
 
 /**
@@ -8,8 +9,8 @@ import type { Leg, Plan, Step } from "./plan.js";
 export interface Cell {
   /** Which form of the rule's window the numbers belong to; grows with each change of that form. */
   shape: number;
-  startMs: number;
-  endMs: number;
+  /** Replaced when it rolls over, never changed in place: many counters share one. */
+  window: Span;
   used: number;
   granted: number;
   /** The highest alert reported in this window, in millionths of the limit; 0: none. */
@@ -37,18 +38,17 @@ export interface Cells {
 
 /** What one leg says: the window it was decided in and its numbers after the step. */
 export interface LegOutcome {
-  readonly startMs: number;
-  readonly endMs: number;
+  readonly window: Span;
   readonly used: number;
   readonly granted: number;
   readonly previousUsed: number;
   readonly admits: boolean;
   /** The amount would pass the limit, whether or not the rule refuses it. */
   readonly inTheWay: boolean;
-  /** When the window ends or, rolling, its oldest amount leaves; null where it never does. */
-  resetsMs: number | null;
-  /** When the amount would fit; null where waiting cannot help. Meaningless where it fits. */
-  readonly retryMs: number | null;
+  /** Rolling only: when its oldest amount leaves, epoch milliseconds; null on a calendar counter. */
+  leavesMs: number | null;
+  /** Rolling only: when the amount would fit; null where waiting cannot help. */
+  readonly fitsMs: number | null;
   /** Alerts reported by this step: those above `alertedFromPpm` up to `alertedPpm`. */
   readonly alertedFromPpm: number;
   readonly alertedPpm: number;
@@ -104,8 +104,7 @@ export function apply(cells: Cells, plan: Plan, nowMs: number): Outcome {
 export function emptyCell(leg: Leg): Cell {
   return {
     shape: leg.rule.shape,
-    startMs: leg.startMs,
-    endMs: leg.endMs,
+    window: leg.window,
     used: 0,
     granted: 0,
     alertedPpm: 0,
@@ -117,10 +116,11 @@ function isStale(cells: Cells, leg: Leg, nowMs: number): boolean {
   const cell = cells.get(leg);
   if (cell !== undefined && cell.shape > leg.rule.shape) return true;
   if (leg.rule.rollingMs !== 0) return false;
-  if (nowMs < leg.endMs && nowMs >= leg.startMs) return false;
+  const { startMs, endMs } = leg.window;
+  if (nowMs < endMs && nowMs >= startMs) return false;
   // Outside the plan's window: right only if the counter already stands in a later one.
   if (cell === undefined || cell.shape !== leg.rule.shape) return true;
-  return nowMs >= cell.startMs || leg.startMs > cell.startMs;
+  return nowMs >= cell.window.startMs || startMs > cell.window.startMs;
 }
 
 /** Several steps as one: each sees the ones before it; one refusal takes all of them back. */
@@ -155,22 +155,29 @@ function decideStep(cells: Cells, step: Step, nowMs: number, keep: boolean): Ste
     const answer = cells.getAnswer(step.answerKey);
     if (answer !== undefined && answer.expiresMs > nowMs) return replay(answer, step, nowMs);
   }
-  const legs: LegOutcome[] = [];
-  let status: StepStatus = "done";
-  for (const leg of step.legs) {
-    const spoken = speaksTo(step, leg);
-    const action = spoken ? step.action : "check";
-    const seen = look(cells.get(leg), leg, action, spoken ? step.amount : 0, nowMs);
-    if (seen.used > AMOUNT_MAX || seen.granted > AMOUNT_MAX) status = "overflow";
-    else if (!seen.admits && status === "done") status = "denied";
-    legs.push(seen);
-  }
+  const legs = step.legs.map((leg) => lookAt(cells, step, leg, nowMs));
+  const status = statusOf(legs);
   if (status === "done" && step.action !== "check") write(cells, step, legs, nowMs);
   // A refused step tells the counters as they stand.
   const told = status === "done" ? legs : lookOnly(cells, step, nowMs);
   const outcome = { status, nowMs, legs: told };
   if (keep) keepAnswer(cells, step, outcome);
   return outcome;
+}
+
+function lookAt(cells: Cells, step: Step, leg: Leg, nowMs: number): LegOutcome {
+  const cell = cells.get(leg);
+  if (speaksTo(step, leg)) return look(cell, leg, step.action, step.amount, nowMs);
+  return look(cell, leg, "check", 0, nowMs);
+}
+
+function statusOf(legs: readonly LegOutcome[]): StepStatus {
+  let status: StepStatus = "done";
+  for (const { used, granted, admits } of legs) {
+    if (used > AMOUNT_MAX || granted > AMOUNT_MAX) return "overflow";
+    if (!admits) status = "denied";
+  }
+  return status;
 }
 
 /** `rule` speaks to one leg; the others are only looked at. */
@@ -202,15 +209,14 @@ function look(
   nowMs: number,
 ): LegOutcome {
   if (leg.rule.rollingMs !== 0) return lookRolling(cell, leg, action, amount, nowMs);
-  let { startMs, endMs } = leg;
+  let { window } = leg;
   let previousUsed = 0;
   let granted = 0;
   let alertedFromPpm = 0;
   if (cell !== undefined) {
     if (cell.shape === leg.rule.shape) {
-      if (cell.startMs >= startMs) {
-        startMs = cell.startMs;
-        endMs = cell.endMs;
+      if (cell.window.startMs >= window.startMs) {
+        window = cell.window;
         previousUsed = cell.used;
         granted = cell.granted;
         alertedFromPpm = cell.alertedPpm;
@@ -226,18 +232,15 @@ function look(
   const inTheWay =
     (action === "increment" || action === "check") && limit !== null && after > limit;
   const used = usedAfter(action, previousUsed, amount);
-  const neverEnds = leg.rule.lifetime;
-  const base = leg.limit ?? 0;
   return {
-    startMs,
-    endMs,
+    window,
     used,
     granted,
     previousUsed,
     admits: !inTheWay || leg.rule.soft || amount === 0,
     inTheWay: inTheWay && amount !== 0,
-    resetsMs: neverEnds ? null : endMs,
-    retryMs: neverEnds || amount > base ? null : endMs,
+    leavesMs: null,
+    fitsMs: null,
     alertedFromPpm: action === "reset" ? 0 : alertedFromPpm,
     alertedPpm: alertedAfter(leg, action, amount, used, limit, alertedFromPpm),
   };
@@ -257,8 +260,8 @@ function usedAfter(action: Step["action"], used: number, amount: number): number
 
 /** A window of another form that still holds at `nowMs` hands its count over; a past one is gone. */
 function carried(cell: Cell, nowMs: number): number {
-  if (cell.entries === null) return nowMs < cell.endMs ? cell.used : 0;
-  return liveSum(cell.entries, nowMs - (cell.endMs - cell.startMs));
+  if (cell.entries === null) return nowMs < cell.window.endMs ? cell.used : 0;
+  return liveSum(cell.entries, nowMs - (cell.window.endMs - cell.window.startMs));
 }
 
 function alertedAfter(
@@ -300,11 +303,10 @@ function write(cells: Cells, step: Step, legs: readonly LegOutcome[], nowMs: num
     if (rollingMs === 0) cell.entries = null;
     else {
       cell.entries = entriesAfter(cell, leg, action, step.amount, nowMs);
-      seen.resetsMs = oldestLeavesMs(cell.entries, rollingMs, nowMs);
+      seen.leavesMs = oldestLeavesMs(cell.entries, rollingMs, nowMs);
     }
     cell.shape = leg.rule.shape;
-    cell.startMs = rollingMs === 0 ? seen.startMs : nowMs;
-    cell.endMs = rollingMs === 0 ? seen.endMs : nowMs + rollingMs;
+    cell.window = rollingMs === 0 ? seen.window : { startMs: nowMs, endMs: nowMs + rollingMs };
     cell.used = seen.used;
     cell.granted = seen.granted;
     cell.alertedPpm = seen.alertedPpm;
@@ -336,15 +338,14 @@ function lookRolling(
   const alertedFromPpm =
     cell === undefined || previousUsed === 0 || action === "reset" ? 0 : cell.alertedPpm;
   return {
-    startMs: nowMs - periodMs,
-    endMs: nowMs,
+    window: { startMs: nowMs - periodMs, endMs: nowMs },
     used,
     granted: 0,
     previousUsed,
     admits: !inTheWay || leg.rule.soft,
     inTheWay,
-    resetsMs: oldestLeavesMs(entries, periodMs, nowMs),
-    retryMs: inTheWay ? fitsMs(entries, limit - amount, periodMs, nowMs) : nowMs,
+    leavesMs: oldestLeavesMs(entries, periodMs, nowMs),
+    fitsMs: inTheWay ? fitsMs(entries, limit - amount, periodMs, nowMs) : nowMs,
     alertedFromPpm,
     alertedPpm: alertedAfter(leg, action, amount, used, limit, alertedFromPpm),
   };

@@ -60,6 +60,7 @@ export interface ProductEntry {
 }
 
 const POLL_MS = 250;
+const NOTHING_FOUND = { productTag: "", env: "", quotas: new Map<string, CompiledQuota>() };
 
 /**
  * The definitions of a store, in memory. Changes made by this process are seen at once, those of
@@ -70,6 +71,8 @@ export class Catalogue {
   readonly #store: Store;
   readonly #logger: Logger;
   #sequence = 0;
+  /** Calls in a row mostly ask for the same product and environment. */
+  #lastFound = NOTHING_FOUND;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(store: Store, logger: Logger) {
@@ -99,7 +102,14 @@ export class Catalogue {
   /** The quota a request names, or null where it is not known here (yet): then ask {@link locate}. */
   find(request: Request): CompiledQuota | null {
     const { productTag, env, quotaTag } = request;
-    return this.products.get(productTag)?.compiled.get(env)?.get(quotaTag) ?? null;
+    const last = this.#lastFound;
+    if (last.productTag === productTag && last.env === env) {
+      return last.quotas.get(quotaTag) ?? null;
+    }
+    const quotas = this.products.get(productTag)?.compiled.get(env);
+    if (quotas === undefined) return null;
+    this.#lastFound = { productTag, env, quotas };
+    return quotas.get(quotaTag) ?? null;
   }
 
   /**
@@ -154,6 +164,7 @@ export class Catalogue {
     const { kind, product, tag } = keyParts(key);
     const entry = this.#entryOf(product);
     entry.compiled.clear();
+    this.#lastFound = NOTHING_FOUND;
     if (kind === "product") {
       entry.definition = value === null ? null : this.#read(key, revision, value, asProduct);
       entry.revision = value === null ? 0 : revision;

@@ -1,8 +1,7 @@
 import { limitOf, type LegOutcome, type Outcome, type StepOutcome } from "./apply.js";
 import type { CompiledQuota } from "./definition.js";
 import { ConflictError, ValidationError } from "./errors.js";
-import type { Period } from "./period.js";
-import { FOREVER_MS } from "./period.js";
+import { FOREVER_MS, type Period, type Span } from "./period.js";
 import { factsOf, type LegFacts, type Step } from "./plan.js";
 import type { Action, Request } from "./request.js";
 
@@ -118,105 +117,119 @@ export function decide(
   if (outcome.status === "conflict") throw idempotencyConflict(request);
   if (outcome.status === "overflow") throw overflow(request);
   const facts = outcome.replay === undefined ? null : readFacts(outcome.replay);
-  const { legs } = outcome;
-  const at = bindingLeg(step, facts, legs);
-  const seen = legs[at];
+  const told = { request, step, facts, outcome, scale: quota.scale };
+  if (outcome.status === "done") return tell(told, ADMITTED);
+  return tell(told, denialOf(told));
+}
+
+/** What `tell` needs. `facts` is null but for a replay, which needs no definition. */
+interface Told {
+  readonly request: Request;
+  readonly step: Step;
+  readonly facts: readonly LegFacts[] | null;
+  readonly outcome: StepOutcome;
+  readonly scale: number;
+}
+
+type Verdict = Pick<Admitted | Denied, "allowed" | "success" | "code" | "retry_after_ms">;
+
+const ADMITTED = { allowed: true, success: true, code: "OK", retry_after_ms: 0 } as const;
+
+function denialOf(told: Told) {
+  const withheld = told.outcome.status === "withheld";
+  return {
+    allowed: false as const,
+    success: false as const,
+    code: withheld ? ("NOT_APPLIED" as const) : ("QUOTA_EXCEEDED" as const),
+    retry_after_ms: withheld ? 0 : waitMs(told, bindingLeg(told)),
+  };
+}
+
+/** One literal for every answer: spreading or merging two would cost more than the decision. */
+function tell<V extends Verdict>(told: Told, verdict: V) {
+  const { request, step, facts, outcome, scale } = told;
+  const at = bindingLeg(told);
+  const seen = outcome.legs[at];
   const leg = facts?.[at] ?? step.legs[at];
   if (seen === undefined || leg === undefined) throw new Error("a step without a rule was decided");
-  const { scale } = quota;
   const limit = limitOf(leg, seen.granted);
-  const done = outcome.status === "done";
-  const result: ResultBase = {
+  const window = windowText(seen);
+  const result: ResultBase & Pick<V, keyof Verdict> = {
     action: request.action,
     env: request.env,
     product_tag: request.productTag,
     quota_tag: request.quotaTag,
     subject: leg.subject === "" ? null : leg.subject,
-    exceeded: done ? isPassed(step, facts, legs) : true,
-    rule: facts === null ? nameOf(step, at) : (facts[at]?.name ?? ""),
-    amount: step.amount / scale,
-    limit: limit === null ? null : limit / scale,
-    used: seen.used / scale,
+    allowed: verdict.allowed,
+    success: verdict.success,
+    exceeded: !verdict.allowed || isPassed(told),
+    code: verdict.code,
+    rule: nameOf(told, at),
+    amount: unscaled(step.amount, scale),
+    limit: limit === null ? null : unscaled(limit, scale),
+    used: unscaled(seen.used, scale),
     held: 0,
-    remaining: limit === null ? null : limit > seen.used ? (limit - seen.used) / scale : 0,
-    overage: limit !== null && seen.used > limit ? (seen.used - limit) / scale : 0,
+    remaining: limit === null ? null : limit > seen.used ? unscaled(limit - seen.used, scale) : 0,
+    overage: limit !== null && seen.used > limit ? unscaled(seen.used - limit, scale) : 0,
     period: facts === null ? periodOf(step, at) : (facts[at]?.period ?? "lifetime"),
-    window: {
-      start: isoOf(seen.startMs),
-      end: seen.endMs === FOREVER_MS ? null : isoOf(seen.endMs),
-    },
-    resets_at: seen.resetsMs === null ? null : isoOf(seen.resetsMs),
+    window: { start: window.start, end: window.end },
+    resets_at: resetsText(seen),
+    retry_after_ms: verdict.retry_after_ms,
     source: "store",
     age_ms: 0,
     replayed: facts !== null,
     degraded: false,
   };
-  if (request.action === "reset") result.previous_used = seen.previousUsed / scale;
-  if (legs.length > 1) result.rules = ruleResults(facts ?? factsOf(step.legs), outcome, scale);
-  const alerts = alertsOf(step, facts, legs);
-  if (alerts !== null && done) result.alerts = alerts;
-  return answer(result, outcome, seen);
+  if (request.action === "reset") result.previous_used = unscaled(seen.previousUsed, scale);
+  if (outcome.legs.length > 1) result.rules = ruleResults(told);
+  const alerts = verdict.allowed ? alertsOf(told) : null;
+  if (alerts !== null) result.alerts = alerts;
+  return result;
 }
 
-function answer(result: ResultBase, outcome: StepOutcome, seen: LegOutcome): Decision {
-  if (outcome.status === "done") {
-    return Object.assign(result, {
-      allowed: true as const,
-      success: true as const,
-      code: "OK" as const,
-      retry_after_ms: 0 as const,
-    });
-  }
-  const withheld = outcome.status === "withheld";
-  return Object.assign(result, {
-    allowed: false as const,
-    success: false as const,
-    code: withheld ? ("NOT_APPLIED" as const) : ("QUOTA_EXCEEDED" as const),
-    retry_after_ms: withheld ? 0 : waitMs(seen, outcome.nowMs),
-  });
-}
+/** Amounts leave as they came; no division where there is nothing to divide. */
+const unscaled = (amount: number, scale: number): number => (scale === 1 ? amount : amount / scale);
 
 /** The outcome of each step, or null where the plan was stale. */
 export function stepOutcomes(outcome: Outcome): readonly StepOutcome[] | null {
   return outcome.kind === "stale" ? null : outcome.steps;
 }
 
-const nameOf = (step: Step, at: number): string => step.legs[at]?.rule.name ?? "";
+function nameOf({ facts, step }: Told, at: number): string {
+  if (facts !== null) return facts[at]?.name ?? "";
+  return step.legs[at]?.rule.name ?? "";
+}
+
 const periodOf = (step: Step, at: number): Period => step.legs[at]?.rule.period ?? "lifetime";
 
 /**
  * The rule whose numbers are told: of those that refused the one with the longest wait, so that
  * waiting for it helps; else the one with the smallest fraction left. The first of equals.
  */
-function bindingLeg(
-  step: Step,
-  facts: readonly LegFacts[] | null,
-  legs: readonly LegOutcome[],
-): number {
-  if (legs.length === 1) return 0;
+function bindingLeg(told: Told): number {
+  const { step, facts, outcome } = told;
+  if (outcome.legs.length === 1) return 0;
   let best = 0;
   let bestRank = Infinity;
-  legs.forEach((seen, i) => {
+  for (let i = 0; i < outcome.legs.length; i++) {
+    const seen = outcome.legs[i];
     const leg = facts?.[i] ?? step.legs[i];
-    const spoken = step.rule === null || step.rule === (facts?.[i]?.name ?? nameOf(step, i));
-    const rank = leg === undefined || !spoken ? Infinity : rankOf(seen, limitOf(leg, seen.granted));
+    const spoken = step.rule === null || step.rule === nameOf(told, i);
+    if (seen === undefined || leg === undefined || !spoken) continue;
+    const rank = seen.admits
+      ? fractionLeft(seen.used, limitOf(leg, seen.granted))
+      : -1e18 - (waitMs(told, i) ?? Infinity);
     if (rank < bestRank) [best, bestRank] = [i, rank];
-  });
+  }
   return best;
 }
 
-/** Refusals rank below everything else, the longest wait first. */
-function rankOf(seen: LegOutcome, limit: number | null): number {
-  if (!seen.admits) return seen.retryMs === null ? -Infinity : -1e18 - seen.retryMs;
+function fractionLeft(used: number, limit: number | null): number {
   if (limit === null) return Number.MAX_VALUE;
-  return limit === 0 ? -seen.used : (limit - seen.used) / limit;
+  return limit === 0 ? -used : (limit - used) / limit;
 }
 
-function isPassed(
-  step: Step,
-  facts: readonly LegFacts[] | null,
-  legs: readonly LegOutcome[],
-): boolean {
+function isPassed({ facts, step, outcome: { legs } }: Told): boolean {
   for (let i = 0; i < legs.length; i++) {
     const seen = legs[i];
     const leg = facts?.[i] ?? step.legs[i];
@@ -227,17 +240,21 @@ function isPassed(
   return false;
 }
 
-function waitMs(seen: LegOutcome, nowMs: number): number | null {
-  return seen.retryMs === null ? null : Math.max(0, seen.retryMs - nowMs);
+/** How long until a leg that refused admits the amount; null where waiting cannot help. */
+function waitMs({ facts, step, outcome }: Told, at: number): number | null {
+  const seen = outcome.legs[at];
+  const limit = (facts?.[at] ?? step.legs[at])?.limit ?? 0;
+  if (seen === undefined) return null;
+  if (seen.leavesMs !== null) return seen.fitsMs === null ? null : seen.fitsMs - outcome.nowMs;
+  const { endMs } = seen.window;
+  return endMs === FOREVER_MS || step.amount > limit ? null : Math.max(0, endMs - outcome.nowMs);
 }
 
-function ruleResults(
-  facts: readonly LegFacts[],
-  outcome: StepOutcome,
-  scale: number,
-): RuleResult[] {
+function ruleResults(told: Told): RuleResult[] {
+  const { facts, step, outcome, scale } = told;
+  const legs = facts ?? factsOf(step.legs);
   return outcome.legs.map((seen, i) => {
-    const leg = facts[i];
+    const leg = legs[i];
     const limit = leg === undefined ? null : limitOf(leg, seen.granted);
     return {
       rule: leg?.name ?? "",
@@ -248,27 +265,22 @@ function ruleResults(
       remaining: limit === null ? null : Math.max(0, limit - seen.used) / scale,
       overage: limit === null ? 0 : Math.max(0, seen.used - limit) / scale,
       period: leg?.period ?? "lifetime",
-      window: {
-        start: isoOf(seen.startMs),
-        end: seen.endMs === FOREVER_MS ? null : isoOf(seen.endMs),
-      },
-      resets_at: seen.resetsMs === null ? null : isoOf(seen.resetsMs),
+      window: { ...windowText(seen) },
+      resets_at: resetsText(seen),
       admits: seen.admits,
-      retry_after_ms: seen.admits ? 0 : waitMs(seen, outcome.nowMs),
+      retry_after_ms: seen.admits ? 0 : waitMs(told, i),
     };
   });
 }
 
-function alertsOf(
-  step: Step,
-  facts: readonly LegFacts[] | null,
-  legs: readonly LegOutcome[],
-): Alert[] | null {
+function alertsOf(told: Told): Alert[] | null {
+  const { facts, step, outcome } = told;
+  const { legs } = outcome;
   let alerts: Alert[] | null = null;
   for (let i = 0; i < legs.length; i++) {
     const seen = legs[i];
     if (seen === undefined || seen.alertedPpm === seen.alertedFromPpm) continue;
-    const rule = facts?.[i]?.name ?? nameOf(step, i);
+    const rule = nameOf(told, i);
     const steps = facts?.[i]?.alertsPpm ?? step.legs[i]?.rule.alertsPpm ?? [];
     for (const ppm of steps) {
       if (ppm <= seen.alertedFromPpm || ppm > seen.alertedPpm) continue;
@@ -285,17 +297,22 @@ function readFacts(text: string): LegFacts[] {
 }
 
 // Windows stay the same for many calls, and rendering a date costs more than a decision.
-const ISO_CACHE_MAX = 64;
-const isoCache = new Map<number, string>();
+let lastWindow: Span = { startMs: 0, endMs: 0 };
+let lastText: ResultWindow = { start: "", end: null };
 
-function isoOf(atMs: number): string {
-  const cached = isoCache.get(atMs);
-  if (cached !== undefined) return cached;
-  const text = new Date(atMs).toISOString();
-  if (isoCache.size >= ISO_CACHE_MAX) isoCache.clear();
-  isoCache.set(atMs, text);
-  return text;
+function windowText({ window }: LegOutcome): ResultWindow {
+  if (window === lastWindow) return lastText;
+  const end = window.endMs === FOREVER_MS ? null : isoOf(window.endMs);
+  lastText = { start: isoOf(window.startMs), end };
+  lastWindow = window;
+  return lastText;
 }
+
+function resetsText(seen: LegOutcome): string | null {
+  return seen.leavesMs === null ? windowText(seen).end : isoOf(seen.leavesMs);
+}
+
+const isoOf = (atMs: number): string => new Date(atMs).toISOString();
 
 function idempotencyConflict(request: Request): ConflictError {
   return new ConflictError(

@@ -1,4 +1,4 @@
-import { FOREVER_MS, type Period } from "./period.js";
+import { FOREVER_MS, type Period, type Span } from "./period.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { DuctapeError, show, ValidationError } from "./errors.js";
 import { MUTATES_ONE_RULE, type Action, type Request, type SubjectInput } from "./request.js";
@@ -22,13 +22,12 @@ export interface LegRule {
   readonly period: Period;
 }
 
-/** One rule of one request: which counter, in which window `[startMs, endMs)`, under which limit. */
+/** One rule of one request: which counter, in which window, under which limit. */
 export interface Leg {
   readonly rule: LegRule;
   /** Whose counter; "" for the one of the whole product. */
   readonly subject: string;
-  readonly startMs: number;
-  readonly endMs: number;
+  readonly window: Span;
   /** Scaled by the quota's decimals; null: none. */
   readonly limit: number | null;
 }
@@ -59,12 +58,7 @@ export interface Plan {
  */
 export function planStep(request: Request, quota: CompiledQuota, nowMs: number): Step {
   const amount = scaledAmount(request, quota);
-  const { rules } = quota;
-  const legs: Leg[] = [];
-  for (let i = 0; i < rules.length; i++) {
-    const rule = rules[i];
-    if (rule !== undefined) legs.push(planLeg(rule, request.subject, quota, nowMs));
-  }
+  const legs = quota.rules.map((each) => planLeg(each, request.subject, quota, nowMs));
   const rule = ruleOf(request, quota);
   if (request.idempotencyKey === null) {
     return {
@@ -116,19 +110,17 @@ function planLeg(
   quota: CompiledQuota,
   nowMs: number,
 ): Leg {
-  const span = rule.leg.rollingMs === 0 ? windowOf(rule, nowMs) : NO_WINDOW;
   return {
     rule: rule.leg,
     subject: rule.scope === null ? "" : subjectOf(rule.scope, subject, quota),
-    startMs: span.startMs,
-    endMs: span.endMs,
+    window: rule.leg.rollingMs === 0 ? windowOf(rule, nowMs) : NO_WINDOW,
     limit: rule.limit === undefined ? limitFor(rule, subject) : rule.limit,
   };
 }
 
 const NO_WINDOW = { startMs: 0, endMs: FOREVER_MS };
 
-function windowOf(rule: CompiledRule, nowMs: number) {
+function windowOf(rule: CompiledRule, nowMs: number): Span {
   const { cached } = rule;
   if (nowMs >= cached.startMs && nowMs < cached.endMs) return cached;
   rule.cached = rule.windowAt(nowMs);

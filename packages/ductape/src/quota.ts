@@ -1,3 +1,4 @@
+import type { Outcome } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
 import type { CompiledQuota } from "./definition.js";
 import { decide, stepOutcomes, type Decision, type Denied } from "./decision.js";
@@ -48,28 +49,56 @@ export class Quota {
    * `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `IDEMPOTENCY_CONFLICT`,
    * `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
-  async run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
-    const request = parseRequest(input);
-    const call = options === undefined ? undefined : this.#checkOptions(options);
-    const ready = this.#parts.ready();
-    if (ready !== null) await ready;
-    const { catalogue, clock, store, events } = this.#parts;
-    for (let plans = 0; plans < REPLANS_MAX; plans++) {
-      const quota = catalogue.find(request) ?? (await catalogue.locate(request));
-      refuseUndefined(request);
-      const nowMs = clock();
-      const step = planStep(request, quota, nowMs);
-      const applied = store.apply({ steps: [step], nowMs }, call);
-      const outcome = applied instanceof Promise ? await applied : applied;
-      const done = outcome.kind === "stale" ? undefined : outcome.steps[0];
-      if (done !== undefined) {
-        const decision = decide(request, quota, step, done);
-        if (decision.alerts !== undefined) events.publish(decision);
-        return decision;
-      }
-      await catalogue.refresh();
+  run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
+    // Not an async function: where nothing waits, one would cost as much as the decision.
+    try {
+      const request = parseRequest(input);
+      const call = options === undefined ? undefined : this.#checkOptions(options);
+      const quota = this.#parts.ready() === null ? this.#parts.catalogue.find(request) : null;
+      if (quota === null) return this.#locate(request, call);
+      return this.#decide(request, quota, call, 1);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    throw neverCurrent();
+  }
+
+  async #locate(request: Request, call: CallOptions | undefined): Promise<Decision> {
+    await this.#parts.ready();
+    const quota = await this.#parts.catalogue.locate(request);
+    return this.#decide(request, quota, call, 1);
+  }
+
+  #decide(
+    request: Request,
+    quota: CompiledQuota,
+    call: CallOptions | undefined,
+    plans: number,
+  ): Promise<Decision> {
+    refuseUndefined(request);
+    const { clock, store, events } = this.#parts;
+    const nowMs = clock();
+    const step = planStep(request, quota, nowMs);
+    const conclude = (outcome: Outcome): Decision | Promise<Decision> => {
+      const done = outcome.kind === "stale" ? undefined : outcome.steps[0];
+      if (done === undefined) return this.#decideAgain(request, call, plans);
+      const decision = decide(request, quota, step, done);
+      if (decision.alerts !== undefined) events.publish(decision);
+      return decision;
+    };
+    const outcome = store.apply({ steps: [step], nowMs }, call);
+    return outcome instanceof Promise ? outcome.then(conclude) : Promise.resolve(conclude(outcome));
+  }
+
+  async #decideAgain(
+    request: Request,
+    call: CallOptions | undefined,
+    plans: number,
+  ): Promise<Decision> {
+    if (plans >= REPLANS_MAX) throw neverCurrent();
+    const { catalogue } = this.#parts;
+    await catalogue.refresh();
+    const quota = catalogue.find(request) ?? (await catalogue.locate(request));
+    return this.#decide(request, quota, call, plans + 1);
   }
 
   /** As `run`, for code that prefers an exception: a denial throws `QUOTA_EXCEEDED`. */

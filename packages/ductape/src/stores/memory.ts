@@ -1,6 +1,6 @@
 import { apply, type Answer, type Cell, type Cells, type Outcome } from "../apply.js";
 import { StoreError } from "../errors.js";
-import type { Leg, Plan } from "../plan.js";
+import type { Leg, LegRule, Plan } from "../plan.js";
 import type {
   CallOptions,
   CellRow,
@@ -42,8 +42,8 @@ export class MemoryStore implements Store {
   async *scan(prefix: string): AsyncIterable<CellRow> {
     for (const [space, cells] of this.#cells.spaces) {
       if (!space.startsWith(prefix)) continue;
-      for (const [subject, { used, granted, endMs }] of cells) {
-        yield { space, subject, used, granted, endMs };
+      for (const [subject, { used, granted, window }] of cells) {
+        yield { space, subject, used, granted, endMs: window.endMs };
       }
     }
   }
@@ -61,20 +61,30 @@ class MemoryCells implements Cells {
   #walk = this.#walkCells();
   #lastLeg: Leg | null = null;
   #lastCell: Cell | undefined;
+  #lastRule: LegRule | null = null;
+  #lastSpace: Map<string, Cell> | undefined;
 
-  /** A decision asks for the same leg several times in a row. */
+  /** A decision asks for the same leg several times in a row, and calls for the same rule. */
   get(leg: Leg): Cell | undefined {
     if (leg === this.#lastLeg) return this.#lastCell;
     this.#lastLeg = leg;
-    this.#lastCell = this.spaces.get(leg.rule.space)?.get(leg.subject);
+    this.#lastCell = this.#spaceOf(leg.rule)?.get(leg.subject);
     return this.#lastCell;
+  }
+
+  #spaceOf(rule: LegRule): Map<string, Cell> | undefined {
+    if (rule === this.#lastRule) return this.#lastSpace;
+    this.#lastRule = rule;
+    this.#lastSpace = this.spaces.get(rule.space);
+    return this.#lastSpace;
   }
 
   put(leg: Leg, cell: Cell): void {
     if (leg === this.#lastLeg && cell === this.#lastCell) return;
     this.#lastLeg = null;
-    const space = this.spaces.get(leg.rule.space);
+    const space = this.#spaceOf(leg.rule);
     if (space === undefined) {
+      this.#lastRule = null;
       this.spaces.set(leg.rule.space, new Map([[leg.subject, cell]]));
       return;
     }
@@ -99,6 +109,7 @@ class MemoryCells implements Cells {
 
   forget(prefix: string): void {
     this.#lastLeg = null;
+    this.#lastRule = null;
     for (const space of this.spaces.keys()) if (space.startsWith(prefix)) this.spaces.delete(space);
     for (const key of this.#answers.keys()) if (key.startsWith(prefix)) this.#answers.delete(key);
   }
@@ -113,10 +124,12 @@ class MemoryCells implements Cells {
   *#walkCells(): Generator<undefined> {
     for (const [space, cells] of this.spaces) {
       for (const [subject, cell] of cells) {
-        if (cell.endMs <= this.nowMs - PAST_GRACE_MS) cells.delete(subject);
+        if (cell.window.endMs <= this.nowMs - PAST_GRACE_MS) cells.delete(subject);
         yield;
       }
-      if (cells.size === 0) this.spaces.delete(space);
+      if (cells.size > 0) continue;
+      this.spaces.delete(space);
+      this.#lastRule = null;
     }
   }
 }

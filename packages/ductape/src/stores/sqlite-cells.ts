@@ -1,4 +1,5 @@
 import type { Answer, Cell, Cells, StepOutcome } from "../apply.js";
+import type { Span } from "../period.js";
 import type { Leg } from "../plan.js";
 import { PAST_GRACE_MS } from "./memory.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";
@@ -78,8 +79,17 @@ export class SqliteCells implements Cells {
   write(nowMs: number): void {
     for (const [cell, key] of this.#dirty) {
       const entries = cell.entries === null ? null : JSON.stringify(cell.entries);
-      const { shape, startMs, endMs, used, granted, alertedPpm } = cell;
-      this.#upsert.run(key, shape, startMs, endMs, used, granted, alertedPpm, entries);
+      const { shape, window, used, granted, alertedPpm } = cell;
+      this.#upsert.run(
+        key,
+        shape,
+        window.startMs,
+        window.endMs,
+        used,
+        granted,
+        alertedPpm,
+        entries,
+      );
     }
     for (const [key, { expiresMs, fingerprint, facts, outcome }] of this.#answers) {
       this.#insertAnswer.run(key, expiresMs, fingerprint, facts, JSON.stringify(outcome));
@@ -119,7 +129,7 @@ export class SqliteCells implements Cells {
     const cached = space.get(leg.subject);
     if (cached !== undefined) return cached;
     const row = this.#select.get(leg.rule.space + leg.subject);
-    const cell = row === undefined ? null : cellOf(row);
+    const cell = row === undefined ? null : cellOf(row, leg.window);
     space.set(leg.subject, cell);
     this.#cachedCount++;
     return cell;
@@ -178,12 +188,12 @@ const forgetFrom = (table: string): string =>
   `DELETE FROM ${table} WHERE key IN
      (SELECT key FROM ${table} WHERE key >= ? AND key < ? LIMIT ${FORGET_ROWS})`;
 
-function cellOf(row: SqliteRow): Cell {
+function cellOf(row: SqliteRow, now: Span): Cell {
   const { shape, start_ms, end_ms, used, granted, alerted_ppm, entries } = row;
+  const window = { startMs: Number(start_ms), endMs: Number(end_ms) };
   return {
     shape: Number(shape),
-    startMs: Number(start_ms),
-    endMs: Number(end_ms),
+    window: window.startMs === now.startMs && window.endMs === now.endMs ? now : window,
     used: Number(used),
     granted: Number(granted),
     alertedPpm: Number(alerted_ppm),
