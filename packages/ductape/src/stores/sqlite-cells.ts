@@ -1,40 +1,59 @@
 import type { Answer, Cell, Cells, StepOutcome } from "../apply.js";
 import type { Span } from "../period.js";
-import type { Leg } from "../plan.js";
-import { PAST_GRACE_MS } from "./memory.js";
+import type { Leg, LegRule } from "../plan.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";
+import { SqliteHousekeeping } from "./sqlite-housekeeping.js";
+import { REWRITTEN, SqliteLog } from "./sqlite-log.js";
 
 /** Most counters kept in memory; more, and the memory is emptied and fills again. */
 const CACHED_MAX = 200_000;
-/** Rows looked at for each new counter: more than one keeps ahead of the growth. */
-const VISITS_PER_INSERT = 2;
-const FORGET_ROWS = 200;
+
+/** A counter in memory. `saved` is the form in which its row was written last; null: it has no row. */
+interface Kept {
+  readonly home: Map<string, Kept>;
+  readonly space: string;
+  readonly subject: string;
+  /** Of its row; 0: none. */
+  id: number;
+  cell: Cell | undefined;
+  saved: Pick<Cell, "shape" | "window" | "granted" | "alertedPpm"> | null;
+  isDirty: boolean;
+}
 
 /** The counters of one batch, over those kept in memory from earlier ones. */
 export class SqliteCells implements Cells {
-  readonly #cached = new Map<string, Map<string, Cell | null>>();
-  readonly #dirty = new Map<Cell, string>();
+  readonly #log: SqliteLog;
+  readonly #kept = new Map<string, Map<string, Kept>>();
+  readonly #byId = new Map<number, Kept>();
+  /** Counters that were looked for and have no row. */
+  readonly #absent = new Set<Kept>();
   readonly #answers = new Map<string, Answer>();
   readonly #select: SqliteStatement;
   readonly #upsert: SqliteStatement;
   readonly #selectAnswer: SqliteStatement;
   readonly #insertAnswer: SqliteStatement;
-  readonly #housekeeping: Housekeeping;
-  #cachedCount = 0;
-  #insertCount = 0;
+  readonly #selectSpace: SqliteStatement;
+  readonly #housekeeping: SqliteHousekeeping;
+  #dirty: Kept[] = [];
+  #keptCount = 0;
+  #lastRule: LegRule | null = null;
+  #lastSpace = new Map<string, Kept>();
   #lastLeg: Leg | null = null;
-  #lastCell: Cell | undefined;
+  #last: Kept | null = null;
 
   constructor(db: Sqlite) {
+    this.#log = new SqliteLog(db);
     this.#select = db.prepare(
-      "SELECT shape, start_ms, end_ms, used, granted, alerted_ppm, entries FROM cells WHERE key = ?",
+      `SELECT id, log_seq, shape, start_ms, end_ms, used, granted, alerted_ppm, entries
+       FROM cells WHERE key = ?`,
     );
     this.#upsert = db.prepare(
-      `INSERT INTO cells (key, shape, start_ms, end_ms, used, granted, alerted_ppm, entries)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (key) DO UPDATE SET shape = excluded.shape, start_ms = excluded.start_ms,
-         end_ms = excluded.end_ms, used = excluded.used, granted = excluded.granted,
-         alerted_ppm = excluded.alerted_ppm, entries = excluded.entries`,
+      `INSERT INTO cells (key, log_seq, shape, start_ms, end_ms, used, granted, alerted_ppm, entries)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (key) DO UPDATE SET log_seq = excluded.log_seq, shape = excluded.shape,
+         start_ms = excluded.start_ms, end_ms = excluded.end_ms, used = excluded.used,
+         granted = excluded.granted, alerted_ppm = excluded.alerted_ppm, entries = excluded.entries
+       RETURNING id`,
     );
     this.#selectAnswer = db.prepare(
       "SELECT expires_ms, fingerprint, facts, outcome FROM answers WHERE key = ?",
@@ -42,25 +61,22 @@ export class SqliteCells implements Cells {
     this.#insertAnswer = db.prepare(
       "INSERT OR REPLACE INTO answers (key, expires_ms, fingerprint, facts, outcome) VALUES (?, ?, ?, ?, ?)",
     );
-    this.#housekeeping = new Housekeeping(db);
+    this.#selectSpace = db.prepare(
+      "SELECT id, key, log_seq, used, granted, end_ms FROM cells WHERE key >= ? AND key < ?",
+    );
+    this.#housekeeping = new SqliteHousekeeping(db);
   }
 
   get(leg: Leg): Cell | undefined {
-    if (leg === this.#lastLeg) return this.#lastCell;
-    const cell = this.#find(leg) ?? undefined;
-    this.#lastLeg = leg;
-    this.#lastCell = cell;
-    return cell;
+    return this.#keep(leg).cell;
   }
 
   put(leg: Leg, cell: Cell): void {
-    const space = this.#spaceOf(leg);
-    const before = space.get(leg.subject);
-    if (before === null || before === undefined) this.#insertCount++;
-    else if (before !== cell) this.#dirty.delete(before);
-    space.set(leg.subject, cell);
-    this.#dirty.set(cell, leg.rule.space + leg.subject);
-    this.#lastLeg = null;
+    const kept = this.#keep(leg);
+    kept.cell = cell;
+    if (kept.isDirty) return;
+    kept.isDirty = true;
+    this.#dirty.push(kept);
   }
 
   getAnswer(key: string): Answer | undefined {
@@ -72,129 +88,187 @@ export class SqliteCells implements Cells {
 
   putAnswer(key: string, answer: Answer): void {
     this.#answers.set(key, answer);
-    this.#insertCount++;
+  }
+
+  /** Learns what other processes changed since the last batch. */
+  readOn(): void {
+    const isTrusted = this.#log.readOn((id, used) => {
+      const kept = this.#byId.get(id);
+      // A row that is not kept may be a new one, of a counter that had none when it was looked for.
+      if (kept === undefined) this.#dropAbsent();
+      else if (used === REWRITTEN || kept.cell === undefined) this.#drop(kept);
+      else kept.cell.used = used;
+    });
+    if (isTrusted) return;
+    this.clear();
+    this.#log.readOn(() => undefined);
   }
 
   /** Writes what the batch changed, each counter once, and drops a few rows that are long past. */
   write(nowMs: number): void {
-    for (const [cell, key] of this.#dirty) {
-      const entries = cell.entries === null ? null : JSON.stringify(cell.entries);
-      const { shape, window, used, granted, alertedPpm } = cell;
-      this.#upsert.run(
-        key,
-        shape,
-        window.startMs,
-        window.endMs,
-        used,
-        granted,
-        alertedPpm,
-        entries,
-      );
+    const changes: number[] = [];
+    let inserts = this.#answers.size;
+    for (const kept of this.#dirty) {
+      kept.isDirty = false;
+      const { cell } = kept;
+      if (cell === undefined) continue;
+      if (kept.id === 0) inserts++;
+      if (onlyCounted(kept, cell)) changes.push(kept.id, cell.used);
+      else changes.push(this.#writeRow(kept, cell), REWRITTEN);
     }
     for (const [key, { expiresMs, fingerprint, facts, outcome }] of this.#answers) {
       this.#insertAnswer.run(key, expiresMs, fingerprint, facts, JSON.stringify(outcome));
     }
-    if (this.#insertCount > 0) {
-      const dropped = this.#housekeeping.step(this.#insertCount * VISITS_PER_INSERT, nowMs);
-      if (dropped > 0) this.#forgetCached();
+    if (inserts > 0) {
+      for (const id of this.#housekeeping.step(inserts, nowMs)) {
+        changes.push(id, REWRITTEN);
+        const kept = this.#byId.get(id);
+        if (kept !== undefined) this.#drop(kept);
+      }
     }
-    this.#dirty.clear();
+    if (changes.length > 0) this.#log.append(changes);
+    this.#dirty = [];
     this.#answers.clear();
-    this.#insertCount = 0;
-    if (this.#cachedCount > CACHED_MAX) this.#forgetCached();
+    if (this.#keptCount > CACHED_MAX) this.#forgetKept();
+  }
+
+  /** All counters whose key starts with `prefix`. */
+  scan(prefix: string): { key: string; used: number; granted: number; endMs: number }[] {
+    return this.#selectSpace.all(prefix, `${prefix}\u{10FFFF}`).map((row) => ({
+      key: String(row["key"]),
+      used: this.#usedOf(row),
+      granted: Number(row["granted"]),
+      endMs: Number(row["end_ms"]),
+    }));
   }
 
   /** Forgets what is in memory: the file is right. */
   clear(): void {
-    this.#forgetCached();
-    this.#dirty.clear();
+    this.#forgetKept();
+    this.#log.clear();
+    this.#dirty = [];
     this.#answers.clear();
-    this.#insertCount = 0;
   }
 
-  #forgetCached(): void {
-    this.#cached.clear();
-    this.#cachedCount = 0;
+  #forgetKept(): void {
+    this.#kept.clear();
+    this.#byId.clear();
+    this.#absent.clear();
+    this.#keptCount = 0;
+    this.#lastRule = null;
     this.#lastLeg = null;
   }
 
-  #spaceOf(leg: Leg): Map<string, Cell | null> {
-    let space = this.#cached.get(leg.rule.space);
-    if (space === undefined) this.#cached.set(leg.rule.space, (space = new Map()));
+  #drop(kept: Kept): void {
+    kept.home.delete(kept.subject);
+    this.#byId.delete(kept.id);
+    this.#keptCount--;
+    this.#lastLeg = null;
+  }
+
+  #dropAbsent(): void {
+    for (const kept of this.#absent) this.#drop(kept);
+    this.#absent.clear();
+  }
+
+  #keep(leg: Leg): Kept {
+    if (leg === this.#lastLeg && this.#last !== null) return this.#last;
+    const home = this.#spaceOf(leg.rule);
+    const kept = home.get(leg.subject) ?? this.#read(leg, home);
+    this.#lastLeg = leg;
+    this.#last = kept;
+    return kept;
+  }
+
+  #spaceOf(rule: LegRule): Map<string, Kept> {
+    if (rule === this.#lastRule) return this.#lastSpace;
+    let space = this.#kept.get(rule.space);
+    if (space === undefined) this.#kept.set(rule.space, (space = new Map()));
+    this.#lastRule = rule;
+    this.#lastSpace = space;
     return space;
   }
 
-  #find(leg: Leg): Cell | null {
-    const space = this.#spaceOf(leg);
-    const cached = space.get(leg.subject);
-    if (cached !== undefined) return cached;
-    const row = this.#select.get(leg.rule.space + leg.subject);
-    const cell = row === undefined ? null : cellOf(row, leg.window);
-    space.set(leg.subject, cell);
-    this.#cachedCount++;
-    return cell;
-  }
-}
-
-/** Drops counters of past windows, expired answers and forgotten spaces, a few rows at a time. */
-class Housekeeping {
-  readonly #walk: SqliteStatement;
-  readonly #dropCell: SqliteStatement;
-  readonly #dropAnswers: SqliteStatement;
-  readonly #forgotten: SqliteStatement;
-  readonly #forgetCells: SqliteStatement;
-  readonly #forgetAnswers: SqliteStatement;
-  readonly #forgetDone: SqliteStatement;
-  #after = "";
-
-  constructor(db: Sqlite) {
-    this.#walk = db.prepare("SELECT key, end_ms FROM cells WHERE key > ? ORDER BY key LIMIT ?");
-    this.#dropCell = db.prepare("DELETE FROM cells WHERE key = ?");
-    this.#dropAnswers = db.prepare(
-      `DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE expires_ms <= ? LIMIT ?)`,
-    );
-    this.#forgotten = db.prepare("SELECT prefix FROM forgotten LIMIT 1");
-    this.#forgetCells = db.prepare(forgetFrom("cells"));
-    this.#forgetAnswers = db.prepare(forgetFrom("answers"));
-    this.#forgetDone = db.prepare("DELETE FROM forgotten WHERE prefix = ?");
-  }
-
-  /** Looks at `visits` rows; returns how many it dropped. */
-  step(visits: number, nowMs: number): number {
-    this.#dropAnswers.run(nowMs, visits);
-    const rows = this.#walk.all(this.#after, visits);
-    this.#after = rows.length < visits ? "" : String(rows.at(-1)?.["key"] ?? "");
-    let dropped = this.#forgetSome();
-    for (const { key, end_ms } of rows) {
-      if (Number(end_ms) > nowMs - PAST_GRACE_MS) continue;
-      this.#dropCell.run(String(key));
-      dropped++;
+  #read(leg: Leg, home: Map<string, Kept>): Kept {
+    const { subject } = leg;
+    const { space } = leg.rule;
+    const row = this.#select.get(space + subject);
+    const kept: Kept = {
+      home,
+      space,
+      subject,
+      id: 0,
+      cell: undefined,
+      saved: null,
+      isDirty: false,
+    };
+    if (row === undefined) this.#absent.add(kept);
+    else {
+      kept.id = Number(row["id"]);
+      kept.cell = cellOf(row, this.#usedOf(row), leg.window);
+      kept.saved = formOf(kept.cell);
+      this.#byId.set(kept.id, kept);
     }
-    return dropped;
+    home.set(subject, kept);
+    this.#keptCount++;
+    return kept;
   }
 
-  #forgetSome(): number {
-    const prefix = this.#forgotten.get()?.["prefix"];
-    if (typeof prefix !== "string") return 0;
-    const end = `${prefix}\u{10FFFF}`;
-    const cells = Number(this.#forgetCells.run(prefix, end).changes);
-    const answers = Number(this.#forgetAnswers.run(prefix, end).changes);
-    if (cells + answers === 0) this.#forgetDone.run(prefix);
-    return cells + answers;
+  #usedOf({ id, used, log_seq }: SqliteRow): number {
+    return this.#log.usedOf(Number(id), Number(used), Number(log_seq));
+  }
+
+  #writeRow(kept: Kept, cell: Cell): number {
+    const { shape, window, used, granted, alertedPpm } = cell;
+    const { startMs, endMs } = window;
+    const key = kept.space + kept.subject;
+    const entries = cell.entries === null ? null : JSON.stringify(cell.entries);
+    const seq = this.#log.nextSeq;
+    const row = this.#upsert.get(
+      key,
+      seq,
+      shape,
+      startMs,
+      endMs,
+      used,
+      granted,
+      alertedPpm,
+      entries,
+    );
+    kept.id = Number(row?.["id"]);
+    kept.saved = formOf(cell);
+    this.#byId.set(kept.id, kept);
+    this.#absent.delete(kept);
+    return kept.id;
   }
 }
 
-const forgetFrom = (table: string): string =>
-  `DELETE FROM ${table} WHERE key IN
-     (SELECT key FROM ${table} WHERE key >= ? AND key < ? LIMIT ${FORGET_ROWS})`;
+const formOf = ({ shape, window, granted, alertedPpm }: Cell) => ({
+  shape,
+  window,
+  granted,
+  alertedPpm,
+});
 
-function cellOf(row: SqliteRow, now: Span): Cell {
-  const { shape, start_ms, end_ms, used, granted, alerted_ppm, entries } = row;
+/** True where nothing but the count differs from the row. */
+function onlyCounted({ saved }: Kept, cell: Cell): boolean {
+  return (
+    saved !== null &&
+    cell.entries === null &&
+    saved.window === cell.window &&
+    saved.shape === cell.shape &&
+    saved.granted === cell.granted &&
+    saved.alertedPpm === cell.alertedPpm
+  );
+}
+
+function cellOf(row: SqliteRow, used: number, now: Span): Cell {
+  const { shape, start_ms, end_ms, granted, alerted_ppm, entries } = row;
   const window = { startMs: Number(start_ms), endMs: Number(end_ms) };
   return {
     shape: Number(shape),
     window: window.startMs === now.startMs && window.endMs === now.endMs ? now : window,
-    used: Number(used),
+    used,
     granted: Number(granted),
     alertedPpm: Number(alerted_ppm),
     entries: typeof entries === "string" ? entriesOf(entries) : null,

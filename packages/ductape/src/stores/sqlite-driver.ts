@@ -7,7 +7,7 @@ export type SqliteDriver = "node:sqlite" | "better-sqlite3";
 export type SqliteRow = Record<string, unknown>;
 
 /** A value both bindings take as it is. */
-export type SqliteValue = string | number | null;
+export type SqliteValue = string | number | null | Uint8Array;
 
 /** The part of a prepared statement that both bindings share. */
 export interface SqliteStatement {

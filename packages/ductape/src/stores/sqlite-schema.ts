@@ -5,7 +5,9 @@ import type { Sqlite } from "./sqlite-driver.js";
 const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE cells (
-    key TEXT NOT NULL PRIMARY KEY,
+    id INTEGER NOT NULL PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    log_seq INTEGER NOT NULL,
     shape INTEGER NOT NULL,
     start_ms INTEGER NOT NULL,
     end_ms INTEGER NOT NULL,
@@ -13,7 +15,11 @@ const MIGRATIONS: readonly string[] = [
     granted INTEGER NOT NULL CHECK (granted BETWEEN 0 AND 9007199254740991),
     alerted_ppm INTEGER NOT NULL,
     entries TEXT
-  ) STRICT, WITHOUT ROWID;
+  ) STRICT;
+  CREATE TABLE log (
+    seq INTEGER NOT NULL PRIMARY KEY,
+    pairs BLOB NOT NULL
+  ) STRICT;
   CREATE TABLE answers (
     key TEXT NOT NULL PRIMARY KEY,
     expires_ms INTEGER NOT NULL,

@@ -6,7 +6,12 @@ import { splitCellKey } from "../key.js";
 import type { Plan } from "../plan.js";
 import type { CallOptions, CellRow, Clock, Documents, Store } from "../store.js";
 import { Batching } from "./batching.js";
-import { openSqlite, type Sqlite, type SqliteDriver } from "./sqlite-driver.js";
+import {
+  openSqlite,
+  type Sqlite,
+  type SqliteDriver,
+  type SqliteStatement,
+} from "./sqlite-driver.js";
 import { migrate } from "./sqlite-schema.js";
 import { SqliteCells } from "./sqlite-cells.js";
 import { SqliteDocuments } from "./sqlite-documents.js";
@@ -135,49 +140,59 @@ class Engine {
   readonly #db: Sqlite;
   readonly #path: string;
   readonly #cells: SqliteCells;
-  readonly #dataVersion;
+  readonly #dataVersion: SqliteStatement;
+  readonly #begin: Readonly<Record<"read" | "write", SqliteStatement>>;
+  readonly #commit: SqliteStatement;
   #seenVersion: unknown = null;
 
   constructor(db: Sqlite, path: string, timeoutMs: number) {
     this.#db = db;
     this.#path = path;
     this.#cells = new SqliteCells(db);
-    this.documents = new SqliteDocuments(db, path, timeoutMs, () => this.#cells.clear());
+    this.documents = new SqliteDocuments(db, path, timeoutMs, () => this.#distrust());
     this.#dataVersion = db.prepare("PRAGMA data_version");
+    this.#begin = { read: db.prepare("BEGIN"), write: db.prepare("BEGIN IMMEDIATE") };
+    this.#commit = db.prepare("COMMIT");
   }
 
   /** Decides a batch under the write lock and commits it once; null while another process has the lock. */
   flush(plans: readonly Plan[], nowMs: number): readonly Outcome[] | null {
     const db = this.#db;
     try {
-      db.exec(plans.every(onlyReads) ? "BEGIN" : "BEGIN IMMEDIATE");
+      this.#begin[plans.every(onlyReads) ? "read" : "write"].run();
     } catch (error) {
       if (isBusy(error)) return null;
       throw storeError(error, this.#path);
     }
     let isCommitting = false;
     try {
-      this.#trustOnlyOwn();
+      this.#readOn();
       const outcomes = plans.map((plan) => apply(this.#cells, plan, nowMs));
       this.#cells.write(nowMs);
       isCommitting = true;
-      db.exec("COMMIT");
+      this.#commit.run();
       return outcomes;
     } catch (error) {
-      this.#cells.clear();
+      this.#distrust();
       rollBack(db);
       if (isBusy(error) && !isCommitting) return null;
       throw storeError(error, this.#path, isCommitting);
     }
   }
 
-  *scan(prefix: string): Generator<CellRow> {
-    const rows = this.#db
-      .prepare("SELECT key, used, granted, end_ms FROM cells WHERE key >= ? AND key < ?")
-      .all(prefix, `${prefix}\u{10FFFF}`);
-    for (const { key, used, granted, end_ms } of rows) {
-      const parts = splitCellKey(String(key));
-      yield { ...parts, used: Number(used), granted: Number(granted), endMs: Number(end_ms) };
+  /** Reads in one transaction, so that rows and log agree. */
+  scan(prefix: string): CellRow[] {
+    try {
+      this.#begin.read.run();
+      try {
+        this.#readOn();
+        const rows = this.#cells.scan(prefix);
+        return rows.map(({ key, ...numbers }) => ({ ...splitCellKey(key), ...numbers }));
+      } finally {
+        rollBack(this.#db);
+      }
+    } catch (error) {
+      throw storeError(error, this.#path);
     }
   }
 
@@ -185,11 +200,16 @@ class Engine {
     this.#db.close();
   }
 
-  /** Counters in memory are right as long as no other connection has committed. */
-  #trustOnlyOwn(): void {
+  /** What is in memory is right as long as no other connection has committed. */
+  #readOn(): void {
     const version = this.#dataVersion.get()?.["data_version"];
-    if (version !== this.#seenVersion) this.#cells.clear();
+    if (version !== this.#seenVersion) this.#cells.readOn();
     this.#seenVersion = version;
+  }
+
+  #distrust(): void {
+    this.#cells.clear();
+    this.#seenVersion = null;
   }
 }
 

@@ -1,0 +1,61 @@
+import { PAST_GRACE_MS } from "./memory.js";
+import type { Sqlite, SqliteStatement } from "./sqlite-driver.js";
+
+/** Rows looked at for each new counter: more than one keeps ahead of the growth. */
+const VISITS_PER_INSERT = 2;
+const FORGET_ROWS = 200;
+
+/** Drops counters of past windows, expired answers and forgotten spaces, a few rows at a time. */
+export class SqliteHousekeeping {
+  readonly #walk: SqliteStatement;
+  readonly #dropCell: SqliteStatement;
+  readonly #dropAnswers: SqliteStatement;
+  readonly #forgotten: SqliteStatement;
+  readonly #forgetCells: SqliteStatement;
+  readonly #forgetAnswers: SqliteStatement;
+  readonly #forgetDone: SqliteStatement;
+  #afterId = 0;
+
+  constructor(db: Sqlite) {
+    this.#walk = db.prepare("SELECT id, end_ms FROM cells WHERE id > ? ORDER BY id LIMIT ?");
+    this.#dropCell = db.prepare("DELETE FROM cells WHERE id = ?");
+    this.#dropAnswers = db.prepare(
+      `DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE expires_ms <= ? LIMIT ?)`,
+    );
+    this.#forgotten = db.prepare("SELECT prefix FROM forgotten LIMIT 1");
+    this.#forgetCells = db.prepare(
+      `DELETE FROM cells WHERE id IN
+         (SELECT id FROM cells WHERE key >= ? AND key < ? LIMIT ${FORGET_ROWS}) RETURNING id`,
+    );
+    this.#forgetAnswers = db.prepare(
+      `DELETE FROM answers WHERE key IN
+         (SELECT key FROM answers WHERE key >= ? AND key < ? LIMIT ${FORGET_ROWS})`,
+    );
+    this.#forgetDone = db.prepare("DELETE FROM forgotten WHERE prefix = ?");
+  }
+
+  /** Looks at a few rows for each of `inserts`; returns the ids of the counters it dropped. */
+  step(inserts: number, nowMs: number): number[] {
+    const visits = inserts * VISITS_PER_INSERT;
+    this.#dropAnswers.run(nowMs, visits);
+    const rows = this.#walk.all(this.#afterId, visits);
+    this.#afterId = rows.length < visits ? 0 : Number(rows.at(-1)?.["id"] ?? 0);
+    const dropped = this.#forgetSome();
+    for (const { id, end_ms } of rows) {
+      if (Number(end_ms) > nowMs - PAST_GRACE_MS) continue;
+      this.#dropCell.run(Number(id));
+      dropped.push(Number(id));
+    }
+    return dropped;
+  }
+
+  #forgetSome(): number[] {
+    const prefix = this.#forgotten.get()?.["prefix"];
+    if (typeof prefix !== "string") return [];
+    const end = `${prefix}\u{10FFFF}`;
+    const cells = this.#forgetCells.all(prefix, end).map(({ id }) => Number(id));
+    const answers = Number(this.#forgetAnswers.run(prefix, end).changes);
+    if (cells.length + answers === 0) this.#forgetDone.run(prefix);
+    return cells;
+  }
+}
