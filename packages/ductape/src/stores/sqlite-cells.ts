@@ -44,13 +44,13 @@ export class SqliteCells implements Cells {
   constructor(db: Sqlite) {
     this.#log = new SqliteLog(db);
     this.#select = db.prepare(
-      `SELECT id, log_seq, shape, start_ms, end_ms, used, granted, alerted_ppm, entries
+      `SELECT id, shape, start_ms, end_ms, used, granted, alerted_ppm, entries
        FROM cells WHERE key = ?`,
     );
     this.#upsert = db.prepare(
-      `INSERT INTO cells (key, log_seq, shape, start_ms, end_ms, used, granted, alerted_ppm, entries)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (key) DO UPDATE SET log_seq = excluded.log_seq, shape = excluded.shape,
+      `INSERT INTO cells (key, shape, start_ms, end_ms, used, granted, alerted_ppm, entries)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (key) DO UPDATE SET shape = excluded.shape,
          start_ms = excluded.start_ms, end_ms = excluded.end_ms, used = excluded.used,
          granted = excluded.granted, alerted_ppm = excluded.alerted_ppm, entries = excluded.entries
        RETURNING id`,
@@ -62,7 +62,7 @@ export class SqliteCells implements Cells {
       "INSERT OR REPLACE INTO answers (key, expires_ms, fingerprint, facts, outcome) VALUES (?, ?, ?, ?, ?)",
     );
     this.#selectSpace = db.prepare(
-      "SELECT id, key, log_seq, used, granted, end_ms FROM cells WHERE key >= ? AND key < ?",
+      "SELECT id, key, used, granted, end_ms FROM cells WHERE key >= ? AND key < ?",
     );
     this.#housekeeping = new SqliteHousekeeping(db);
   }
@@ -214,8 +214,8 @@ export class SqliteCells implements Cells {
     return kept;
   }
 
-  #usedOf({ id, used, log_seq }: SqliteRow): number {
-    return this.#log.usedOf(Number(id), Number(used), Number(log_seq));
+  #usedOf({ id, used }: SqliteRow): number {
+    return this.#log.usedOf(Number(id), Number(used));
   }
 
   #writeRow(kept: Kept, cell: Cell): number {
@@ -223,18 +223,7 @@ export class SqliteCells implements Cells {
     const { startMs, endMs } = window;
     const key = kept.space + kept.subject;
     const entries = cell.entries === null ? null : JSON.stringify(cell.entries);
-    const seq = this.#log.nextSeq;
-    const row = this.#upsert.get(
-      key,
-      seq,
-      shape,
-      startMs,
-      endMs,
-      used,
-      granted,
-      alertedPpm,
-      entries,
-    );
+    const row = this.#upsert.get(key, shape, startMs, endMs, used, granted, alertedPpm, entries);
     kept.id = Number(row?.["id"]);
     kept.saved = formOf(cell);
     this.#byId.set(kept.id, kept);

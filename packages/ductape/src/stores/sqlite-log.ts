@@ -43,19 +43,13 @@ export class SqliteLog {
     this.#appendRow = db.prepare("INSERT INTO log (seq, pairs) VALUES (?, ?)");
     this.#readOn = db.prepare("SELECT seq, pairs FROM log WHERE seq > ? ORDER BY seq");
     this.#oldest = db.prepare("SELECT min(seq) AS seq FROM log");
-    this.#foldInto = db.prepare("UPDATE cells SET used = ?, log_seq = ? WHERE id = ?");
+    this.#foldInto = db.prepare("UPDATE cells SET used = ? WHERE id = ?");
     this.#dropRows = db.prepare("DELETE FROM log WHERE seq <= ?");
   }
 
-  /** The sequence number that the next row will have. */
-  get nextSeq(): number {
-    return this.#lastSeq + 1;
-  }
-
-  /** The count of a counter whose row, written at `seq`, says `used`. */
-  usedOf(id: number, used: number, seq: number): number {
-    const change = this.#changes.get(id);
-    return change !== undefined && change.seq > seq ? change.used : used;
+  /** The count of a counter whose row says `used`. */
+  usedOf(id: number, used: number): number {
+    return this.#changes.get(id)?.used ?? used;
   }
 
   /**
@@ -82,7 +76,7 @@ export class SqliteLog {
   /** Appends the changes of one batch: an id, then a count or {@link REWRITTEN}, and so on. */
   append(changes: readonly number[]): void {
     const pairs = Float64Array.from(changes);
-    const seq = this.nextSeq;
+    const seq = this.#lastSeq + 1;
     this.#appendRow.run(seq, new Uint8Array(pairs.buffer));
     this.#take({ seq, pairs });
     if (this.#pairCount > CHANGES_MAX || this.#entries.length > ROWS_MAX) this.#fold();
@@ -118,7 +112,7 @@ export class SqliteLog {
     ) {
       const [entry] = this.#entries;
       if (entry === undefined || this.#entries.length === 1) break;
-      for (const [id, { used }] of this.#current(entry)) this.#foldInto.run(used, entry.seq, id);
+      for (const [id, { used }] of this.#current(entry)) this.#foldInto.run(used, id);
       foldedSeq = entry.seq;
       this.#forgetOldest();
     }

@@ -7,7 +7,6 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE cells (
     id INTEGER NOT NULL PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
-    log_seq INTEGER NOT NULL,
     shape INTEGER NOT NULL,
     start_ms INTEGER NOT NULL,
     end_ms INTEGER NOT NULL,
