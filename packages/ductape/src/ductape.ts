@@ -5,14 +5,17 @@ import { OutageQuota, type OutagePolicy, type QuotaCalls } from "./outage.js";
 import { Products } from "./product.js";
 import { Quota } from "./quota.js";
 import { nearest } from "./text.js";
-import type { Clock, Store } from "./store.js";
+import type { Clock, Store, StoreGuarantees } from "./store.js";
 import { openStore } from "./stores/url.js";
 
 /** How a {@link Ductape} is made. Every option but the functions has a `DUCTAPE_*` variable. */
 export interface DuctapeOptions {
   /** A URL (`memory:`, `sqlite:path`) or a store. Default `DUCTAPE_STORE`, else `sqlite:.ductape/ductape.db`. */
   readonly store?: string | Store | undefined;
-  /** Epoch milliseconds, for tests and replays: no part reads another clock then. */
+  /**
+   * Epoch milliseconds, for tests and replays: no part reads another clock then. It is read when a
+   * call is decided, so await a call before you move the clock.
+   */
   readonly clock?: Clock | undefined;
   /** What to answer while the store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else `"throw"`. */
   readonly onStoreError?: OutagePolicy | undefined;
@@ -33,6 +36,8 @@ const OPTIONS = ["store", "clock", "onStoreError", "timeoutMs", "logger"];
 export class Ductape {
   /** Definitions: products, their environments and quotas. */
   readonly product: Products;
+  /** What the store promises: read differences between stores from here. */
+  readonly guarantees: StoreGuarantees;
   /** Decisions. */
   readonly processor: { readonly quota: QuotaCalls };
   readonly #store: Store;
@@ -45,6 +50,7 @@ export class Ductape {
   constructor(options: DuctapeOptions = {}) {
     const { store, clock, policy, timeoutMs, logger } = parseOptions(options);
     this.#store = typeof store === "string" ? openStore(store, { clock, timeoutMs }) : store;
+    this.guarantees = this.#store.guarantees;
     this.#catalogue = new Catalogue(this.#store, logger);
     this.#events = new Events(logger);
     const ready = () => (this.#isReady ? null : this.#open());

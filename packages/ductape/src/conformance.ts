@@ -1,0 +1,316 @@
+import assert from "node:assert/strict";
+import { Ductape } from "./ductape.js";
+import { DuctapeError, type ErrorCode } from "./errors.js";
+import type { QuotaResult } from "./decision.js";
+import type { QuotaDefinition } from "./product.js";
+import type { QuotaInput } from "./request.js";
+import type { Clock, Store } from "./store.js";
+
+/** An empty place for counters, such as a new file or an empty database. */
+export interface StorePlace {
+  /** The URL of the place, or a new store on it. Called once for each connection that a case needs. */
+  connect(clock: Clock): string | Store;
+  /** Removes it, after all connections are closed. */
+  remove(): void | Promise<void>;
+}
+
+/** One promise, as a sentence, and how to try it. */
+export interface StoreCase {
+  readonly name: string;
+  readonly run: () => Promise<void>;
+}
+
+/** The clock that a case drives. */
+interface DrivenClock extends Clock {
+  advance(byMs: number): number;
+}
+
+/** What a case works with. `client` is connected, and has product `shop` with environment `prd`. */
+interface Bench {
+  readonly client: Ductape;
+  readonly clock: DrivenClock;
+  /** Another connection to the same place. */
+  connect(): Ductape;
+}
+
+type Body = (bench: Bench) => Promise<void>;
+
+const START_MS = Date.UTC(2026, 0, 15, 12);
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+
+/** All cases, each in a place and at a time of its own. */
+export function storeCases(
+  place: () => StorePlace | Promise<StorePlace>,
+  clockAt: (startMs: number) => DrivenClock,
+): readonly StoreCase[] {
+  return Object.entries(CASES).map(([name, body]) => ({
+    name,
+    run: async () => runIn(await place(), clockAt(START_MS), body),
+  }));
+}
+
+async function runIn(place: StorePlace, clock: DrivenClock, body: Body): Promise<void> {
+  const clients: Ductape[] = [];
+  const connect = (): Ductape => {
+    const client = new Ductape({ store: place.connect(clock), clock });
+    clients.push(client);
+    return client;
+  };
+  try {
+    const client = connect();
+    await client.product.create({ tag: "shop" });
+    await client.product.environments.create("shop", { slug: "prd" });
+    await body({ client, clock, connect });
+  } finally {
+    await Promise.all(clients.map((client) => client.close()));
+    await place.remove();
+  }
+}
+
+const define = (client: Ductape, quota: Omit<QuotaDefinition, "tag">) =>
+  client.product.quotas.create("shop", { tag: "q", ...quota });
+
+function run(client: Ductape, input: Partial<QuotaInput> = {}): Promise<QuotaResult> {
+  return client.processor.quota.run(inputOf(input));
+}
+
+const inputOf = (input: Partial<QuotaInput>): QuotaInput => ({
+  env: "prd",
+  product_tag: "shop",
+  quota_tag: "q",
+  action: "increment",
+  ...input,
+});
+
+async function usedOf(client: Ductape, input: Partial<QuotaInput> = {}): Promise<number> {
+  const result = await run(client, { ...input, action: "check", amount: 0 });
+  assert.equal(result.degraded, false);
+  return result.degraded ? Number.NaN : result.used;
+}
+
+/** The calls that are admitted, of `count` at once. */
+async function admittedOf(client: Ductape, count: number, input: Partial<QuotaInput> = {}) {
+  const results = await Promise.all(Array.from({ length: count }, () => run(client, input)));
+  return results.filter(({ allowed }) => allowed).length;
+}
+
+async function rejectsWith(code: ErrorCode, call: Promise<unknown>): Promise<void> {
+  await assert.rejects(call, (error) => {
+    assert.ok(DuctapeError.is(error), String(error));
+    assert.equal(error.code, code);
+    return true;
+  });
+}
+
+const BY_USER = { scope: "$Session{userId}" } as const;
+
+const CASES: Readonly<Record<string, Body>> = {
+  "admits exactly the limit, however many ask at once": async ({ client }) => {
+    await define(client, { limit: 100, period: "day" });
+    assert.equal(await admittedOf(client, 250), 100);
+    assert.equal(await usedOf(client), 100);
+  },
+  "charges nothing for a refusal": async ({ client }) => {
+    await define(client, { limit: 10, period: "day" });
+    await run(client, { amount: 8 });
+    assert.equal((await run(client, { amount: 3 })).allowed, false);
+    assert.equal((await run(client, { amount: 2 })).allowed, true);
+    assert.equal(await usedOf(client), 10);
+  },
+  "counts in all rules or in none": async ({ client }) => {
+    await define(client, {
+      rules: [
+        { name: "user", ...BY_USER, limit: 5, period: "day" },
+        { name: "all", limit: 8, period: "month" },
+      ],
+    });
+    assert.equal(await admittedOf(client, 7, { subject: "a" }), 5);
+    assert.equal(await admittedOf(client, 7, { subject: "b" }), 3);
+    const result = await run(client, { action: "check", subject: "b" });
+    assert.ok(!result.degraded && result.rules !== undefined);
+    assert.deepEqual(
+      result.rules.map(({ rule, used }) => [rule, used]),
+      [
+        ["user", 3],
+        ["all", 8],
+      ],
+    );
+  },
+  "keeps subjects apart that look alike": async ({ client }) => {
+    await define(client, { ...BY_USER, limit: null, period: "day" });
+    const subjects = [
+      "a",
+      "A",
+      "a/",
+      "a%2F",
+      "a%252F",
+      "a/b",
+      "é",
+      "e\u0301",
+      "😀",
+      "__proto__",
+      " a",
+    ];
+    for (const [i, subject] of subjects.entries()) await run(client, { subject, amount: i + 1 });
+    for (const [i, subject] of subjects.entries()) {
+      assert.equal(await usedOf(client, { subject }), i + 1, subject);
+    }
+  },
+  "starts a window at its first millisecond, and never goes back": async ({ client, clock }) => {
+    await define(client, { limit: 3, period: "hour" });
+    assert.equal(await admittedOf(client, 5), 3);
+    clock.advance(HOUR_MS - 1);
+    assert.equal(await admittedOf(client, 1), 0);
+    clock.advance(1);
+    assert.equal(await admittedOf(client, 5), 3);
+    clock.advance(-HOUR_MS);
+    assert.equal(await admittedOf(client, 1), 0);
+    assert.equal(await usedOf(client), 3);
+  },
+  "never admits more than the limit in any stretch of a rolling window": async (bench) => {
+    const { client, clock } = bench;
+    await define(client, { limit: 6, period: "minute", window: "rolling" });
+    const admittedMs: number[] = [];
+    for (let step = 0; step < 300; step++) {
+      if ((await run(client)).allowed) admittedMs.push(clock());
+      clock.advance(1 + ((step * 7_919) % 9_000));
+    }
+    assert.ok(admittedMs.length > 60);
+    for (const [i, fromMs] of admittedMs.entries()) {
+      const inWindow = admittedMs.slice(i).filter((atMs) => atMs < fromMs + 60_000);
+      assert.ok(inWindow.length <= 6, `${inWindow.length} admitted from ${fromMs}`);
+    }
+  },
+  "counts an idempotency key once, and tells its first answer again": async (bench) => {
+    const { client, clock } = bench;
+    await define(client, { limit: 5, period: "hour" });
+    const key = { idempotency_key: "k", amount: 4 };
+    const results = await Promise.all(Array.from({ length: 20 }, () => run(client, key)));
+    assert.equal(results.filter((each) => !each.degraded && each.replayed).length, 19);
+    assert.equal(await usedOf(client), 4);
+    const denied = { idempotency_key: "d", amount: 2 };
+    assert.equal((await run(client, denied)).allowed, false);
+    clock.advance(HOUR_MS);
+    assert.equal((await run(client, denied)).allowed, false);
+    assert.equal((await run(client, key)).allowed, true);
+    assert.equal(await usedOf(client), 0);
+    await rejectsWith("IDEMPOTENCY_CONFLICT", run(client, { ...key, amount: 3 }));
+    clock.advance(DAY_MS);
+    assert.equal((await run(client, denied)).allowed, true);
+  },
+  "sets, lowers, resets and grants": async ({ client, clock }) => {
+    await define(client, { limit: 10, period: "hour" });
+    await run(client, { action: "set", amount: 9 });
+    await run(client, { action: "decrement", amount: 2 });
+    assert.equal(await usedOf(client), 7);
+    await run(client, { action: "decrement", amount: 20 });
+    assert.equal(await usedOf(client), 0);
+    await run(client, { action: "grant", amount: 5 });
+    assert.equal(await admittedOf(client, 20), 15);
+    const reset = await run(client, { action: "reset" });
+    assert.ok(!reset.degraded);
+    assert.deepEqual([reset.previous_used, reset.used, reset.limit], [15, 0, 15]);
+    clock.advance(HOUR_MS);
+    assert.equal(await admittedOf(client, 20), 10);
+  },
+  "reports an alert by exactly one decision of a window": async ({ client, clock }) => {
+    await define(client, { limit: 10, period: "hour", alerts: [0.5, 1] });
+    const fractions = async () => {
+      const results = await Promise.all(Array.from({ length: 12 }, () => run(client)));
+      return results.flatMap((each) => (each.degraded ? [] : (each.alerts ?? [])));
+    };
+    assert.deepEqual((await fractions()).map(({ fraction }) => fraction).toSorted(), [0.5, 1]);
+    assert.deepEqual(await fractions(), []);
+    clock.advance(HOUR_MS);
+    assert.equal((await fractions()).length, 2);
+  },
+  "decides several inputs as one, each seeing those before it": async ({ client }) => {
+    await define(client, { ...BY_USER, limit: 5, period: "day" });
+    const { quota } = client.processor;
+    const inputs = ["a", "a", "b"].map((subject) => inputOf({ subject, amount: 3 }));
+    const refused = await quota.runAll(inputs, { atomic: true });
+    assert.deepEqual(
+      refused.map(({ allowed }) => allowed),
+      [false, false, false],
+    );
+    assert.deepEqual(
+      [await usedOf(client, { subject: "a" }), await usedOf(client, { subject: "b" })],
+      [0, 0],
+    );
+    const admitted = await quota.runAll(inputs.slice(1), { atomic: true });
+    assert.ok(admitted.every(({ allowed }) => allowed));
+    assert.equal(await usedOf(client, { subject: "a" }), 3);
+  },
+  "refuses a count past 2^53-1 and keeps the one it has": async ({ client }) => {
+    await define(client, { limit: null, period: "lifetime" });
+    await run(client, { amount: Number.MAX_SAFE_INTEGER });
+    await rejectsWith("VALIDATION", run(client, { amount: 1 }));
+    assert.equal(await usedOf(client), Number.MAX_SAFE_INTEGER);
+  },
+  "carries a count into another window, and grants nothing afresh": async ({ client }) => {
+    await define(client, { limit: 10, period: "day" });
+    await run(client, { amount: 7 });
+    await client.product.quotas.update("shop", "q", { limit: 10, period: "month" });
+    assert.equal(await usedOf(client), 7);
+    assert.equal(await admittedOf(client, 9), 3);
+  },
+  "starts at zero for a quota that is made again": async ({ client }) => {
+    await define(client, { limit: 10, period: "day" });
+    await run(client, { amount: 7, idempotency_key: "k" });
+    await client.product.quotas.delete("shop", "q");
+    await rejectsWith("QUOTA_NOT_FOUND", run(client));
+    await define(client, { limit: 10, period: "day" });
+    assert.equal(await usedOf(client), 0);
+    assert.equal((await run(client, { amount: 9, idempotency_key: "k" })).allowed, true);
+  },
+  "refuses a change of a definition that has changed since": async ({ client }) => {
+    await define(client, { limit: 10, period: "day" });
+    await client.product.quotas.update("shop", "q", { limit: 11, if_revision: 1 });
+    const late = client.product.quotas.update("shop", "q", { limit: 12, if_revision: 1 });
+    await rejectsWith("REVISION_CONFLICT", late);
+    await rejectsWith("ALREADY_EXISTS", define(client, { limit: 1, period: "day" }));
+    const quota = await client.product.quotas.fetch("shop", "q");
+    assert.deepEqual([quota.revision, quota.rules[0]?.limit], [2, 11]);
+  },
+  "gives up a call whose signal is aborted, and counts nothing": async ({ client }) => {
+    await define(client, { limit: 10, period: "day" });
+    await run(client);
+    const signal = AbortSignal.abort();
+    await rejectsWith("ABORTED", client.processor.quota.run(inputOf({}), { signal }));
+    assert.equal(await usedOf(client), 1);
+  },
+  "finishes what it accepted before it closes, and takes no more": async ({ client, connect }) => {
+    await define(client, { limit: null, period: "day" });
+    const calls = Array.from({ length: 50 }, () => run(client));
+    const { durable } = client.guarantees;
+    await run(client);
+    await Promise.all([client.close(), ...calls]);
+    await rejectsWith("STORE_UNAVAILABLE", run(client));
+    if (durable) assert.equal(await usedOf(connect()), 51);
+  },
+  "shares one limit exactly between connections": async ({ client, connect }) => {
+    if (client.guarantees.shared === "process") return;
+    await define(client, { limit: 100, period: "day" });
+    const clients = [client, connect(), connect()];
+    const admitted = await Promise.all(clients.map((each) => admittedOf(each, 60)));
+    assert.equal(
+      admitted.reduce((sum, count) => sum + count, 0),
+      100,
+    );
+    for (const each of clients) assert.equal(await usedOf(each), 100);
+  },
+  "shows a changed definition to other connections within a second": async (bench) => {
+    const { client, connect } = bench;
+    if (client.guarantees.shared === "process") return;
+    await define(client, { limit: 1, period: "day" });
+    const other = connect();
+    await run(other);
+    await client.product.quotas.update("shop", "q", { limit: 2 });
+    const deadlineMs = performance.now() + 1_000;
+    while (!(await run(other, { action: "check" })).allowed) {
+      assert.ok(performance.now() < deadlineMs, "the change was not seen within a second");
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  },
+};
