@@ -1,23 +1,25 @@
-// Counts on a durable file (.ductape/ductape.db) and goes on counting at the next run.
+// Counts on a durable file and goes on counting at the next run.
 import { Ductape, DuctapeError } from "ductape";
 
-await using ductape = new Ductape();
+const store = process.env["DUCTAPE_STORE"] ?? "sqlite:.ductape/ductape.db";
+await using ductape = new Ductape({ store });
+const { product, processor } = ductape;
 
-try {
-  await ductape.product.create({ tag: "my-product", name: "My product" });
-  await ductape.product.environments.create("my-product", { env_name: "Production", slug: "prd" });
-  await ductape.product.quotas.create("my-product", {
+await unlessExists(product.create({ tag: "my-product", name: "My product" }));
+await unlessExists(
+  product.environments.create("my-product", { env_name: "Production", slug: "prd" }),
+);
+await unlessExists(
+  product.quotas.create("my-product", {
     tag: "api-requests",
     name: "API requests",
     limit: 5,
     period: "day",
-  });
-} catch (error) {
-  if (!DuctapeError.is(error) || error.code !== "ALREADY_EXISTS") throw error;
-}
+  }),
+);
 
 for (let call = 1; call <= 3; call++) {
-  const result = await ductape.processor.quota.run({
+  const result = await processor.quota.run({
     env: "prd",
     product_tag: "my-product",
     quota_tag: "api-requests",
@@ -28,4 +30,14 @@ for (let call = 1; call <= 3; call++) {
   console.log(
     `${allowed ? "allowed" : "denied "}  ${used} of ${limit} used, resets at ${resets_at}`,
   );
+}
+console.log(`The count is in ${store.replace("sqlite:", "")}: run this again and it goes on.`);
+
+/** Each definition on its own, so that a first run that was cut short is completed by the next. */
+async function unlessExists(creation: Promise<unknown>): Promise<void> {
+  try {
+    await creation;
+  } catch (error) {
+    if (!DuctapeError.is(error) || error.code !== "ALREADY_EXISTS") throw error;
+  }
 }
