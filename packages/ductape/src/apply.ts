@@ -1,5 +1,7 @@
+import { Draft } from "./draft.js";
 import type { Span } from "./period.js";
 import type { Leg, Plan, Step } from "./plan.js";
+import { addAmount, dropLeft, fitsMs, liveSum, oldestLeavesMs, takeNewest } from "./rolling.js";
 
 /**
  * One counter: what was used in one window by one subject of one rule. Integers only, 0..2^53-1.
@@ -13,8 +15,8 @@ export interface Cell {
   window: Span;
   used: number;
   granted: number;
-  /** The highest alert reported in this window, in millionths of the limit; 0: none. */
-  alertedPpm: number;
+  /** The highest alert reported in this window, a fraction of the limit; 0: none. */
+  alerted: number;
   entries: number[] | null;
 }
 
@@ -49,9 +51,9 @@ export interface LegOutcome {
   leavesMs: number | null;
   /** Rolling only: when the amount would fit; null where waiting cannot help. */
   readonly fitsMs: number | null;
-  /** Alerts reported by this step: those above `alertedFromPpm` up to `alertedPpm`. */
-  readonly alertedFromPpm: number;
-  readonly alertedPpm: number;
+  /** Alerts reported by this step: those above `alertedFrom` up to `alerted`. */
+  readonly alertedFrom: number;
+  readonly alerted: number;
 }
 
 /**
@@ -81,8 +83,6 @@ export type Outcome =
 export const AMOUNT_MAX = 9_007_199_254_740_991;
 /** How long an idempotency key is kept: 24 h, in milliseconds. */
 export const ANSWER_TTL_MS = 86_400_000;
-/** A rolling window is counted in this many parts; an amount is refused at most one part too long. */
-export const ROLLING_PARTS = 60;
 
 /**
  * Decides one plan at one instant: every step is admitted by all of its legs, and all steps are, or
@@ -107,7 +107,7 @@ export function emptyCell(leg: Leg): Cell {
     window: leg.window,
     used: 0,
     granted: 0,
-    alertedPpm: 0,
+    alerted: 0,
     entries: leg.rule.rollingMs === 0 ? null : [],
   };
 }
@@ -174,8 +174,9 @@ function lookAt(cells: Cells, step: Step, leg: Leg, nowMs: number): LegOutcome {
 function statusOf(legs: readonly LegOutcome[]): StepStatus {
   let status: StepStatus = "done";
   for (const { used, granted, admits } of legs) {
-    if (used > AMOUNT_MAX || granted > AMOUNT_MAX) return "overflow";
-    if (!admits) status = "denied";
+    // A refusal counts nothing, so it comes before a count that could not be kept.
+    if (!admits) return "denied";
+    if (used > AMOUNT_MAX || granted > AMOUNT_MAX) status = "overflow";
   }
   return status;
 }
@@ -212,18 +213,18 @@ function look(
   let { window } = leg;
   let previousUsed = 0;
   let granted = 0;
-  let alertedFromPpm = 0;
+  let alertedFrom = 0;
   if (cell !== undefined) {
     if (cell.shape === leg.rule.shape) {
       if (cell.window.startMs >= window.startMs) {
         window = cell.window;
         previousUsed = cell.used;
         granted = cell.granted;
-        alertedFromPpm = cell.alertedPpm;
+        alertedFrom = cell.alerted;
       }
     } else {
       previousUsed = carried(cell, nowMs);
-      alertedFromPpm = previousUsed === 0 ? 0 : cell.alertedPpm;
+      alertedFrom = previousUsed === 0 ? 0 : cell.alerted;
     }
   }
   if (action === "grant") granted += amount;
@@ -241,8 +242,8 @@ function look(
     inTheWay: inTheWay && amount !== 0,
     leavesMs: null,
     fitsMs: null,
-    alertedFromPpm: action === "reset" ? 0 : alertedFromPpm,
-    alertedPpm: alertedAfter(leg, action, amount, used, limit, alertedFromPpm),
+    alertedFrom: action === "reset" ? 0 : alertedFrom,
+    alerted: alertedAfter(leg, action, amount, used, limit, alertedFrom),
   };
 }
 
@@ -270,25 +271,26 @@ function alertedAfter(
   amount: number,
   used: number,
   limit: number | null,
-  fromPpm: number,
+  from: number,
 ): number {
   if (action === "reset") return 0;
   // Adding nothing writes nothing, so it must not report what it cannot remember.
-  if (action === "increment" && amount === 0) return fromPpm;
-  const { alertsPpm } = leg.rule;
-  if (alertsPpm.length === 0 || limit === null || used === 0) return fromPpm;
-  if (action !== "increment" && action !== "set") return fromPpm;
-  let reached = fromPpm;
-  for (const ppm of alertsPpm) {
-    if (ppm > reached && used >= shareOf(limit, ppm)) reached = ppm;
+  if (action === "increment" && amount === 0) return from;
+  const { alerts } = leg.rule;
+  if (alerts.length === 0 || limit === null || used === 0) return from;
+  if (action !== "increment" && action !== "set") return from;
+  let reached = from;
+  for (const fraction of alerts) {
+    if (fraction > reached && used >= shareOf(limit, fraction)) reached = fraction;
   }
   return reached;
 }
 
-/** The smallest integer that is at least `ppm` millionths of `limit`, without a rounding error. */
-export function shareOf(limit: number, ppm: number): number {
-  const rest = limit % 1_000_000;
-  return ((limit - rest) / 1_000_000) * ppm + Math.ceil((rest * ppm) / 1_000_000);
+/** The least count that reaches `fraction` of `limit`: 7 for 0.07 of 100, though their product is more. */
+export function shareOf(limit: number, fraction: number): number {
+  const share = limit * fraction;
+  const near = Math.round(share);
+  return Math.abs(share - near) <= near * 2 ** -51 ? near : Math.ceil(share);
 }
 
 function write(cells: Cells, step: Step, legs: readonly LegOutcome[], nowMs: number): void {
@@ -309,14 +311,10 @@ function write(cells: Cells, step: Step, legs: readonly LegOutcome[], nowMs: num
     cell.window = rollingMs === 0 ? seen.window : { startMs: nowMs, endMs: nowMs + rollingMs };
     cell.used = seen.used;
     cell.granted = seen.granted;
-    cell.alertedPpm = seen.alertedPpm;
+    cell.alerted = seen.alerted;
     cells.put(leg, cell);
   }
 }
-
-// Rolling windows. Amounts are kept by parts of 1/60 of the period, each with the instant of its
-// latest amount; a part counts until that instant plus the period, so no amount leaves early and
-// none stays longer than one part too long.
 
 function lookRolling(
   cell: Cell | undefined,
@@ -335,8 +333,8 @@ function lookRolling(
     limit !== null &&
     previousUsed + amount > limit;
   const used = usedAfter(action, previousUsed, amount);
-  const alertedFromPpm =
-    cell === undefined || previousUsed === 0 || action === "reset" ? 0 : cell.alertedPpm;
+  const alertedFrom =
+    cell === undefined || previousUsed === 0 || action === "reset" ? 0 : cell.alerted;
   return {
     window: { startMs: nowMs - periodMs, endMs: nowMs },
     used,
@@ -346,8 +344,8 @@ function lookRolling(
     inTheWay,
     leavesMs: oldestLeavesMs(entries, periodMs, nowMs),
     fitsMs: inTheWay ? fitsMs(entries, limit - amount, periodMs, nowMs) : nowMs,
-    alertedFromPpm,
-    alertedPpm: alertedAfter(leg, action, amount, used, limit, alertedFromPpm),
+    alertedFrom,
+    alerted: alertedAfter(leg, action, amount, used, limit, alertedFrom),
   };
 }
 
@@ -356,39 +354,6 @@ function rollingEntries(cell: Cell, leg: Leg, nowMs: number): number[] {
   if (cell.shape === leg.rule.shape && cell.entries !== null) return cell.entries;
   const used = carried(cell, nowMs);
   return used === 0 ? [] : [nowMs, used];
-}
-
-function liveSum(entries: readonly number[], leftMs: number): number {
-  let sum = 0;
-  for (let i = entries.length - 2; i >= 0; i -= 2) {
-    if ((entries[i] ?? 0) > leftMs) sum += entries[i + 1] ?? 0;
-  }
-  return sum;
-}
-
-function oldestLeavesMs(entries: readonly number[], periodMs: number, nowMs: number): number {
-  for (let i = 0; i < entries.length; i += 2) {
-    const atMs = entries[i] ?? 0;
-    if (atMs > nowMs - periodMs) return atMs + periodMs;
-  }
-  return nowMs;
-}
-
-function fitsMs(
-  entries: readonly number[],
-  room: number,
-  periodMs: number,
-  nowMs: number,
-): number | null {
-  if (room < 0) return null;
-  let left = liveSum(entries, nowMs - periodMs);
-  for (let i = 0; i < entries.length; i += 2) {
-    const atMs = entries[i] ?? 0;
-    if (atMs <= nowMs - periodMs) continue;
-    left -= entries[i + 1] ?? 0;
-    if (left <= room) return atMs + periodMs;
-  }
-  return nowMs + periodMs;
 }
 
 function entriesAfter(
@@ -406,77 +371,4 @@ function entriesAfter(
   if (action === "increment") addAmount(entries, amount, periodMs, nowMs);
   if (action === "decrement") takeNewest(entries, amount);
   return entries;
-}
-
-function dropLeft(entries: number[], leftMs: number): void {
-  let gone = 0;
-  while (gone < entries.length && (entries[gone] ?? 0) <= leftMs) gone += 2;
-  if (gone > 0) entries.splice(0, gone);
-}
-
-function addAmount(entries: number[], amount: number, periodMs: number, nowMs: number): void {
-  const partMs = Math.max(1, Math.floor(periodMs / ROLLING_PARTS));
-  const last = entries.length - 2;
-  const lastMs = entries[last];
-  // A clock that stepped back joins the newest part: amounts never leave before their time.
-  const joins = lastMs !== undefined && Math.floor(nowMs / partMs) <= Math.floor(lastMs / partMs);
-  if (!joins) {
-    entries.push(nowMs, amount);
-    return;
-  }
-  entries[last] = Math.max(lastMs, nowMs);
-  entries[last + 1] = (entries[last + 1] ?? 0) + amount;
-}
-
-function takeNewest(entries: number[], amount: number): void {
-  let rest = amount;
-  while (rest > 0 && entries.length > 0) {
-    const newest = entries[entries.length - 1] ?? 0;
-    if (newest > rest) {
-      entries[entries.length - 1] = newest - rest;
-      return;
-    }
-    rest -= newest;
-    entries.length -= 2;
-  }
-}
-
-/** A copy of the counters a plan touches, so that several steps can be taken back as one. */
-class Draft implements Cells {
-  readonly #base: Cells;
-  readonly #cells = new Map<string, Map<string, { leg: Leg; cell: Cell }>>();
-  readonly #answers = new Map<string, Answer>();
-
-  constructor(base: Cells) {
-    this.#base = base;
-  }
-
-  get(leg: Leg): Cell | undefined {
-    const drafted = this.#cells.get(leg.rule.space)?.get(leg.subject);
-    if (drafted !== undefined) return drafted.cell;
-    const cell = this.#base.get(leg);
-    if (cell === undefined) return undefined;
-    return { ...cell, entries: cell.entries === null ? null : cell.entries.slice() };
-  }
-
-  put(leg: Leg, cell: Cell): void {
-    const space = this.#cells.get(leg.rule.space);
-    if (space === undefined)
-      this.#cells.set(leg.rule.space, new Map([[leg.subject, { leg, cell }]]));
-    else space.set(leg.subject, { leg, cell });
-  }
-
-  getAnswer(key: string): Answer | undefined {
-    return this.#answers.get(key) ?? this.#base.getAnswer(key);
-  }
-
-  putAnswer(key: string, answer: Answer): void {
-    this.#answers.set(key, answer);
-  }
-
-  commit(): void {
-    for (const space of this.#cells.values()) {
-      for (const { leg, cell } of space.values()) this.#base.put(leg, cell);
-    }
-  }
 }

@@ -162,7 +162,7 @@ function tell<V extends Verdict>(told: Told, verdict: V) {
     subject: leg.subject === "" ? null : leg.subject,
     allowed: verdict.allowed,
     success: verdict.success,
-    exceeded: !verdict.allowed || isPassed(told),
+    exceeded: verdict.code === "QUOTA_EXCEEDED" || isPassed(told),
     code: verdict.code,
     rule: nameOf(told, at),
     amount: unscaled(step.amount, scale),
@@ -209,19 +209,21 @@ const periodOf = (step: Step, at: number): Period => step.legs[at]?.rule.period 
 function bindingLeg(told: Told): number {
   const { step, facts, outcome } = told;
   if (outcome.legs.length === 1) return 0;
-  let best = 0;
-  let bestRank = Infinity;
+  let tightest = 0;
+  let leastLeft = Infinity;
+  let refusing = -1;
+  let longestMs = -1;
   for (let i = 0; i < outcome.legs.length; i++) {
     const seen = outcome.legs[i];
     const leg = facts?.[i] ?? step.legs[i];
     const spoken = step.rule === null || step.rule === nameOf(told, i);
     if (seen === undefined || leg === undefined || !spoken) continue;
-    const rank = seen.admits
-      ? fractionLeft(seen.used, limitOf(leg, seen.granted))
-      : -1e18 - (waitMs(told, i) ?? Infinity);
-    if (rank < bestRank) [best, bestRank] = [i, rank];
+    const left = fractionLeft(seen.used, limitOf(leg, seen.granted));
+    const wait = seen.admits ? -1 : (waitMs(told, i) ?? Infinity);
+    if (left < leastLeft) [tightest, leastLeft] = [i, left];
+    if (wait > longestMs) [refusing, longestMs] = [i, wait];
   }
-  return best;
+  return refusing === -1 ? tightest : refusing;
 }
 
 function fractionLeft(used: number, limit: number | null): number {
@@ -279,13 +281,13 @@ function alertsOf(told: Told): Alert[] | null {
   let alerts: Alert[] | null = null;
   for (let i = 0; i < legs.length; i++) {
     const seen = legs[i];
-    if (seen === undefined || seen.alertedPpm === seen.alertedFromPpm) continue;
+    if (seen === undefined || seen.alerted === seen.alertedFrom) continue;
     const rule = nameOf(told, i);
-    const steps = facts?.[i]?.alertsPpm ?? step.legs[i]?.rule.alertsPpm ?? [];
-    for (const ppm of steps) {
-      if (ppm <= seen.alertedFromPpm || ppm > seen.alertedPpm) continue;
+    const steps = facts?.[i]?.alerts ?? step.legs[i]?.rule.alerts ?? [];
+    for (const fraction of steps) {
+      if (fraction <= seen.alertedFrom || fraction > seen.alerted) continue;
       alerts ??= [];
-      alerts.push({ rule, fraction: ppm / 1_000_000 });
+      alerts.push({ rule, fraction });
     }
   }
   return alerts;

@@ -435,7 +435,7 @@ function compileRule(rule: StoredRule, space: string, scale: number): CompiledRu
       rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
       lifetime: rule.period === "lifetime",
       soft: rule.on_exceed === "allow",
-      alertsPpm: rule.alerts.map((fraction) => Math.round(fraction * 1_000_000)),
+      alerts: rule.alerts,
       period: rule.period,
     },
     scope: rule.scope === "product" ? null : selectorPath(rule.scope),

@@ -95,10 +95,20 @@ export class ConflictError extends DuctapeError {}
 /** The store could not answer, or not in time. */
 export class StoreError extends DuctapeError {}
 
-/** `Object.keys` that keeps the key type of the error table. */
-export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERRORS).filter(
-  (code): code is ErrorCode => code in ERRORS,
-);
+/** A fault of one of several inputs, told with `prefix` before its path; one of the store as it is. */
+export function faultAt(prefix: string, error: unknown): unknown {
+  if (!DuctapeError.is(error) || error instanceof StoreError) return error;
+  const issues = error.issues?.map(({ path, message }) => ({ path: `${prefix}${path}`, message }));
+  if (error.code === "VALIDATION" && issues !== undefined) {
+    return new ValidationError(issues, { cause: error });
+  }
+  const families = [NotFoundError, ConflictError, DuctapeError];
+  const Family = families.find((family) => error instanceof family) ?? DuctapeError;
+  return new Family(error.code, `${prefix}${error.message}`, {
+    cause: error,
+    ...(issues === undefined ? {} : { issues }),
+  });
+}
 
 const SHOWN_CHARS_MAX = 60;
 

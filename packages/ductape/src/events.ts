@@ -11,8 +11,8 @@ export interface AlertEvent {
   readonly decision: Decision;
 }
 
-/** A listener of alerts. Its errors are logged; they never fail the call. */
-export type AlertListener = (event: AlertEvent) => void;
+/** A listener of alerts; nobody waits for it. Its errors are logged and never fail the call. */
+export type AlertListener = (event: AlertEvent) => unknown;
 
 /** Tells listeners what decisions report. */
 export class Events {
@@ -38,10 +38,12 @@ export class Events {
   }
 
   #tell(listener: AlertListener, event: AlertEvent): void {
+    const failed = (error: unknown): void => this.#logger.warn("an alert listener failed", error);
     try {
-      listener(event);
+      const later = listener(event);
+      if (later instanceof Promise) later.catch(failed);
     } catch (error) {
-      this.#logger.warn("an alert listener failed", error);
+      failed(error);
     }
   }
 }

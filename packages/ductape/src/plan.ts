@@ -17,8 +17,8 @@ export interface LegRule {
   readonly lifetime: boolean;
   /** Admits past the limit. */
   readonly soft: boolean;
-  /** Fractions of the limit to report, in millionths, ascending. */
-  readonly alertsPpm: readonly number[];
+  /** Fractions of the limit to report, ascending. */
+  readonly alerts: readonly number[];
   readonly period: Period;
 }
 
@@ -89,7 +89,7 @@ export interface LegFacts {
   readonly limit: number | null;
   readonly period: Period;
   readonly soft: boolean;
-  readonly alertsPpm: readonly number[];
+  readonly alerts: readonly number[];
 }
 
 /** The facts of each leg, in order. */
@@ -100,7 +100,7 @@ export function factsOf(legs: readonly Leg[]): LegFacts[] {
     limit,
     period: rule.period,
     soft: rule.soft,
-    alertsPpm: rule.alertsPpm,
+    alerts: rule.alerts,
   }));
 }
 

@@ -2,7 +2,14 @@ import type { Outcome } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
 import type { CompiledQuota } from "./definition.js";
 import { decide, stepOutcomes, type Decision, type Denied } from "./decision.js";
-import { DuctapeError, NotFoundError, show, StoreError, ValidationError } from "./errors.js";
+import {
+  DuctapeError,
+  faultAt,
+  NotFoundError,
+  show,
+  StoreError,
+  ValidationError,
+} from "./errors.js";
 import type { Events } from "./events.js";
 import { planStep, type Step } from "./plan.js";
 import { parseRequest, type QuotaInput, type Request } from "./request.js";
@@ -136,7 +143,7 @@ export class Quota {
       throw new ValidationError([{ path: "options.atomic", message }]);
     }
     if (inputs.length === 0) return [];
-    if (atomic) return this.#runAtomic(inputs.map(parseAt), call);
+    if (atomic) return this.#runAtomic(eachOf(inputs, parseRequest), call);
     const settled = await Promise.allSettled(inputs.map((input) => this.run(input, call)));
     return settled.map((result) => {
       if (result.status === "fulfilled") return result.value;
@@ -151,16 +158,20 @@ export class Quota {
     const { catalogue, clock, store, events } = this.#parts;
     for (let plans = 0; plans < REPLANS_MAX; plans++) {
       const quotas: CompiledQuota[] = [];
-      for (const request of requests) {
-        quotas.push(catalogue.find(request) ?? (await catalogue.locate(request)));
-        refuseUndefined(request);
+      for (const [i, request] of requests.entries()) {
+        const found =
+          catalogue.find(request) ?? (await catalogue.locate(request).catch(throwAt(i)));
+        quotas.push(found);
       }
       const nowMs = clock();
-      const steps = requests.map((request, i) => planStep(request, at(quotas, i), nowMs));
+      const steps = eachOf(requests, (request, i) => {
+        refuseUndefined(request);
+        return planStep(request, at(quotas, i), nowMs);
+      });
       refuseSameKeys(steps);
       const outcomes = stepOutcomes(await store.apply({ steps, nowMs }, call));
       if (outcomes !== null) {
-        const decisions = requests.map((request, i) =>
+        const decisions = eachOf(requests, (request, i) =>
           decide(request, at(quotas, i), at(steps, i), at(outcomes, i)),
         );
         for (const decision of decisions) events.publish(decision);
@@ -217,16 +228,22 @@ function refuseSameKeys(steps: readonly Step[]): void {
   });
 }
 
-function parseAt(input: QuotaInput, i: number): Request {
-  try {
-    return parseRequest(input);
-  } catch (error) {
-    if (!(error instanceof ValidationError)) throw error;
-    throw new ValidationError(
-      error.issues.map(({ path, message }) => ({ path: `inputs[${i}].${path}`, message })),
-    );
-  }
+/** As `map`, but a fault names its input. */
+function eachOf<T, U>(items: readonly T[], make: (item: T, i: number) => U): U[] {
+  return items.map((item, i) => {
+    try {
+      return make(item, i);
+    } catch (error) {
+      return throwAt(i)(error);
+    }
+  });
 }
+
+const throwAt =
+  (i: number) =>
+  (error: unknown): never => {
+    throw faultAt(`inputs[${i}].`, error);
+  };
 
 function at<T>(items: readonly T[], i: number): T {
   const item = items[i];

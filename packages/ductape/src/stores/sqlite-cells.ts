@@ -16,7 +16,7 @@ interface Kept {
   /** Of its row; 0: none. */
   id: number;
   cell: Cell | undefined;
-  saved: Pick<Cell, "shape" | "window" | "granted" | "alertedPpm"> | null;
+  saved: Pick<Cell, "shape" | "window" | "granted" | "alerted"> | null;
   isDirty: boolean;
 }
 
@@ -44,15 +44,15 @@ export class SqliteCells implements Cells {
   constructor(db: Sqlite) {
     this.#log = new SqliteLog(db);
     this.#select = db.prepare(
-      `SELECT id, shape, start_ms, end_ms, used, granted, alerted_ppm, entries
+      `SELECT id, shape, start_ms, end_ms, used, granted, alerted, entries
        FROM cells WHERE key = ?`,
     );
     this.#upsert = db.prepare(
-      `INSERT INTO cells (key, shape, start_ms, end_ms, used, granted, alerted_ppm, entries)
+      `INSERT INTO cells (key, shape, start_ms, end_ms, used, granted, alerted, entries)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (key) DO UPDATE SET shape = excluded.shape,
          start_ms = excluded.start_ms, end_ms = excluded.end_ms, used = excluded.used,
-         granted = excluded.granted, alerted_ppm = excluded.alerted_ppm, entries = excluded.entries
+         granted = excluded.granted, alerted = excluded.alerted, entries = excluded.entries
        RETURNING id`,
     );
     this.#selectAnswer = db.prepare(
@@ -219,11 +219,11 @@ export class SqliteCells implements Cells {
   }
 
   #writeRow(kept: Kept, cell: Cell): number {
-    const { shape, window, used, granted, alertedPpm } = cell;
+    const { shape, window, used, granted, alerted } = cell;
     const { startMs, endMs } = window;
     const key = kept.space + kept.subject;
     const entries = cell.entries === null ? null : JSON.stringify(cell.entries);
-    const row = this.#upsert.get(key, shape, startMs, endMs, used, granted, alertedPpm, entries);
+    const row = this.#upsert.get(key, shape, startMs, endMs, used, granted, alerted, entries);
     kept.id = Number(row?.["id"]);
     kept.saved = formOf(cell);
     this.#byId.set(kept.id, kept);
@@ -232,11 +232,11 @@ export class SqliteCells implements Cells {
   }
 }
 
-const formOf = ({ shape, window, granted, alertedPpm }: Cell) => ({
+const formOf = ({ shape, window, granted, alerted }: Cell) => ({
   shape,
   window,
   granted,
-  alertedPpm,
+  alerted,
 });
 
 /** True where nothing but the count differs from the row. */
@@ -247,19 +247,19 @@ function onlyCounted({ saved }: Kept, cell: Cell): boolean {
     saved.window === cell.window &&
     saved.shape === cell.shape &&
     saved.granted === cell.granted &&
-    saved.alertedPpm === cell.alertedPpm
+    saved.alerted === cell.alerted
   );
 }
 
 function cellOf(row: SqliteRow, used: number, now: Span): Cell {
-  const { shape, start_ms, end_ms, granted, alerted_ppm, entries } = row;
+  const { shape, start_ms, end_ms, granted, alerted, entries } = row;
   const window = { startMs: Number(start_ms), endMs: Number(end_ms) };
   return {
     shape: Number(shape),
     window: window.startMs === now.startMs && window.endMs === now.endMs ? now : window,
     used,
     granted: Number(granted),
-    alertedPpm: Number(alerted_ppm),
+    alerted: Number(alerted),
     entries: typeof entries === "string" ? entriesOf(entries) : null,
   };
 }

@@ -12,7 +12,7 @@ const MIGRATIONS: readonly string[] = [
     end_ms INTEGER NOT NULL,
     used INTEGER NOT NULL CHECK (used BETWEEN 0 AND 9007199254740991),
     granted INTEGER NOT NULL CHECK (granted BETWEEN 0 AND 9007199254740991),
-    alerted_ppm INTEGER NOT NULL,
+    alerted REAL NOT NULL,
     entries TEXT
   ) STRICT;
   CREATE TABLE log (

@@ -1,0 +1,42 @@
+import type { Answer, Cell, Cells } from "./apply.js";
+import type { Leg } from "./plan.js";
+
+/** A copy of the counters a plan touches, so that several steps can be taken back as one. */
+export class Draft implements Cells {
+  readonly #base: Cells;
+  readonly #cells = new Map<string, Map<string, { leg: Leg; cell: Cell }>>();
+  readonly #answers = new Map<string, Answer>();
+
+  constructor(base: Cells) {
+    this.#base = base;
+  }
+
+  get(leg: Leg): Cell | undefined {
+    const drafted = this.#cells.get(leg.rule.space)?.get(leg.subject);
+    if (drafted !== undefined) return drafted.cell;
+    const cell = this.#base.get(leg);
+    if (cell === undefined) return undefined;
+    return { ...cell, entries: cell.entries === null ? null : cell.entries.slice() };
+  }
+
+  put(leg: Leg, cell: Cell): void {
+    const space = this.#cells.get(leg.rule.space);
+    if (space === undefined)
+      this.#cells.set(leg.rule.space, new Map([[leg.subject, { leg, cell }]]));
+    else space.set(leg.subject, { leg, cell });
+  }
+
+  getAnswer(key: string): Answer | undefined {
+    return this.#answers.get(key) ?? this.#base.getAnswer(key);
+  }
+
+  putAnswer(key: string, answer: Answer): void {
+    this.#answers.set(key, answer);
+  }
+
+  commit(): void {
+    for (const space of this.#cells.values()) {
+      for (const { leg, cell } of space.values()) this.#base.put(leg, cell);
+    }
+  }
+}
