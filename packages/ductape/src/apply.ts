@@ -1,6 +1,7 @@
 import { Draft } from "./draft.js";
 import type { Span } from "./period.js";
-import type { Leg, Plan, Step } from "./plan.js";
+import type { Action } from "./request.js";
+import type { Leg, Step, StepStatus } from "./plan.js";
 import { addAmount, dropLeft, fitsMs, liveSum, oldestLeavesMs, takeNewest } from "./rolling.js";
 
 /**
@@ -20,13 +21,31 @@ export interface Cell {
   entries: number[] | null;
 }
 
-/** The first answer to an idempotency key. `facts` is opaque here: what the caller needs to tell it again. */
+/** The first answer to an idempotency key: what {@link Step} is filled with when it is repeated. */
 export interface Answer {
   readonly fingerprint: string;
+  /** The legs of the first step as its definition was then; opaque to engines. */
   readonly facts: string;
-  readonly outcome: StepOutcome;
+  readonly status: StepStatus;
+  readonly nowMs: number;
+  /** The numbers of each leg, in order. */
+  readonly legs: readonly LegNumbers[];
   readonly expiresMs: number;
 }
+
+/** What `apply` fills in of a leg. */
+export type LegNumbers = Pick<
+  Leg,
+  | "window"
+  | "used"
+  | "granted"
+  | "previousUsed"
+  | "admits"
+  | "inTheWay"
+  | "rolling"
+  | "alertedFrom"
+  | "alerted"
+>;
 
 /** The counters and answers of one plan. The engine loads them, locks them, and keeps what is put. */
 export interface Cells {
@@ -38,46 +57,11 @@ export interface Cells {
   putAnswer(key: string, answer: Answer): void;
 }
 
-/** What one leg says: the window it was decided in and its numbers after the step. */
-export interface LegOutcome {
-  readonly window: Span;
-  readonly used: number;
-  readonly granted: number;
-  readonly previousUsed: number;
-  readonly admits: boolean;
-  /** The amount would pass the limit, whether or not the rule refuses it. */
-  readonly inTheWay: boolean;
-  /** Rolling only: when its oldest amount leaves, epoch milliseconds; null on a calendar counter. */
-  leavesMs: number | null;
-  /** Rolling only: when the amount would fit; null where waiting cannot help. */
-  readonly fitsMs: number | null;
-  /** Alerts reported by this step: those above `alertedFrom` up to `alerted`. */
-  readonly alertedFrom: number;
-  readonly alerted: number;
-}
-
 /**
- * - `done`: admitted and written. `denied`: a limit refused it, nothing is changed.
- * - `withheld`: would be admitted, but another step of the same plan was not.
- * - `overflow`: the count would pass 2^53-1. `conflict`: the key was used with another input.
+ * `decided`: every step of the plan is filled in. `stale`: the plan's windows or rules are not those
+ * that hold now; nothing was changed, plan again.
  */
-export type StepStatus = "done" | "denied" | "withheld" | "overflow" | "conflict";
-
-/** What became of one step. `replay` holds the facts stored with the first answer. */
-export interface StepOutcome {
-  readonly status: StepStatus;
-  readonly nowMs: number;
-  readonly legs: readonly LegOutcome[];
-  readonly replay?: string;
-}
-
-/**
- * `steps`: decided at `nowMs`. `stale`: the plan's windows or rules are not those that hold at
- * `nowMs`; nothing was changed, plan again.
- */
-export type Outcome =
-  | { readonly kind: "steps"; readonly steps: readonly StepOutcome[] }
-  | { readonly kind: "stale"; readonly nowMs: number };
+export type Verdict = "decided" | "stale";
 
 /** The largest amount or count: 2^53-1. */
 export const AMOUNT_MAX = 9_007_199_254_740_991;
@@ -86,97 +70,81 @@ export const ANSWER_TTL_MS = 86_400_000;
 
 /**
  * Decides one plan at one instant: every step is admitted by all of its legs, and all steps are, or
- * nothing is written. Pure but for `cells`; needs no clock, no I/O and no randomness. A plan whose
- * window is older than the counter's is decided in the counter's window: time never runs backwards.
+ * nothing is written. Changes `cells` and fills in the plan, and nothing else; needs no clock, no I/O
+ * and no randomness. A plan whose window is older than the counter's is decided in the counter's
+ * window: time never runs backwards.
  */
-export function apply(cells: Cells, plan: Plan, nowMs: number): Outcome {
-  for (const step of plan.steps) {
-    for (const leg of step.legs) if (isStale(cells, leg, nowMs)) return { kind: "stale", nowMs };
+export function apply(cells: Cells, plan: Step, nowMs: number): Verdict {
+  for (let step: Step | null = plan; step !== null; step = step.next) {
+    for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
+      if (isStale(cells.get(leg), leg, nowMs)) return "stale";
+    }
   }
-  const only = plan.steps[0];
-  if (plan.steps.length === 1 && only !== undefined) {
-    return { kind: "steps", steps: [decideStep(cells, only, nowMs, true)] };
+  if (plan.next !== null) decideAll(cells, plan, nowMs);
+  else {
+    decideStep(cells, plan, nowMs);
+    keepAnswer(cells, plan);
   }
-  return { kind: "steps", steps: decideAll(cells, plan.steps, nowMs) };
+  return "decided";
 }
 
-/** A counter that nobody has used yet, in the window of `leg`. */
-export function emptyCell(leg: Leg): Cell {
-  return {
-    shape: leg.rule.shape,
-    window: leg.window,
-    used: 0,
-    granted: 0,
-    alerted: 0,
-    entries: leg.rule.rollingMs === 0 ? null : [],
-  };
-}
-
-function isStale(cells: Cells, leg: Leg, nowMs: number): boolean {
-  const cell = cells.get(leg);
-  if (cell !== undefined && cell.shape > leg.rule.shape) return true;
-  if (leg.rule.rollingMs !== 0) return false;
-  const { startMs, endMs } = leg.window;
-  if (nowMs < endMs && nowMs >= startMs) return false;
+function isStale(cell: Cell | undefined, { rule, planned }: Leg, nowMs: number): boolean {
+  if (cell !== undefined && cell.shape > rule.shape) return true;
+  if (rule.rollingMs !== 0) return false;
+  if (nowMs < planned.endMs && nowMs >= planned.startMs) return false;
   // Outside the plan's window: right only if the counter already stands in a later one.
-  if (cell === undefined || cell.shape !== leg.rule.shape) return true;
-  return nowMs >= cell.window.startMs || startMs > cell.window.startMs;
+  if (cell === undefined || cell.shape !== rule.shape) return true;
+  return nowMs >= cell.window.startMs || planned.startMs > cell.window.startMs;
 }
 
 /** Several steps as one: each sees the ones before it; one refusal takes all of them back. */
-function decideAll(cells: Cells, steps: readonly Step[], nowMs: number): StepOutcome[] {
+function decideAll(cells: Cells, plan: Step, nowMs: number): void {
   const draft = new Draft(cells);
-  const outcomes = steps.map((step) => decideStep(draft, step, nowMs, false));
-  const allDone = outcomes.every((outcome) => outcome.status === "done");
-  if (allDone) draft.commit();
-  return outcomes.map((outcome, i) => {
-    const step = steps[i];
-    if (step === undefined || outcome.replay !== undefined) return outcome;
-    const told = allDone || outcome.status !== "done" ? outcome : withheld(cells, step, nowMs);
-    if (!outcomes.some(isFault)) keepAnswer(cells, step, told);
-    return told;
-  });
-}
-
-function isFault(outcome: StepOutcome): boolean {
-  return outcome.status === "overflow" || outcome.status === "conflict";
-}
-
-function withheld(cells: Cells, step: Step, nowMs: number): StepOutcome {
-  return { status: "withheld", nowMs, legs: lookOnly(cells, step, nowMs) };
-}
-
-function lookOnly(cells: Cells, step: Step, nowMs: number): LegOutcome[] {
-  return step.legs.map((leg) => look(cells.get(leg), leg, "check", step.amount, nowMs));
-}
-
-function decideStep(cells: Cells, step: Step, nowMs: number, keep: boolean): StepOutcome {
-  if (step.answerKey !== null) {
-    const answer = cells.getAnswer(step.answerKey);
-    if (answer !== undefined && answer.expiresMs > nowMs) return replay(answer, step, nowMs);
+  let areAllDone = true;
+  let isFaulty = false;
+  for (let step: Step | null = plan; step !== null; step = step.next) {
+    decideStep(draft, step, nowMs);
+    if (step.status !== "done") areAllDone = false;
+    if (isFault(step.status)) isFaulty = true;
   }
-  const legs = step.legs.map((leg) => lookAt(cells, step, leg, nowMs));
-  const status = statusOf(legs);
-  if (status === "done" && step.action !== "check") write(cells, step, legs, nowMs);
-  // A refused step tells the counters as they stand.
-  const told = status === "done" ? legs : lookOnly(cells, step, nowMs);
-  const outcome = { status, nowMs, legs: told };
-  if (keep) keepAnswer(cells, step, outcome);
-  return outcome;
+  if (areAllDone) draft.commit();
+  for (let step: Step | null = plan; step !== null; step = step.next) {
+    if (step.isReplayed) continue;
+    if (!areAllDone && step.status === "done") withhold(cells, step, nowMs);
+    if (!isFaulty) keepAnswer(cells, step);
+  }
 }
 
-function lookAt(cells: Cells, step: Step, leg: Leg, nowMs: number): LegOutcome {
-  const cell = cells.get(leg);
-  if (speaksTo(step, leg)) return look(cell, leg, step.action, step.amount, nowMs);
-  return look(cell, leg, "check", 0, nowMs);
+const isFault = (status: StepStatus): boolean => status === "overflow" || status === "conflict";
+
+function decideStep(cells: Cells, step: Step, nowMs: number): void {
+  step.nowMs = nowMs;
+  if (step.answer !== null) {
+    const answer = cells.getAnswer(step.answer.key);
+    if (answer !== undefined && answer.expiresMs > nowMs) return replay(answer, step);
+  }
+  step.status = lookAll(cells, step, step.action, nowMs);
+  if (step.status !== "done") takeBack(step);
+  else if (step.action !== "check") write(cells, step, nowMs);
 }
 
-function statusOf(legs: readonly LegOutcome[]): StepStatus {
+/** Would be admitted, but another step was not: tells the counters as they stand. */
+function withhold(cells: Cells, step: Step, nowMs: number): void {
+  step.status = "withheld";
+  lookAll(cells, step, "check", nowMs);
+}
+
+/** Fills in each leg; a refusal counts nothing, so it comes before a count that could not be kept. */
+function lookAll(cells: Cells, step: Step, action: Action, nowMs: number): StepStatus {
   let status: StepStatus = "done";
-  for (const { used, granted, admits } of legs) {
-    // A refusal counts nothing, so it comes before a count that could not be kept.
-    if (!admits) return "denied";
-    if (used > AMOUNT_MAX || granted > AMOUNT_MAX) status = "overflow";
+  for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
+    const cell = cells.get(leg);
+    if (speaksTo(step, leg)) look(cell, leg, action, step.amount, nowMs);
+    else look(cell, leg, "check", 0, nowMs);
+    if (!leg.admits) status = "denied";
+    else if (status === "done" && (leg.used > AMOUNT_MAX || leg.granted > AMOUNT_MAX)) {
+      status = "overflow";
+    }
   }
   return status;
 }
@@ -186,31 +154,67 @@ function speaksTo(step: Step, leg: Leg): boolean {
   return step.rule === null || step.rule === leg.rule.name;
 }
 
-function replay(answer: Answer, step: Step, nowMs: number): StepOutcome {
-  if (answer.fingerprint !== step.fingerprint) return { status: "conflict", nowMs, legs: [] };
-  return { ...answer.outcome, replay: answer.facts };
+/** A step that is not done tells the counters as they stand. */
+function takeBack(step: Step): void {
+  for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
+    leg.used = leg.previousUsed;
+    leg.alerted = leg.alertedFrom;
+  }
 }
 
-function keepAnswer(cells: Cells, step: Step, outcome: StepOutcome): void {
-  if (step.answerKey === null || isFault(outcome)) return;
-  cells.putAnswer(step.answerKey, {
-    fingerprint: step.fingerprint,
-    facts: step.facts,
-    outcome,
-    expiresMs: outcome.nowMs + ANSWER_TTL_MS,
+function replay(answer: Answer, step: Step): void {
+  step.isReplayed = true;
+  step.status = answer.fingerprint === step.answer?.fingerprint ? answer.status : "conflict";
+  step.nowMs = answer.nowMs;
+  const facts: Pick<Leg, "rule" | "subject" | "planned" | "limit">[] = JSON.parse(answer.facts);
+  step.told = facts.reduceRight<Leg | null>((next, leg, i) => {
+    const numbers = answer.legs[i];
+    return numbers === undefined ? next : { ...leg, ...numbers, next };
+  }, null);
+}
+
+function keepAnswer(cells: Cells, step: Step): void {
+  if (step.answer === null || step.isReplayed || isFault(step.status)) return;
+  const { nowMs, status } = step;
+  const { key, fingerprint, facts } = step.answer;
+  const legs: LegNumbers[] = [];
+  for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) legs.push(numbersOf(leg));
+  cells.putAnswer(key, {
+    fingerprint,
+    facts,
+    status,
+    nowMs,
+    legs,
+    expiresMs: nowMs + ANSWER_TTL_MS,
   });
 }
 
-/** What a leg would be after the step; changes nothing. */
+function numbersOf(leg: Leg): LegNumbers {
+  const { window, used, granted, previousUsed, admits, inTheWay, rolling } = leg;
+  const { alertedFrom, alerted } = leg;
+  return {
+    window,
+    used,
+    granted,
+    previousUsed,
+    admits,
+    inTheWay,
+    rolling,
+    alertedFrom,
+    alerted,
+  };
+}
+
+/** Fills in what a leg would be after the action; changes no counter. */
 function look(
   cell: Cell | undefined,
   leg: Leg,
-  action: Step["action"],
+  action: Action,
   amount: number,
   nowMs: number,
-): LegOutcome {
+): void {
   if (leg.rule.rollingMs !== 0) return lookRolling(cell, leg, action, amount, nowMs);
-  let { window } = leg;
+  let window = leg.planned;
   let previousUsed = 0;
   let granted = 0;
   let alertedFrom = 0;
@@ -228,31 +232,41 @@ function look(
     }
   }
   if (action === "grant") granted += amount;
-  const limit = limitOf(leg, granted);
-  const after = previousUsed + amount;
-  const inTheWay =
-    (action === "increment" || action === "check") && limit !== null && after > limit;
+  leg.window = window;
+  leg.granted = granted;
+  fill(leg, action, amount, previousUsed, action === "reset" ? 0 : alertedFrom);
+}
+
+/** The part that calendar and rolling windows share. */
+function fill(
+  leg: Leg,
+  action: Action,
+  amount: number,
+  previousUsed: number,
+  alertedFrom: number,
+): void {
+  const limit = limitOf(leg);
+  const asks = amount !== 0 && (action === "increment" || action === "check");
+  const inTheWay = asks && limit !== null && previousUsed + amount > limit;
   const used = usedAfter(action, previousUsed, amount);
-  return {
-    window,
-    used,
-    granted,
-    previousUsed,
-    admits: !inTheWay || leg.rule.soft || amount === 0,
-    inTheWay: inTheWay && amount !== 0,
-    leavesMs: null,
-    fitsMs: null,
-    alertedFrom: action === "reset" ? 0 : alertedFrom,
-    alerted: alertedAfter(leg, action, amount, used, limit, alertedFrom),
-  };
+  leg.previousUsed = previousUsed;
+  leg.used = used;
+  leg.inTheWay = inTheWay;
+  leg.admits = !inTheWay || leg.rule.soft;
+  leg.alertedFrom = alertedFrom;
+  leg.alerted =
+    limit === null || leg.rule.alerts.length === 0
+      ? alertedFrom
+      : alertedAfter(leg.rule.alerts, action, amount, used, limit, alertedFrom);
 }
 
-/** The limit of a window with what was granted in it; null: none. */
-export function limitOf(leg: { readonly limit: number | null }, granted: number): number | null {
-  return leg.limit === null ? null : Math.min(AMOUNT_MAX, leg.limit + granted);
+/** The limit of a leg's window with what was granted in it; null: none. */
+export function limitOf({ limit, granted }: Leg): number | null {
+  if (limit === null || granted === 0) return limit;
+  return Math.min(AMOUNT_MAX, limit + granted);
 }
 
-function usedAfter(action: Step["action"], used: number, amount: number): number {
+function usedAfter(action: Action, used: number, amount: number): number {
   if (action === "increment") return used + amount;
   if (action === "decrement") return used > amount ? used - amount : 0;
   if (action === "set") return amount;
@@ -266,19 +280,16 @@ function carried(cell: Cell, nowMs: number): number {
 }
 
 function alertedAfter(
-  leg: Leg,
-  action: Step["action"],
+  alerts: readonly number[],
+  action: Action,
   amount: number,
   used: number,
-  limit: number | null,
+  limit: number,
   from: number,
 ): number {
-  if (action === "reset") return 0;
-  // Adding nothing writes nothing, so it must not report what it cannot remember.
-  if (action === "increment" && amount === 0) return from;
-  const { alerts } = leg.rule;
-  if (alerts.length === 0 || limit === null || used === 0) return from;
   if (action !== "increment" && action !== "set") return from;
+  // Adding nothing writes nothing, so it must not report what it cannot remember.
+  if (used === 0 || (action === "increment" && amount === 0)) return from;
   let reached = from;
   for (const fraction of alerts) {
     if (fraction > reached && used >= shareOf(limit, fraction)) reached = fraction;
@@ -293,59 +304,48 @@ export function shareOf(limit: number, fraction: number): number {
   return Math.abs(share - near) <= near * 2 ** -51 ? near : Math.ceil(share);
 }
 
-function write(cells: Cells, step: Step, legs: readonly LegOutcome[], nowMs: number): void {
-  for (let i = 0; i < legs.length; i++) {
-    const leg = step.legs[i];
-    const seen = legs[i];
-    if (leg === undefined || seen === undefined) continue;
-    const { action } = step;
-    if (!speaksTo(step, leg) || (step.amount === 0 && action === "increment")) continue;
+function write(cells: Cells, step: Step, nowMs: number): void {
+  const { action, amount } = step;
+  if (amount === 0 && action === "increment") return;
+  for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
+    if (!speaksTo(step, leg)) continue;
+    const { rule } = leg;
     const cell = cells.get(leg) ?? emptyCell(leg);
-    const { rollingMs } = leg.rule;
-    if (rollingMs === 0) cell.entries = null;
+    if (rule.rollingMs !== 0) writeRolling(cell, leg, action, amount, nowMs);
     else {
-      cell.entries = entriesAfter(cell, leg, action, step.amount, nowMs);
-      seen.leavesMs = oldestLeavesMs(cell.entries, rollingMs, nowMs);
+      cell.entries = null;
+      cell.window = leg.window;
     }
-    cell.shape = leg.rule.shape;
-    cell.window = rollingMs === 0 ? seen.window : { startMs: nowMs, endMs: nowMs + rollingMs };
-    cell.used = seen.used;
-    cell.granted = seen.granted;
-    cell.alerted = seen.alerted;
+    cell.shape = rule.shape;
+    cell.used = leg.used;
+    cell.granted = leg.granted;
+    cell.alerted = leg.alerted;
     cells.put(leg, cell);
   }
+}
+
+function emptyCell({ rule, window }: Leg): Cell {
+  return { shape: rule.shape, window, used: 0, granted: 0, alerted: 0, entries: null };
 }
 
 function lookRolling(
   cell: Cell | undefined,
   leg: Leg,
-  action: Step["action"],
+  action: Action,
   amount: number,
   nowMs: number,
-): LegOutcome {
+): void {
   const periodMs = leg.rule.rollingMs;
   const entries = cell === undefined ? [] : rollingEntries(cell, leg, nowMs);
   const previousUsed = liveSum(entries, nowMs - periodMs);
-  const { limit } = leg;
-  const inTheWay =
-    (action === "increment" || action === "check") &&
-    amount !== 0 &&
-    limit !== null &&
-    previousUsed + amount > limit;
-  const used = usedAfter(action, previousUsed, amount);
-  const alertedFrom =
-    cell === undefined || previousUsed === 0 || action === "reset" ? 0 : cell.alerted;
-  return {
-    window: { startMs: nowMs - periodMs, endMs: nowMs },
-    used,
-    granted: 0,
-    previousUsed,
-    admits: !inTheWay || leg.rule.soft,
-    inTheWay,
+  const isArmed = cell === undefined || previousUsed === 0 || action === "reset";
+  leg.window = { startMs: nowMs - periodMs, endMs: nowMs };
+  leg.granted = action === "grant" ? amount : 0;
+  fill(leg, action, amount, previousUsed, isArmed ? 0 : cell.alerted);
+  const room = leg.inTheWay && leg.limit !== null ? leg.limit - amount : null;
+  leg.rolling = {
     leavesMs: oldestLeavesMs(entries, periodMs, nowMs),
-    fitsMs: inTheWay ? fitsMs(entries, limit - amount, periodMs, nowMs) : nowMs,
-    alertedFrom,
-    alerted: alertedAfter(leg, action, amount, used, limit, alertedFrom),
+    fitsMs: room === null ? nowMs : fitsMs(entries, room, periodMs, nowMs),
   };
 }
 
@@ -356,10 +356,17 @@ function rollingEntries(cell: Cell, leg: Leg, nowMs: number): number[] {
   return used === 0 ? [] : [nowMs, used];
 }
 
+function writeRolling(cell: Cell, leg: Leg, action: Action, amount: number, nowMs: number): void {
+  const periodMs = leg.rule.rollingMs;
+  cell.entries = entriesAfter(cell, leg, action, amount, nowMs);
+  cell.window = { startMs: nowMs, endMs: nowMs + periodMs };
+  leg.rolling = { leavesMs: oldestLeavesMs(cell.entries, periodMs, nowMs), fitsMs: nowMs };
+}
+
 function entriesAfter(
   cell: Cell,
   leg: Leg,
-  action: Step["action"],
+  action: Action,
   amount: number,
   nowMs: number,
 ): number[] {

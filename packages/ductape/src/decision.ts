@@ -1,8 +1,8 @@
-import { limitOf, type LegOutcome, type Outcome, type StepOutcome } from "./apply.js";
+import { limitOf } from "./apply.js";
 import type { CompiledQuota } from "./definition.js";
 import { ConflictError, ValidationError } from "./errors.js";
 import { FOREVER_MS, type Period, type Span } from "./period.js";
-import { factsOf, type LegFacts, type Step } from "./plan.js";
+import type { Leg, Step } from "./plan.js";
 import type { Action, Request } from "./request.js";
 
 /** The window of a rule, ISO 8601 in UTC; `end` is null for a lifetime. */
@@ -105,125 +105,93 @@ export type Decision = Admitted | Denied;
 export type QuotaResult = Decision | Degraded;
 
 /**
- * Tells a step's outcome in the units and names of the caller. Pure. Throws
- * `IDEMPOTENCY_CONFLICT`, and `VALIDATION` for a count past 2^53-1.
+ * Tells a decided step in the units and names of the caller. Pure. Throws `IDEMPOTENCY_CONFLICT`, and
+ * `VALIDATION` for a count past 2^53-1.
  */
-export function decide(
-  request: Request,
-  quota: CompiledQuota,
-  step: Step,
-  outcome: StepOutcome,
-): Decision {
-  if (outcome.status === "conflict") throw idempotencyConflict(request);
-  if (outcome.status === "overflow") throw overflow(request);
-  const facts = outcome.replay === undefined ? null : readFacts(outcome.replay);
-  const told = { request, step, facts, outcome, scale: quota.scale };
-  if (outcome.status === "done") return tell(told, ADMITTED);
-  return tell(told, denialOf(told));
-}
-
-/** What `tell` needs. `facts` is null but for a replay, which needs no definition. */
-interface Told {
-  readonly request: Request;
-  readonly step: Step;
-  readonly facts: readonly LegFacts[] | null;
-  readonly outcome: StepOutcome;
-  readonly scale: number;
+export function decide(request: Request, { scale }: CompiledQuota, step: Step): Decision {
+  const { status, told } = step;
+  if (status === "conflict") throw idempotencyConflict(request);
+  if (status === "overflow") throw overflow(request);
+  if (told === null) throw new Error("a step without a rule was decided");
+  const binding = told.next === null ? told : bindingLeg(step, told);
+  if (status === "done") return tell(request, step, told, binding, scale, ADMITTED);
+  const withheld = status === "withheld";
+  return tell(request, step, told, binding, scale, {
+    allowed: false as const,
+    success: false as const,
+    code: withheld ? ("NOT_APPLIED" as const) : ("QUOTA_EXCEEDED" as const),
+    retry_after_ms: withheld ? 0 : waitMs(step, binding),
+  });
 }
 
 type Verdict = Pick<Admitted | Denied, "allowed" | "success" | "code" | "retry_after_ms">;
 
 const ADMITTED = { allowed: true, success: true, code: "OK", retry_after_ms: 0 } as const;
 
-function denialOf(told: Told) {
-  const withheld = told.outcome.status === "withheld";
-  return {
-    allowed: false as const,
-    success: false as const,
-    code: withheld ? ("NOT_APPLIED" as const) : ("QUOTA_EXCEEDED" as const),
-    retry_after_ms: withheld ? 0 : waitMs(told, bindingLeg(told)),
-  };
-}
-
 /** One literal for every answer: spreading or merging two would cost more than the decision. */
-function tell<V extends Verdict>(told: Told, verdict: V) {
-  const { request, step, facts, outcome, scale } = told;
-  const at = bindingLeg(told);
-  const seen = outcome.legs[at];
-  const leg = facts?.[at] ?? step.legs[at];
-  if (seen === undefined || leg === undefined) throw new Error("a step without a rule was decided");
-  const limit = limitOf(leg, seen.granted);
-  const window = windowText(seen);
+function tell<V extends Verdict>(
+  request: Request,
+  step: Step,
+  first: Leg,
+  binding: Leg,
+  scale: number,
+  verdict: V,
+) {
+  const { used, rule } = binding;
+  const limit = limitOf(binding);
+  const window = windowText(binding.window);
   const result: ResultBase & Pick<V, keyof Verdict> = {
     action: request.action,
     env: request.env,
     product_tag: request.productTag,
     quota_tag: request.quotaTag,
-    subject: leg.subject === "" ? null : leg.subject,
+    subject: binding.subject === "" ? null : binding.subject,
     allowed: verdict.allowed,
     success: verdict.success,
-    exceeded: verdict.code === "QUOTA_EXCEEDED" || isPassed(told),
+    exceeded: verdict.code === "QUOTA_EXCEEDED" || isPassed(first),
     code: verdict.code,
-    rule: nameOf(told, at),
+    rule: rule.name,
     amount: unscaled(step.amount, scale),
     limit: limit === null ? null : unscaled(limit, scale),
-    used: unscaled(seen.used, scale),
+    used: unscaled(used, scale),
     held: 0,
-    remaining: limit === null ? null : limit > seen.used ? unscaled(limit - seen.used, scale) : 0,
-    overage: limit !== null && seen.used > limit ? unscaled(seen.used - limit, scale) : 0,
-    period: facts === null ? periodOf(step, at) : (facts[at]?.period ?? "lifetime"),
+    remaining: limit === null ? null : limit > used ? unscaled(limit - used, scale) : 0,
+    overage: limit !== null && used > limit ? unscaled(used - limit, scale) : 0,
+    period: rule.period,
     window: { start: window.start, end: window.end },
-    resets_at: resetsText(seen),
+    resets_at: resetsText(binding),
     retry_after_ms: verdict.retry_after_ms,
     source: "store",
     age_ms: 0,
-    replayed: facts !== null,
+    replayed: step.isReplayed,
     degraded: false,
   };
-  if (request.action === "reset") result.previous_used = unscaled(seen.previousUsed, scale);
-  if (outcome.legs.length > 1) result.rules = ruleResults(told);
-  const alerts = verdict.allowed ? alertsOf(told) : null;
-  if (alerts !== null) result.alerts = alerts;
+  if (request.action === "reset") result.previous_used = unscaled(binding.previousUsed, scale);
+  if (first.next !== null) result.rules = ruleResults(step, first, scale);
+  if (verdict.allowed) addAlerts(result, first);
   return result;
 }
 
 /** Amounts leave as they came; no division where there is nothing to divide. */
 const unscaled = (amount: number, scale: number): number => (scale === 1 ? amount : amount / scale);
 
-/** The outcome of each step, or null where the plan was stale. */
-export function stepOutcomes(outcome: Outcome): readonly StepOutcome[] | null {
-  return outcome.kind === "stale" ? null : outcome.steps;
-}
-
-function nameOf({ facts, step }: Told, at: number): string {
-  if (facts !== null) return facts[at]?.name ?? "";
-  return step.legs[at]?.rule.name ?? "";
-}
-
-const periodOf = (step: Step, at: number): Period => step.legs[at]?.rule.period ?? "lifetime";
-
 /**
  * The rule whose numbers are told: of those that refused the one with the longest wait, so that
  * waiting for it helps; else the one with the smallest fraction left. The first of equals.
  */
-function bindingLeg(told: Told): number {
-  const { step, facts, outcome } = told;
-  if (outcome.legs.length === 1) return 0;
-  let tightest = 0;
+function bindingLeg(step: Step, first: Leg): Leg {
+  let tightest = first;
   let leastLeft = Infinity;
-  let refusing = -1;
+  let refusing: Leg | null = null;
   let longestMs = -1;
-  for (let i = 0; i < outcome.legs.length; i++) {
-    const seen = outcome.legs[i];
-    const leg = facts?.[i] ?? step.legs[i];
-    const spoken = step.rule === null || step.rule === nameOf(told, i);
-    if (seen === undefined || leg === undefined || !spoken) continue;
-    const left = fractionLeft(seen.used, limitOf(leg, seen.granted));
-    const wait = seen.admits ? -1 : (waitMs(told, i) ?? Infinity);
-    if (left < leastLeft) [tightest, leastLeft] = [i, left];
-    if (wait > longestMs) [refusing, longestMs] = [i, wait];
+  for (let leg: Leg | null = first; leg !== null; leg = leg.next) {
+    if (step.rule !== null && step.rule !== leg.rule.name) continue;
+    const left = fractionLeft(leg.used, limitOf(leg));
+    const wait = leg.admits ? -1 : (waitMs(step, leg) ?? Infinity);
+    if (left < leastLeft) [tightest, leastLeft] = [leg, left];
+    if (wait > longestMs) [refusing, longestMs] = [leg, wait];
   }
-  return refusing === -1 ? tightest : refusing;
+  return refusing ?? tightest;
 }
 
 function fractionLeft(used: number, limit: number | null): number {
@@ -231,78 +199,59 @@ function fractionLeft(used: number, limit: number | null): number {
   return limit === 0 ? -used : (limit - used) / limit;
 }
 
-function isPassed({ facts, step, outcome: { legs } }: Told): boolean {
-  for (let i = 0; i < legs.length; i++) {
-    const seen = legs[i];
-    const leg = facts?.[i] ?? step.legs[i];
-    if (seen === undefined || leg === undefined) continue;
-    const limit = limitOf(leg, seen.granted);
-    if (seen.inTheWay || (limit !== null && seen.used > limit)) return true;
+function isPassed(first: Leg): boolean {
+  for (let leg: Leg | null = first; leg !== null; leg = leg.next) {
+    const limit = limitOf(leg);
+    if (leg.inTheWay || (limit !== null && leg.used > limit)) return true;
   }
   return false;
 }
 
 /** How long until a leg that refused admits the amount; null where waiting cannot help. */
-function waitMs({ facts, step, outcome }: Told, at: number): number | null {
-  const seen = outcome.legs[at];
-  const limit = (facts?.[at] ?? step.legs[at])?.limit ?? 0;
-  if (seen === undefined) return null;
-  if (seen.leavesMs !== null) return seen.fitsMs === null ? null : seen.fitsMs - outcome.nowMs;
-  const { endMs } = seen.window;
-  return endMs === FOREVER_MS || step.amount > limit ? null : Math.max(0, endMs - outcome.nowMs);
+function waitMs({ amount, nowMs }: Step, { rolling, window, limit }: Leg): number | null {
+  if (rolling !== null) return rolling.fitsMs === null ? null : rolling.fitsMs - nowMs;
+  const { endMs } = window;
+  return endMs === FOREVER_MS || amount > (limit ?? 0) ? null : Math.max(0, endMs - nowMs);
 }
 
-function ruleResults(told: Told): RuleResult[] {
-  const { facts, step, outcome, scale } = told;
-  const legs = facts ?? factsOf(step.legs);
-  return outcome.legs.map((seen, i) => {
-    const leg = legs[i];
-    const limit = leg === undefined ? null : limitOf(leg, seen.granted);
-    return {
-      rule: leg?.name ?? "",
-      subject: leg?.subject || null,
+function ruleResults(step: Step, first: Leg, scale: number): RuleResult[] {
+  const results: RuleResult[] = [];
+  for (let leg: Leg | null = first; leg !== null; leg = leg.next) {
+    const limit = limitOf(leg);
+    results.push({
+      rule: leg.rule.name,
+      subject: leg.subject || null,
       limit: limit === null ? null : limit / scale,
-      used: seen.used / scale,
+      used: leg.used / scale,
       held: 0,
-      remaining: limit === null ? null : Math.max(0, limit - seen.used) / scale,
-      overage: limit === null ? 0 : Math.max(0, seen.used - limit) / scale,
-      period: leg?.period ?? "lifetime",
-      window: { ...windowText(seen) },
-      resets_at: resetsText(seen),
-      admits: seen.admits,
-      retry_after_ms: seen.admits ? 0 : waitMs(told, i),
-    };
-  });
+      remaining: limit === null ? null : Math.max(0, limit - leg.used) / scale,
+      overage: limit === null ? 0 : Math.max(0, leg.used - limit) / scale,
+      period: leg.rule.period,
+      window: { ...windowText(leg.window) },
+      resets_at: resetsText(leg),
+      admits: leg.admits,
+      retry_after_ms: leg.admits ? 0 : waitMs(step, leg),
+    });
+  }
+  return results;
 }
 
-function alertsOf(told: Told): Alert[] | null {
-  const { facts, step, outcome } = told;
-  const { legs } = outcome;
-  let alerts: Alert[] | null = null;
-  for (let i = 0; i < legs.length; i++) {
-    const seen = legs[i];
-    if (seen === undefined || seen.alerted === seen.alertedFrom) continue;
-    const rule = nameOf(told, i);
-    const steps = facts?.[i]?.alerts ?? step.legs[i]?.rule.alerts ?? [];
-    for (const fraction of steps) {
-      if (fraction <= seen.alertedFrom || fraction > seen.alerted) continue;
-      alerts ??= [];
-      alerts.push({ rule, fraction });
+function addAlerts(result: ResultBase, first: Leg): void {
+  for (let leg: Leg | null = first; leg !== null; leg = leg.next) {
+    if (leg.alerted === leg.alertedFrom) continue;
+    for (const fraction of leg.rule.alerts) {
+      if (fraction <= leg.alertedFrom || fraction > leg.alerted) continue;
+      result.alerts ??= [];
+      result.alerts.push({ rule: leg.rule.name, fraction });
     }
   }
-  return alerts;
-}
-
-function readFacts(text: string): LegFacts[] {
-  const facts: LegFacts[] = JSON.parse(text);
-  return facts;
 }
 
 // Windows stay the same for many calls, and rendering a date costs more than a decision.
 let lastWindow: Span = { startMs: 0, endMs: 0 };
 let lastText: ResultWindow = { start: "", end: null };
 
-function windowText({ window }: LegOutcome): ResultWindow {
+function windowText(window: Span): ResultWindow {
   if (window === lastWindow) return lastText;
   const end = window.endMs === FOREVER_MS ? null : isoOf(window.endMs);
   lastText = { start: isoOf(window.startMs), end };
@@ -310,8 +259,8 @@ function windowText({ window }: LegOutcome): ResultWindow {
   return lastText;
 }
 
-function resetsText(seen: LegOutcome): string | null {
-  return seen.leavesMs === null ? windowText(seen).end : isoOf(seen.leavesMs);
+function resetsText({ rolling, window }: Leg): string | null {
+  return rolling === null ? windowText(window).end : isoOf(rolling.leavesMs);
 }
 
 const isoOf = (atMs: number): string => new Date(atMs).toISOString();

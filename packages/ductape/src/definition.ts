@@ -97,7 +97,7 @@ export interface CompiledQuota {
   readonly scale: number;
   /** The prefix of its idempotency keys. */
   readonly answerSpace: string;
-  readonly rules: readonly CompiledRule[];
+  readonly rules: readonly [CompiledRule, ...CompiledRule[]];
   /** The distinct selectors that its rules count by. */
   readonly scopes: readonly (readonly string[])[];
 }
@@ -405,6 +405,8 @@ export function compileQuota(
   const scale = 10 ** quota.decimals;
   const spaces = spacesOf(quota, product, env);
   const rules = quota.rules.map((rule, i) => compileRule(rule, spaces[i] ?? "", scale));
+  const [first, ...others] = rules;
+  if (first === undefined) throw new Error(`quota ${show(quota.tag)} has no rules`);
   const scopes = new Map<string, readonly string[]>();
   for (const { scope } of rules) if (scope !== null) scopes.set(JSON.stringify(scope), scope);
   return {
@@ -412,7 +414,7 @@ export function compileQuota(
     decimals: quota.decimals,
     scale,
     answerSpace: spaces.at(-1) ?? "",
-    rules,
+    rules: [first, ...others],
     scopes: [...scopes.values()],
   };
 }

@@ -22,34 +22,74 @@ export interface LegRule {
   readonly period: Period;
 }
 
-/** One rule of one request: which counter, in which window, under which limit. */
+/**
+ * One rule of one request: which counter, in which window, under which limit. `apply` fills in the
+ * rest: the numbers after the step, or as they stand where it was not done. Integers, scaled by the
+ * quota's decimals. A list by `next`, as most steps have one leg and need no array.
+ */
 export interface Leg {
   readonly rule: LegRule;
   /** Whose counter; "" for the one of the whole product. */
   readonly subject: string;
-  readonly window: Span;
-  /** Scaled by the quota's decimals; null: none. */
+  /** The window that holds at the plan's instant. */
+  readonly planned: Span;
+  /** Null: none. */
   readonly limit: number | null;
+  next: Leg | null;
+  /** The window it was decided in. */
+  window: Span;
+  used: number;
+  granted: number;
+  previousUsed: number;
+  admits: boolean;
+  /** The amount would pass the limit, whether or not the rule refuses it. */
+  inTheWay: boolean;
+  /**
+   * Null on a calendar counter. When its oldest amount leaves, and when the amount would fit (null
+   * where waiting cannot help), epoch milliseconds.
+   */
+  rolling: { readonly leavesMs: number; readonly fitsMs: number | null } | null;
+  /** Alerts reported by this step: those above `alertedFrom` up to `alerted`. */
+  alertedFrom: number;
+  alerted: number;
 }
 
-/** One request as the engine decides it: admitted by all legs, or nothing is written. */
+/**
+ * - `done`: admitted and written. `denied`: a limit refused it, nothing is changed.
+ * - `withheld`: would be admitted, but another step of the same plan was not.
+ * - `overflow`: the count would pass 2^53-1. `conflict`: the key was used with another input.
+ */
+export type StepStatus = "done" | "denied" | "withheld" | "overflow" | "conflict";
+
+/** The idempotency key of a step. */
+export interface AnswerKey {
+  readonly key: string;
+  /** The same for the same input only. */
+  readonly fingerprint: string;
+  /** The step's legs as JSON, kept with its answer so that a replay needs no definition. */
+  readonly facts: string;
+}
+
+/**
+ * One request as the engine decides it: admitted by all legs, or nothing is written. `apply` fills in
+ * `status`, `nowMs`, `told` and `isReplayed`. Steps joined by `next` are decided as one: all or none.
+ */
 export interface Step {
   readonly action: Action;
   /** Scaled by the quota's decimals. */
   readonly amount: number;
   /** The one rule that the action speaks to; null: all. */
   readonly rule: string | null;
-  readonly legs: readonly Leg[];
-  readonly answerKey: string | null;
-  readonly fingerprint: string;
-  readonly facts: string;
-}
-
-/** What is decided as one: all steps or none. */
-export interface Plan {
-  readonly steps: readonly Step[];
-  /** The instant the windows were chosen for. */
-  readonly nowMs: number;
+  /** The first one; `next` leads on. */
+  readonly legs: Leg;
+  readonly answer: AnswerKey | null;
+  next: Step | null;
+  /** The instant it was planned for, then that it was decided at: epoch milliseconds. */
+  nowMs: number;
+  status: StepStatus;
+  /** The legs to tell: those planned, or those of the first answer. */
+  told: Leg | null;
+  isReplayed: boolean;
 }
 
 /**
@@ -58,50 +98,48 @@ export interface Plan {
  */
 export function planStep(request: Request, quota: CompiledQuota, nowMs: number): Step {
   const amount = scaledAmount(request, quota);
-  const legs = quota.rules.map((each) => planLeg(each, request.subject, quota, nowMs));
+  const legs = planLegs(request.subject, quota, nowMs);
   const rule = ruleOf(request, quota);
-  if (request.idempotencyKey === null) {
-    return {
-      action: request.action,
-      amount,
-      rule,
-      legs,
-      answerKey: null,
-      fingerprint: "",
-      facts: "",
-    };
-  }
   return {
     action: request.action,
     amount,
     rule,
     legs,
-    answerKey: `${quota.answerSpace}${request.idempotencyKey}`,
-    fingerprint: JSON.stringify([request.action, amount, rule, canonical(request.subject)]),
-    facts: JSON.stringify(factsOf(legs)),
+    answer: request.idempotencyKey === null ? null : answerKey(request, quota, amount, rule, legs),
+    next: null,
+    nowMs,
+    status: "done",
+    told: legs,
+    isReplayed: false,
   };
 }
 
-/** The part of a leg that tells a decision; stored with an idempotency key, so a replay needs no definition. */
-export interface LegFacts {
-  readonly name: string;
-  readonly subject: string;
-  readonly limit: number | null;
-  readonly period: Period;
-  readonly soft: boolean;
-  readonly alerts: readonly number[];
+function answerKey(
+  { idempotencyKey, action, subject }: Request,
+  quota: CompiledQuota,
+  amount: number,
+  rule: string | null,
+  legs: Leg,
+): AnswerKey {
+  const facts: Pick<Leg, "rule" | "subject" | "planned" | "limit">[] = [];
+  for (let leg: Leg | null = legs; leg !== null; leg = leg.next) {
+    facts.push({ rule: leg.rule, subject: leg.subject, planned: leg.planned, limit: leg.limit });
+  }
+  return {
+    key: `${quota.answerSpace}${idempotencyKey}`,
+    fingerprint: JSON.stringify([action, amount, rule, canonical(subject)]),
+    facts: JSON.stringify(facts),
+  };
 }
 
-/** The facts of each leg, in order. */
-export function factsOf(legs: readonly Leg[]): LegFacts[] {
-  return legs.map(({ rule, subject, limit }) => ({
-    name: rule.name,
-    subject,
-    limit,
-    period: rule.period,
-    soft: rule.soft,
-    alerts: rule.alerts,
-  }));
+function planLegs(subject: SubjectInput | null, quota: CompiledQuota, nowMs: number): Leg {
+  const first = planLeg(quota.rules[0], subject, quota, nowMs);
+  let last = first;
+  for (let i = 1; i < quota.rules.length; i++) {
+    const rule = quota.rules[i];
+    if (rule !== undefined) last = last.next = planLeg(rule, subject, quota, nowMs);
+  }
+  return first;
 }
 
 function planLeg(
@@ -110,11 +148,22 @@ function planLeg(
   quota: CompiledQuota,
   nowMs: number,
 ): Leg {
+  const window = rule.leg.rollingMs === 0 ? windowOf(rule, nowMs) : NO_WINDOW;
   return {
     rule: rule.leg,
     subject: rule.scope === null ? "" : subjectOf(rule.scope, subject, quota),
-    window: rule.leg.rollingMs === 0 ? windowOf(rule, nowMs) : NO_WINDOW,
+    planned: window,
     limit: rule.limit === undefined ? limitFor(rule, subject) : rule.limit,
+    next: null,
+    window,
+    used: 0,
+    granted: 0,
+    previousUsed: 0,
+    admits: false,
+    inTheWay: false,
+    rolling: null,
+    alertedFrom: 0,
+    alerted: 0,
   };
 }
 

@@ -1,7 +1,6 @@
-import type { Outcome } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
 import type { CompiledQuota } from "./definition.js";
-import { decide, stepOutcomes, type Decision, type Denied } from "./decision.js";
+import { decide, type Decision, type Denied } from "./decision.js";
 import {
   DuctapeError,
   faultAt,
@@ -82,18 +81,22 @@ export class Quota {
     plans: number,
   ): Promise<Decision> {
     refuseUndefined(request);
-    const { clock, store, events } = this.#parts;
-    const nowMs = clock();
+    const nowMs = this.#parts.clock();
     const step = planStep(request, quota, nowMs);
-    const conclude = (outcome: Outcome): Decision | Promise<Decision> => {
-      const done = outcome.kind === "stale" ? undefined : outcome.steps[0];
-      if (done === undefined) return this.#decideAgain(request, call, plans);
-      const decision = decide(request, quota, step, done);
-      if (decision.alerts !== undefined) events.publish(decision);
-      return decision;
-    };
-    const outcome = store.apply({ steps: [step], nowMs }, call);
-    return outcome instanceof Promise ? outcome.then(conclude) : Promise.resolve(conclude(outcome));
+    const verdict = this.#parts.store.apply(step, call);
+    if (verdict === "decided") return Promise.resolve(this.#conclude(request, quota, step));
+    if (verdict === "stale") return this.#decideAgain(request, call, plans);
+    return verdict.then((later) =>
+      later === "decided"
+        ? this.#conclude(request, quota, step)
+        : this.#decideAgain(request, call, plans),
+    );
+  }
+
+  #conclude(request: Request, quota: CompiledQuota, step: Step): Decision {
+    const decision = decide(request, quota, step);
+    if (decision.alerts !== undefined) this.#parts.events.publish(decision);
+    return decision;
   }
 
   async #decideAgain(
@@ -169,10 +172,9 @@ export class Quota {
         return planStep(request, at(quotas, i), nowMs);
       });
       refuseSameKeys(steps);
-      const outcomes = stepOutcomes(await store.apply({ steps, nowMs }, call));
-      if (outcomes !== null) {
+      if ((await store.apply(joined(steps), call)) === "decided") {
         const decisions = eachOf(requests, (request, i) =>
-          decide(request, at(quotas, i), at(steps, i), at(outcomes, i)),
+          decide(request, at(quotas, i), at(steps, i)),
         );
         for (const decision of decisions) events.publish(decision);
         return decisions;
@@ -217,15 +219,21 @@ function refuseUndefined({ session, cache, productTag }: Request): void {
 /** One answer belongs to one step: the second of two would count before the first is known. */
 function refuseSameKeys(steps: readonly Step[]): void {
   const seen = new Map<string, number>();
-  steps.forEach(({ answerKey }, i) => {
-    if (answerKey === null) return;
-    const first = seen.get(answerKey);
+  steps.forEach(({ answer }, i) => {
+    if (answer === null) return;
+    const first = seen.get(answer.key);
     if (first !== undefined) {
       const message = `is the same as that of inputs[${first}]; give each input a key of its own`;
       throw new ValidationError([{ path: `inputs[${i}].idempotency_key`, message }]);
     }
-    seen.set(answerKey, i);
+    seen.set(answer.key, i);
   });
+}
+
+/** Several steps as the one plan that starts with the first. */
+function joined(steps: readonly Step[]): Step {
+  for (let i = 1; i < steps.length; i++) at(steps, i - 1).next = at(steps, i);
+  return at(steps, 0);
 }
 
 /** As `map`, but a fault names its input. */

@@ -1,5 +1,5 @@
-import type { Outcome } from "./apply.js";
-import type { Plan } from "./plan.js";
+import type { Verdict } from "./apply.js";
+import type { Step } from "./plan.js";
 
 /** What a store promises. Tests and docs read differences between stores from here, never from a name. */
 export interface StoreGuarantees {
@@ -67,10 +67,10 @@ export interface Store {
   /** Opens or creates it. Throws `STORE_UNAVAILABLE` and may be called again. */
   open(): Promise<void>;
   /**
-   * Decides one plan. Plans of the same turn share a batch where the engine has a round trip.
-   * Throws `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
+   * Decides the plan that starts with this step, and fills it in. Plans of the same turn share a
+   * batch where the engine has a round trip. Throws `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
-  apply(plan: Plan, options?: CallOptions): Outcome | Promise<Outcome>;
+  apply(plan: Step, options?: CallOptions): Verdict | Promise<Verdict>;
   readonly documents: Documents;
   /** Counters of all spaces that start with `prefix`, in no order, as the last commit left them. */
   scan(prefix: string): AsyncIterable<CellRow>;

@@ -1,6 +1,6 @@
-import type { Outcome } from "../apply.js";
+import type { Verdict } from "../apply.js";
 import { StoreError } from "../errors.js";
-import type { Plan } from "../plan.js";
+import type { Step } from "../plan.js";
 import type { CallOptions } from "../store.js";
 
 /** Bounds of a {@link Batching}. */
@@ -14,11 +14,11 @@ export interface BatchingOptions {
 }
 
 /** Decides a batch and makes it durable, or returns null where the engine is busy and nothing was done. */
-export type Flush = (plans: readonly Plan[]) => readonly Outcome[] | null;
+export type Flush = (plans: readonly Step[]) => readonly Verdict[] | null;
 
 interface Waiting {
-  readonly plan: Plan;
-  readonly resolve: (outcome: Outcome) => void;
+  readonly plan: Step;
+  readonly resolve: (verdict: Verdict) => void;
   readonly reject: (error: unknown) => void;
   readonly signal: AbortSignal | undefined;
   readonly deadlineMs: number;
@@ -45,7 +45,7 @@ export class Batching {
   }
 
   /** Resolves when the plan is decided and as durable as the engine promises. */
-  submit(plan: Plan, options?: CallOptions): Promise<Outcome> {
+  submit(plan: Step, options?: CallOptions): Promise<Verdict> {
     if (this.#queue.length >= this.#options.queuePlansMax)
       return Promise.reject(overloaded(this.#options));
     const timeoutMs = options?.timeoutMs ?? this.#options.timeoutMs;
@@ -67,18 +67,18 @@ export class Batching {
   readonly #run = (): void => {
     this.#dropAborted();
     const batch = this.#queue.slice(0, this.#options.batchPlansMax);
-    let outcomes: readonly Outcome[] | null = [];
+    let verdicts: readonly Verdict[] | null = [];
     let fault: unknown = null;
     try {
-      if (batch.length > 0) outcomes = this.#flush(batch.map(({ plan }) => plan));
+      if (batch.length > 0) verdicts = this.#flush(batch.map(({ plan }) => plan));
     } catch (error) {
       fault = error;
     }
-    if (outcomes === null) return this.#retry();
+    if (verdicts === null) return this.#retry();
     this.#queue = this.#queue.slice(batch.length);
     this.#isScheduled = this.#queue.length > 0;
     if (this.#isScheduled) setImmediate(this.#run);
-    for (let i = 0; i < batch.length; i++) settle(batch[i], outcomes[i], fault);
+    for (let i = 0; i < batch.length; i++) settle(batch[i], verdicts[i], fault);
     if (!this.#isScheduled) this.#tellDrained();
   };
 
@@ -112,9 +112,9 @@ export function abortedError(reason: unknown): StoreError {
   });
 }
 
-function settle(waiting: Waiting | undefined, outcome: Outcome | undefined, fault: unknown): void {
+function settle(waiting: Waiting | undefined, verdict: Verdict | undefined, fault: unknown): void {
   if (waiting === undefined) return;
-  if (outcome !== undefined && fault === null) waiting.resolve(outcome);
+  if (verdict !== undefined && fault === null) waiting.resolve(verdict);
   else waiting.reject(fault ?? new Error("the engine gave fewer answers than plans"));
 }
 

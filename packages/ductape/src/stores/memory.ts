@@ -1,6 +1,6 @@
-import { apply, type Answer, type Cell, type Cells, type Outcome } from "../apply.js";
+import { apply, type Answer, type Cell, type Cells, type Verdict } from "../apply.js";
 import { StoreError } from "../errors.js";
-import type { Leg, LegRule, Plan } from "../plan.js";
+import type { Leg, LegRule, Step } from "../plan.js";
 import type {
   CallOptions,
   CellRow,
@@ -32,7 +32,7 @@ export class MemoryStore implements Store {
     return Promise.resolve();
   }
 
-  apply(plan: Plan, options?: CallOptions): Outcome {
+  apply(plan: Step, options?: CallOptions): Verdict {
     if (this.#isClosed) throw new StoreError("STORE_UNAVAILABLE", "the store is closed");
     if (options?.signal?.aborted) throw abortedError(options.signal.reason);
     this.#cells.nowMs = plan.nowMs;

@@ -1,4 +1,4 @@
-import type { Answer, Cell, Cells, StepOutcome } from "../apply.js";
+import type { Answer, Cell, Cells } from "../apply.js";
 import type { Span } from "../period.js";
 import type { Leg, LegRule } from "../plan.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";
@@ -55,11 +55,9 @@ export class SqliteCells implements Cells {
          granted = excluded.granted, alerted = excluded.alerted, entries = excluded.entries
        RETURNING id`,
     );
-    this.#selectAnswer = db.prepare(
-      "SELECT expires_ms, fingerprint, facts, outcome FROM answers WHERE key = ?",
-    );
+    this.#selectAnswer = db.prepare("SELECT answer FROM answers WHERE key = ?");
     this.#insertAnswer = db.prepare(
-      "INSERT OR REPLACE INTO answers (key, expires_ms, fingerprint, facts, outcome) VALUES (?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO answers (key, expires_ms, answer) VALUES (?, ?, ?)",
     );
     this.#selectSpace = db.prepare(
       "SELECT id, key, used, granted, end_ms FROM cells WHERE key >= ? AND key < ?",
@@ -116,8 +114,8 @@ export class SqliteCells implements Cells {
       if (onlyCounted(kept, cell)) changes.push(kept.id, cell.used);
       else changes.push(this.#writeRow(kept, cell), REWRITTEN);
     }
-    for (const [key, { expiresMs, fingerprint, facts, outcome }] of this.#answers) {
-      this.#insertAnswer.run(key, expiresMs, fingerprint, facts, JSON.stringify(outcome));
+    for (const [key, answer] of this.#answers) {
+      this.#insertAnswer.run(key, answer.expiresMs, JSON.stringify(answer));
     }
     if (inserts > 0) {
       for (const id of this.#housekeeping.step(inserts, nowMs)) {
@@ -270,11 +268,6 @@ function entriesOf(text: string): number[] {
 }
 
 function answerOf(row: SqliteRow): Answer {
-  const outcome: StepOutcome = JSON.parse(String(row["outcome"]));
-  return {
-    expiresMs: Number(row["expires_ms"]),
-    fingerprint: String(row["fingerprint"]),
-    facts: String(row["facts"]),
-    outcome,
-  };
+  const answer: Answer = JSON.parse(String(row["answer"]));
+  return answer;
 }

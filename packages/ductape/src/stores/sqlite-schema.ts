@@ -22,9 +22,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE answers (
     key TEXT NOT NULL PRIMARY KEY,
     expires_ms INTEGER NOT NULL,
-    fingerprint TEXT NOT NULL,
-    facts TEXT NOT NULL,
-    outcome TEXT NOT NULL
+    answer TEXT NOT NULL
   ) STRICT;
   CREATE INDEX answers_by_expiry ON answers (expires_ms);
   CREATE TABLE documents (

@@ -1,9 +1,9 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { apply, type Outcome } from "../apply.js";
+import { apply, type Verdict } from "../apply.js";
 import { DuctapeError, StoreError } from "../errors.js";
 import { splitCellKey } from "../key.js";
-import type { Plan } from "../plan.js";
+import type { Step } from "../plan.js";
 import type { CallOptions, CellRow, Clock, Documents, Store } from "../store.js";
 import { Batching } from "./batching.js";
 import {
@@ -73,7 +73,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  apply(plan: Plan, options?: CallOptions): Promise<Outcome> {
+  apply(plan: Step, options?: CallOptions): Promise<Verdict> {
     return this.#batching.submit(plan, options);
   }
 
@@ -156,7 +156,7 @@ class Engine {
   }
 
   /** Decides a batch under the write lock and commits it once; null while another process has the lock. */
-  flush(plans: readonly Plan[], nowMs: number): readonly Outcome[] | null {
+  flush(plans: readonly Step[], nowMs: number): readonly Verdict[] | null {
     const db = this.#db;
     try {
       this.#begin[plans.every(onlyReads) ? "read" : "write"].run();
@@ -167,11 +167,11 @@ class Engine {
     let isCommitting = false;
     try {
       this.#readOn();
-      const outcomes = plans.map((plan) => apply(this.#cells, plan, nowMs));
+      const verdicts = plans.map((plan) => apply(this.#cells, plan, nowMs));
       this.#cells.write(nowMs);
       isCommitting = true;
       this.#commit.run();
-      return outcomes;
+      return verdicts;
     } catch (error) {
       this.#distrust();
       rollBack(db);
@@ -213,8 +213,11 @@ class Engine {
   }
 }
 
-function onlyReads(plan: Plan): boolean {
-  return plan.steps.every(({ action, answerKey }) => action === "check" && answerKey === null);
+function onlyReads(plan: Step): boolean {
+  for (let step: Step | null = plan; step !== null; step = step.next) {
+    if (step.action !== "check" || step.answer !== null) return false;
+  }
+  return true;
 }
 
 /** A failed statement may have ended the transaction already. */
