@@ -51,7 +51,7 @@ export type LegNumbers = Pick<
 export interface Cells {
   /** The counter of a leg, or undefined where nothing was ever counted. */
   get(leg: Leg): Cell | undefined;
-  /** A changed or new counter. A cell that `get` returned may have been changed in place. */
+  /** A changed or new counter: the leg's own, changed in place, or one that takes its place. */
   put(leg: Leg, cell: Cell): void;
   getAnswer(key: string): Answer | undefined;
   putAnswer(key: string, answer: Answer): void;
@@ -77,7 +77,8 @@ export const ANSWER_TTL_MS = 86_400_000;
 export function apply(cells: Cells, plan: Step, nowMs: number): Verdict {
   for (let step: Step | null = plan; step !== null; step = step.next) {
     for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
-      if (isStale(cells.get(leg), leg, nowMs)) return "stale";
+      leg.cell = cells.get(leg);
+      if (isStale(leg, nowMs)) return "stale";
     }
   }
   if (plan.next !== null) decideAll(cells, plan, nowMs);
@@ -88,7 +89,7 @@ export function apply(cells: Cells, plan: Step, nowMs: number): Verdict {
   return "decided";
 }
 
-function isStale(cell: Cell | undefined, { rule, planned }: Leg, nowMs: number): boolean {
+function isStale({ cell, rule, planned }: Leg, nowMs: number): boolean {
   if (cell !== undefined && cell.shape > rule.shape) return true;
   if (rule.rollingMs !== 0) return false;
   if (nowMs < planned.endMs && nowMs >= planned.startMs) return false;
@@ -103,6 +104,7 @@ function decideAll(cells: Cells, plan: Step, nowMs: number): void {
   let areAllDone = true;
   let isFaulty = false;
   for (let step: Step | null = plan; step !== null; step = step.next) {
+    load(draft, step);
     decideStep(draft, step, nowMs);
     if (step.status !== "done") areAllDone = false;
     if (isFault(step.status)) isFaulty = true;
@@ -115,6 +117,11 @@ function decideAll(cells: Cells, plan: Step, nowMs: number): void {
   }
 }
 
+/** A step of several is decided on the counters as those before it left them. */
+function load(cells: Cells, step: Step): void {
+  for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) leg.cell = cells.get(leg);
+}
+
 const isFault = (status: StepStatus): boolean => status === "overflow" || status === "conflict";
 
 function decideStep(cells: Cells, step: Step, nowMs: number): void {
@@ -123,7 +130,7 @@ function decideStep(cells: Cells, step: Step, nowMs: number): void {
     const answer = cells.getAnswer(step.answer.key);
     if (answer !== undefined && answer.expiresMs > nowMs) return replay(answer, step);
   }
-  step.status = lookAll(cells, step, step.action, nowMs);
+  step.status = lookAll(step, step.action, nowMs);
   if (step.status !== "done") takeBack(step);
   else if (step.action !== "check") write(cells, step, nowMs);
 }
@@ -131,16 +138,16 @@ function decideStep(cells: Cells, step: Step, nowMs: number): void {
 /** Would be admitted, but another step was not: tells the counters as they stand. */
 function withhold(cells: Cells, step: Step, nowMs: number): void {
   step.status = "withheld";
-  lookAll(cells, step, "check", nowMs);
+  load(cells, step);
+  lookAll(step, "check", nowMs);
 }
 
 /** Fills in each leg; a refusal counts nothing, so it comes before a count that could not be kept. */
-function lookAll(cells: Cells, step: Step, action: Action, nowMs: number): StepStatus {
+function lookAll(step: Step, action: Action, nowMs: number): StepStatus {
   let status: StepStatus = "done";
   for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
-    const cell = cells.get(leg);
-    if (speaksTo(step, leg)) look(cell, leg, action, step.amount, nowMs);
-    else look(cell, leg, "check", 0, nowMs);
+    if (speaksTo(step, leg)) look(leg, action, step.amount, nowMs);
+    else look(leg, "check", 0, nowMs);
     if (!leg.admits) status = "denied";
     else if (status === "done" && (leg.used > AMOUNT_MAX || leg.granted > AMOUNT_MAX)) {
       status = "overflow";
@@ -169,7 +176,7 @@ function replay(answer: Answer, step: Step): void {
   const facts: Pick<Leg, "rule" | "subject" | "planned" | "limit">[] = JSON.parse(answer.facts);
   step.told = facts.reduceRight<Leg | null>((next, leg, i) => {
     const numbers = answer.legs[i];
-    return numbers === undefined ? next : { ...leg, ...numbers, next };
+    return numbers === undefined ? next : { ...leg, ...numbers, next, cell: undefined };
   }, null);
 }
 
@@ -206,14 +213,9 @@ function numbersOf(leg: Leg): LegNumbers {
 }
 
 /** Fills in what a leg would be after the action; changes no counter. */
-function look(
-  cell: Cell | undefined,
-  leg: Leg,
-  action: Action,
-  amount: number,
-  nowMs: number,
-): void {
-  if (leg.rule.rollingMs !== 0) return lookRolling(cell, leg, action, amount, nowMs);
+function look(leg: Leg, action: Action, amount: number, nowMs: number): void {
+  if (leg.rule.rollingMs !== 0) return lookRolling(leg, action, amount, nowMs);
+  const { cell } = leg;
   let window = leg.planned;
   let previousUsed = 0;
   let granted = 0;
@@ -310,11 +312,11 @@ function write(cells: Cells, step: Step, nowMs: number): void {
   for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
     if (!speaksTo(step, leg)) continue;
     const { rule } = leg;
-    const cell = cells.get(leg) ?? emptyCell(leg);
+    const cell = leg.cell ?? emptyCell(leg);
     if (rule.rollingMs !== 0) writeRolling(cell, leg, action, amount, nowMs);
     else {
-      cell.entries = null;
-      cell.window = leg.window;
+      if (cell.entries !== null) cell.entries = null;
+      if (cell.window !== leg.window) cell.window = leg.window;
     }
     cell.shape = rule.shape;
     cell.used = leg.used;
@@ -328,13 +330,8 @@ function emptyCell({ rule, window }: Leg): Cell {
   return { shape: rule.shape, window, used: 0, granted: 0, alerted: 0, entries: null };
 }
 
-function lookRolling(
-  cell: Cell | undefined,
-  leg: Leg,
-  action: Action,
-  amount: number,
-  nowMs: number,
-): void {
+function lookRolling(leg: Leg, action: Action, amount: number, nowMs: number): void {
+  const { cell } = leg;
   const periodMs = leg.rule.rollingMs;
   const entries = cell === undefined ? [] : rollingEntries(cell, leg, nowMs);
   const previousUsed = liveSum(entries, nowMs - periodMs);

@@ -60,7 +60,16 @@ export interface ProductEntry {
 }
 
 const POLL_MS = 250;
-const NOTHING_FOUND = { productTag: "", env: "", quotas: new Map<string, CompiledQuota>() };
+
+/** What {@link Catalogue.find} found last. */
+interface Found {
+  readonly productTag: string;
+  readonly env: string;
+  readonly quotaTag: string;
+  readonly quota: CompiledQuota | null;
+}
+
+const NOTHING_FOUND: Found = { productTag: "", env: "", quotaTag: "", quota: null };
 
 /**
  * The definitions of a store, in memory. Changes made by this process are seen at once, those of
@@ -71,7 +80,7 @@ export class Catalogue {
   readonly #store: Store;
   readonly #logger: Logger;
   #sequence = 0;
-  /** Calls in a row mostly ask for the same product and environment. */
+  /** Calls in a row often ask for the same quota. */
   #lastFound = NOTHING_FOUND;
   #timer: NodeJS.Timeout | undefined;
 
@@ -103,13 +112,13 @@ export class Catalogue {
   find(request: Request): CompiledQuota | null {
     const { productTag, env, quotaTag } = request;
     const last = this.#lastFound;
-    if (last.productTag === productTag && last.env === env) {
-      return last.quotas.get(quotaTag) ?? null;
+    if (last.quotaTag === quotaTag && last.env === env && last.productTag === productTag) {
+      return last.quota;
     }
-    const quotas = this.products.get(productTag)?.compiled.get(env);
-    if (quotas === undefined) return null;
-    this.#lastFound = { productTag, env, quotas };
-    return quotas.get(quotaTag) ?? null;
+    const quota = this.products.get(productTag)?.compiled.get(env)?.get(quotaTag);
+    if (quota === undefined) return null;
+    this.#lastFound = { productTag, env, quotaTag, quota };
+    return quota;
   }
 
   /**

@@ -36,7 +36,10 @@ export class Draft implements Cells {
 
   commit(): void {
     for (const space of this.#cells.values()) {
-      for (const { leg, cell } of space.values()) this.#base.put(leg, cell);
+      for (const { leg, cell } of space.values()) {
+        leg.cell = this.#base.get(leg);
+        this.#base.put(leg, cell);
+      }
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { Cell } from "./apply.js";
 import { FOREVER_MS, type Period, type Span } from "./period.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { DuctapeError, show, ValidationError } from "./errors.js";
@@ -36,6 +37,8 @@ export interface Leg {
   /** Null: none. */
   readonly limit: number | null;
   next: Leg | null;
+  /** The counter as the engine has it; undefined where nothing was ever counted. */
+  cell: Cell | undefined;
   /** The window it was decided in. */
   window: Span;
   used: number;
@@ -155,6 +158,7 @@ function planLeg(
     planned: window,
     limit: rule.limit === undefined ? limitFor(rule, subject) : rule.limit,
     next: null,
+    cell: undefined,
     window,
     used: 0,
     granted: 0,

@@ -59,19 +59,14 @@ class MemoryCells implements Cells {
   nowMs = 0;
   readonly #answers = new Map<string, Answer>();
   #walk = this.#walkCells();
-  #lastLeg: Leg | null = null;
-  #lastCell: Cell | undefined;
   #lastRule: LegRule | null = null;
   #lastSpace: Map<string, Cell> | undefined;
 
-  /** A decision asks for the same leg several times in a row, and calls for the same rule. */
   get(leg: Leg): Cell | undefined {
-    if (leg === this.#lastLeg) return this.#lastCell;
-    this.#lastLeg = leg;
-    this.#lastCell = this.#spaceOf(leg.rule)?.get(leg.subject);
-    return this.#lastCell;
+    return this.#spaceOf(leg.rule)?.get(leg.subject);
   }
 
+  /** Calls in a row often ask for the same rule. */
   #spaceOf(rule: LegRule): Map<string, Cell> | undefined {
     if (rule === this.#lastRule) return this.#lastSpace;
     this.#lastRule = rule;
@@ -80,8 +75,7 @@ class MemoryCells implements Cells {
   }
 
   put(leg: Leg, cell: Cell): void {
-    if (leg === this.#lastLeg && cell === this.#lastCell) return;
-    this.#lastLeg = null;
+    if (leg.cell === cell) return;
     const space = this.#spaceOf(leg.rule);
     if (space === undefined) {
       this.#lastRule = null;
@@ -108,7 +102,6 @@ class MemoryCells implements Cells {
   }
 
   forget(prefix: string): void {
-    this.#lastLeg = null;
     this.#lastRule = null;
     for (const space of this.spaces.keys()) if (space.startsWith(prefix)) this.spaces.delete(space);
     for (const key of this.#answers.keys()) if (key.startsWith(prefix)) this.#answers.delete(key);
