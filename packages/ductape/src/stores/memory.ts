@@ -36,7 +36,9 @@ export class MemoryStore implements Store {
     if (this.#isClosed) throw new StoreError("STORE_UNAVAILABLE", "the store is closed");
     if (options?.signal?.aborted) throw abortedError(options.signal.reason);
     this.#cells.nowMs = plan.nowMs;
-    return apply(this.#cells, plan, plan.nowMs);
+    const verdict = apply(this.#cells, plan, plan.nowMs);
+    if (this.#cells.newCount > 0) this.#cells.dropPast();
+    return verdict;
   }
 
   async *scan(prefix: string): AsyncIterable<CellRow> {
@@ -57,6 +59,8 @@ export class MemoryStore implements Store {
 class MemoryCells implements Cells {
   readonly spaces = new Map<string, Map<string, Cell>>();
   nowMs = 0;
+  /** Counters made since the last {@link dropPast}. */
+  newCount = 0;
   readonly #answers = new Map<string, Answer>();
   #walk = this.#walkCells();
   #lastRule: LegRule | null = null;
@@ -84,7 +88,7 @@ class MemoryCells implements Cells {
     }
     const before = space.size;
     space.set(leg.subject, cell);
-    if (space.size > before) this.#dropPast();
+    this.newCount += space.size - before;
   }
 
   getAnswer(key: string): Answer | undefined {
@@ -107,9 +111,9 @@ class MemoryCells implements Cells {
     for (const key of this.#answers.keys()) if (key.startsWith(prefix)) this.#answers.delete(key);
   }
 
-  /** Two visits for each new counter: the walk keeps ahead of the growth. */
-  #dropPast(): void {
-    for (let visits = 0; visits < 2; visits++) {
+  /** Two visits for each new counter: the walk keeps ahead of the growth. Never during a decision. */
+  dropPast(): void {
+    for (; this.newCount > 0; this.newCount -= 0.5) {
       if (this.#walk.next().done) this.#walk = this.#walkCells();
     }
   }
