@@ -2,7 +2,7 @@ import type { Cell } from "./apply.js";
 import { FOREVER_MS, type Period, type Span } from "./period.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { DuctapeError, show, ValidationError } from "./errors.js";
-import { MUTATES_ONE_RULE, type Action, type Request, type SubjectInput } from "./request.js";
+import type { Action, Request, SubjectInput } from "./request.js";
 import { checkText, pathText } from "./text.js";
 
 /** What never changes about a rule while its definition stands: the part of a leg made once. */
@@ -254,6 +254,8 @@ function limitFor(rule: CompiledRule, subject: SubjectInput | null): number | nu
 
 function ruleOf(request: Request, quota: CompiledQuota): string | null {
   const { rule, action } = request;
+  const mutatesOne = action === "reset" || action === "set" || action === "grant";
+  if (rule === null && !mutatesOne) return null;
   if (rule === null && quota.rules.length === 1) {
     if (action === "grant") refuseRollingGrant(quota, null);
     return null;
@@ -261,10 +263,9 @@ function ruleOf(request: Request, quota: CompiledQuota): string | null {
   const names = quota.rules.map((each) => each.leg.name);
   const known = `one of ${names.map(show).join(", ")}`;
   if (rule === null) {
-    if (!MUTATES_ONE_RULE.has(action)) return null;
     throw fieldError("rule", `is required for ${action}, as there are several: ${known}, or "*"`);
   }
-  if (!MUTATES_ONE_RULE.has(action)) {
+  if (!mutatesOne) {
     throw fieldError("rule", `has no meaning for ${action}, which speaks to all rules`);
   }
   const named = rule === "*" ? null : rule;

@@ -14,9 +14,6 @@ export const ACTIONS: readonly Action[] = [
   "grant",
 ];
 
-/** Actions that speak to one named rule where a quota has several. */
-export const MUTATES_ONE_RULE: ReadonlySet<Action> = new Set(["reset", "set", "grant"]);
-
 /** An optional field may be omitted, undefined or `{}`: all three mean the same. */
 export type Empty = Record<string, never>;
 
@@ -63,6 +60,8 @@ export interface Request {
   readonly rule: string | null;
 }
 
+const AMOUNT_MAX = Number.MAX_SAFE_INTEGER;
+
 const FIELDS = [
   "env",
   "product_tag",
@@ -101,8 +100,17 @@ export function parseRequest(input: unknown): Request {
     productTag: product_tag,
     quotaTag: quota_tag,
     action,
-    amount: amountOf(amount, action, input),
-    subject: subject === undefined ? null : subjectOf(subject, input),
+    // The usual amount and subject are checked here, where no call is needed to do it.
+    amount:
+      typeof amount === "number" && amount >= 0 && amount <= AMOUNT_MAX && action !== "reset"
+        ? amount
+        : amountOf(amount, action, input),
+    subject:
+      subject === undefined
+        ? null
+        : typeof subject === "string" && checkText(subject) === null
+          ? subject
+          : subjectOf(subject, input),
     session: session === undefined ? null : sessionOf(session, input),
     cache: cache === undefined ? null : textOf(cache, input),
     idempotencyKey: idempotency_key === undefined ? null : textOf(idempotency_key, input),
@@ -201,7 +209,7 @@ function isAction(value: unknown): value is Action {
 function isAmount(value: unknown, action: Action): value is number | null {
   if (value === null) return action !== "set" && action !== "grant";
   if (action === "reset" || typeof value !== "number") return false;
-  return value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+  return value >= 0 && value <= AMOUNT_MAX;
 }
 
 function isText(value: unknown): value is string | null {
