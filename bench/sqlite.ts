@@ -26,43 +26,34 @@ function openPeer(path: string): Promise<RateLimiterSQLite> {
   });
 }
 
-/** `sqlite:` beside its peer, both synced before every answer, at three widths. */
+/** `sqlite:` beside its peer, both synced before every answer, at three widths, all counters in use. */
 export async function benchSqlite(): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), "ductape-bench-"));
   try {
     const ductape = await clientOf(`sqlite:${join(folder, "ours.db")}`);
     const limiter = await openPeer(join(folder, "peer.db"));
+    const count = (subject: string) =>
+      ductape.processor.quota.run({
+        env: "prd",
+        product_tag: "shop",
+        quota_tag: "q0",
+        action: "increment",
+        subject,
+      });
+    const consume = (subject: string) => limiter.consume(subject, 1);
+    await withCallers(1000, USERS, (i) => count(`user-${i}`));
+    await withCallers(1000, USERS, (i) => consume(`user-${i}`));
     const lines: string[] = [];
-    for (const inFlight of [1, 50, 1000]) {
-      let n = 0;
-      const calls = inFlight === 1 ? 2_000 : 3_000;
-      const factor = inFlight === 1 ? 1 : 20;
-      const ours: Contender = {
-        name: "ours",
-        run: (count) =>
-          withCallers(inFlight, count * factor, () =>
-            ductape.processor.quota.run({
-              env: "prd",
-              product_tag: "shop",
-              quota_tag: "q0",
-              action: "increment",
-              subject: `user-${(n = (n + 7919) % USERS)}`,
-            }),
-          ),
-      };
-      const peer: Contender = {
-        name: "peer",
-        run: (count) =>
-          withCallers(inFlight, count, () =>
-            limiter.consume(`user-${(n = (n + 7919) % USERS)}`, 1),
-          ),
-      };
-      const rows = await compare([ours, peer], calls, 5);
-      const oursPerS = (1e9 / (rows.get("ours")?.medianNs ?? 0)) * factor;
-      const peerPerS = 1e9 / (rows.get("peer")?.medianNs ?? 0);
-      const [us, them] = [(oursPerS / 1e3).toFixed(1), (peerPerS / 1e3).toFixed(1)];
+    for (const { inFlight, ours, theirs } of WIDTHS) {
+      const rows = await compare(
+        [caller("ours", inFlight, ours, count), caller("peer", inFlight, theirs, consume)],
+        1,
+        7,
+      );
+      const [us, them] = [perSecond(rows, "ours", ours), perSecond(rows, "peer", theirs)];
       lines.push(
-        `sqlite: c=${inFlight} | ${us} k/s | ${them} k/s | ${(oursPerS / peerPerS).toFixed(1)} x speed`,
+        `sqlite: c=${inFlight} | ${(us / 1e3).toFixed(1)} k/s | ${(them / 1e3).toFixed(1)} k/s | ` +
+          `${(us / them).toFixed(1)} x speed`,
       );
     }
     await ductape.close();
@@ -70,4 +61,29 @@ export async function benchSqlite(): Promise<string[]> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Requests in flight, and the calls of one round: about a third of a second each. */
+const WIDTHS = [
+  { inFlight: 1, ours: 2_000, theirs: 2_000 },
+  { inFlight: 50, ours: 60_000, theirs: 2_000 },
+  { inFlight: 1000, ours: 200_000, theirs: 3_000 },
+];
+
+/** One "call" of this contender is a round of `calls` with `inFlight` callers. */
+function caller(
+  name: string,
+  inFlight: number,
+  calls: number,
+  call: (subject: string) => Promise<unknown>,
+): Contender {
+  let n = 0;
+  return {
+    name,
+    run: () => withCallers(inFlight, calls, () => call(`user-${(n = (n + 7919) % USERS)}`)),
+  };
+}
+
+function perSecond(rows: Map<string, { medianNs: number }>, name: string, calls: number): number {
+  return (calls * 1e9) / (rows.get(name)?.medianNs ?? Number.NaN);
 }

@@ -247,16 +247,21 @@ function addAlerts(result: ResultBase, first: Leg): void {
   }
 }
 
-// Windows stay the same for many calls, and rendering a date costs more than a decision.
-let lastWindow: Span = { startMs: 0, endMs: 0 };
-let lastText: ResultWindow = { start: "", end: null };
+// Windows stay the same for many calls, and rendering a date costs more than a decision: the texts of
+// recent windows are kept, each in the one place that its bounds give it.
+const TEXTS_MAX = 256;
+const texts: { span: Span; text: ResultWindow }[] = [];
 
-function windowText(window: Span): ResultWindow {
-  if (window === lastWindow) return lastText;
-  const end = window.endMs === FOREVER_MS ? null : isoOf(window.endMs);
-  lastText = { start: isoOf(window.startMs), end };
-  lastWindow = window;
-  return lastText;
+function windowText(span: Span): ResultWindow {
+  const { startMs, endMs } = span;
+  const place = ((startMs / 1_000) ^ (endMs / 60_000)) & (TEXTS_MAX - 1);
+  const kept = texts[place];
+  if (kept !== undefined && kept.span.startMs === startMs && kept.span.endMs === endMs) {
+    return kept.text;
+  }
+  const text = { start: isoOf(startMs), end: endMs === FOREVER_MS ? null : isoOf(endMs) };
+  texts[place] = { span, text };
+  return text;
 }
 
 function resetsText({ rolling, window }: Leg): string | null {

@@ -173,11 +173,17 @@ function planLeg(
 
 const NO_WINDOW = { startMs: 0, endMs: FOREVER_MS };
 
+/** The window that was made last: rules of one calendar share one object. */
+let lastMade: Span = { startMs: 0, endMs: 0 };
+
 function windowOf(rule: CompiledRule, nowMs: number): Span {
   const { cached } = rule;
   if (nowMs >= cached.startMs && nowMs < cached.endMs) return cached;
-  rule.cached = rule.windowAt(nowMs);
-  return rule.cached;
+  const made = rule.windowAt(nowMs);
+  const isSame = made.startMs === lastMade.startMs && made.endMs === lastMade.endMs;
+  if (!isSame) lastMade = made;
+  rule.cached = lastMade;
+  return lastMade;
 }
 
 function scaledAmount(request: Request, quota: CompiledQuota): number {
