@@ -1,5 +1,6 @@
 import { defineConfig } from "tsdown";
 
+// A built package is checked as its users would load it: by ESM, by CommonJS, and by their types.
 export default defineConfig({
   entry: ["src/index.ts", "src/testing.ts"],
   format: ["esm", "cjs"],
@@ -7,4 +8,6 @@ export default defineConfig({
   platform: "node",
   target: "node20.19",
   fixedExtension: false,
+  publint: { strict: true, level: "suggestion" },
+  attw: { profile: "node16", level: "error" },
 });

@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { manualClock, storeSuite, type StorePlace } from "ductape/testing";
+import { Ductape } from "ductape";
+import { isTooOld } from "../src/stores/sqlite-driver.js";
 import { temporaryFolder } from "./support.js";
 
-/** Whether a SQLite binding can be used here: Node has one from 22.16, the package is compiled for one Node. */
+/** Whether a binding can be used here: that of Node may be too old, the package's is for one Node. */
 async function isUsable(driver: string): Promise<boolean> {
-  if (driver === "node:sqlite") return process.getBuiltinModule("node:sqlite") !== undefined;
+  if (driver === "node:sqlite") return !isTooOld(process.versions["sqlite"] ?? "0");
   try {
     const { default: Database } = await import("better-sqlite3");
     new Database(":memory:").close();
@@ -22,10 +24,24 @@ const sqlite = (driver: string) => (): StorePlace => {
 };
 
 const PLACES: Record<string, () => StorePlace> = { memory };
+const unusable: string[] = [];
 for (const driver of ["node:sqlite", "better-sqlite3"]) {
-  if (await isUsable(driver)) PLACES[`sqlite on ${driver}`] = sqlite(driver);
-  else console.warn(`SKIPPED: the store suite on ${driver}, which this Node cannot load`);
+  if (await isUsable(driver)) {
+    PLACES[`sqlite on ${driver}`] = sqlite(driver);
+    continue;
+  }
+  unusable.push(driver);
+  console.warn(`SKIPPED: the store suite on ${driver}, which this Node cannot load`);
 }
+
+it.each(unusable)("says of %s, which this Node cannot load, what to do", async (driver) => {
+  const { path, remove } = temporaryFolder();
+  await using ductape = new Ductape({ store: `sqlite:${path}/store.db?driver=${driver}` });
+  const fault: unknown = await ductape.product.fetchAll().catch((error: unknown) => error);
+  expect(fault).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: false });
+  expect(String(fault)).toContain("npm install better-sqlite3");
+  remove();
+});
 
 describe.each(Object.entries(PLACES))("%s", (_, place) => {
   it.each(storeSuite(place).map(({ name, run }) => [name, run] as const))("%s", (_name, run) =>
@@ -35,6 +51,20 @@ describe.each(Object.entries(PLACES))("%s", (_, place) => {
 
 it("runs on SQLite, whichever binding this Node has", () => {
   expect(Object.keys(PLACES).length).toBeGreaterThanOrEqual(2);
+});
+
+it.each([
+  ["3.51.3", false],
+  ["3.51.12", false],
+  ["3.52.0", false],
+  ["4.0.0", false],
+  ["3.51.2", true],
+  ["3.50.9", true],
+  ["2.99.9", true],
+  ["3.51", true],
+  ["nonsense", true],
+])("knows SQLite %s, where too old: %s", (version, wanted) => {
+  expect(isTooOld(version)).toBe(wanted);
 });
 
 describe("a manual clock", () => {

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { apply, type Verdict } from "../apply.js";
-import { DuctapeError, StoreError } from "../errors.js";
+import { StoreError } from "../errors.js";
 import { splitCellKey } from "../key.js";
 import type { Step } from "../plan.js";
 import type { CallOptions, CellRow, Clock, Documents, Store } from "../store.js";
@@ -95,11 +95,8 @@ export class SqliteStore implements Store {
   }
 }
 
-const SQLITE_VERSION_MIN = [3, 51, 3] as const;
-
 /** Sets the file up, waiting out the locks of other processes that open it at the same time. */
 async function prepareFile(db: Sqlite, timeoutMs: number): Promise<void> {
-  refuseOldSqlite(String(db.prepare("SELECT sqlite_version() AS version").get()?.["version"]));
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     try {
@@ -112,24 +109,6 @@ async function prepareFile(db: Sqlite, timeoutMs: number): Promise<void> {
     } catch (error) {
       if (!isBusy(error) || performance.now() > deadlineMs) throw error;
       await new Promise((resolve) => setTimeout(resolve, 2 + Math.random() * 8));
-    }
-  }
-}
-
-/** Older ones can corrupt a WAL file that several connections share (fixed in 3.51.3). */
-function refuseOldSqlite(version: string): void {
-  const parts = version.split(".").map(Number);
-  for (let i = 0; i < SQLITE_VERSION_MIN.length; i++) {
-    const difference = (parts[i] ?? 0) - (SQLITE_VERSION_MIN[i] ?? 0);
-    if (difference > 0) return;
-    if (difference < 0) {
-      const wanted = SQLITE_VERSION_MIN.join(".");
-      throw new DuctapeError(
-        "STORE_UNAVAILABLE",
-        `SQLite ${version} is too old: ${wanted} or newer is needed, as older ones can corrupt a ` +
-          "shared WAL file; update Node, or install better-sqlite3 12.11 or newer",
-        { retryable: false },
-      );
     }
   }
 }

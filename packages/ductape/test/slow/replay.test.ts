@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
@@ -379,16 +379,5 @@ Clients with most refused bytes, 2 of 2
     expect(ofNone).toMatch(/\nlog {5}no rows\n[^]*\nNothing would have been refused\.\n$/);
     const { out: ofNoBytes } = await replay(options, log(HEADER, "1,a,0", "2,a,0"));
     expect(ofNoBytes).toMatch(/\nNothing would have been refused\.\n$/);
-  });
-
-  it("is what the guide shows", async () => {
-    const guide = readFileSync(join(ROOT, "docs/guides/replay.md"), "utf8");
-    const block = (kind: string) =>
-      new RegExp(`\`\`\`${kind}\n([^]*?)\`\`\``).exec(guide)?.[1] ?? `no block ${kind}`;
-    const file = join(folder.path, "access.csv");
-    writeFileSync(file, block("csv"));
-    const [, args = ""] = /^npx tsx examples\/replay\.ts (.*)$/m.exec(block("sh")) ?? [];
-    const { out } = await replay(args.replace("access.csv", file).split(" "));
-    expect(out).toBe(block("text"));
   });
 });
