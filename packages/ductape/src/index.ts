@@ -23,7 +23,8 @@ export type {
   ResultWindow,
   RuleResult,
 } from "./decision.js";
-export type { LimitInput, Rule, RuleInput } from "./definition.js";
+export type { LimitInput } from "./limit.js";
+export type { Rule, RuleInput } from "./rule.js";
 export type { Environment, Product } from "./catalogue.js";
 export type {
   DeleteOptions,

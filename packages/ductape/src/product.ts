@@ -13,21 +13,13 @@ import {
   type ProductEntry,
   type StoredEnvironment,
 } from "./catalogue.js";
-import {
-  identify,
-  Issues,
-  parseName,
-  parseQuota,
-  QUOTA_FIELDS,
-  RULE_FIELDS,
-  spacesOf,
-  type LimitInput,
-  type Rule,
-  type RuleInput,
-} from "./definition.js";
+import { identify, parseQuota, QUOTA_FIELDS, spacesOf } from "./definition.js";
 import { ConflictError, show, StoreError, ValidationError } from "./errors.js";
+import { Issues, parseName } from "./field.js";
 import { environmentKey, productKey, quotaKey, spacePrefix } from "./key.js";
+import type { LimitInput } from "./limit.js";
 import { isEmptyRecord, isRecord, type Empty } from "./request.js";
+import { RULE_FIELDS, type Rule, type RuleInput } from "./rule.js";
 import type { Clock, DocumentWrite, Store } from "./store.js";
 import { checkText } from "./text.js";
 
