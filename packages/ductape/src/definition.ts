@@ -1,17 +1,29 @@
-import { DuctapeError, show, ValidationError } from "./errors.js";
+import { show, ValidationError } from "./errors.js";
 import { Issues, parseName } from "./field.js";
-import { ruleSpace } from "./key.js";
-import { scaled } from "./limit.js";
+import {
+  identifyQuota,
+  readQuotaIdentity,
+  spacesOf,
+  type EnvironmentId,
+  type QuotaIdentity,
+} from "./identity.js";
+import type { Definition, Kind, Stamps } from "./kind.js";
+import { scaled, type LimitInput } from "./limit.js";
 import { rollingMs, windowAt, type Span } from "./period.js";
 import type { LegRule } from "./plan.js";
-import { isEmptyRecord, isRecord } from "./request.js";
-import { parseRule, RULE_FIELDS, type Rule } from "./rule.js";
+import { isEmptyRecord, isRecord, type Empty } from "./request.js";
+import { parseRule, RULE_FIELDS, type Rule, type RuleInput } from "./rule.js";
 import { checkText, selectorPath } from "./text.js";
 
-/** A rule with its identity: `uid` names its counters, `shape` counts the forms of its window. */
-export interface StoredRule extends Rule {
-  readonly uid: string;
-  readonly shape: number;
+/** What `quotas.create` takes: `rules`, or the members of its only rule. */
+export interface QuotaDefinition extends Partial<Omit<RuleInput, "name">> {
+  readonly tag: string;
+  readonly name?: string | Empty | undefined;
+  readonly description?: string | Empty | undefined;
+  /** Fraction digits of amounts, 0..6, for good. Default 0: integers. */
+  readonly decimals?: number | Empty | undefined;
+  readonly rules?: readonly RuleInput[] | Empty | undefined;
+  readonly limit?: LimitInput;
 }
 
 /** The parsed part of a quota's definition. */
@@ -24,17 +36,8 @@ export interface QuotaBody {
   readonly rules: readonly Rule[];
 }
 
-/** A quota as it is kept. `uid` is new whenever the quota is, as are those of its rules. */
-export interface StoredQuota extends QuotaBody {
-  readonly uid: string;
-  readonly rules: readonly StoredRule[];
-}
-
-/** An environment as keys name it; `uid` is new whenever the environment is. */
-export interface EnvironmentId {
-  readonly slug: string;
-  readonly uid: string;
-}
+/** A quota as it is defined. */
+export interface QuotaView extends QuotaBody, Stamps {}
 
 /** A quota ready for planning, in one environment. */
 export interface CompiledQuota {
@@ -65,7 +68,7 @@ export interface CompiledRule {
 }
 
 /** The members of a quota; those of a rule stand for its only one. */
-export const QUOTA_FIELDS = [
+const FIELDS = [
   "tag",
   "name",
   "description",
@@ -76,13 +79,27 @@ export const QUOTA_FIELDS = [
 const RULES_MAX = 16;
 const DECIMALS_MAX = 6;
 
+/** What quotas are made of. */
+export const QUOTA: Kind<QuotaBody, QuotaIdentity> = {
+  name: "quota",
+  id: "tag",
+  path: "quota_tag",
+  missing: "QUOTA_NOT_FOUND",
+  fields: FIELDS,
+  parse: parseQuota,
+  idOf: ({ tag }) => tag,
+  merge: mergeQuota,
+  identify: identifyQuota,
+  readIdentity: readQuotaIdentity,
+};
+
 /** Parses a quota's definition. Throws `VALIDATION` that names each wrong field. */
-export function parseQuota(input: unknown): QuotaBody {
+function parseQuota(input: unknown): QuotaBody {
   const issues = new Issues();
   if (!isRecord(input)) {
     throw new ValidationError([{ path: "quota", message: `wants an object, got ${show(input)}` }]);
   }
-  issues.unknown(input, QUOTA_FIELDS);
+  issues.unknown(input, FIELDS);
   issues.add("tag", checkText(input["tag"]));
   const decimals = parseDecimals(input["decimals"], issues);
   const rules = parseRules(input, 10 ** decimals, issues);
@@ -123,46 +140,33 @@ function parseRules(input: Record<string, unknown>, scale: number, issues: Issue
   return parsed;
 }
 
-/**
- * Gives each rule its identity: one of the same name and scope keeps its counters, and a change of
- * its window's form is counted. Returns the rules to store.
- */
-export function identify(
-  rules: readonly Rule[],
-  before: readonly StoredRule[],
-  newUid: () => string,
-): StoredRule[] {
-  return rules.map((rule) => {
-    const old = before.find(({ name, scope }) => name === rule.name && scope === rule.scope);
-    if (old === undefined) return { ...rule, uid: newUid(), shape: 1 };
-    return {
-      ...rule,
-      uid: old.uid,
-      shape: formOf(rule) === formOf(old) ? old.shape : old.shape + 1,
-    };
-  });
-}
-
-function formOf({ period, window, time_zone, week_start, anchor }: Rule): string {
-  return JSON.stringify([period, window, time_zone, week_start, anchor]);
-}
-
-/** The spaces of a quota in one environment: those of its rules, then that of its answers. */
-export function spacesOf(quota: StoredQuota, product: string, env: EnvironmentId): string[] {
-  const space = (rule: string, uid: string) =>
-    ruleSpace(product, env.slug, quota.tag, rule, `${env.uid}.${uid}`);
-  return [...quota.rules.map(({ name, uid }) => space(name, uid)), space("", quota.uid)];
+/** The members of its only rule may be changed beside `rules`; several are replaced as a whole. */
+function mergeQuota(body: QuotaBody, changes: Record<string, unknown>): Record<string, unknown> {
+  const names = RULE_FIELDS.slice(1).filter((name) => name in changes);
+  if ("rules" in changes || names.length === 0) return { ...body, ...changes };
+  const [only, ...others] = body.rules;
+  if (only === undefined || others.length > 0) {
+    const message = "this quota has several rules: give all of rules";
+    throw new ValidationError(names.map((path) => ({ path, message })));
+  }
+  const rest = { ...changes };
+  for (const name of names) delete rest[name];
+  const rule = { ...only, ...Object.fromEntries(names.map((name) => [name, changes[name]])) };
+  return { ...body, ...rest, rules: [rule] };
 }
 
 /** Makes a quota ready for one environment. */
 export function compileQuota(
-  quota: StoredQuota,
+  { body: quota, identity }: Pick<Definition<QuotaBody, QuotaIdentity>, "body" | "identity">,
   product: string,
   env: EnvironmentId,
 ): CompiledQuota {
   const scale = 10 ** quota.decimals;
-  const spaces = spacesOf(quota, product, env);
-  const rules = quota.rules.map((rule, i) => compileRule(rule, spaces[i] ?? "", scale));
+  const spaces = spacesOf(identity, product, env, quota.tag);
+  const rules = quota.rules.map((rule, i) => {
+    const shape = identity.rules[i]?.shape ?? 1;
+    return compileRule(rule, { space: spaces[i] ?? "", shape }, scale);
+  });
   const scopes = new Map<string, readonly string[]>();
   for (const { scope } of rules) if (scope !== null) scopes.set(JSON.stringify(scope), scope);
   return {
@@ -175,7 +179,11 @@ export function compileQuota(
   };
 }
 
-function compileRule(rule: StoredRule, space: string, scale: number): CompiledRule {
+function compileRule(
+  rule: Rule,
+  counters: Pick<LegRule, "space" | "shape">,
+  scale: number,
+): CompiledRule {
   const shape = {
     period: rule.period,
     timeZone: rule.time_zone,
@@ -187,9 +195,8 @@ function compileRule(rule: StoredRule, space: string, scale: number): CompiledRu
   const byPlan = typeof limit === "object" && limit !== null ? limit : null;
   return {
     leg: {
-      space,
+      ...counters,
       name: rule.name,
-      shape: rule.shape,
       rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
       lifetime: rule.period === "lifetime",
       soft: rule.on_exceed === "allow",
@@ -206,28 +213,4 @@ function compileRule(rule: StoredRule, space: string, scale: number): CompiledRu
     windowAt: (nowMs) => windowAt(shape, nowMs),
     cached: { startMs: 0, endMs: 0 },
   };
-}
-
-/** Reads a stored quota again. Throws where it is not one this version can read. */
-export function parseStoredQuota(value: unknown): StoredQuota {
-  if (!isRecord(value) || !Array.isArray(value["rules"]) || typeof value["uid"] !== "string") {
-    throw new DuctapeError("VALIDATION", "the stored quota has no rules");
-  }
-  const parts = value["rules"].map((rule: unknown) => {
-    const { uid, shape, ...plain }: Record<string, unknown> = isRecord(rule) ? rule : {};
-    if (typeof uid !== "string" || typeof shape !== "number") {
-      throw new DuctapeError("VALIDATION", "a stored rule has no identity");
-    }
-    // A stored anchor of null is an absent one.
-    return { identity: { uid, shape }, plain: { ...plain, anchor: plain["anchor"] ?? undefined } };
-  });
-  const { uid, tag, name, description, decimals } = value;
-  const body = parseQuota({ tag, name, description, decimals, rules: parts.map((p) => p.plain) });
-  const rules = body.rules.map((rule, i) => ({
-    ...rule,
-    uid: "",
-    shape: 1,
-    ...parts[i]?.identity,
-  }));
-  return { ...body, uid, rules };
 }
