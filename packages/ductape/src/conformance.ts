@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Ductape } from "./ductape.js";
 import { DuctapeError, type ErrorCode } from "./errors.js";
 import type { QuotaResult } from "./decision.js";
-import type { QuotaDefinition } from "./product.js";
+import type { QuotaDefinition } from "./definition.js";
 import type { QuotaInput } from "./request.js";
 import type { Clock, Store } from "./store.js";
 

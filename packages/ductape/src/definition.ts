@@ -1,70 +1,29 @@
-import { DuctapeError, show, ValidationError, type Issue } from "./errors.js";
-import { ruleSpace } from "./key.js";
+import { show, ValidationError } from "./errors.js";
+import { Issues, parseName } from "./field.js";
 import {
-  isTimeZone,
-  PERIOD_UNITS,
-  rollingMs,
-  WEEKDAYS,
-  windowAt,
-  type Period,
-  type Span,
-  type Weekday,
-} from "./period.js";
+  identifyQuota,
+  readQuotaIdentity,
+  spacesOf,
+  type EnvironmentId,
+  type QuotaIdentity,
+} from "./identity.js";
+import type { Definition, Kind, Stamps } from "./kind.js";
+import { scaled, type LimitInput } from "./limit.js";
+import { rollingMs, windowAt, type Span } from "./period.js";
 import type { LegRule } from "./plan.js";
-import { isEmptyRecord, isRecord, unknownField, type Empty } from "./request.js";
+import { isEmptyRecord, isRecord, type Empty } from "./request.js";
+import { parseRule, RULE_FIELDS, type Rule, type RuleInput } from "./rule.js";
 import { checkText, selectorPath } from "./text.js";
 
-/** A limit, or one picked by a value of the session, such as its plan; null: count only. */
-export type LimitInput =
-  | number
-  | null
-  | {
-      /** A selector, such as `"$Session{plan}"`. */
-      readonly by: string;
-      readonly values: Readonly<Record<string, number | null>>;
-      /** For a value that is absent or not listed. */
-      readonly default: number | null;
-    };
-
-/** The members of a rule; docs/guides/quotas.md tells each. */
-export interface RuleInput {
+/** What `quotas.create` takes: `rules`, or the members of its only rule. */
+export interface QuotaDefinition extends Partial<Omit<RuleInput, "name">> {
+  readonly tag: string;
   readonly name?: string | Empty | undefined;
-  /** `"product"`, or a selector such as `"$Session{userId}"`. Default `"product"`. */
-  readonly scope?: string | Empty | undefined;
-  readonly limit: LimitInput;
-  readonly period: Period;
-  /** Default `"calendar"`. */
-  readonly window?: "calendar" | "rolling" | Empty | undefined;
-  /** An IANA zone. Default `"UTC"`. */
-  readonly time_zone?: string | Empty | undefined;
-  /** Default `"monday"`. */
-  readonly week_start?: Weekday | Empty | undefined;
-  /** An ISO 8601 instant with its offset, from which windows are stepped. */
-  readonly anchor?: string | Empty | undefined;
-  /** `"allow"` admits past the limit and reports the overage. Default `"reject"`. */
-  readonly on_exceed?: "reject" | "allow" | Empty | undefined;
-  /** Fractions of the limit, above 0 and at most 10, each reported once a window. */
-  readonly alerts?: readonly number[] | Empty | undefined;
-}
-
-/** A rule as it is kept: every default is written out. */
-export interface Rule {
-  readonly name: string;
-  readonly scope: string;
-  readonly limit: LimitInput;
-  readonly period: Period;
-  readonly window: "calendar" | "rolling";
-  readonly time_zone: string;
-  readonly week_start: Weekday;
-  readonly anchor: string | null;
-  readonly on_exceed: "reject" | "allow";
-  readonly alerts: readonly number[];
-}
-
-/** A rule with its identity: `uid` names its counters, `shape` counts the forms of its window. */
-export interface StoredRule extends Rule {
-  readonly uid: string;
-  readonly shape: number;
+  readonly description?: string | Empty | undefined;
+  /** Fraction digits of amounts, 0..6, for good. Default 0: integers. */
+  readonly decimals?: number | Empty | undefined;
+  readonly rules?: readonly RuleInput[] | Empty | undefined;
+  readonly limit?: LimitInput;
 }
 
 /** The parsed part of a quota's definition. */
@@ -77,17 +36,8 @@ export interface QuotaBody {
   readonly rules: readonly Rule[];
 }
 
-/** A quota as it is kept. `uid` is new whenever the quota is, as are those of its rules. */
-export interface StoredQuota extends QuotaBody {
-  readonly uid: string;
-  readonly rules: readonly StoredRule[];
-}
-
-/** An environment as keys name it; `uid` is new whenever the environment is. */
-export interface EnvironmentId {
-  readonly slug: string;
-  readonly uid: string;
-}
+/** A quota as it is defined. */
+export interface QuotaView extends QuotaBody, Stamps {}
 
 /** A quota ready for planning, in one environment. */
 export interface CompiledQuota {
@@ -117,21 +67,8 @@ export interface CompiledRule {
   cached: Span;
 }
 
-/** The members of a rule, in the order they are documented. */
-export const RULE_FIELDS = [
-  "name",
-  "scope",
-  "limit",
-  "period",
-  "window",
-  "time_zone",
-  "week_start",
-  "anchor",
-  "on_exceed",
-  "alerts",
-] as const;
 /** The members of a quota; those of a rule stand for its only one. */
-export const QUOTA_FIELDS = [
+const FIELDS = [
   "tag",
   "name",
   "description",
@@ -141,34 +78,28 @@ export const QUOTA_FIELDS = [
 ] as const;
 const RULES_MAX = 16;
 const DECIMALS_MAX = 6;
-const ALERT_MAX = 10;
 
-/** Collects what is wrong, so that one error names every field. */
-export class Issues {
-  readonly list: Issue[] = [];
-
-  add(path: string, message: string | null): void {
-    if (message !== null) this.list.push({ path, message });
-  }
-
-  unknown(value: Record<string, unknown>, known: readonly string[], prefix = ""): void {
-    for (const name of Object.keys(value)) {
-      if (!known.includes(name)) this.add(`${prefix}${name}`, unknownField(name, known));
-    }
-  }
-
-  throwAny(): void {
-    if (this.list.length > 0) throw new ValidationError(this.list);
-  }
-}
+/** What quotas are made of. */
+export const QUOTA: Kind<QuotaBody, QuotaIdentity> = {
+  name: "quota",
+  id: "tag",
+  path: "quota_tag",
+  missing: "QUOTA_NOT_FOUND",
+  fields: FIELDS,
+  parse: parseQuota,
+  idOf: ({ tag }) => tag,
+  merge: mergeQuota,
+  identify: identifyQuota,
+  readIdentity: readQuotaIdentity,
+};
 
 /** Parses a quota's definition. Throws `VALIDATION` that names each wrong field. */
-export function parseQuota(input: unknown): QuotaBody {
+function parseQuota(input: unknown): QuotaBody {
   const issues = new Issues();
   if (!isRecord(input)) {
     throw new ValidationError([{ path: "quota", message: `wants an object, got ${show(input)}` }]);
   }
-  issues.unknown(input, QUOTA_FIELDS);
+  issues.unknown(input, FIELDS);
   issues.add("tag", checkText(input["tag"]));
   const decimals = parseDecimals(input["decimals"], issues);
   const rules = parseRules(input, 10 ** decimals, issues);
@@ -176,20 +107,6 @@ export function parseQuota(input: unknown): QuotaBody {
   const description = parseName(input, "description", "", issues);
   issues.throwAny();
   return { tag: String(input["tag"]), name, description, decimals, rules };
-}
-
-/** An optional human text of up to 1,000 characters. */
-export function parseName(
-  input: Record<string, unknown>,
-  field: string,
-  otherwise: string,
-  issues: Issues,
-): string {
-  const value = input[field];
-  if (value === undefined || isEmptyRecord(value)) return otherwise;
-  if (typeof value === "string" && value.length <= 1000 && value.isWellFormed()) return value;
-  issues.add(field, `wants a text of at most 1000 characters, got ${show(value)}`);
-  return otherwise;
 }
 
 function parseDecimals(value: unknown, issues: Issues): number {
@@ -223,188 +140,33 @@ function parseRules(input: Record<string, unknown>, scale: number, issues: Issue
   return parsed;
 }
 
-function parseRule(input: unknown, prefix: string, scale: number, issues: Issues): Rule {
-  const at = (field: string) => `${prefix}${field}`;
-  if (!isRecord(input)) {
-    issues.add(prefix.slice(0, -1), `wants an object, got ${show(input)}`);
-    return parseRule({ name: "?", limit: 0, period: "day" }, prefix, scale, new Issues());
+/** The members of its only rule may be changed beside `rules`; several are replaced as a whole. */
+function mergeQuota(body: QuotaBody, changes: Record<string, unknown>): Record<string, unknown> {
+  const names = RULE_FIELDS.slice(1).filter((name) => name in changes);
+  if ("rules" in changes || names.length === 0) return { ...body, ...changes };
+  const [only, ...others] = body.rules;
+  if (only === undefined || others.length > 0) {
+    const message = "this quota has several rules: give all of rules";
+    throw new ValidationError(names.map((path) => ({ path, message })));
   }
-  issues.unknown(input, RULE_FIELDS, prefix);
-  const field = (name: string) => (isEmptyRecord(input[name]) ? undefined : input[name]);
-  const name = field("name");
-  issues.add(at("name"), name === "*" ? `must not be "*", which means all rules` : checkText(name));
-  const period = parsePeriod(field("period"), at("period"), issues);
-  const window = oneOf(field("window"), ["calendar", "rolling"], at("window"), issues);
-  const anchor = parseAnchor(field("anchor"), at("anchor"), issues);
-  if (window === "rolling" && period === "lifetime") {
-    issues.add(at("window"), "rolling needs a period with a length, got lifetime");
-  }
-  if (anchor !== null && (window === "rolling" || period === "lifetime")) {
-    issues.add(at("anchor"), "has no meaning for a rolling window or a lifetime");
-  }
-  return {
-    name: String(name),
-    scope: parseScope(field("scope"), at("scope"), issues),
-    limit: parseLimit(input["limit"], at("limit"), scale, issues),
-    period,
-    window,
-    time_zone: parseZone(field("time_zone"), at("time_zone"), issues),
-    week_start: oneOf(field("week_start"), WEEKDAYS, at("week_start"), issues),
-    anchor,
-    on_exceed: oneOf(field("on_exceed"), ["reject", "allow"], at("on_exceed"), issues),
-    alerts: parseAlerts(field("alerts"), at("alerts"), issues),
-  };
-}
-
-/** The first choice is the default. */
-function oneOf<T extends string>(
-  value: unknown,
-  choices: readonly [T, ...T[]],
-  path: string,
-  issues: Issues,
-): T {
-  if (value === undefined) return choices[0];
-  const found = choices.find((choice) => choice === value);
-  if (found === undefined) issues.add(path, `wants ${choices.join(" or ")}, got ${show(value)}`);
-  return found ?? choices[0];
-}
-
-function parseScope(value: unknown, path: string, issues: Issues): string {
-  if (value === undefined || value === "product") return "product";
-  if (typeof value === "string" && selectorPath(value) !== null) return value;
-  issues.add(path, `wants "product" or a selector such as "$Session{userId}", got ${show(value)}`);
-  return "product";
-}
-
-function parsePeriod(value: unknown, path: string, issues: Issues): Period {
-  const units = PERIOD_UNITS.join(" ");
-  if (value === "lifetime") return value;
-  const single = PERIOD_UNITS.find((unit) => unit === value);
-  if (single !== undefined) return single;
-  if (isRecord(value)) {
-    const unit = PERIOD_UNITS.find((known) => known === value["unit"]);
-    const { every } = value;
-    issues.unknown(value, ["every", "unit"], `${path}.`);
-    if (unit === undefined)
-      issues.add(`${path}.unit`, `wants one of ${units}, got ${show(value["unit"])}`);
-    if (typeof every === "number" && Number.isInteger(every) && every >= 1 && every <= 10_000) {
-      return every === 1 ? (unit ?? "day") : { every, unit: unit ?? "day" };
-    }
-    issues.add(`${path}.every`, `wants an integer from 1 to 10000, got ${show(every)}`);
-    return "day";
-  }
-  const got = value === undefined ? "is required:" : `got ${show(value)};`;
-  issues.add(path, `${got} wants one of ${units} lifetime, or { every, unit }`);
-  return "day";
-}
-
-function parseZone(value: unknown, path: string, issues: Issues): string {
-  if (value === undefined) return "UTC";
-  if (typeof value === "string" && value.length <= 64 && isTimeZone(value)) return value;
-  issues.add(path, `wants an IANA time zone such as "Europe/Paris", got ${show(value)}`);
-  return "UTC";
-}
-
-function parseAnchor(value: unknown, path: string, issues: Issues): string | null {
-  if (value === undefined || value === null) return null;
-  const pattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/;
-  if (typeof value === "string" && pattern.test(value)) {
-    const ms = Date.parse(value);
-    const day = Number(value.slice(8, 10));
-    const shown = new Date(Date.parse(`${value.slice(0, 10)}T00:00:00Z`)).getUTCDate();
-    if (Number.isFinite(ms) && shown === day) return value;
-  }
-  issues.add(path, `wants an ISO 8601 instant such as "2026-01-31T00:00:00Z", got ${show(value)}`);
-  return null;
-}
-
-function parseLimit(value: unknown, path: string, scale: number, issues: Issues): LimitInput {
-  if (!isRecord(value) || isEmptyRecord(value)) return oneLimit(value, path, scale, issues);
-  issues.unknown(value, ["by", "values", "default"], `${path}.`);
-  const { by, values } = value;
-  if (typeof by !== "string" || selectorPath(by) === null) {
-    issues.add(`${path}.by`, `wants a selector such as "$Session{plan}", got ${show(by)}`);
-  }
-  if (!isRecord(values) || Object.keys(values).length === 0) {
-    issues.add(`${path}.values`, `wants an object of limits, got ${show(values)}`);
-    return null;
-  }
-  const entries = Object.entries(values).map(
-    ([name, each]) => [name, oneLimit(each, `${path}.values.${name}`, scale, issues)] as const,
-  );
-  const otherwise = oneLimit(value["default"], `${path}.default`, scale, issues);
-  return { by: String(by), values: Object.fromEntries(entries), default: otherwise };
-}
-
-function oneLimit(value: unknown, path: string, scale: number, issues: Issues): number | null {
-  if (value === null) return null;
-  if (typeof value === "number" && value >= 0 && scaled(value, scale) !== null) return value;
-  const most = Number.MAX_SAFE_INTEGER / scale;
-  const digits = scale === 1 ? "an integer" : `a number with at most ${Math.log10(scale)} decimals`;
-  const got = value === undefined || isEmptyRecord(value) ? "is required" : `got ${show(value)}`;
-  issues.add(path, `${got}: wants ${digits} from 0 to ${most}, or null to count only`);
-  return null;
-}
-
-/** A limit in the integers it is kept in, or null where it does not fit them. */
-function scaled(value: number, scale: number): number | null {
-  const integer = Math.round(value * scale);
-  return Number.isSafeInteger(integer) && integer / scale === value ? integer : null;
-}
-
-function isFraction(value: unknown): value is number {
-  return typeof value === "number" && value >= 1e-6 && value <= ALERT_MAX;
-}
-
-function parseAlerts(value: unknown, path: string, issues: Issues): readonly number[] {
-  if (value === undefined) return [];
-  if (Array.isArray(value) && value.length <= RULES_MAX && value.every(isFraction)) {
-    return [...new Set(value)].toSorted((a, b) => a - b);
-  }
-  issues.add(path, `wants up to ${RULES_MAX} fractions such as [0.8, 1], got ${show(value)}`);
-  return [];
-}
-
-/**
- * Gives each rule its identity: one of the same name and scope keeps its counters, and a change of
- * its window's form is counted. Returns the rules to store.
- */
-export function identify(
-  rules: readonly Rule[],
-  before: readonly StoredRule[],
-  newUid: () => string,
-): StoredRule[] {
-  return rules.map((rule) => {
-    const old = before.find(({ name, scope }) => name === rule.name && scope === rule.scope);
-    if (old === undefined) return { ...rule, uid: newUid(), shape: 1 };
-    return {
-      ...rule,
-      uid: old.uid,
-      shape: formOf(rule) === formOf(old) ? old.shape : old.shape + 1,
-    };
-  });
-}
-
-function formOf({ period, window, time_zone, week_start, anchor }: Rule): string {
-  return JSON.stringify([period, window, time_zone, week_start, anchor]);
-}
-
-/** The spaces of a quota in one environment: those of its rules, then that of its answers. */
-export function spacesOf(quota: StoredQuota, product: string, env: EnvironmentId): string[] {
-  const space = (rule: string, uid: string) =>
-    ruleSpace(product, env.slug, quota.tag, rule, `${env.uid}.${uid}`);
-  return [...quota.rules.map(({ name, uid }) => space(name, uid)), space("", quota.uid)];
+  const rest = { ...changes };
+  for (const name of names) delete rest[name];
+  const rule = { ...only, ...Object.fromEntries(names.map((name) => [name, changes[name]])) };
+  return { ...body, ...rest, rules: [rule] };
 }
 
 /** Makes a quota ready for one environment. */
 export function compileQuota(
-  quota: StoredQuota,
+  { body: quota, identity }: Pick<Definition<QuotaBody, QuotaIdentity>, "body" | "identity">,
   product: string,
   env: EnvironmentId,
 ): CompiledQuota {
   const scale = 10 ** quota.decimals;
-  const spaces = spacesOf(quota, product, env);
-  const rules = quota.rules.map((rule, i) => compileRule(rule, spaces[i] ?? "", scale));
+  const spaces = spacesOf(identity, product, env, quota.tag);
+  const rules = quota.rules.map((rule, i) => {
+    const shape = identity.rules[i]?.shape ?? 1;
+    return compileRule(rule, { space: spaces[i] ?? "", shape }, scale);
+  });
   const [first, ...others] = rules;
   if (first === undefined) throw new Error(`quota ${show(quota.tag)} has no rules`);
   const scopes = new Map<string, readonly string[]>();
@@ -419,7 +181,11 @@ export function compileQuota(
   };
 }
 
-function compileRule(rule: StoredRule, space: string, scale: number): CompiledRule {
+function compileRule(
+  rule: Rule,
+  counters: Pick<LegRule, "space" | "shape">,
+  scale: number,
+): CompiledRule {
   const shape = {
     period: rule.period,
     timeZone: rule.time_zone,
@@ -431,9 +197,8 @@ function compileRule(rule: StoredRule, space: string, scale: number): CompiledRu
   const byPlan = typeof limit === "object" && limit !== null ? limit : null;
   return {
     leg: {
-      space,
+      ...counters,
       name: rule.name,
-      shape: rule.shape,
       rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
       lifetime: rule.period === "lifetime",
       soft: rule.on_exceed === "allow",
@@ -450,28 +215,4 @@ function compileRule(rule: StoredRule, space: string, scale: number): CompiledRu
     windowAt: (nowMs) => windowAt(shape, nowMs),
     cached: { startMs: 0, endMs: 0 },
   };
-}
-
-/** Reads a stored quota again. Throws where it is not one this version can read. */
-export function parseStoredQuota(value: unknown): StoredQuota {
-  if (!isRecord(value) || !Array.isArray(value["rules"]) || typeof value["uid"] !== "string") {
-    throw new DuctapeError("VALIDATION", "the stored quota has no rules");
-  }
-  const parts = value["rules"].map((rule: unknown) => {
-    const { uid, shape, ...plain }: Record<string, unknown> = isRecord(rule) ? rule : {};
-    if (typeof uid !== "string" || typeof shape !== "number") {
-      throw new DuctapeError("VALIDATION", "a stored rule has no identity");
-    }
-    // A stored anchor of null is an absent one.
-    return { identity: { uid, shape }, plain: { ...plain, anchor: plain["anchor"] ?? undefined } };
-  });
-  const { uid, tag, name, description, decimals } = value;
-  const body = parseQuota({ tag, name, description, decimals, rules: parts.map((p) => p.plain) });
-  const rules = body.rules.map((rule, i) => ({
-    ...rule,
-    uid: "",
-    shape: 1,
-    ...parts[i]?.identity,
-  }));
-  return { ...body, uid, rules };
 }

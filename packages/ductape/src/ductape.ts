@@ -2,7 +2,7 @@ import { Catalogue } from "./catalogue.js";
 import { show, ValidationError } from "./errors.js";
 import { Events, type AlertListener, type Logger } from "./events.js";
 import { OutageQuota, type OutagePolicy, type QuotaCalls } from "./outage.js";
-import { Products } from "./product.js";
+import { Products } from "./products.js";
 import { Quota } from "./quota.js";
 import { nearest } from "./text.js";
 import type { Clock, Store, StoreGuarantees } from "./store.js";

@@ -23,16 +23,13 @@ export type {
   ResultWindow,
   RuleResult,
 } from "./decision.js";
-export type { LimitInput, Rule, RuleInput } from "./definition.js";
-export type { Environment, Product } from "./catalogue.js";
-export type {
-  DeleteOptions,
-  EnvironmentInput,
-  Patch,
-  ProductInput,
-  QuotaDefinition,
-  QuotaView,
-} from "./product.js";
+export type { LimitInput } from "./limit.js";
+export type { Rule, RuleInput } from "./rule.js";
+export type { QuotaDefinition, QuotaView } from "./definition.js";
+export type { Environment, EnvironmentInput } from "./environment.js";
+export type { Patch } from "./kind.js";
+export type { Product, ProductInput } from "./product.js";
+export type { DeleteOptions } from "./resource.js";
 export type { Period, PeriodUnit, Weekday } from "./period.js";
 export type { AlertEvent, AlertListener, Logger } from "./events.js";
 export type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";

@@ -7,22 +7,16 @@ const part = (text: string): string => text.replaceAll("%", "%25").replaceAll("/
 
 const join = (...parts: readonly string[]): string => `${parts.map(part).join("/")}/`;
 
-/** Where the definition of a product is stored. */
-export const productKey = (product: string): string => join("product", product);
+/** Where a definition is stored. A product is kept under its own tag. */
+export const definitionKey = (kind: string, product: string, id: string): string =>
+  kind === "product" ? join(kind, product) : join(kind, product, id);
 
-/** Where an environment of a product is stored. */
-export const environmentKey = (product: string, slug: string): string =>
-  join("environment", product, slug);
-
-/** Where a quota of a product is stored. */
-export const quotaKey = (product: string, tag: string): string => join("quota", product, tag);
-
-/** The parts of a stored definition's key: its kind, product and tag. */
-export function keyParts(key: string): { kind: string; product: string; tag: string } {
-  const [kind = "", product = "", tag = ""] = key
+/** The parts of a stored definition's key. */
+export function keyParts(key: string): { kind: string; product: string; id: string } {
+  const [kind = "", product = "", id = ""] = key
     .split("/")
     .map((text) => text.replaceAll("%2F", "/").replaceAll("%25", "%"));
-  return { kind, product, tag };
+  return { kind, product, id: kind === "product" ? product : id };
 }
 
 /** The prefix of all counters of a product, of one of its environments, or of a quota there. */

@@ -32,9 +32,9 @@ const FUNCTION_LINES_MAX = 70;
 const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["errors", ["errors"]],
   ["pure", []],
-  ["edge", ["store", "catalogue", "events", "stores"]],
+  ["edge", ["store", "shelf", "catalogue", "events", "stores"]],
   ["flow", ["quota", "outage"]],
-  ["wiring", ["ductape", "product", "index"]],
+  ["wiring", ["ductape", "resource", "products", "index"]],
   ["testing", ["conformance", "testing"]],
 ];
 const PURE = TIERS.findIndex(([name]) => name === "pure");

@@ -1,0 +1,114 @@
+import { show, ValidationError } from "./errors.js";
+import { ruleSpace } from "./key.js";
+import type { Before } from "./kind.js";
+import { isRecord } from "./request.js";
+import type { Rule } from "./rule.js";
+import { checkText } from "./text.js";
+
+/** Which counters are a rule's: `uid` names them, `shape` counts the forms of its window, from 1. */
+export interface RuleIdentity {
+  readonly name: string;
+  readonly scope: string;
+  readonly uid: string;
+  readonly shape: number;
+}
+
+/** Which counters and answers are a quota's, and the unit they are kept in. */
+export interface QuotaIdentity {
+  readonly uid: string;
+  readonly decimals: number;
+  /** In the order of the rules. */
+  readonly rules: readonly RuleIdentity[];
+}
+
+/** An environment as keys name it; `uid` is new whenever the environment is. */
+export interface EnvironmentId {
+  readonly slug: string;
+  readonly uid: string;
+}
+
+interface RulesBody {
+  readonly decimals: number;
+  readonly rules: readonly Rule[];
+}
+
+/**
+ * Which counters a quota keeps: a rule of the same name and scope keeps its own, and a change of
+ * its window's form is counted. Throws `VALIDATION` where the unit would change.
+ */
+export function identifyQuota(
+  { decimals, rules }: RulesBody,
+  before: Before<RulesBody, QuotaIdentity> | null,
+  newUid: () => string,
+): QuotaIdentity {
+  if (before !== null && before.identity.decimals !== decimals) {
+    throw decimalsFixed(before.identity.decimals);
+  }
+  return {
+    uid: before === null ? newUid() : before.identity.uid,
+    decimals,
+    rules: rules.map((rule) => identifyRule(rule, before, newUid)),
+  };
+}
+
+function identifyRule(
+  rule: Rule,
+  before: Before<RulesBody, QuotaIdentity> | null,
+  newUid: () => string,
+): RuleIdentity {
+  const { name, scope } = rule;
+  const isSame = (each: { name: string; scope: string }) =>
+    each.name === name && each.scope === scope;
+  const old = before?.identity.rules.find(isSame);
+  if (old === undefined) return { name, scope, uid: newUid(), shape: 1 };
+  const known = before?.body?.rules.find(isSame);
+  const keepsForm = known !== undefined && formOf(known) === formOf(rule);
+  return { name, scope, uid: old.uid, shape: keepsForm ? old.shape : old.shape + 1 };
+}
+
+function formOf({ period, window, time_zone, week_start, anchor }: Rule): string {
+  return JSON.stringify([period, window, time_zone, week_start, anchor]);
+}
+
+function decimalsFixed(decimals: number): ValidationError {
+  const message = `cannot change from ${decimals} after creation: make a new quota`;
+  return new ValidationError([{ path: "decimals", message }]);
+}
+
+/** Reads a stored identity again. Throws where it is none. */
+export function readQuotaIdentity(value: unknown): QuotaIdentity {
+  const uid = parseUid(value);
+  const { decimals, rules } = isRecord(value) ? value : {};
+  if (typeof decimals !== "number" || !Array.isArray(rules)) {
+    throw new Error("its identity has no decimals or no rules");
+  }
+  return { uid, decimals, rules: rules.map(readRuleIdentity) };
+}
+
+function readRuleIdentity(value: unknown): RuleIdentity {
+  const uid = parseUid(value);
+  const { name, scope, shape } = isRecord(value) ? value : {};
+  if (typeof name === "string" && typeof scope === "string" && Number.isSafeInteger(shape)) {
+    return { name, scope, uid, shape: Number(shape) };
+  }
+  throw new Error(`the identity ${show(uid)} is no rule's`);
+}
+
+/** The `uid` of a stored identity. Throws where it has none. */
+export function parseUid(value: unknown): string {
+  const uid = isRecord(value) ? value["uid"] : undefined;
+  if (typeof uid !== "string" || checkText(uid) !== null) throw new Error("it has no identity");
+  return uid;
+}
+
+/** The spaces of a quota in one environment: those of its rules, then that of its answers. */
+export function spacesOf(
+  { uid: quotaUid, rules }: QuotaIdentity,
+  product: string,
+  env: EnvironmentId,
+  quota: string,
+): string[] {
+  const space = (rule: string, uid: string) =>
+    ruleSpace(product, env.slug, quota, rule, `${env.uid}.${uid}`);
+  return [...rules.map(({ name, uid }) => space(name, uid)), space("", quotaUid)];
+}

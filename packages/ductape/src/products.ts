@@ -1,0 +1,126 @@
+import { QUOTA, type QuotaBody, type QuotaDefinition } from "./definition.js";
+import {
+  ENVIRONMENT,
+  type EnvironmentBody,
+  type EnvironmentIdentity,
+  type EnvironmentInput,
+} from "./environment.js";
+import type { QuotaIdentity } from "./identity.js";
+import { spacePrefix } from "./key.js";
+import type { Patch } from "./kind.js";
+import { PRODUCT, type Product, type ProductBody, type ProductInput } from "./product.js";
+import type { Empty } from "./request.js";
+import { ProductResource, Resource, type DeleteOptions, type ResourceParts } from "./resource.js";
+import type { ProductEntry } from "./shelf.js";
+
+/** Products: `ductape.product`. */
+export class Products extends Resource<ProductBody, Empty> {
+  readonly environments: Environments;
+  readonly quotas: Quotas;
+
+  constructor(parts: ResourceParts) {
+    super(PRODUCT, parts);
+    this.environments = new Environments(parts);
+    this.quotas = new Quotas(parts);
+  }
+
+  protected shelf(entry: ProductEntry) {
+    return entry.product;
+  }
+
+  protected spaces(entry: ProductEntry, product: string): string[] {
+    return entry.spaces(product);
+  }
+
+  protected override documents(entry: ProductEntry, product: string) {
+    return entry.documents(product);
+  }
+
+  /** Makes a product. Throws `VALIDATION`, `ALREADY_EXISTS`. */
+  async create(input: ProductInput): Promise<Product> {
+    const body = this.kind.parse(input);
+    return this.make(body.tag, body, () => []);
+  }
+
+  /** Changes its name or description. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `REVISION_CONFLICT`. */
+  async update(tag: string, patch: Patch<ProductInput>): Promise<Product> {
+    return this.amend(tag, tag, patch);
+  }
+
+  /** The product of a tag. Throws `PRODUCT_NOT_FOUND`, and `VALIDATION` where it cannot be read. */
+  async fetch(tag: string): Promise<Product> {
+    return this.view(tag, tag);
+  }
+
+  /** All products that can be read, by tag. */
+  async fetchAll(): Promise<Product[]> {
+    const { products } = await this.current();
+    return this.views([...products.values()].flatMap(({ product }) => product.readable()));
+  }
+
+  /**
+   * Deletes a product with its environments, quotas and counters. Throws `PRODUCT_NOT_FOUND`, and
+   * `VALIDATION` without `force` while a counter is in use.
+   */
+  async delete(tag: string, options?: DeleteOptions): Promise<void> {
+    await this.remove(tag, tag, spacePrefix(tag), options);
+  }
+}
+
+/** Environments of a product: `ductape.product.environments`. */
+export class Environments extends ProductResource<
+  EnvironmentInput,
+  EnvironmentBody,
+  EnvironmentIdentity
+> {
+  constructor(parts: ResourceParts) {
+    super(ENVIRONMENT, parts);
+  }
+
+  protected shelf(entry: ProductEntry) {
+    return entry.environments;
+  }
+
+  protected spaces(
+    entry: ProductEntry,
+    product: string,
+    slug: string,
+    identity: EnvironmentIdentity,
+  ): string[] {
+    return entry.spaces(product, { environments: [[slug, identity]] });
+  }
+
+  /** Deletes an environment with its counters. Throws as `product.delete`. */
+  async delete(product: string, slug: string, options?: DeleteOptions): Promise<void> {
+    await this.remove(product, slug, spacePrefix(product, slug), options);
+  }
+}
+
+/**
+ * Quotas of a product: `ductape.product.quotas`. A quota is made at zero. In a changed one a rule of
+ * the same name and scope keeps its counters, a changed window carries `used` over, and counters of
+ * other rules are forgotten.
+ */
+export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIdentity> {
+  constructor(parts: ResourceParts) {
+    super(QUOTA, parts);
+  }
+
+  protected shelf(entry: ProductEntry) {
+    return entry.quotas;
+  }
+
+  protected spaces(
+    entry: ProductEntry,
+    product: string,
+    tag: string,
+    identity: QuotaIdentity,
+  ): string[] {
+    return entry.spaces(product, { quotas: [[tag, identity]] });
+  }
+
+  /** Deletes a quota with its counters. Throws `PRODUCT_NOT_FOUND`, `QUOTA_NOT_FOUND`. */
+  async delete(product: string, tag: string): Promise<void> {
+    await this.remove(product, tag, null);
+  }
+}

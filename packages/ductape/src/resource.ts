@@ -1,0 +1,258 @@
+import type { Catalogue, Change } from "./catalogue.js";
+import { ConflictError, show, ValidationError } from "./errors.js";
+import { Issues } from "./field.js";
+import { definitionKey } from "./key.js";
+import {
+  definitionText,
+  type Definition,
+  type Kept,
+  type Kind,
+  type Patch,
+  type Stamps,
+} from "./kind.js";
+import { isRecord } from "./request.js";
+import type { ProductEntry, Shelf, StoredAt } from "./shelf.js";
+import type { Clock, DocumentWrite, Store } from "./store.js";
+
+/** What the definitions need of the rest. */
+export interface ResourceParts {
+  readonly store: Store;
+  readonly catalogue: Catalogue;
+  readonly clock: Clock;
+  /** Opens the store at the first call; null once it is open. */
+  ready(): Promise<void> | null;
+}
+
+/** Deletes although counters are in use, with `force`. */
+export interface DeleteOptions {
+  readonly force?: boolean;
+}
+
+/** What the definitions of every kind share: made, changed, read and deleted, one revision at a time. */
+export abstract class Resource<Body extends object, Identity> {
+  protected readonly kind: Kind<Body, Identity>;
+  protected readonly parts: ResourceParts;
+
+  constructor(kind: Kind<Body, Identity>, parts: ResourceParts) {
+    this.kind = kind;
+    this.parts = parts;
+  }
+
+  /** Where this kind is kept in a product. */
+  protected abstract shelf(entry: ProductEntry): Shelf<Body, Identity>;
+
+  /** The spaces of counters that go with a definition. */
+  protected abstract spaces(
+    entry: ProductEntry,
+    product: string,
+    id: string,
+    identity: Identity,
+  ): string[];
+
+  /** Where what is deleted with a definition is stored. */
+  protected documents(entry: ProductEntry, product: string, id: string): StoredAt[] {
+    const { revision } = this.shelf(entry).find(product, id);
+    return [{ key: definitionKey(this.kind.name, product, id), revision }];
+  }
+
+  protected async current(): Promise<Catalogue> {
+    const ready = this.parts.ready();
+    if (ready !== null) await ready;
+    await this.parts.catalogue.refresh();
+    return this.parts.catalogue;
+  }
+
+  /** Writes what `prepare` makes of the definitions as they are. */
+  protected async change(
+    prepare: (catalogue: Catalogue) => Promise<Change> | Change,
+  ): Promise<void> {
+    const ready = this.parts.ready();
+    if (ready !== null) await ready;
+    const { catalogue } = this.parts;
+    await catalogue.change(() => prepare(catalogue));
+  }
+
+  /** Makes a definition, with the writes that `beside` tells. */
+  protected async make(
+    product: string,
+    body: Body,
+    beside: (catalogue: Catalogue) => DocumentWrite[],
+  ): Promise<Body & Stamps> {
+    const { kind } = this;
+    const id = kind.idOf(body);
+    await this.change((catalogue) => {
+      const others = beside(catalogue);
+      const entry = catalogue.products.get(product);
+      if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
+        throw exists(kind.id, kind.name, id);
+      const identity = kind.identify(body, null, newUid);
+      const created_at = this.#nowIso();
+      const value = definitionText(body, identity, { created_at, updated_at: created_at });
+      const key = definitionKey(kind.name, product, id);
+      return { writes: [{ key, ifRevision: 0, value }, ...others] };
+    });
+    return this.view(product, id);
+  }
+
+  /** Changes a definition as `patch` says. Nothing stays of one that cannot be read but its counters. */
+  protected async amend(product: string, id: string, patch: object): Promise<Body & Stamps> {
+    const { kind } = this;
+    const { changes, ifRevision } = parsePatch(patch, kind.fields);
+    await this.change((catalogue) => {
+      const entry = catalogue.entry(product);
+      const old = this.shelf(entry).find(product, id);
+      checkRevision(ifRevision, old.revision);
+      const input =
+        old.body === null ? { [kind.id]: id, ...changes } : kind.merge(old.body, changes);
+      const body = kind.parse(input);
+      if (kind.idOf(body) !== id) throw renamed(kind.id, id, kind.idOf(body));
+      return this.#replace(entry, product, old, body);
+    });
+    return this.view(product, id);
+  }
+
+  #replace(entry: ProductEntry, product: string, old: Kept<Body, Identity>, body: Body): Change {
+    const { kind } = this;
+    const id = kind.idOf(body);
+    const before = old.identity === null ? null : { body: old.body, identity: old.identity };
+    const identity = kind.identify(body, before, newUid);
+    const updated_at = this.#nowIso();
+    const created_at = old.created_at === "" ? updated_at : old.created_at;
+    const value = definitionText(body, identity, { created_at, updated_at });
+    const key = definitionKey(kind.name, product, id);
+    const kept = new Set(this.spaces(entry, product, id, identity));
+    const had = before === null ? [] : this.spaces(entry, product, id, before.identity);
+    return {
+      writes: [{ key, ifRevision: old.revision, value }],
+      forget: had.filter((space) => !kept.has(space)),
+    };
+  }
+
+  /** Deletes a definition with its counters; where one under `guarded` is in use, only by force. */
+  protected async remove(
+    product: string,
+    id: string,
+    guarded: string | null,
+    options?: DeleteOptions,
+  ): Promise<void> {
+    await this.change(async (catalogue) => {
+      const entry = catalogue.entry(product);
+      const { identity } = this.shelf(entry).find(product, id);
+      const forget = identity === null ? [] : this.spaces(entry, product, id, identity);
+      if (guarded !== null && options?.force !== true) {
+        await this.#refuseInUse(id, guarded, new Set(forget));
+      }
+      return { writes: this.documents(entry, product, id).map(removal), forget };
+    });
+  }
+
+  async #refuseInUse(id: string, prefix: string, live: ReadonlySet<string>): Promise<void> {
+    const nowMs = this.parts.clock();
+    for await (const { space, used, granted, endMs } of this.parts.store.scan(prefix)) {
+      if (!live.has(space) || endMs <= nowMs || used + granted === 0) continue;
+      const what = `${this.kind.name} ${show(id)}`;
+      const message = `${what} has counters in use; pass { force: true } to delete them too`;
+      throw new ValidationError([{ path: "force", message }]);
+    }
+  }
+
+  protected async view(product: string, id: string): Promise<Body & Stamps> {
+    const entry = (await this.current()).entry(product);
+    return viewOf(this.shelf(entry).read(product, id));
+  }
+
+  /** By tag or slug. */
+  protected views(definitions: readonly Definition<Body, Identity>[]): (Body & Stamps)[] {
+    const { idOf } = this.kind;
+    return definitions.map(viewOf).toSorted((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
+  }
+
+  #nowIso(): string {
+    return new Date(this.parts.clock()).toISOString();
+  }
+}
+
+/** Definitions of a product, whose tag is the first argument of each call. */
+export abstract class ProductResource<
+  Input extends object,
+  Body extends object,
+  Identity,
+> extends Resource<Body, Identity> {
+  /** Makes a definition. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `ALREADY_EXISTS`. */
+  async create(product: string, input: Input): Promise<Body & Stamps> {
+    return this.make(product, this.kind.parse(input), (catalogue) => {
+      const { revision } = catalogue.entry(product).product.find(product, product);
+      // Checked, not written: the product must still stand.
+      return [
+        { key: definitionKey("product", product, product), ifRevision: revision, value: undefined },
+      ];
+    });
+  }
+
+  /**
+   * Changes what the patch names and keeps the rest. Throws `VALIDATION`, `*_NOT_FOUND`,
+   * `REVISION_CONFLICT`.
+   */
+  async update(product: string, id: string, patch: Patch<Input>): Promise<Body & Stamps> {
+    return this.amend(product, id, patch);
+  }
+
+  /** One definition. Throws `*_NOT_FOUND`, and `VALIDATION` where it cannot be read. */
+  async fetch(product: string, id: string): Promise<Body & Stamps> {
+    return this.view(product, id);
+  }
+
+  /** All that can be read, by tag or slug. Throws `PRODUCT_NOT_FOUND`. */
+  async fetchAll(product: string): Promise<(Body & Stamps)[]> {
+    const entry = (await this.current()).entry(product);
+    return this.views(this.shelf(entry).readable());
+  }
+}
+
+function viewOf<Body extends object, Identity>({
+  body,
+  revision,
+  created_at,
+  updated_at,
+}: Definition<Body, Identity>): Body & Stamps {
+  // A copy: what a caller does with it changes no definition.
+  return structuredClone({ ...body, revision, created_at, updated_at });
+}
+
+function removal({ key, revision }: StoredAt): DocumentWrite {
+  return { key, ifRevision: revision, value: null };
+}
+
+function parsePatch(patch: unknown, known: readonly string[]) {
+  if (!isRecord(patch)) {
+    const message = `wants an object, got ${show(patch)}`;
+    throw new ValidationError([{ path: "patch", message }]);
+  }
+  const issues = new Issues();
+  issues.unknown(patch, [...known, "if_revision"]);
+  issues.throwAny();
+  const { if_revision: ifRevision, ...fields } = patch;
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return { ifRevision, changes: Object.fromEntries(given) };
+}
+
+function checkRevision(wanted: unknown, revision: number): void {
+  if (wanted === undefined || wanted === revision) return;
+  if (typeof wanted !== "number" || !Number.isInteger(wanted) || wanted < 1) {
+    const message = `wants an integer from 1, got ${show(wanted)}`;
+    throw new ValidationError([{ path: "if_revision", message }]);
+  }
+  const message = `if_revision: wants ${wanted}, but the stored revision is ${revision}`;
+  throw new ConflictError("REVISION_CONFLICT", message);
+}
+
+function renamed(path: string, id: string, wanted: string): ValidationError {
+  const message = `cannot change from ${show(id)} to ${show(wanted)}: make a new one`;
+  return new ValidationError([{ path, message }]);
+}
+
+function exists(path: string, kind: string, id: string): ConflictError {
+  return new ConflictError("ALREADY_EXISTS", `${path}: there is a ${kind} ${show(id)} already`);
+}
+
+const newUid = (): string => crypto.randomUUID().slice(0, 13);
