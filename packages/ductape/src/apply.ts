@@ -1,7 +1,7 @@
 import { Draft } from "./draft.js";
 import type { Span } from "./period.js";
 import type { Action } from "./request.js";
-import type { Leg, Step, StepStatus } from "./plan.js";
+import type { AnswerKey, Leg, Step, StepStatus } from "./plan.js";
 import { addAmount, dropLeft, fitsMs, liveSum, oldestLeavesMs, takeNewest } from "./rolling.js";
 
 /**
@@ -84,7 +84,7 @@ export function apply(cells: Cells, plan: Step, nowMs: number): Verdict {
   if (plan.next !== null) decideAll(cells, plan, nowMs);
   else {
     decideStep(cells, plan, nowMs);
-    keepAnswer(cells, plan);
+    if (plan.answer !== null) keepAnswer(cells, plan, plan.answer);
   }
   return "decided";
 }
@@ -113,7 +113,7 @@ function decideAll(cells: Cells, plan: Step, nowMs: number): void {
   for (let step: Step | null = plan; step !== null; step = step.next) {
     if (step.isReplayed) continue;
     if (!areAllDone && step.status === "done") withhold(cells, step, nowMs);
-    if (!isFaulty) keepAnswer(cells, step);
+    if (!isFaulty && step.answer !== null) keepAnswer(cells, step, step.answer);
   }
 }
 
@@ -126,10 +126,7 @@ const isFault = (status: StepStatus): boolean => status === "overflow" || status
 
 function decideStep(cells: Cells, step: Step, nowMs: number): void {
   step.nowMs = nowMs;
-  if (step.answer !== null) {
-    const answer = cells.getAnswer(step.answer.key);
-    if (answer !== undefined && answer.expiresMs > nowMs) return replay(answer, step);
-  }
+  if (step.answer !== null && hasReplayed(cells, step, step.answer)) return;
   step.status = lookAll(step, step.action, nowMs);
   if (step.status !== "done") takeBack(step);
   else if (step.action !== "check") write(cells, step, nowMs);
@@ -169,21 +166,24 @@ function takeBack(step: Step): void {
   }
 }
 
-function replay(answer: Answer, step: Step): void {
+/** Fills in the first answer to the key, where there is one. */
+function hasReplayed(cells: Cells, step: Step, { key, fingerprint }: AnswerKey): boolean {
+  const answer = cells.getAnswer(key);
+  if (answer === undefined || answer.expiresMs <= step.nowMs) return false;
   step.isReplayed = true;
-  step.status = answer.fingerprint === step.answer?.fingerprint ? answer.status : "conflict";
+  step.status = answer.fingerprint === fingerprint ? answer.status : "conflict";
   step.nowMs = answer.nowMs;
   const facts: Pick<Leg, "rule" | "subject" | "planned" | "limit">[] = JSON.parse(answer.facts);
   step.told = facts.reduceRight<Leg | null>((next, leg, i) => {
     const numbers = answer.legs[i];
     return numbers === undefined ? next : { ...leg, ...numbers, next, cell: undefined };
   }, null);
+  return true;
 }
 
-function keepAnswer(cells: Cells, step: Step): void {
-  if (step.answer === null || step.isReplayed || isFault(step.status)) return;
+function keepAnswer(cells: Cells, step: Step, { key, fingerprint, facts }: AnswerKey): void {
   const { nowMs, status } = step;
-  const { key, fingerprint, facts } = step.answer;
+  if (step.isReplayed || isFault(status)) return;
   const legs: LegNumbers[] = [];
   for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) legs.push(numbersOf(leg));
   cells.putAnswer(key, {

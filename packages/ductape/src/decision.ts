@@ -110,11 +110,16 @@ export type QuotaResult = Decision | Degraded;
  */
 export function decide(request: Request, { scale }: CompiledQuota, step: Step): Decision {
   const { status, told } = step;
-  if (status === "conflict") throw idempotencyConflict(request);
-  if (status === "overflow") throw overflow(request);
   if (told === null) throw new Error("a step without a rule was decided");
   const binding = told.next === null ? told : bindingLeg(step, told);
   if (status === "done") return tell(request, step, told, binding, scale, ADMITTED);
+  return refuse(request, step, told, binding, scale);
+}
+
+function refuse(request: Request, step: Step, told: Leg, binding: Leg, scale: number): Decision {
+  const { status } = step;
+  if (status === "conflict") throw idempotencyConflict(request);
+  if (status === "overflow") throw overflow(request);
   const withheld = status === "withheld";
   return tell(request, step, told, binding, scale, {
     allowed: false as const,
@@ -238,13 +243,14 @@ function ruleResults(step: Step, first: Leg, scale: number): RuleResult[] {
 
 function addAlerts(result: ResultBase, first: Leg): void {
   for (let leg: Leg | null = first; leg !== null; leg = leg.next) {
-    if (leg.alerted === leg.alertedFrom) continue;
-    for (const fraction of leg.rule.alerts) {
-      if (fraction <= leg.alertedFrom || fraction > leg.alerted) continue;
-      result.alerts ??= [];
-      result.alerts.push({ rule: leg.rule.name, fraction });
-    }
+    if (leg.alerted !== leg.alertedFrom) addAlertsOf(result, leg);
   }
+}
+
+function addAlertsOf(result: ResultBase, { rule, alerted, alertedFrom }: Leg): void {
+  const reached = rule.alerts.filter((fraction) => fraction > alertedFrom && fraction <= alerted);
+  const alerts = reached.map((fraction) => ({ rule: rule.name, fraction }));
+  if (alerts.length > 0) result.alerts = [...(result.alerts ?? []), ...alerts];
 }
 
 // Windows stay the same for many calls, and rendering a date costs more than a decision: the texts of
@@ -259,6 +265,11 @@ function windowText(span: Span): ResultWindow {
   if (kept !== undefined && kept.span.startMs === startMs && kept.span.endMs === endMs) {
     return kept.text;
   }
+  return newText(place, span);
+}
+
+function newText(place: number, span: Span): ResultWindow {
+  const { startMs, endMs } = span;
   const text = { start: isoOf(startMs), end: endMs === FOREVER_MS ? null : isoOf(endMs) };
   texts[place] = { span, text };
   return text;

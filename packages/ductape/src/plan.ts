@@ -178,7 +178,10 @@ let lastMade: Span = { startMs: 0, endMs: 0 };
 
 function windowOf(rule: CompiledRule, nowMs: number): Span {
   const { cached } = rule;
-  if (nowMs >= cached.startMs && nowMs < cached.endMs) return cached;
+  return nowMs >= cached.startMs && nowMs < cached.endMs ? cached : newWindow(rule, nowMs);
+}
+
+function newWindow(rule: CompiledRule, nowMs: number): Span {
   const made = rule.windowAt(nowMs);
   const isSame = made.startMs === lastMade.startMs && made.endMs === lastMade.endMs;
   if (!isSame) lastMade = made;
@@ -186,9 +189,14 @@ function windowOf(rule: CompiledRule, nowMs: number): Span {
   return lastMade;
 }
 
+// What every call passes is kept apart from what few do, so that it is small enough to be inlined.
+
 function scaledAmount(request: Request, quota: CompiledQuota): number {
   const { amount } = request;
-  if (quota.scale === 1 && Number.isSafeInteger(amount)) return amount;
+  return quota.scale === 1 && Number.isSafeInteger(amount) ? amount : scaledUp(amount, quota);
+}
+
+function scaledUp(amount: number, quota: CompiledQuota): number {
   const scaled = Math.round(amount * quota.scale);
   if (!Number.isSafeInteger(scaled)) {
     throw fieldError(
@@ -207,8 +215,16 @@ function subjectOf(
   subject: SubjectInput | null,
   quota: CompiledQuota,
 ): string {
+  if (typeof subject === "string" && quota.scopes.length === 1) return subject;
+  return selected(path, subject, quota);
+}
+
+function selected(
+  path: readonly string[],
+  subject: SubjectInput | null,
+  quota: CompiledQuota,
+): string {
   if (typeof subject === "string") {
-    if (quota.scopes.length === 1) return subject;
     const wanted = quota.scopes.map(pathText).join(", ");
     throw fieldError(
       "subject",
@@ -261,7 +277,11 @@ function limitFor(rule: CompiledRule, subject: SubjectInput | null): number | nu
 function ruleOf(request: Request, quota: CompiledQuota): string | null {
   const { rule, action } = request;
   const mutatesOne = action === "reset" || action === "set" || action === "grant";
-  if (rule === null && !mutatesOne) return null;
+  return rule === null && !mutatesOne ? null : spokenTo(request, quota, mutatesOne);
+}
+
+function spokenTo(request: Request, quota: CompiledQuota, mutatesOne: boolean): string | null {
+  const { rule, action } = request;
   if (rule === null && quota.rules.length === 1) {
     if (action === "grant") refuseRollingGrant(quota, null);
     return null;

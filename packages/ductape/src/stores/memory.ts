@@ -79,15 +79,18 @@ class MemoryCells implements Cells {
   }
 
   put(leg: Leg, cell: Cell): void {
-    if (leg.cell === cell) return;
-    const space = this.#spaceOf(leg.rule);
+    if (leg.cell !== cell) this.#insert(leg, cell);
+  }
+
+  #insert({ rule, subject }: Leg, cell: Cell): void {
+    let space = this.#spaceOf(rule);
     if (space === undefined) {
-      this.#lastRule = null;
-      this.spaces.set(leg.rule.space, new Map([[leg.subject, cell]]));
-      return;
+      space = new Map();
+      this.spaces.set(rule.space, space);
+      this.#lastSpace = space;
     }
     const before = space.size;
-    space.set(leg.subject, cell);
+    space.set(subject, cell);
     this.newCount += space.size - before;
   }
 
