@@ -286,7 +286,7 @@ const CASES: Readonly<Record<string, Body>> = {
     const { durable } = client.guarantees;
     await run(client);
     await Promise.all([client.close(), ...calls]);
-    await rejectsWith("STORE_UNAVAILABLE", run(client));
+    await assert.rejects(run(client), { code: "STORE_UNAVAILABLE", retryable: false });
     if (durable) assert.equal(await usedOf(connect()), 51);
   },
   "shares one limit exactly between connections": async ({ client, connect }) => {

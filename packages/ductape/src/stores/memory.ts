@@ -33,7 +33,9 @@ export class MemoryStore implements Store {
   }
 
   apply(plan: Step, options?: CallOptions): Verdict {
-    if (this.#isClosed) throw new StoreError("STORE_UNAVAILABLE", "the store is closed");
+    if (this.#isClosed) {
+      throw new StoreError("STORE_UNAVAILABLE", "the store is closed", { retryable: false });
+    }
     if (options?.signal?.aborted) throw abortedError(options.signal.reason);
     this.#cells.nowMs = plan.nowMs;
     const verdict = apply(this.#cells, plan, plan.nowMs);

@@ -91,7 +91,8 @@ export class SqliteStore implements Store {
   #opened(): Engine {
     if (this.#engine !== null) return this.#engine;
     const why = this.#isClosed ? "is closed" : "is not open";
-    throw new StoreError("STORE_UNAVAILABLE", `the store ${this.#options.path} ${why}`);
+    const message = `the store ${this.#options.path} ${why}`;
+    throw new StoreError("STORE_UNAVAILABLE", message, { retryable: !this.#isClosed });
   }
 }
 
