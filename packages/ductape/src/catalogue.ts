@@ -134,7 +134,7 @@ export class Catalogue {
     this.#lastFound = NOTHING_FOUND;
     // A newer version of this package may keep kinds that this one does not know.
     const shelf = Object.entries(entry.shelves).find(([name]) => name === kind)?.[1];
-    const unreadable = shelf?.take(id, { revision, value }) ?? null;
+    const unreadable = shelf?.take(id, revision, value) ?? null;
     if (unreadable !== null) {
       this.#logger.warn(`the stored definition ${key} is set aside: ${unreadable}`);
     }
