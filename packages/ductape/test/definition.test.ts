@@ -257,6 +257,8 @@ describe("a bad definition", () => {
     const bad = [
       { limit: 1, [LONG]: 1 },
       { limit: 1, [ILL_FORMED]: 1 },
+      { limit: "😀".repeat(100) },
+      { limit: "-😀".repeat(100) },
       { limit: valuesOf({ [LONG]: 1 }) },
       { limit: valuesOf({ [ILL_FORMED]: -1 }) },
       { limit: { ...valuesOf({ a: 1 }), [LONG]: 1 } },
