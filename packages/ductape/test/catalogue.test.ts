@@ -154,6 +154,19 @@ describe.each(CASES)("%s on %s", (_, url, kind) => {
     );
   });
 
+  it("loses none of many changes made at once", async () => {
+    const store = url.replace("store", `${files++}`);
+    await using ductape = await clientWith([], { store, clock });
+    await using other =
+      ductape.guarantees.shared === "process" ? ductape : new Ductape({ store, clock });
+    await methodsOf(ductape, kind).create("b");
+    const changes = Array.from({ length: 100 }, (__, i) =>
+      methodsOf(i % 2 === 0 ? ductape : other, kind).update("b", { [label]: `change ${i}` }),
+    );
+    await Promise.all(changes);
+    expect(await methodsOf(other, kind).fetch("b")).toMatchObject({ revision: 101 });
+  });
+
   it("cannot be renamed", async () => {
     await using ductape = await connect();
     const { create, update, fetch } = methodsOf(ductape, kind);
