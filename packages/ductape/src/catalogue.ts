@@ -16,7 +16,7 @@ export interface Change {
 }
 
 const POLL_MS = 250;
-const ATTEMPTS_MAX = 20;
+const ATTEMPTS_MAX = 60;
 
 /** What {@link Catalogue.find} found last. */
 interface Found {
@@ -37,6 +37,7 @@ export class Catalogue {
   readonly #store: Store;
   readonly #logger: Logger;
   #sequence = 0;
+  #changing: Promise<unknown> = Promise.resolve();
   /** Calls in a row often ask for the same quota. */
   #lastFound = NOTHING_FOUND;
   #timer: NodeJS.Timeout | undefined;
@@ -66,16 +67,25 @@ export class Catalogue {
   }
 
   /**
-   * Writes what `prepare` makes of the definitions as they are, again where another was quicker.
-   * What `prepare` throws is thrown, and nothing is changed.
+   * Writes what `prepare` makes of the definitions as they are, again where another process was
+   * quicker; changes of this process wait for each other. What `prepare` throws is thrown, and
+   * nothing is changed.
    */
-  async change(prepare: () => Promise<Change> | Change): Promise<void> {
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+  change(prepare: () => Promise<Change> | Change): Promise<void> {
+    const changed = this.#changing.then(() => this.#changeNow(prepare));
+    this.#changing = changed.catch(() => undefined);
+    return changed;
+  }
+
+  async #changeNow(prepare: () => Promise<Change> | Change): Promise<void> {
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       await this.refresh();
       const { writes, forget = [] } = await prepare();
       const stale = await this.#store.documents.write(writes, forget);
       await this.refresh();
       if (stale === null) return;
+      // Processes that fail in step would do so again.
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * attempt));
     }
     throw new StoreError("STORE_UNAVAILABLE", "the definition kept changing; try again");
   }
@@ -143,7 +153,7 @@ export class Catalogue {
     this.#lastFound = NOTHING_FOUND;
     // A newer version of this package may keep kinds that this one does not know.
     const shelf = Object.entries(entry.shelves).find(([name]) => name === kind)?.[1];
-    const unreadable = shelf?.take(id, { revision, value }) ?? null;
+    const unreadable = shelf?.take(id, revision, value) ?? null;
     if (unreadable !== null) {
       this.#logger.warn(`the stored definition ${key} is set aside: ${unreadable}`);
     }

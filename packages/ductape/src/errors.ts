@@ -125,5 +125,6 @@ export function show(value: unknown): string {
 
 function shorten(text: string): string {
   if (text.length <= SHOWN_CHARS_MAX) return text;
-  return `${text.slice(0, SHOWN_CHARS_MAX)}... (${text.length} characters)`;
+  // A cut may fall into a pair of surrogates.
+  return `${text.slice(0, SHOWN_CHARS_MAX).toWellFormed()}... (${text.length} characters)`;
 }

@@ -7,7 +7,7 @@ import {
 } from "./environment.js";
 import type { QuotaIdentity } from "./identity.js";
 import { spacePrefix } from "./key.js";
-import type { Patch } from "./kind.js";
+import type { Patch } from "./patch.js";
 import { PRODUCT, type Product, type ProductBody, type ProductInput } from "./product.js";
 import type { Empty } from "./request.js";
 import { ProductResource, Resource, type DeleteOptions, type ResourceParts } from "./resource.js";

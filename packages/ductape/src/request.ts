@@ -287,7 +287,8 @@ export function unknownField(name: string, known: readonly string[]): string {
     : `is not a known field; did you mean ${near}?`;
 }
 
-const shownName = (name: string): string => (/^\w{1,64}$/.test(name) ? name : show(name));
+/** A field as messages name it, at most 64 characters. */
+export const shownName = (name: string): string => (/^\w{1,64}$/.test(name) ? name : show(name));
 
 const unmark = (value: unknown): unknown => (value === NULL ? null : value);
 

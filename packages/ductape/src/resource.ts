@@ -1,16 +1,10 @@
 import type { Catalogue, Change } from "./catalogue.js";
 import { ConflictError, show, ValidationError } from "./errors.js";
-import { Issues } from "./field.js";
+import { Fields, Issues } from "./field.js";
 import { definitionKey } from "./key.js";
-import {
-  definitionText,
-  type Definition,
-  type Kept,
-  type Kind,
-  type Patch,
-  type Stamps,
-} from "./kind.js";
-import { isRecord } from "./request.js";
+import { definitionText, type Definition, type Kept, type Kind, type Stamps } from "./kind.js";
+import { checkRevision, parsePatch, type Patch } from "./patch.js";
+import type { Empty } from "./request.js";
 import type { ProductEntry, Shelf, StoredAt } from "./shelf.js";
 import type { Clock, DocumentWrite, Store } from "./store.js";
 
@@ -25,7 +19,7 @@ export interface ResourceParts {
 
 /** Deletes although counters are in use, with `force`. */
 export interface DeleteOptions {
-  readonly force?: boolean;
+  readonly force?: boolean | Empty | undefined;
 }
 
 /** What the definitions of every kind share: made, changed, read and deleted, one revision at a time. */
@@ -97,14 +91,13 @@ export abstract class Resource<Body extends object, Identity> {
   /** Changes a definition as `patch` says. Nothing stays of one that cannot be read but its counters. */
   protected async amend(product: string, id: string, patch: object): Promise<Body & Stamps> {
     const { kind } = this;
-    const { changes, ifRevision } = parsePatch(patch, kind.fields);
+    const { fields, ifRevision } = parsePatch(patch, kind.fields, kind.nullable);
     await this.change((catalogue) => {
       const entry = catalogue.entry(product);
       const old = this.shelf(entry).find(product, id);
       checkRevision(ifRevision, old.revision);
-      const input =
-        old.body === null ? { [kind.id]: id, ...changes } : kind.merge(old.body, changes);
-      const body = kind.parse(input);
+      const base = old.body === null ? { [kind.id]: id, ...fields } : kind.merge(old.body, fields);
+      const body = kind.parse(base, old.body);
       if (kind.idOf(body) !== id) throw renamed(kind.id, id, kind.idOf(body));
       return this.#replace(entry, product, old, body);
     });
@@ -133,13 +126,14 @@ export abstract class Resource<Body extends object, Identity> {
     product: string,
     id: string,
     guarded: string | null,
-    options?: DeleteOptions,
+    options: DeleteOptions = {},
   ): Promise<void> {
+    const force = parseForce(options);
     await this.change(async (catalogue) => {
       const entry = catalogue.entry(product);
       const { identity } = this.shelf(entry).find(product, id);
       const forget = identity === null ? [] : this.spaces(entry, product, id, identity);
-      if (guarded !== null && options?.force !== true) {
+      if (guarded !== null && !force) {
         await this.#refuseInUse(id, guarded, new Set(forget));
       }
       return { writes: this.documents(entry, product, id).map(removal), forget };
@@ -152,7 +146,7 @@ export abstract class Resource<Body extends object, Identity> {
       if (!live.has(space) || endMs <= nowMs || used + granted === 0) continue;
       const what = `${this.kind.name} ${show(id)}`;
       const message = `${what} has counters in use; pass { force: true } to delete them too`;
-      throw new ValidationError([{ path: "force", message }]);
+      throw new ValidationError([{ path: "options.force", message }]);
     }
   }
 
@@ -219,31 +213,15 @@ function viewOf<Body extends object, Identity>({
   return structuredClone({ ...body, revision, created_at, updated_at });
 }
 
+function parseForce(options: unknown): boolean {
+  const issues = new Issues();
+  const force = new Fields(options, "options", ["force"], issues).flag("force", false);
+  issues.throwAny();
+  return force;
+}
+
 function removal({ key, revision }: StoredAt): DocumentWrite {
   return { key, ifRevision: revision, value: null };
-}
-
-function parsePatch(patch: unknown, known: readonly string[]) {
-  if (!isRecord(patch)) {
-    const message = `wants an object, got ${show(patch)}`;
-    throw new ValidationError([{ path: "patch", message }]);
-  }
-  const issues = new Issues();
-  issues.unknown(patch, [...known, "if_revision"]);
-  issues.throwAny();
-  const { if_revision: ifRevision, ...fields } = patch;
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return { ifRevision, changes: Object.fromEntries(given) };
-}
-
-function checkRevision(wanted: unknown, revision: number): void {
-  if (wanted === undefined || wanted === revision) return;
-  if (typeof wanted !== "number" || !Number.isInteger(wanted) || wanted < 1) {
-    const message = `wants an integer from 1, got ${show(wanted)}`;
-    throw new ValidationError([{ path: "if_revision", message }]);
-  }
-  const message = `if_revision: wants ${wanted}, but the stored revision is ${revision}`;
-  throw new ConflictError("REVISION_CONFLICT", message);
 }
 
 function renamed(path: string, id: string, wanted: string): ValidationError {

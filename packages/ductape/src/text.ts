@@ -28,7 +28,7 @@ function checkSurrogates(value: string): string | null {
 
 /** The path of a selector: `$Session{details}{plan}` is `["details", "plan"]`; null where it is none. */
 export function selectorPath(text: string): string[] | null {
-  if (!/^\$Session(\{[^{}\0]+\})+$/.test(text)) return null;
+  if (checkText(text) !== null || !/^\$Session(\{[^{}]+\})+$/.test(text)) return null;
   return text.slice("$Session{".length, -1).split("}{");
 }
 

@@ -1,7 +1,13 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Ductape, type DuctapeOptions, type QuotaDefinition, type QuotaInput } from "ductape";
+import {
+  Ductape,
+  DuctapeError,
+  type DuctapeOptions,
+  type QuotaDefinition,
+  type QuotaInput,
+} from "ductape";
 
 /** A folder of its own for one test; `remove` deletes it. */
 export function temporaryFolder(): { path: string; remove: () => void } {
@@ -49,4 +55,21 @@ export function inputOf(input: Partial<QuotaInput> = {}): QuotaInput {
 /** The store URLs a test runs on: both engines, the file in `folder`. */
 export function storeUrls(folder: string): string[] {
   return ["memory:", `sqlite:${join(folder, "store.db")}`];
+}
+
+/** The fault of a call that must fail with one; anything else is thrown. */
+export async function faultOf(call: () => Promise<unknown>): Promise<DuctapeError> {
+  const error: unknown = await call().then(
+    () => new Error("nothing was thrown"),
+    (thrown: unknown) => thrown,
+  );
+  if (DuctapeError.is(error)) return error;
+  throw error;
+}
+
+/** Calls a method with arguments of any shape, as a caller without types would. */
+export function callAny(target: object, name: string, ...args: unknown[]): Promise<unknown> {
+  const method: unknown = Reflect.get(target, name);
+  if (typeof method !== "function") throw new Error(`there is no method ${name}`);
+  return Reflect.apply(method, target, args);
 }
