@@ -90,7 +90,9 @@ export class Catalogue {
     throw new StoreError("STORE_UNAVAILABLE", "the definition kept changing; try again");
   }
 
-  /** The quota a request names, or null where it is not known here (yet): then ask {@link locate}. */
+  /**
+   * The quota a request names, or null where it is not known here (yet): then ask {@link locate}.
+   */
   find(request: Request): CompiledQuota | null {
     const { productTag, env, quotaTag } = request;
     const last = this.#lastFound;

@@ -10,7 +10,10 @@ import { openStore } from "./stores/url.js";
 
 /** How a {@link Ductape} is made. Every option but the functions has a `DUCTAPE_*` variable. */
 export interface DuctapeOptions {
-  /** A URL (`memory:`, `sqlite:path`) or a store. Default `DUCTAPE_STORE`, else `sqlite:.ductape/ductape.db`. */
+  /**
+   * A URL (`memory:`, `sqlite:path`) or a store. Default `DUCTAPE_STORE`, else
+   * `sqlite:.ductape/ductape.db`.
+   */
   readonly store?: string | Store | undefined;
   /**
    * Epoch milliseconds, for tests and replays: no part reads another clock then. It is read when a
@@ -61,7 +64,10 @@ export class Ductape {
     this.processor = { quota: calls };
   }
 
-  /** Calls `listener` with every alert that a decision of this instance reports. Returns how to stop. */
+  /**
+   * Calls `listener` with every alert that a decision of this instance reports. Returns how to
+   * stop.
+   */
   onAlert(listener: AlertListener): () => void {
     return this.#events.onAlert(listener);
   }

@@ -5,7 +5,9 @@ import { isRecord } from "./request.js";
 import type { Rule } from "./rule.js";
 import { checkText } from "./text.js";
 
-/** Which counters are a rule's: `uid` names them, `shape` counts the forms of its window, from 1. */
+/**
+ * Which counters are a rule's: `uid` names them, `shape` counts the forms of its window, from 1.
+ */
 export interface RuleIdentity {
   readonly name: string;
   readonly scope: string;

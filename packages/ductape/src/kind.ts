@@ -36,7 +36,9 @@ export interface Kind<Body extends object, Identity> {
   idOf(body: Body): string;
   /** The input that changed fields make of a definition. */
   merge(body: Body, fields: Changes["fields"]): object;
-  /** The identity of `body`: as much of the one before as goes on, else new. Throws `VALIDATION`. */
+  /**
+   * The identity of `body`: as much of the one before as goes on, else new. Throws `VALIDATION`.
+   */
   identify(body: Body, before: Before<Body, Identity> | null, newUid: () => string): Identity;
   /** Reads an identity again. Throws where it is none. */
   readIdentity(value: unknown): Identity;
@@ -77,7 +79,9 @@ export function definitionText(
   return JSON.stringify({ ...body, identity, created_at, updated_at });
 }
 
-/** Reads the stored definition `id` again; one that this version cannot read is named, not thrown. */
+/**
+ * Reads the stored definition `id` again; one that this version cannot read is named, not thrown.
+ */
 export function readDefinition<Body extends object, Identity>(
   kind: Kind<Body, Identity>,
   id: string,
@@ -121,6 +125,7 @@ export function notFound(
 
 /** The fault of a definition that was set aside. */
 export function cannotRead(path: string, id: string, unreadable: string): ValidationError {
-  const message = `the stored definition of ${show(id)} cannot be read (${unreadable}); update or delete it`;
+  const message =
+    `the stored definition of ${show(id)} cannot be read (${unreadable}); ` + "update or delete it";
   return new ValidationError([{ path, message }]);
 }

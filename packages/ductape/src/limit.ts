@@ -17,7 +17,10 @@ export type LimitInput =
 
 const VALUES_MAX = 1_000;
 
-/** Parses the limit of a rule for amounts of `1 / scale`; adds what is wrong to the issues of `rule`. */
+/**
+ * Parses the limit of a rule for amounts of `1 / scale`; adds what is wrong to the issues of
+ * `rule`.
+ */
 export function parseLimit(rule: Fields, scale: number): LimitInput {
   const value = rule.get("limit");
   const path = rule.at("limit");

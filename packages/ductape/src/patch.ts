@@ -3,9 +3,9 @@ import { Fields, Issues } from "./field.js";
 import type { Empty } from "./request.js";
 
 /**
- * A change. Fields that are absent, undefined or `{}` stay; null takes an optional field back to its
- * default, as in a JSON merge patch (RFC 7396): `anchor: null` removes an anchor. Only of `limit` null
- * is a value: count only. With `if_revision` that revision is changed and no other.
+ * A change. Fields that are absent, undefined or `{}` stay; null takes an optional field back to
+ * its default, as in a JSON merge patch (RFC 7396): `anchor: null` removes an anchor. Only of
+ * `limit` null is a value: count only. With `if_revision` that revision is changed and no other.
  */
 export type Patch<T> = {
   readonly [K in keyof T]?: T[K] | Empty | (Empty extends Pick<T, K> ? null : never) | undefined;

@@ -21,7 +21,9 @@ export interface Product extends ProductBody, Stamps {}
 
 const FIELDS = ["tag", "name", "description"] as const;
 
-/** What products are made of. Counters belong to what is defined in them, so they need no identity. */
+/**
+ * What products are made of. Counters belong to what is defined in them, so they need no identity.
+ */
 export const PRODUCT: Kind<ProductBody, Empty> = {
   name: "product",
   id: "tag",

@@ -42,7 +42,9 @@ export class Products extends Resource<ProductBody, Empty> {
     return this.make(body.tag, body, () => []);
   }
 
-  /** Changes its name or description. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `REVISION_CONFLICT`. */
+  /**
+   * Changes its name or description. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `REVISION_CONFLICT`.
+   */
   async update(tag: string, patch: Patch<ProductInput>): Promise<Product> {
     return this.amend(tag, tag, patch);
   }
@@ -97,9 +99,9 @@ export class Environments extends ProductResource<
 }
 
 /**
- * Quotas of a product: `ductape.product.quotas`. A quota is made at zero. In a changed one a rule of
- * the same name and scope keeps its counters, a changed window carries `used` over, and counters of
- * other rules are forgotten.
+ * Quotas of a product: `ductape.product.quotas`. A quota is made at zero. In a changed one a rule
+ * of the same name and scope keeps its counters, a changed window carries `used` over, and counters
+ * of other rules are forgotten.
  */
 export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIdentity> {
   constructor(parts: ResourceParts) {

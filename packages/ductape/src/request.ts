@@ -17,7 +17,10 @@ export const ACTIONS: readonly Action[] = [
 /** An optional field may be omitted, undefined or `{}`: all three mean the same. */
 export type Empty = Record<string, never>;
 
-/** Who is counted: the value of the quota's one selector, or an object that answers selectors by their path. */
+/**
+ * Who is counted: the value of the quota's one selector, or an object that answers selectors by
+ * their path.
+ */
 export type SubjectInput = string | { readonly [name: string]: unknown };
 
 /** A session as the caller has it. */
@@ -127,7 +130,10 @@ function membersOf(input: Record<string, unknown>): number {
   return members;
 }
 
-/** Fields that are given: where there are no other members, none is unknown, and no name is compared. */
+/**
+ * Fields that are given: where there are no other members, none is unknown, and no name is
+ * compared.
+ */
 function knownMembersOf(input: Record<string, unknown>): number {
   let known = REQUIRED;
   if (input["amount"] !== undefined) known++;

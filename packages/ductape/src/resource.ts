@@ -22,7 +22,10 @@ export interface DeleteOptions {
   readonly force?: boolean | Empty | undefined;
 }
 
-/** What the definitions of every kind share: made, changed, read and deleted, one revision at a time. */
+/**
+ * What the definitions of every kind share: made, changed, read and deleted, one revision at a
+ * time.
+ */
 export abstract class Resource<Body extends object, Identity> {
   protected readonly kind: Kind<Body, Identity>;
   protected readonly parts: ResourceParts;
@@ -88,7 +91,10 @@ export abstract class Resource<Body extends object, Identity> {
     return this.view(product, id);
   }
 
-  /** Changes a definition as `patch` says. Nothing stays of one that cannot be read but its counters. */
+  /**
+   * Changes a definition as `patch` says. Nothing stays of one that cannot be read but its
+   * counters.
+   */
   protected async amend(product: string, id: string, patch: object): Promise<Body & Stamps> {
     const { kind } = this;
     const { fields, ifRevision } = parsePatch(patch, kind.fields, kind.nullable);

@@ -105,7 +105,9 @@ export class ProductEntry {
     return Object.values(this.shelves).flatMap((shelf) => shelf.documents(product));
   }
 
-  /** The spaces of counters and answers: of all quotas in all environments, unless some are given. */
+  /**
+   * The spaces of counters and answers: of all quotas in all environments, unless some are given.
+   */
   spaces(
     product: string,
     {

@@ -88,7 +88,8 @@ describe.each(storeUrls(folder.path))("bad input on %s", (store) => {
     const scope = "$Session{userId}";
     await using ductape = await clientWith([{ tag: "p", limit: 5, period: "day", scope }]);
     const polluted: unknown = JSON.parse(
-      '{"env":"prd","product_tag":"shop","quota_tag":"p","action":"check","__proto__":{"subject":"u"}}',
+      '{"env":"prd","product_tag":"shop","quota_tag":"p","action":"check",' +
+        '"__proto__":{"subject":"u"}}',
     );
     expect((await faultOf(() => runAny(ductape, polluted))).code).toBe("VALIDATION");
     const subject: unknown = JSON.parse('{"__proto__":{"userId":"u"}}');

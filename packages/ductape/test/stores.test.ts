@@ -4,7 +4,9 @@ import { Ductape } from "ductape";
 import { isTooOld } from "../src/stores/sqlite-driver.js";
 import { temporaryFolder } from "./support.js";
 
-/** Whether a binding can be used here: that of Node may be too old, the package's is for one Node. */
+/**
+ * Whether a binding can be used here: that of Node may be too old, the package's is for one Node.
+ */
 async function isUsable(driver: string): Promise<boolean> {
   if (driver === "node:sqlite") return !isTooOld(process.versions["sqlite"] ?? "0");
   try {

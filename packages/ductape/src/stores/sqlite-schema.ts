@@ -39,7 +39,9 @@ const MIGRATIONS: readonly string[] = [
 /** "duct" in ASCII, so that a file of another program is never written to. */
 const APPLICATION_ID = 0x64756374;
 
-/** Brings the file to this version's schema, under its write lock. Refuses a newer or foreign file. */
+/**
+ * Brings the file to this version's schema, under its write lock. Refuses a newer or foreign file.
+ */
 export function migrate(db: Sqlite): void {
   if (versionOf(db) === MIGRATIONS.length) return;
   db.exec("BEGIN IMMEDIATE");

@@ -135,7 +135,10 @@ class Engine {
     this.#commit = db.prepare("COMMIT");
   }
 
-  /** Decides a batch under the write lock and commits it once; null while another process has the lock. */
+  /**
+   * Decides a batch under the write lock and commits it once; null while another process has the
+   * lock.
+   */
   flush(plans: readonly Step[], nowMs: number): readonly Verdict[] | null {
     const db = this.#db;
     try {
