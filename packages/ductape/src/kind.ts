@@ -125,7 +125,7 @@ export function notFound(
 
 /** The fault of a definition that was set aside. */
 export function cannotRead(path: string, id: string, unreadable: string): ValidationError {
-  const message =
-    `the stored definition of ${show(id)} cannot be read (${unreadable}); ` + "update or delete it";
+  const what = `the stored definition of ${show(id)}`;
+  const message = `${what} cannot be read (${unreadable}); update or delete it`;
   return new ValidationError([{ path, message }]);
 }
