@@ -109,15 +109,13 @@ export function parseRequest(input: unknown): Request {
         ? amount
         : amountOf(amount, action, input),
     subject:
-      subject === undefined
-        ? null
-        : typeof subject === "string" && checkText(subject) === null
-          ? subject
-          : subjectOf(subject, input),
+      typeof subject === "string" && checkText(subject) === null
+        ? subject
+        : subjectOf(subject, input),
     session: session === undefined ? null : sessionOf(session, input),
-    cache: cache === undefined ? null : textOf(cache, input),
-    idempotencyKey: idempotency_key === undefined ? null : textOf(idempotency_key, input),
-    rule: rule === undefined ? null : textOf(rule, input),
+    cache: textOf(cache, input),
+    idempotencyKey: textOf(idempotency_key, input),
+    rule: textOf(rule, input),
   };
   if (request.session !== null && request.subject !== null) throw explain(input);
   if (membersOf(input) !== knownMembersOf(input)) refuseUnknown(input);
@@ -159,12 +157,14 @@ function amountOf(value: unknown, action: Action, input: Record<string, unknown>
 }
 
 function textOf(value: unknown, input: Record<string, unknown>): string | null {
+  if (value === undefined) return null;
   const text = given(value);
   if (!isText(text)) throw explain(input);
   return text;
 }
 
 function subjectOf(value: unknown, input: Record<string, unknown>): SubjectInput | null {
+  if (value === undefined) return null;
   const subject = typeof value === "string" ? value : given(value);
   if (!isSubject(subject)) throw explain(input);
   return typeof subject === "object" && subject !== null ? structuredClone(subject) : subject;
