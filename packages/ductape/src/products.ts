@@ -85,9 +85,9 @@ export class Environments extends ProductResource<
     entry: ProductEntry,
     product: string,
     slug: string,
-    identity: EnvironmentIdentity,
-  ): string[] {
-    return entry.spaces(product, { environments: [[slug, identity]] });
+    identity: EnvironmentIdentity | null,
+  ): string[] | null {
+    return identity && entry.spaces(product, { environments: [[slug, identity]] });
   }
 
   /** Deletes an environment with its counters. Throws as `product.delete`. */
@@ -114,9 +114,9 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
     entry: ProductEntry,
     product: string,
     tag: string,
-    identity: QuotaIdentity,
-  ): string[] {
-    return entry.spaces(product, { quotas: [[tag, identity]] });
+    identity: QuotaIdentity | null,
+  ): string[] | null {
+    return identity && entry.spaces(product, { quotas: [[tag, identity]] });
   }
 
   /** Deletes a quota with its counters. Throws `PRODUCT_NOT_FOUND`, `QUOTA_NOT_FOUND`. */
