@@ -269,4 +269,24 @@ describe("a store with what this version does not know", () => {
     expect((await ductape.product.fetchAll()).map(({ tag }) => tag)).toEqual(["shop"]);
     expect(warnings.filter((warning) => warning.includes("webhook"))).toEqual([]);
   });
+
+  it("is used also where the logger fails", async () => {
+    const { client, path } = await brokenFile(KEYS.quota, text("{"));
+    await client.close();
+    const logger = {
+      warn: () => {
+        throw new Error("the logger is broken");
+      },
+    };
+    await using ductape = new Ductape({ store: `sqlite:${path}`, clock, logger });
+    expect(await use(ductape, { quota_tag: "good" })).toMatchObject({ used: 4 });
+    expect(await faultOf(() => use(ductape))).toMatchObject({ code: "VALIDATION" });
+  });
+
+  it("needs a logger that can warn", () => {
+    for (const logger of [1, "console", {}, { warn: true }]) {
+      const make = () => Reflect.construct(Ductape, [{ store: "memory:", logger }]);
+      expect(make).toThrow(/^options.logger: wants an object with warn, got /);
+    }
+  });
 });
