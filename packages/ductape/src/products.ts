@@ -10,8 +10,14 @@ import { spacePrefix } from "./key.js";
 import type { Patch } from "./patch.js";
 import { PRODUCT, type Product, type ProductBody, type ProductInput } from "./product.js";
 import type { Empty } from "./request.js";
-import { ProductResource, Resource, type DeleteOptions, type ResourceParts } from "./resource.js";
-import type { ProductEntry } from "./shelf.js";
+import {
+  ProductResource,
+  removal,
+  Resource,
+  type DeleteOptions,
+  type ResourceParts,
+} from "./resource.js";
+import { ProductEntry } from "./shelf.js";
 
 /** Products: `ductape.product`. */
 export class Products extends Resource<ProductBody, Empty> {
@@ -39,7 +45,12 @@ export class Products extends Resource<ProductBody, Empty> {
   /** Makes a product. Throws `VALIDATION`, `ALREADY_EXISTS`. */
   async create(input: ProductInput): Promise<Product> {
     const body = this.kind.parse(input);
-    return this.make(body.tag, body, () => []);
+    const { tag } = body;
+    return this.make(tag, body, ({ products }) => {
+      // What another client made in a product of that tag just as it was deleted.
+      const left = products.get(tag) ?? new ProductEntry();
+      return { writes: left.documents(tag).map(removal), forget: left.spaces(tag) };
+    });
   }
 
   /** Changes its name or description. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `REVISION_CONFLICT`. */

@@ -66,16 +66,16 @@ export abstract class Resource<Body extends object, Identity> {
     await catalogue.change(() => prepare(catalogue));
   }
 
-  /** Makes a definition, with the writes that `beside` tells. */
+  /** Makes a definition, and in the same step the change that `beside` tells. */
   protected async make(
     product: string,
     body: Body,
-    beside: (catalogue: Catalogue) => DocumentWrite[],
+    beside: (catalogue: Catalogue) => Change,
   ): Promise<Body & Stamps> {
     const { kind } = this;
     const id = kind.idOf(body);
     await this.change((catalogue) => {
-      const others = beside(catalogue);
+      const { writes, forget = [] } = beside(catalogue);
       const entry = catalogue.products.get(product);
       if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
         throw exists(kind.id, kind.name, id);
@@ -83,7 +83,7 @@ export abstract class Resource<Body extends object, Identity> {
       const created_at = this.#nowIso();
       const value = definitionText(body, identity, { created_at, updated_at: created_at });
       const key = definitionKey(kind.name, product, id);
-      return { writes: [{ key, ifRevision: 0, value }, ...others] };
+      return { writes: [{ key, ifRevision: 0, value }, ...writes], forget };
     });
     return this.view(product, id);
   }
@@ -178,9 +178,8 @@ export abstract class ProductResource<
     return this.make(product, this.kind.parse(input), (catalogue) => {
       const { revision } = catalogue.entry(product).product.find(product, product);
       // Checked, not written: the product must still stand.
-      return [
-        { key: definitionKey("product", product, product), ifRevision: revision, value: undefined },
-      ];
+      const key = definitionKey("product", product, product);
+      return { writes: [{ key, ifRevision: revision, value: undefined }] };
     });
   }
 
@@ -221,7 +220,8 @@ function parseForce(options: unknown): boolean {
   return force;
 }
 
-function removal({ key, revision }: StoredAt): DocumentWrite {
+/** Deletes what is stored there in that revision. */
+export function removal({ key, revision }: StoredAt): DocumentWrite {
   return { key, ifRevision: revision, value: null };
 }
 
