@@ -62,7 +62,9 @@ export class Catalogue {
   /** Reads what changed since the last time. */
   async refresh(): Promise<void> {
     const { sequence, changes } = await this.#store.documents.changes(this.#sequence);
-    this.#sequence = Math.max(this.#sequence, sequence);
+    // Answers may come in another order: a later one has told all of an older one.
+    if (sequence <= this.#sequence) return;
+    this.#sequence = sequence;
     for (const change of changes) this.#take(change);
   }
 

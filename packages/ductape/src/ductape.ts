@@ -115,7 +115,7 @@ function parseOptions(options: DuctapeOptions) {
     clock: parseClock(options.clock),
     policy: parsePolicy(options.onStoreError ?? env["DUCTAPE_ON_STORE_ERROR"] ?? "throw"),
     timeoutMs: parseTimeout(options.timeoutMs ?? env["DUCTAPE_TIMEOUT_MS"] ?? DEFAULT_TIMEOUT_MS),
-    logger: options.logger ?? consoleLogger,
+    logger: parseLogger(options.logger ?? consoleLogger),
   };
 }
 
@@ -150,6 +150,22 @@ function parseTimeout(value: number | string): number {
   const timeoutMs = Number(value);
   if (timeoutMs > 0 && timeoutMs < 2 ** 31) return timeoutMs;
   throw invalid("options.timeoutMs", `wants milliseconds above 0, got ${show(value)}`);
+}
+
+/** A logger that fails must not fail what it tells of. */
+function parseLogger(logger: Logger): Logger {
+  if (typeof logger !== "object" || logger === null || typeof logger.warn !== "function") {
+    throw invalid("options.logger", `wants an object with warn, got ${show(logger)}`);
+  }
+  return {
+    warn(message, error) {
+      try {
+        logger.warn(message, error);
+      } catch {
+        // There is nobody left to tell.
+      }
+    },
+  };
 }
 
 const consoleLogger: Logger = {

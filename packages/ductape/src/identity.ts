@@ -68,8 +68,13 @@ function identifyRule(
   return { name, scope, uid: old.uid, shape: keepsForm ? old.shape : old.shape + 1 };
 }
 
+/** What decides a rule's windows: the same in other words, or beside a meaningless field, is the same. */
 function formOf({ period, window, time_zone, week_start, anchor }: Rule): string {
-  return JSON.stringify([period, window, time_zone, week_start, anchor]);
+  if (period === "lifetime") return period;
+  if (window === "rolling") return JSON.stringify([window, period]);
+  if (anchor !== null) return JSON.stringify([period, time_zone.toLowerCase(), Date.parse(anchor)]);
+  const isWeek = period === "week" || (typeof period === "object" && period.unit === "week");
+  return JSON.stringify([period, time_zone.toLowerCase(), isWeek ? week_start : null]);
 }
 
 function decimalsFixed(decimals: number): ValidationError {

@@ -38,13 +38,13 @@ export abstract class Resource<Body extends object, Identity> {
   /** Where this kind is kept in a product. */
   protected abstract shelf(entry: ProductEntry): Shelf<Body, Identity>;
 
-  /** The spaces of counters that go with a definition. */
+  /** The spaces of counters that go with a definition; null where its identity does not tell them. */
   protected abstract spaces(
     entry: ProductEntry,
     product: string,
     id: string,
-    identity: Identity,
-  ): string[];
+    identity: Identity | null,
+  ): string[] | null;
 
   /** Where what is deleted with a definition is stored. */
   protected documents(entry: ProductEntry, product: string, id: string): StoredAt[] {
@@ -69,16 +69,16 @@ export abstract class Resource<Body extends object, Identity> {
     await catalogue.change(() => prepare(catalogue));
   }
 
-  /** Makes a definition, with the writes that `beside` tells. */
+  /** Makes a definition, and in the same step the change that `beside` tells. */
   protected async make(
     product: string,
     body: Body,
-    beside: (catalogue: Catalogue) => DocumentWrite[],
+    beside: (catalogue: Catalogue) => Change,
   ): Promise<Body & Stamps> {
     const { kind } = this;
     const id = kind.idOf(body);
     await this.change((catalogue) => {
-      const others = beside(catalogue);
+      const { writes, forget = [] } = beside(catalogue);
       const entry = catalogue.products.get(product);
       if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
         throw exists(kind.id, kind.name, id);
@@ -86,7 +86,7 @@ export abstract class Resource<Body extends object, Identity> {
       const created_at = this.#nowIso();
       const value = definitionText(body, identity, { created_at, updated_at: created_at });
       const key = definitionKey(kind.name, product, id);
-      return { writes: [{ key, ifRevision: 0, value }, ...others] };
+      return { writes: [{ key, ifRevision: 0, value }, ...writes], forget };
     });
     return this.view(product, id);
   }
@@ -120,7 +120,7 @@ export abstract class Resource<Body extends object, Identity> {
     const value = definitionText(body, identity, { created_at, updated_at });
     const key = definitionKey(kind.name, product, id);
     const kept = new Set(this.spaces(entry, product, id, identity));
-    const had = before === null ? [] : this.spaces(entry, product, id, before.identity);
+    const had = this.spaces(entry, product, id, old.identity) ?? [];
     return {
       writes: [{ key, ifRevision: old.revision, value }],
       forget: had.filter((space) => !kept.has(space)),
@@ -138,18 +138,19 @@ export abstract class Resource<Body extends object, Identity> {
     await this.change(async (catalogue) => {
       const entry = catalogue.entry(product);
       const { identity } = this.shelf(entry).find(product, id);
-      const forget = identity === null ? [] : this.spaces(entry, product, id, identity);
-      if (guarded !== null && !force) {
-        await this.#refuseInUse(id, guarded, new Set(forget));
-      }
-      return { writes: this.documents(entry, product, id).map(removal), forget };
+      const spaces = this.spaces(entry, product, id, identity);
+      if (guarded !== null && !force) await this.#refuseInUse(id, guarded, spaces);
+      const writes = this.documents(entry, product, id).map(removal);
+      return { writes, forget: spaces ?? [] };
     });
   }
 
-  async #refuseInUse(id: string, prefix: string, live: ReadonlySet<string>): Promise<void> {
+  /** Looks at the counters of `spaces` under `prefix`, at all there where they are not known. */
+  async #refuseInUse(id: string, prefix: string, spaces: string[] | null): Promise<void> {
+    const live = spaces && new Set(spaces);
     const nowMs = this.parts.clock();
     for await (const { space, used, granted, endMs } of this.parts.store.scan(prefix)) {
-      if (!live.has(space) || endMs <= nowMs || used + granted === 0) continue;
+      if (live?.has(space) === false || endMs <= nowMs || used + granted === 0) continue;
       const what = `${this.kind.name} ${show(id)}`;
       const message = `${what} has counters in use; pass { force: true } to delete them too`;
       throw new ValidationError([{ path: "options.force", message }]);
@@ -183,9 +184,8 @@ export abstract class ProductResource<
     return this.make(product, this.kind.parse(input), (catalogue) => {
       const { revision } = catalogue.entry(product).product.find(product, product);
       // Checked, not written: the product must still stand.
-      return [
-        { key: definitionKey("product", product, product), ifRevision: revision, value: undefined },
-      ];
+      const key = definitionKey("product", product, product);
+      return { writes: [{ key, ifRevision: revision, value: undefined }] };
     });
   }
 
@@ -226,7 +226,8 @@ function parseForce(options: unknown): boolean {
   return force;
 }
 
-function removal({ key, revision }: StoredAt): DocumentWrite {
+/** Deletes what is stored there in that revision. */
+export function removal({ key, revision }: StoredAt): DocumentWrite {
   return { key, ifRevision: revision, value: null };
 }
 
