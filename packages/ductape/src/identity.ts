@@ -68,10 +68,7 @@ function identifyRule(
   return { name, scope, uid: old.uid, shape: keepsForm ? old.shape : old.shape + 1 };
 }
 
-/**
- * What decides a rule's windows: the same in other words, or beside a meaningless field, is the
- * same.
- */
+/** What decides a rule's windows; other words for the same, and what has no meaning, differ not. */
 function formOf({ period, window, time_zone, week_start, anchor }: Rule): string {
   if (period === "lifetime") return period;
   if (window === "rolling") return JSON.stringify([window, period]);

@@ -38,9 +38,7 @@ export abstract class Resource<Body extends object, Identity> {
   /** Where this kind is kept in a product. */
   protected abstract shelf(entry: ProductEntry): Shelf<Body, Identity>;
 
-  /**
-   * The spaces of counters that go with a definition; null where its identity does not tell them.
-   */
+  /** The spaces of counters that go with a definition; null where its identity is not known. */
   protected abstract spaces(
     entry: ProductEntry,
     product: string,

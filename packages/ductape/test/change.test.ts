@@ -160,7 +160,7 @@ describe.each(URLS)("changed rules on %s", (url) => {
     ]);
   });
 
-  it("must all be given where there are several; the members of an only one stand alone", async () => {
+  it("must all be given where there are several; an only one changes by member", async () => {
     await using quota = await open(url, { rules: [BY_USER, BY_ORG] });
     const fault = await faultOf(() => quota.change({ limit: 1, alerts: [1] }));
     expect(fault.issues?.map(({ path }) => path)).toEqual(["limit", "alerts"]);

@@ -24,7 +24,7 @@ function storeWith(held: () => Promise<void>): Store {
   };
 }
 
-it("a change of a definition is not undone by an older answer of the store that comes late", async () => {
+it("a change of a definition is not undone by an older answer that comes late", async () => {
   let release = (): void => undefined;
   let holdsNext = false;
   const store = storeWith(() => {
