@@ -19,6 +19,15 @@ export interface Cell {
   /** The highest alert reported in this window, a fraction of the limit; 0: none. */
   alerted: number;
   entries: number[] | null;
+  /** When it was last changed: epoch milliseconds. */
+  seenMs: number;
+  /** The limit it was last counted under, where each subject's plan picks it; else null. */
+  plannedLimit: number | null;
+}
+
+/** A counter that changes apart from `cell`. */
+export function copyOf(cell: Cell): Cell {
+  return { ...cell, entries: cell.entries === null ? null : cell.entries.slice() };
 }
 
 /** The first answer to an idempotency key: what {@link Step} is filled with when it is repeated. */
@@ -331,12 +340,24 @@ function write(cells: Cells, step: Step, nowMs: number): void {
     cell.used = leg.used;
     cell.granted = leg.granted;
     cell.alerted = leg.alerted;
+    cell.seenMs = nowMs;
+    if (rule.isByPlan) cell.plannedLimit = leg.limit;
     cells.put(leg, cell);
+    leg.cell = cell;
   }
 }
 
 function emptyCell({ rule, window }: Leg): Cell {
-  return { shape: rule.shape, window, used: 0, granted: 0, alerted: 0, entries: null };
+  return {
+    shape: rule.shape,
+    window,
+    used: 0,
+    granted: 0,
+    alerted: 0,
+    entries: null,
+    seenMs: 0,
+    plannedLimit: null,
+  };
 }
 
 function lookRolling(leg: Leg, action: Action, amount: number, nowMs: number): void {

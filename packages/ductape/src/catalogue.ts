@@ -18,6 +18,9 @@ export interface Change {
 const POLL_MS = 250;
 const ATTEMPTS_MAX = 60;
 
+/** What names a quota in an environment. */
+export type Named = Pick<Request, "productTag" | "env" | "quotaTag">;
+
 /** What {@link Catalogue.find} found last. */
 interface Found {
   readonly productTag: string;
@@ -111,7 +114,7 @@ export class Catalogue {
    * The quota a request names, also one that another process has just made. Throws `VALIDATION`,
    * `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `QUOTA_NOT_FOUND`.
    */
-  async locate(request: Request): Promise<CompiledQuota> {
+  async locate(request: Named): Promise<CompiledQuota> {
     refuseIllFormed(request);
     try {
       return this.#compile(request);
@@ -129,7 +132,7 @@ export class Catalogue {
     return entry;
   }
 
-  #compile({ productTag, env, quotaTag }: Request): CompiledQuota {
+  #compile({ productTag, env, quotaTag }: Named): CompiledQuota {
     const entry = this.entry(productTag);
     const { body, identity } = entry.environments.read(productTag, env);
     if (!body.active) throw inactive(productTag, env);
@@ -165,7 +168,7 @@ export class Catalogue {
   }
 }
 
-function refuseIllFormed({ productTag, env, quotaTag }: Request): void {
+function refuseIllFormed({ productTag, env, quotaTag }: Named): void {
   const fields = { env, product_tag: productTag, quota_tag: quotaTag };
   const issues = Object.entries(fields).flatMap(([path, value]) => {
     const message = checkText(value);

@@ -5,6 +5,7 @@ import { OutageQuota, type OutagePolicy, type QuotaCalls } from "./outage.js";
 import { Products } from "./products.js";
 import { Quota } from "./quota.js";
 import { nearest } from "./text.js";
+import { Usage } from "./usage.js";
 import type { Clock, Store, StoreGuarantees } from "./store.js";
 import { openStore } from "./stores/url.js";
 
@@ -43,6 +44,8 @@ export class Ductape {
   readonly guarantees: StoreGuarantees;
   /** Decisions. */
   readonly processor: { readonly quota: QuotaCalls };
+  /** Who has used how much. */
+  readonly usage: Usage;
   readonly #store: Store;
   readonly #catalogue: Catalogue;
   readonly #events: Events;
@@ -60,6 +63,7 @@ export class Ductape {
     const shared = { store: this.#store, catalogue: this.#catalogue, clock, ready };
     const quota = new Quota({ ...shared, events: this.#events, timeoutMs });
     this.product = new Products(shared);
+    this.usage = new Usage(shared);
     const calls: QuotaCalls = policy === "throw" ? quota : new OutageQuota(quota, policy);
     this.processor = { quota: calls };
   }

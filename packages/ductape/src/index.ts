@@ -33,3 +33,4 @@ export type { DeleteOptions } from "./resource.js";
 export type { Period, PeriodUnit, Weekday } from "./period.js";
 export type { AlertEvent, AlertListener, Logger } from "./events.js";
 export type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";
+export type { SubjectsInput, SubjectsPage, SubjectUsage, Usage } from "./usage.js";

@@ -18,6 +18,8 @@ export interface LegRule {
   readonly lifetime: boolean;
   /** Admits past the limit. */
   readonly soft: boolean;
+  /** Its limit is picked by a value of the subject. */
+  readonly isByPlan: boolean;
   /** Fractions of the limit to report, ascending. */
   readonly alerts: readonly number[];
   readonly period: Period;
@@ -104,12 +106,25 @@ export function planStep(request: Request, quota: CompiledQuota, nowMs: number):
   const amount = scaledAmount(request, quota);
   const legs = planLegs(request.subject, quota, nowMs);
   const rule = ruleOf(request, quota);
+  const answer =
+    request.idempotencyKey === null ? null : answerKey(request, quota, amount, rule, legs);
+  return stepOf(request.action, amount, rule, legs, answer, nowMs);
+}
+
+function stepOf(
+  action: Action,
+  amount: number,
+  rule: string | null,
+  legs: Leg,
+  answer: AnswerKey | null,
+  nowMs: number,
+): Step {
   return {
-    action: request.action,
+    action,
     amount,
     rule,
     legs,
-    answer: request.idempotencyKey === null ? null : answerKey(request, quota, amount, rule, legs),
+    answer,
     next: null,
     nowMs,
     status: "done",
@@ -146,18 +161,35 @@ function planLegs(subject: SubjectInput | null, quota: CompiledQuota, nowMs: num
   return first;
 }
 
+/** A check of 0 on one counter: how it stands at `nowMs`. */
+export function planCheck(
+  rule: CompiledRule,
+  subject: string,
+  limit: number | null,
+  nowMs: number,
+): Step {
+  const legs = legOf(rule, subject, limit, nowMs);
+  return stepOf("check", 0, null, legs, null, nowMs);
+}
+
 function planLeg(
   rule: CompiledRule,
   subject: SubjectInput | null,
   quota: CompiledQuota,
   nowMs: number,
 ): Leg {
+  const whose = rule.scope === null ? "" : subjectOf(rule.scope, subject, quota);
+  const limit = rule.limit === undefined ? limitFor(rule, subject) : rule.limit;
+  return legOf(rule, whose, limit, nowMs);
+}
+
+function legOf(rule: CompiledRule, subject: string, limit: number | null, nowMs: number): Leg {
   const window = rule.leg.rollingMs === 0 ? windowOf(rule, nowMs) : NO_WINDOW;
   return {
     rule: rule.leg,
-    subject: rule.scope === null ? "" : subjectOf(rule.scope, subject, quota),
+    subject,
     planned: window,
-    limit: rule.limit === undefined ? limitFor(rule, subject) : rule.limit,
+    limit,
     next: null,
     cell: undefined,
     window,

@@ -1,4 +1,4 @@
-import type { Verdict } from "./apply.js";
+import type { Cell, Verdict } from "./apply.js";
 import type { Step } from "./plan.js";
 
 /**
@@ -58,10 +58,8 @@ export interface Documents {
 export interface CellRow {
   readonly space: string;
   readonly subject: string;
-  readonly used: number;
-  readonly granted: number;
-  /** When its window ends, epoch milliseconds. */
-  readonly endMs: number;
+  /** A copy. */
+  readonly cell: Cell;
 }
 
 /**
@@ -79,7 +77,10 @@ export interface Store {
    */
   apply(plan: Step, options?: CallOptions): Verdict | Promise<Verdict>;
   readonly documents: Documents;
-  /** Counters of all spaces that start with `prefix`, in no order, as the last commit left them. */
+  /**
+   * Counters of all spaces that start with `prefix`, in no order, each as a commit left it. Read a
+   * piece at a time, so that other calls go on between.
+   */
   scan(prefix: string): AsyncIterable<CellRow>;
   /** Lets what was accepted finish, then releases everything. */
   close(): Promise<void>;

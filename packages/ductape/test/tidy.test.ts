@@ -33,7 +33,7 @@ const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["errors", ["errors"]],
   ["pure", []],
   ["edge", ["store", "shelf", "catalogue", "events", "stores"]],
-  ["flow", ["quota", "outage"]],
+  ["flow", ["quota", "outage", "usage"]],
   ["wiring", ["ductape", "resource", "products", "index"]],
   ["testing", ["conformance", "testing"]],
 ];

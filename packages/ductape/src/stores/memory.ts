@@ -1,4 +1,5 @@
-import { apply, type Answer, type Cell, type Cells, type Verdict } from "../apply.js";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { apply, copyOf, type Answer, type Cell, type Cells, type Verdict } from "../apply.js";
 import { StoreError } from "../errors.js";
 import type { Leg, LegRule, Step } from "../plan.js";
 import type {
@@ -13,6 +14,9 @@ import { abortedError } from "./batching.js";
 
 /** How long a counter outlives its window, in milliseconds: a clock may be set back a little. */
 export const PAST_GRACE_MS = 60_000;
+
+/** Most counters read in one turn of the event loop. */
+export const SCAN_PIECE = 1_000;
 
 /**
  * Counters and definitions in this process, gone with it. Decides in the caller's turn, without
@@ -46,8 +50,10 @@ export class MemoryStore implements Store {
   async *scan(prefix: string): AsyncIterable<CellRow> {
     for (const [space, cells] of this.#cells.spaces) {
       if (!space.startsWith(prefix)) continue;
-      for (const [subject, { used, granted, window }] of cells) {
-        yield { space, subject, used, granted, endMs: window.endMs };
+      let visits = 0;
+      for (const [subject, cell] of cells) {
+        if (++visits % SCAN_PIECE === 0) await nextTurn();
+        yield { space, subject, cell: copyOf(cell) };
       }
     }
   }

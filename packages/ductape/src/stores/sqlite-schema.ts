@@ -13,10 +13,13 @@ const MIGRATIONS: readonly string[] = [
     used INTEGER NOT NULL CHECK (used BETWEEN 0 AND 9007199254740991),
     granted INTEGER NOT NULL CHECK (granted BETWEEN 0 AND 9007199254740991),
     alerted REAL NOT NULL,
-    entries TEXT
+    entries TEXT,
+    seen_ms INTEGER NOT NULL,
+    planned_limit INTEGER
   ) STRICT;
   CREATE TABLE log (
     seq INTEGER NOT NULL PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
     pairs BLOB NOT NULL
   ) STRICT;
   CREATE TABLE answers (

@@ -1,11 +1,13 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { apply, type Verdict } from "../apply.js";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { apply, type Cell, type Verdict } from "../apply.js";
 import { StoreError } from "../errors.js";
 import { splitCellKey } from "../key.js";
 import type { Step } from "../plan.js";
 import type { CallOptions, CellRow, Clock, Documents, Store } from "../store.js";
 import { Batching } from "./batching.js";
+import { SCAN_PIECE } from "./memory.js";
 import {
   openSqlite,
   type Sqlite,
@@ -78,7 +80,15 @@ export class SqliteStore implements Store {
   }
 
   async *scan(prefix: string): AsyncIterable<CellRow> {
-    yield* this.#opened().scan(prefix);
+    let after = "";
+    for (;;) {
+      const rows = this.#opened().scan(prefix, after);
+      for (const { key, cell } of rows) yield { ...splitCellKey(key), cell };
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < SCAN_PIECE) return;
+      after = last.key;
+      await nextTurn();
+    }
   }
 
   async close(): Promise<void> {
@@ -163,14 +173,13 @@ class Engine {
     }
   }
 
-  /** Reads in one transaction, so that rows and log agree. */
-  scan(prefix: string): CellRow[] {
+  /** Reads a piece in one transaction, so that rows and log agree. */
+  scan(prefix: string, after: string): { key: string; cell: Cell }[] {
     try {
       this.#begin.read.run();
       try {
         this.#readOn();
-        const rows = this.#cells.scan(prefix);
-        return rows.map(({ key, ...numbers }) => ({ ...splitCellKey(key), ...numbers }));
+        return this.#cells.scan(prefix, after, SCAN_PIECE);
       } finally {
         rollBack(this.#db);
       }
