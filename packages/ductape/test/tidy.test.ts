@@ -189,6 +189,14 @@ describe("a planted breach is found, and nothing beside it, by the rule that a f
   });
 });
 
+it("the tiers are those that docs/ARCHITECTURE.md shows", () => {
+  const page = readFileSync(`${ROOT}docs/ARCHITECTURE.md`, "utf8");
+  for (const [name, files] of TIERS) {
+    const names = files.map((file) => `\`${file}\``).join(" ") || "all others";
+    expect(page).toContain(`| ${name} | ${names} |`);
+  }
+});
+
 describe("docs/ERRORS.md", () => {
   const wanted = Object.entries(ERRORS).map(([code, { httpStatus, exitCode, retryable }]) => {
     const again = retryable ? "retryable" : "not retryable";
