@@ -1,4 +1,4 @@
-import { copyOf, type Answer, type Cell, type Cells } from "./apply.js";
+import { copyOf, type Answer, type Cell, type Cells } from "./cell.js";
 import type { Leg } from "./plan.js";
 
 /** A copy of the counters a plan touches, so that several steps can be taken back as one. */

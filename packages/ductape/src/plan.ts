@@ -1,4 +1,4 @@
-import type { Cell } from "./apply.js";
+import type { Cell } from "./cell.js";
 import { FOREVER_MS, type Period, type Span } from "./period.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { DuctapeError, show, ValidationError } from "./errors.js";

@@ -1,4 +1,5 @@
-import type { Cell, Verdict } from "./apply.js";
+import type { Verdict } from "./apply.js";
+import type { Cell } from "./cell.js";
 import type { Step } from "./plan.js";
 
 /**

@@ -1,5 +1,6 @@
-import { apply, type Cell, type Cells } from "./apply.js";
+import { apply } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
+import type { Cell, Cells } from "./cell.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { show, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
@@ -54,7 +55,7 @@ const FIELDS = ["product_tag", "env", "quota_tag", "rule", "limit", "after"];
 const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 100;
 
-/** The read side: `ductape.usage`. It reads the counters that decide, so it cannot differ from them. */
+/** The read side: `ductape.usage`. It reads the counters that decide, and cannot differ from them. */
 export class Usage {
   readonly #parts: UsageParts;
 

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { apply, copyOf, type Answer, type Cell, type Cells, type Verdict } from "../apply.js";
+import { apply, type Verdict } from "../apply.js";
+import { copyOf, type Answer, type Cell, type Cells } from "../cell.js";
 import { StoreError } from "../errors.js";
 import type { Leg, LegRule, Step } from "../plan.js";
 import type {

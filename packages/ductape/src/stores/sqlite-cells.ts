@@ -1,4 +1,4 @@
-import type { Answer, Cell, Cells } from "../apply.js";
+import type { Answer, Cell, Cells } from "../cell.js";
 import type { Span } from "../period.js";
 import type { Leg, LegRule } from "../plan.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";

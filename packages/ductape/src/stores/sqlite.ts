@@ -1,7 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { apply, type Cell, type Verdict } from "../apply.js";
+import { apply, type Verdict } from "../apply.js";
+import type { Cell } from "../cell.js";
 import { StoreError } from "../errors.js";
 import { splitCellKey } from "../key.js";
 import type { Step } from "../plan.js";
