@@ -55,7 +55,7 @@ const FIELDS = ["product_tag", "env", "quota_tag", "rule", "limit", "after"];
 const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 100;
 
-/** The read side: `ductape.usage`. It reads the counters that decide, and cannot differ from them. */
+/** The read side: `ductape.usage`. It reads the counters that decide, so it cannot differ. */
 export class Usage {
   readonly #parts: UsageParts;
 
