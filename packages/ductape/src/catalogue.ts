@@ -40,15 +40,20 @@ export class Catalogue {
   /** Calls in a row often ask for the same quota. */
   #lastFound = NOTHING_FOUND;
   #timer: NodeJS.Timeout | undefined;
+  #isFollowing = true;
 
   constructor(store: Store, logger: Logger) {
     this.#store = store;
     this.#logger = logger;
   }
 
-  /** Reads all definitions and begins to follow their changes. */
+  /** Reads all definitions, also where others were known, and begins to follow their changes. */
   async start(): Promise<void> {
-    await this.refresh();
+    const { sequence, changes } = await this.#store.documents.changes(0);
+    this.products.clear();
+    this.#lastFound = NOTHING_FOUND;
+    this.#sequence = sequence;
+    for (const change of changes) this.#take(change);
     this.#timer ??= setInterval(() => void this.#poll(), POLL_MS).unref();
   }
 
@@ -130,8 +135,13 @@ export class Catalogue {
   async #poll(): Promise<void> {
     try {
       await this.refresh();
+      this.#isFollowing = true;
     } catch (error) {
-      this.#logger.warn("definitions could not be refreshed; trying again", error);
+      // Once an outage, not four times a second.
+      if (this.#isFollowing) {
+        this.#logger.warn("definitions could not be refreshed; trying again", error);
+      }
+      this.#isFollowing = false;
     }
   }
 
