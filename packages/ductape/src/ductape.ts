@@ -170,10 +170,12 @@ function isLeftOut(value: unknown): value is undefined {
   return value === undefined || isEmptyRecord(value);
 }
 
-function parseStore({ path, value }: Setting): Store | ((context: StoreContext) => Store) {
+function parseStore({
+  path,
+  value = DEFAULT_STORE,
+}: Setting): Store | ((context: StoreContext) => Store) {
   if (isStore(value)) return value;
-  const url = value ?? DEFAULT_STORE;
-  if (typeof url === "string") return (context) => openStore(url, context, path);
+  if (typeof value === "string") return (context) => openStore(value, context, path);
   throw invalid(path, `wants a URL or a store, got ${show(value)}`);
 }
 

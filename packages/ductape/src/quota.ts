@@ -146,7 +146,7 @@ export class Quota {
       const message = `wants an array of at most ${INPUTS_MAX} inputs, got ${show(inputs)}`;
       throw new ValidationError([{ path: "inputs", message }]);
     }
-    const { atomic: given, ...rest } = optionsOf(options ?? {});
+    const { atomic: given, ...rest } = optionsOf(options === undefined ? {} : options);
     const call = this.#checkOptions(rest);
     const atomic = isLeftOut(given) ? false : given;
     if (typeof atomic !== "boolean") {
