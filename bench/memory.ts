@@ -72,7 +72,9 @@ function floor(users: readonly string[], name: string): Contender {
   };
 }
 
-/** `memory:` beside its peer; then how a call grows with counters and quotas; then bytes a counter. */
+/**
+ * `memory:` beside its peer; then how a call grows with counters and quotas; then bytes a counter.
+ */
 export async function benchMemory(): Promise<string[]> {
   const users = subjects(10_000);
   const ductape = await clientOf("memory:");
@@ -91,6 +93,12 @@ export async function benchMemory(): Promise<string[]> {
   ];
 }
 
+function growth(rows: Map<string, { medianNs: number }>, few: string, many: string) {
+  const ns = (name: string) => rows.get(name)?.medianNs ?? Number.NaN;
+  const text = `${ns(few).toFixed(0)} -> ${ns(many).toFixed(0)} ns`;
+  return { text, ratio: (ns(many) / ns(few)).toFixed(2) };
+}
+
 async function growthOfCounters(): Promise<string> {
   const few = subjects(10);
   const many = subjects(1_000_000);
@@ -101,14 +109,12 @@ async function growthOfCounters(): Promise<string> {
   // Every counter exists before the first figure is taken.
   for (const contender of contenders) await contender.run(1_000_000);
   const rows = await compare(contenders, 1_000_000, 5);
-  const ns = (name: string) => rows.get(name)?.medianNs ?? Number.NaN;
-  const growth = (ns("1,000,000") / ns("10")).toFixed(2);
-  const peerGrowth = (ns("peer 1,000,000") / ns("peer 10")).toFixed(2);
-  const mapNs = ns("map 1,000,000") - ns("map 10");
+  const own = growth(rows, "10", "1,000,000");
+  const theirs = growth(rows, "peer 10", "peer 1,000,000");
+  const map = growth(rows, "map 10", "map 1,000,000");
   return (
-    `memory: 10 -> 1,000,000 counters | ${ns("10").toFixed(0)} -> ${ns("1,000,000").toFixed(0)} ns | ` +
-    `${ns("peer 10").toFixed(0)} -> ${ns("peer 1,000,000").toFixed(0)} ns | ` +
-    `${growth} x (peer ${peerGrowth} x; a bare Map alone adds ${mapNs.toFixed(0)} ns)`
+    `memory: 10 -> 1,000,000 counters | ${own.text} | ${theirs.text} | ` +
+    `${own.ratio} x (peer ${theirs.ratio} x, a bare Map ${map.ratio} x: ${map.text})`
   );
 }
 
@@ -120,9 +126,8 @@ async function growthOfQuotas(): Promise<string> {
     200_000,
     5,
   );
-  const ns = (name: string) => rows.get(name)?.medianNs ?? Number.NaN;
-  const growth = (ns("10,000") / ns("1")).toFixed(2);
-  return `memory: 1 -> 10,000 quotas | ${ns("1").toFixed(0)} -> ${ns("10,000").toFixed(0)} ns | | ${growth} x`;
+  const { text, ratio } = growth(rows, "1", "10,000");
+  return `memory: 1 -> 10,000 quotas | ${text} | | ${ratio} x`;
 }
 
 async function bytesPerCounter(): Promise<string> {

@@ -26,7 +26,9 @@ function openPeer(path: string): Promise<RateLimiterSQLite> {
   });
 }
 
-/** `sqlite:` beside its peer, both synced before every answer, at three widths, all counters in use. */
+/**
+ * `sqlite:` beside its peer, both synced before every answer, at three widths, all counters in use.
+ */
 export async function benchSqlite(): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), "ductape-bench-"));
   try {

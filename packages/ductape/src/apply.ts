@@ -47,7 +47,9 @@ export type LegNumbers = Pick<
   | "alerted"
 >;
 
-/** The counters and answers of one plan. The engine loads them, locks them, and keeps what is put. */
+/**
+ * The counters and answers of one plan. The engine loads them, locks them, and keeps what is put.
+ */
 export interface Cells {
   /** The counter of a leg, or undefined where nothing was ever counted. */
   get(leg: Leg): Cell | undefined;
@@ -58,8 +60,8 @@ export interface Cells {
 }
 
 /**
- * `decided`: every step of the plan is filled in. `stale`: the plan's windows or rules are not those
- * that hold now; nothing was changed, plan again.
+ * `decided`: every step of the plan is filled in. `stale`: the plan's windows or rules are not
+ * those that hold now; nothing was changed, plan again.
  */
 export type Verdict = "decided" | "stale";
 
@@ -70,9 +72,9 @@ export const ANSWER_TTL_MS = 86_400_000;
 
 /**
  * Decides one plan at one instant: every step is admitted by all of its legs, and all steps are, or
- * nothing is written. Changes `cells` and fills in the plan, and nothing else; needs no clock, no I/O
- * and no randomness. A plan whose window is older than the counter's is decided in the counter's
- * window: time never runs backwards.
+ * nothing is written. Changes `cells` and fills in the plan, and nothing else; needs no clock, no
+ * I/O and no randomness. A plan whose window is older than the counter's is decided in the
+ * counter's window: time never runs backwards.
  */
 export function apply(cells: Cells, plan: Step, nowMs: number): Verdict {
   for (let step: Step | null = plan; step !== null; step = step.next) {
@@ -139,7 +141,9 @@ function withhold(cells: Cells, step: Step, nowMs: number): void {
   lookAll(step, "check", nowMs);
 }
 
-/** Fills in each leg; a refusal counts nothing, so it comes before a count that could not be kept. */
+/**
+ * Fills in each leg; a refusal counts nothing, so it comes before a count that could not be kept.
+ */
 function lookAll(step: Step, action: Action, nowMs: number): StepStatus {
   let status: StepStatus = "done";
   for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
@@ -275,7 +279,9 @@ function usedAfter(action: Action, used: number, amount: number): number {
   return action === "reset" ? 0 : used;
 }
 
-/** A window of another form that still holds at `nowMs` hands its count over; a past one is gone. */
+/**
+ * A window of another form that still holds at `nowMs` hands its count over; a past one is gone.
+ */
 function carried(cell: Cell, nowMs: number): number {
   if (cell.entries === null) return nowMs < cell.window.endMs ? cell.used : 0;
   return liveSum(cell.entries, nowMs - (cell.window.endMs - cell.window.startMs));
@@ -299,7 +305,10 @@ function alertedAfter(
   return reached;
 }
 
-/** The least count that reaches `fraction` of `limit`: 7 for 0.07 of 100, though their product is more. */
+/**
+ * The least count that reaches `fraction` of `limit`: 7 for 0.07 of 100, though their product is
+ * more.
+ */
 export function shareOf(limit: number, fraction: number): number {
   const share = limit * fraction;
   const near = Math.round(share);

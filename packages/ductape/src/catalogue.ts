@@ -16,7 +16,7 @@ export interface Change {
 }
 
 const POLL_MS = 250;
-const ATTEMPTS_MAX = 20;
+const ATTEMPTS_MAX = 60;
 
 /** What {@link Catalogue.find} found last. */
 interface Found {
@@ -33,10 +33,11 @@ const NOTHING_FOUND: Found = { productTag: "", env: "", quotaTag: "", quota: nul
  * other processes within a second.
  */
 export class Catalogue {
-  readonly products = new Map<string, ProductEntry>();
+  products = new Map<string, ProductEntry>();
   readonly #store: Store;
   readonly #logger: Logger;
   #sequence = 0;
+  #changing: Promise<unknown> = Promise.resolve();
   /** Calls in a row often ask for the same quota. */
   #lastFound = NOTHING_FOUND;
   #timer: NodeJS.Timeout | undefined;
@@ -50,7 +51,8 @@ export class Catalogue {
   /** Reads all definitions, also where others were known, and begins to follow their changes. */
   async start(): Promise<void> {
     const { sequence, changes } = await this.#store.documents.changes(0);
-    this.products.clear();
+    // Another map, as it may be another file: what was asked of the old one is told to nobody.
+    this.products = new Map();
     this.#lastFound = NOTHING_FOUND;
     this.#sequence = sequence;
     for (const change of changes) this.#take(change);
@@ -65,27 +67,41 @@ export class Catalogue {
 
   /** Reads what changed since the last time. */
   async refresh(): Promise<void> {
+    const { products } = this;
     const { sequence, changes } = await this.#store.documents.changes(this.#sequence);
-    this.#sequence = Math.max(this.#sequence, sequence);
+    // Answers may come in another order: a later one has told all of an older one.
+    if (sequence <= this.#sequence || products !== this.products) return;
+    this.#sequence = sequence;
     for (const change of changes) this.#take(change);
   }
 
   /**
-   * Writes what `prepare` makes of the definitions as they are, again where another was quicker.
-   * What `prepare` throws is thrown, and nothing is changed.
+   * Writes what `prepare` makes of the definitions as they are, again where another process was
+   * quicker; changes of this process wait for each other. What `prepare` throws is thrown, and
+   * nothing is changed.
    */
-  async change(prepare: () => Promise<Change> | Change): Promise<void> {
-    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+  change(prepare: () => Promise<Change> | Change): Promise<void> {
+    const changed = this.#changing.then(() => this.#changeNow(prepare));
+    this.#changing = changed.catch(() => undefined);
+    return changed;
+  }
+
+  async #changeNow(prepare: () => Promise<Change> | Change): Promise<void> {
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       await this.refresh();
       const { writes, forget = [] } = await prepare();
       const stale = await this.#store.documents.write(writes, forget);
       await this.refresh();
       if (stale === null) return;
+      // Processes that fail in step would do so again.
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * attempt));
     }
     throw new StoreError("STORE_UNAVAILABLE", "the definition kept changing; try again");
   }
 
-  /** The quota a request names, or null where it is not known here (yet): then ask {@link locate}. */
+  /**
+   * The quota a request names, or null where it is not known here (yet): then ask {@link locate}.
+   */
   find(request: Request): CompiledQuota | null {
     const { productTag, env, quotaTag } = request;
     const last = this.#lastFound;
@@ -153,7 +169,7 @@ export class Catalogue {
     this.#lastFound = NOTHING_FOUND;
     // A newer version of this package may keep kinds that this one does not know.
     const shelf = Object.entries(entry.shelves).find(([name]) => name === kind)?.[1];
-    const unreadable = shelf?.take(id, { revision, value }) ?? null;
+    const unreadable = shelf?.take(id, revision, value) ?? null;
     if (unreadable !== null) {
       this.#logger.warn(`the stored definition ${key} is set aside: ${unreadable}`);
     }

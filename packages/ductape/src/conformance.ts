@@ -8,7 +8,9 @@ import type { Clock, Store } from "./store.js";
 
 /** An empty place for counters, such as a new file or an empty database. */
 export interface StorePlace {
-  /** The URL of the place, or a new store on it. Called once for each connection that a case needs. */
+  /**
+   * The URL of the place, or a new store on it. Called once for each connection that a case needs.
+   */
   connect(clock: Clock): string | Store;
   /** Removes it, after all connections are closed. */
   remove(): void | Promise<void>;

@@ -32,7 +32,9 @@ export interface RuleResult {
   resets_at: string | null;
   /** False for a rule that refused. */
   admits: boolean;
-  /** Milliseconds until the amount may fit: 0 when this rule admits, null when waiting cannot help. */
+  /**
+   * Milliseconds until the amount may fit: 0 when this rule admits, null when waiting cannot help.
+   */
   retry_after_ms: number | null;
 }
 
@@ -73,7 +75,10 @@ export interface Admitted extends ResultBase {
   retry_after_ms: 0;
 }
 
-/** The request was refused and cost nothing. `NOT_APPLIED`: another input of the same atomic call was refused. */
+/**
+ * The request was refused and cost nothing. `NOT_APPLIED`: another input of the same atomic call
+ * was refused.
+ */
 export interface Denied extends ResultBase {
   allowed: false;
   success: false;
@@ -105,8 +110,8 @@ export type Decision = Admitted | Denied;
 export type QuotaResult = Decision | Degraded;
 
 /**
- * Tells a decided step in the units and names of the caller. Pure. Throws `IDEMPOTENCY_CONFLICT`, and
- * `VALIDATION` for a count past 2^53-1.
+ * Tells a decided step in the units and names of the caller. Pure. Throws `IDEMPOTENCY_CONFLICT`,
+ * and `VALIDATION` for a count past 2^53-1.
  */
 export function decide(request: Request, { scale }: CompiledQuota, step: Step): Decision {
   const { status, told } = step;
@@ -253,8 +258,8 @@ function addAlertsOf(result: ResultBase, { rule, alerted, alertedFrom }: Leg): v
   if (alerts.length > 0) result.alerts = [...(result.alerts ?? []), ...alerts];
 }
 
-// Windows stay the same for many calls, and rendering a date costs more than a decision: the texts of
-// recent windows are kept, each in the one place that its bounds give it.
+// Windows stay the same for many calls, and rendering a date costs more than a decision: the texts
+// of recent windows are kept, each in the one place that its bounds give it.
 const TEXTS_MAX = 256;
 const texts: { span: Span; text: ResultWindow }[] = [];
 

@@ -1,5 +1,5 @@
 import { show, ValidationError } from "./errors.js";
-import { Issues, parseName } from "./field.js";
+import { Fields, Issues } from "./field.js";
 import {
   identifyQuota,
   readQuotaIdentity,
@@ -11,9 +11,10 @@ import type { Definition, Kind, Stamps } from "./kind.js";
 import { scaled, type LimitInput } from "./limit.js";
 import { rollingMs, windowAt, type Span } from "./period.js";
 import type { LegRule } from "./plan.js";
-import { isEmptyRecord, isRecord, type Empty } from "./request.js";
+import type { Changes } from "./patch.js";
+import type { Empty } from "./request.js";
 import { parseRule, RULE_FIELDS, type Rule, type RuleInput } from "./rule.js";
-import { checkText, selectorPath } from "./text.js";
+import { selectorPath } from "./text.js";
 
 /** What `quotas.create` takes: `rules`, or the members of its only rule. */
 export interface QuotaDefinition extends Partial<Omit<RuleInput, "name">> {
@@ -67,15 +68,9 @@ export interface CompiledRule {
   cached: Span;
 }
 
-/** The members of a quota; those of a rule stand for its only one. */
-const FIELDS = [
-  "tag",
-  "name",
-  "description",
-  "decimals",
-  "rules",
-  ...RULE_FIELDS.slice(1),
-] as const;
+/** Those of a rule stand for its only one, but for its name. */
+const RULE_MEMBERS = RULE_FIELDS.slice(1);
+const FIELDS = ["tag", "name", "description", "decimals", "rules", ...RULE_MEMBERS] as const;
 const RULES_MAX = 16;
 const DECIMALS_MAX = 6;
 
@@ -86,6 +81,7 @@ export const QUOTA: Kind<QuotaBody, QuotaIdentity> = {
   path: "quota_tag",
   missing: "QUOTA_NOT_FOUND",
   fields: FIELDS,
+  nullable: ["limit"],
   parse: parseQuota,
   idOf: ({ tag }) => tag,
   merge: mergeQuota,
@@ -93,66 +89,70 @@ export const QUOTA: Kind<QuotaBody, QuotaIdentity> = {
   readIdentity: readQuotaIdentity,
 };
 
-/** Parses a quota's definition. Throws `VALIDATION` that names each wrong field. */
-function parseQuota(input: unknown): QuotaBody {
+function parseQuota(input: unknown, before: QuotaBody | null = null): QuotaBody {
   const issues = new Issues();
-  if (!isRecord(input)) {
-    throw new ValidationError([{ path: "quota", message: `wants an object, got ${show(input)}` }]);
-  }
-  issues.unknown(input, FIELDS);
-  issues.add("tag", checkText(input["tag"]));
-  const decimals = parseDecimals(input["decimals"], issues);
-  const rules = parseRules(input, 10 ** decimals, issues);
-  const name = parseName(input, "name", String(input["tag"]), issues);
-  const description = parseName(input, "description", "", issues);
+  const fields = new Fields(input, "quota", FIELDS, issues, "");
+  const tag = fields.tag("tag");
+  const decimals = parseDecimals(fields);
+  const [only, ...others] = before?.rules ?? [];
+  const named = only === undefined || others.length > 0 ? "default" : only.name;
+  const rules = parseRules(fields, named, 10 ** decimals);
+  const name = fields.name("name", tag);
+  const description = fields.name("description", "");
   issues.throwAny();
-  return { tag: String(input["tag"]), name, description, decimals, rules };
+  return { tag, name, description, decimals, rules };
 }
 
-function parseDecimals(value: unknown, issues: Issues): number {
-  if (value === undefined || isEmptyRecord(value)) return 0;
+function parseDecimals(fields: Fields): number {
+  const value = fields.get("decimals");
+  if (value === undefined) return 0;
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= DECIMALS_MAX) {
     return value;
   }
-  issues.add("decimals", `wants an integer from 0 to ${DECIMALS_MAX}, got ${show(value)}`);
-  return 0;
+  fields.refuse("decimals", `wants an integer from 0 to ${DECIMALS_MAX}, got ${show(value)}`);
+  // The most, so that limits are not wrong too.
+  return DECIMALS_MAX;
 }
 
-function parseRules(input: Record<string, unknown>, scale: number, issues: Issues): Rule[] {
-  const { rules } = input;
-  if (rules === undefined || isEmptyRecord(rules)) {
-    const own = Object.fromEntries(RULE_FIELDS.slice(1).map((field) => [field, input[field]]));
-    return [parseRule({ ...own, name: "default" }, "", scale, issues)];
+/** The rules; `named` is the name of one whose members stand in place of `rules`. */
+function parseRules(fields: Fields, named: string, scale: number): Rule[] {
+  const { issues } = fields;
+  const rules = fields.get("rules");
+  const own = RULE_MEMBERS.map((member) => [member, fields.get(member)] as const);
+  if (rules === undefined) {
+    return [parseRule({ ...Object.fromEntries(own), name: named }, "", scale, issues)];
   }
-  for (const field of RULE_FIELDS.slice(1)) {
-    if (input[field] !== undefined) issues.add(field, "stands in each of rules, not beside them");
+  for (const [member, value] of own) {
+    if (value !== undefined) fields.refuse(member, "stands in each of rules, not beside them");
   }
   if (!Array.isArray(rules) || rules.length === 0 || rules.length > RULES_MAX) {
-    issues.add("rules", `wants an array of 1 to ${RULES_MAX} rules, got ${show(rules)}`);
+    fields.refuse("rules", `wants an array of 1 to ${RULES_MAX} rules, got ${show(rules)}`);
     return [];
   }
-  const parsed = rules.map((rule: unknown, i) => parseRule(rule, `rules[${i}].`, scale, issues));
-  parsed.forEach(({ name }, i) => {
-    if (parsed.findIndex((rule) => rule.name === name) < i) {
-      issues.add(`rules[${i}].name`, `is the name of another rule too: ${show(name)}`);
-    }
+  // Array.from, as other ways skip what an array leaves out.
+  const parsed = Array.from(rules, (rule: unknown, i) =>
+    parseRule(rule, `rules[${i}]`, scale, issues),
+  );
+  const names = parsed.map(({ name }) => name);
+  names.forEach((name, i) => {
+    if (name === "" || names.indexOf(name) === i) return;
+    fields.refuse(`rules[${i}].name`, `is the name of another rule too: ${show(name)}`);
   });
   return parsed;
 }
 
 /** The members of its only rule may be changed beside `rules`; several are replaced as a whole. */
-function mergeQuota(body: QuotaBody, changes: Record<string, unknown>): Record<string, unknown> {
-  const names = RULE_FIELDS.slice(1).filter((name) => name in changes);
-  if ("rules" in changes || names.length === 0) return { ...body, ...changes };
+function mergeQuota(body: QuotaBody, fields: Changes["fields"]): object {
+  const members = RULE_MEMBERS.filter((member) => member in fields);
+  if ("rules" in fields || members.length === 0) return { ...body, ...fields };
   const [only, ...others] = body.rules;
   if (only === undefined || others.length > 0) {
     const message = "this quota has several rules: give all of rules";
-    throw new ValidationError(names.map((path) => ({ path, message })));
+    throw new ValidationError(members.map((path) => ({ path, message })));
   }
-  const rest = { ...changes };
-  for (const name of names) delete rest[name];
-  const rule = { ...only, ...Object.fromEntries(names.map((name) => [name, changes[name]])) };
-  return { ...body, ...rest, rules: [rule] };
+  const { rules: _rules, ...rest } = body;
+  const { name: _name, ...rule } = only;
+  return { ...rule, ...rest, ...fields };
 }
 
 /** Makes a quota ready for one environment. */

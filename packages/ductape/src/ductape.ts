@@ -12,7 +12,10 @@ import { openStore, type StoreContext } from "./stores/url.js";
 
 /** How a {@link Ductape} is made. Every option but the functions has a `DUCTAPE_*` variable. */
 export interface DuctapeOptions {
-  /** A URL (`memory:`, `sqlite:path`) or a store. Default `DUCTAPE_STORE`, else `sqlite:.ductape/ductape.db`. */
+  /**
+   * A URL (`memory:`, `sqlite:path`) or a store. Default `DUCTAPE_STORE`, else
+   * `sqlite:.ductape/ductape.db`.
+   */
   readonly store?: string | Store | undefined;
   /**
    * Epoch milliseconds, for tests and replays: no part reads another clock then. It is read when a
@@ -65,7 +68,10 @@ export class Ductape {
     this.processor = { quota: calls };
   }
 
-  /** Calls `listener` with every alert that a decision of this instance reports. Returns how to stop. */
+  /**
+   * Calls `listener` with every alert that a decision of this instance reports. Returns how to
+   * stop.
+   */
   onAlert(listener: AlertListener): () => void {
     return this.#events.onAlert(listener);
   }
@@ -216,7 +222,7 @@ function parseTimeout({ path, value = DEFAULT_TIMEOUT_MS }: Setting): number {
 function parseLogger(logger: Logger | undefined): Logger {
   if (isLeftOut(logger)) return consoleLogger;
   if (!isRecord(logger) || typeof logger["warn"] !== "function") {
-    throw invalid("options.logger", `wants an object with a function warn, got ${show(logger)}`);
+    throw invalid("options.logger", `wants an object with warn, got ${show(logger)}`);
   }
   return {
     warn(message, error) {

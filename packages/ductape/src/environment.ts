@@ -1,9 +1,7 @@
-import { show, ValidationError } from "./errors.js";
-import { Issues, parseName } from "./field.js";
+import { Fields, Issues } from "./field.js";
 import { parseUid } from "./identity.js";
 import type { Kind, Stamps } from "./kind.js";
-import { isEmptyRecord, isRecord, type Empty } from "./request.js";
-import { checkText } from "./text.js";
+import type { Empty } from "./request.js";
 
 /** What `environments.create` takes. */
 export interface EnvironmentInput {
@@ -40,27 +38,21 @@ export const ENVIRONMENT: Kind<EnvironmentBody, EnvironmentIdentity> = {
   path: "env",
   missing: "ENVIRONMENT_NOT_FOUND",
   fields: FIELDS,
+  nullable: [],
   parse: parseEnvironment,
   idOf: ({ slug }) => slug,
-  merge: (body, changes) => ({ ...body, ...changes }),
+  merge: (body, fields) => ({ ...body, ...fields }),
   identify: (_body, before, newUid) => before?.identity ?? { uid: newUid() },
   readIdentity: (value) => ({ uid: parseUid(value) }),
 };
 
 function parseEnvironment(input: unknown): EnvironmentBody {
   const issues = new Issues();
-  if (!isRecord(input)) {
-    const message = `wants an object, got ${show(input)}`;
-    throw new ValidationError([{ path: "environment", message }]);
-  }
-  issues.unknown(input, FIELDS);
-  issues.add("slug", checkText(input["slug"]));
-  const slug = String(input["slug"]);
-  const env_name = parseName(input, "env_name", slug, issues);
-  const description = parseName(input, "description", "", issues);
-  const given = input["active"];
-  const active = given === undefined || isEmptyRecord(given) ? true : given;
-  if (typeof active !== "boolean") issues.add("active", `wants true or false, got ${show(active)}`);
+  const fields = new Fields(input, "environment", FIELDS, issues, "");
+  const slug = fields.tag("slug");
+  const env_name = fields.name("env_name", slug);
+  const description = fields.name("description", "");
+  const active = fields.flag("active", true);
   issues.throwAny();
-  return { slug, env_name, description, active: active === true };
+  return { slug, env_name, description, active };
 }

@@ -4,7 +4,9 @@ export interface Issue {
   readonly message: string;
 }
 
-/** How a kind of fault is told to programs: over HTTP, to a shell, and whether trying again helps. */
+/**
+ * How a kind of fault is told to programs: over HTTP, to a shell, and whether trying again helps.
+ */
 export interface ErrorRow {
   readonly httpStatus: number;
   readonly exitCode: number;
@@ -17,7 +19,10 @@ const row = (httpStatus: number, exitCode: number, retryable = false): ErrorRow 
   retryable,
 });
 
-/** The one table of fault codes. A code never changes its meaning; docs/ERRORS.md has one heading for each. */
+/**
+ * The one table of fault codes. A code never changes its meaning; docs/ERRORS.md has one heading
+ * for each.
+ */
 export const ERRORS = {
   VALIDATION: row(400, 2),
   PRODUCT_NOT_FOUND: row(404, 4),
@@ -76,7 +81,10 @@ export class DuctapeError extends Error {
   }
 }
 
-/** Bad input: `issues` names each wrong field, the value it got and what it wants. Nothing was changed. */
+/**
+ * Bad input: `issues` names each wrong field, the value it got and what it wants. Nothing was
+ * changed.
+ */
 export class ValidationError extends DuctapeError {
   declare readonly issues: readonly Issue[];
 
@@ -95,7 +103,9 @@ export class ConflictError extends DuctapeError {}
 /** The store could not answer, or not in time. */
 export class StoreError extends DuctapeError {}
 
-/** A fault of one of several inputs, told with `prefix` before its path; one of the store as it is. */
+/**
+ * A fault of one of several inputs, told with `prefix` before its path; one of the store as it is.
+ */
 export function faultAt(prefix: string, error: unknown): unknown {
   if (!DuctapeError.is(error) || error instanceof StoreError) return error;
   const issues = error.issues?.map(({ path, message }) => ({ path: `${prefix}${path}`, message }));
@@ -125,5 +135,6 @@ export function show(value: unknown): string {
 
 function shorten(text: string): string {
   if (text.length <= SHOWN_CHARS_MAX) return text;
-  return `${text.slice(0, SHOWN_CHARS_MAX)}... (${text.length} characters)`;
+  // A cut may fall into a pair of surrogates.
+  return `${text.slice(0, SHOWN_CHARS_MAX).toWellFormed()}... (${text.length} characters)`;
 }

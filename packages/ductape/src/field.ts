@@ -1,18 +1,21 @@
 import { show, ValidationError, type Issue } from "./errors.js";
-import { isEmptyRecord, unknownField } from "./request.js";
+import { isEmptyRecord, isRecord, shownName, unknownField } from "./request.js";
+import { checkText } from "./text.js";
 
-/** Collects what is wrong, so that one error names every field. */
+/** The most issues that one error tells. */
+const ISSUES_MAX = 32;
+const NAME_CHARS_MAX = 1_000;
+
+/** Collects what is wrong, so that one error names every field: the first 32 of them. */
 export class Issues {
   readonly list: Issue[] = [];
 
-  add(path: string, message: string | null): void {
-    if (message !== null) this.list.push({ path, message });
+  get isFull(): boolean {
+    return this.list.length >= ISSUES_MAX;
   }
 
-  unknown(value: Record<string, unknown>, known: readonly string[], prefix = ""): void {
-    for (const name of Object.keys(value)) {
-      if (!known.includes(name)) this.add(`${prefix}${name}`, unknownField(name, known));
-    }
+  add(path: string, message: string | null): void {
+    if (message !== null && !this.isFull) this.list.push({ path, message });
   }
 
   throwAny(): void {
@@ -20,29 +23,89 @@ export class Issues {
   }
 }
 
-/** An optional human text of up to 1,000 characters. */
-export function parseName(
-  input: Record<string, unknown>,
-  field: string,
-  otherwise: string,
-  issues: Issues,
-): string {
-  const value = input[field];
-  if (value === undefined || isEmptyRecord(value)) return otherwise;
-  if (typeof value === "string" && value.length <= 1000 && value.isWellFormed()) return value;
-  issues.add(field, `wants a text of at most 1000 characters, got ${show(value)}`);
-  return otherwise;
-}
+/**
+ * The fields of one object of an input: its own ones, each read once, so that nothing comes through
+ * a prototype and nothing changes between a check and its use. What is wrong goes to `issues`.
+ */
+export class Fields {
+  readonly issues: Issues;
+  readonly #values: ReadonlyMap<string, unknown>;
+  readonly #prefix: string;
 
-/** One of a few words; the first choice is the default. */
-export function oneOf<T extends string>(
-  value: unknown,
-  choices: readonly [T, ...T[]],
-  path: string,
-  issues: Issues,
-): T {
-  if (value === undefined) return choices[0];
-  const found = choices.find((choice) => choice === value);
-  if (found === undefined) issues.add(path, `wants ${choices.join(" or ")}, got ${show(value)}`);
-  return found ?? choices[0];
+  /**
+   * The fields of `input`, called `name`; those that are not `known` are wrong. Members are named
+   * after `prefix`. What is no object is wrong as a whole, and then none of its fields is.
+   */
+  constructor(
+    input: unknown,
+    name: string,
+    known: readonly string[],
+    issues: Issues,
+    prefix = `${name}.`,
+  ) {
+    this.#prefix = prefix;
+    this.issues = isRecord(input) ? issues : new Issues();
+    if (!isRecord(input)) issues.add(name, `wants an object, got ${show(input)}`);
+    this.#values = new Map(isRecord(input) ? Object.entries(input) : []);
+    for (const field of this.#values.keys()) {
+      if (issues.isFull) return;
+      if (!known.includes(field)) this.refuse(shownName(field), unknownField(field, known));
+    }
+  }
+
+  /** The value of a field; undefined where it is left out, which `{}` means too. */
+  get(field: string): unknown {
+    const value = this.#values.get(field);
+    return isEmptyRecord(value) ? undefined : value;
+  }
+
+  /** How messages name a field. */
+  at(field: string): string {
+    return `${this.#prefix}${field}`;
+  }
+
+  /** Adds what is wrong with a field, unless it is null. */
+  refuse(field: string, message: string | null): void {
+    this.issues.add(this.at(field), message);
+  }
+
+  /** A required tag, slug or name by which others speak of it; "" where it is wrong. */
+  tag(field: string): string {
+    const value = this.get(field);
+    const wrong = checkText(value);
+    this.refuse(field, wrong);
+    return wrong === null && typeof value === "string" ? value : "";
+  }
+
+  /** An optional text for people, of up to 1,000 characters. */
+  name(field: string, otherwise: string): string {
+    const value = this.get(field);
+    if (value === undefined) return otherwise;
+    if (typeof value === "string" && value.length <= NAME_CHARS_MAX && value.isWellFormed()) {
+      return value;
+    }
+    this.refuse(field, `wants a text of at most ${NAME_CHARS_MAX} characters, got ${show(value)}`);
+    return otherwise;
+  }
+
+  /** An optional one of a few words; the first is the default. */
+  oneOf<T extends string>(field: string, choices: readonly [T, ...T[]]): T {
+    const value = this.get(field);
+    const [otherwise] = choices;
+    if (value === undefined) return otherwise;
+    const found = choices.find((choice) => choice === value);
+    if (found === undefined) {
+      this.refuse(field, `wants ${choices.join(" or ")}, got ${show(value)}`);
+    }
+    return found ?? otherwise;
+  }
+
+  /** An optional true or false. */
+  flag(field: string, otherwise: boolean): boolean {
+    const value = this.get(field);
+    if (value === undefined) return otherwise;
+    if (typeof value === "boolean") return value;
+    this.refuse(field, `wants true or false, got ${show(value)}`);
+    return otherwise;
+  }
 }

@@ -5,7 +5,9 @@ import { isRecord } from "./request.js";
 import type { Rule } from "./rule.js";
 import { checkText } from "./text.js";
 
-/** Which counters are a rule's: `uid` names them, `shape` counts the forms of its window, from 1. */
+/**
+ * Which counters are a rule's: `uid` names them, `shape` counts the forms of its window, from 1.
+ */
 export interface RuleIdentity {
   readonly name: string;
   readonly scope: string;
@@ -66,8 +68,13 @@ function identifyRule(
   return { name, scope, uid: old.uid, shape: keepsForm ? old.shape : old.shape + 1 };
 }
 
+/** What decides a rule's windows; other words for the same, and what has no meaning, differ not. */
 function formOf({ period, window, time_zone, week_start, anchor }: Rule): string {
-  return JSON.stringify([period, window, time_zone, week_start, anchor]);
+  if (period === "lifetime") return period;
+  if (window === "rolling") return JSON.stringify([window, period]);
+  if (anchor !== null) return JSON.stringify([period, time_zone.toLowerCase(), Date.parse(anchor)]);
+  const isWeek = period === "week" || (typeof period === "object" && period.unit === "week");
+  return JSON.stringify([period, time_zone.toLowerCase(), isWeek ? week_start : null]);
 }
 
 function decimalsFixed(decimals: number): ValidationError {

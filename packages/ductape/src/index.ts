@@ -27,7 +27,7 @@ export type { LimitInput } from "./limit.js";
 export type { Rule, RuleInput } from "./rule.js";
 export type { QuotaDefinition, QuotaView } from "./definition.js";
 export type { Environment, EnvironmentInput } from "./environment.js";
-export type { Patch } from "./kind.js";
+export type { Patch } from "./patch.js";
 export type { Product, ProductInput } from "./product.js";
 export type { DeleteOptions } from "./resource.js";
 export type { Period, PeriodUnit, Weekday } from "./period.js";

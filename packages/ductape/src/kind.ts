@@ -1,4 +1,5 @@
 import { NotFoundError, show, ValidationError, type ErrorCode } from "./errors.js";
+import type { Changes } from "./patch.js";
 import { isRecord } from "./request.js";
 
 /** What every stored definition has. Instants are ISO 8601 in UTC. */
@@ -8,11 +9,6 @@ export interface Stamps {
   readonly created_at: string;
   readonly updated_at: string;
 }
-
-/** A change: fields that are absent stay; with `if_revision` only that revision is changed. */
-export type Patch<T> = { readonly [K in keyof T]?: T[K] | undefined } & {
-  readonly if_revision?: number | undefined;
-};
 
 /** Which kinds there are; each is the first part of its keys. */
 export type KindName = "product" | "environment" | "quota";
@@ -30,12 +26,19 @@ export interface Kind<Body extends object, Identity> {
   /** The fault of one that is not defined. */
   readonly missing: ErrorCode;
   readonly fields: readonly string[];
-  /** Parses what a user gives or a store kept. Throws `VALIDATION` that names each wrong field. */
-  parse(input: unknown): Body;
+  /** Fields that take null as a value; in a change it takes any other back to its default. */
+  readonly nullable: readonly string[];
+  /**
+   * Parses what a user gives or a store kept; `before` is what it changes. Throws `VALIDATION` that
+   * names each wrong field.
+   */
+  parse(input: unknown, before?: Body | null): Body;
   idOf(body: Body): string;
-  /** The input that a change makes of a definition. */
-  merge(body: Body, changes: Record<string, unknown>): Record<string, unknown>;
-  /** The identity of `body`: as much of the one before as goes on, else new. Throws `VALIDATION`. */
+  /** The input that changed fields make of a definition. */
+  merge(body: Body, fields: Changes["fields"]): object;
+  /**
+   * The identity of `body`: as much of the one before as goes on, else new. Throws `VALIDATION`.
+   */
   identify(body: Body, before: Before<Body, Identity> | null, newUid: () => string): Identity;
   /** Reads an identity again. Throws where it is none. */
   readIdentity(value: unknown): Identity;
@@ -76,7 +79,9 @@ export function definitionText(
   return JSON.stringify({ ...body, identity, created_at, updated_at });
 }
 
-/** Reads the stored definition `id` again; one that this version cannot read is named, not thrown. */
+/**
+ * Reads the stored definition `id` again; one that this version cannot read is named, not thrown.
+ */
 export function readDefinition<Body extends object, Identity>(
   kind: Kind<Body, Identity>,
   id: string,
@@ -120,6 +125,7 @@ export function notFound(
 
 /** The fault of a definition that was set aside. */
 export function cannotRead(path: string, id: string, unreadable: string): ValidationError {
-  const message = `the stored definition of ${show(id)} cannot be read (${unreadable}); update or delete it`;
+  const what = `the stored definition of ${show(id)}`;
+  const message = `${what} cannot be read (${unreadable}); update or delete it`;
   return new ValidationError([{ path, message }]);
 }

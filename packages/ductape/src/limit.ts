@@ -1,7 +1,7 @@
 import { show } from "./errors.js";
-import type { Issues } from "./field.js";
-import { isEmptyRecord, isRecord } from "./request.js";
-import { selectorPath } from "./text.js";
+import { Fields, type Issues } from "./field.js";
+import { isEmptyRecord, isRecord, shownName } from "./request.js";
+import { checkText, selectorPath } from "./text.js";
 
 /** A limit, or one picked by a value of the session, such as its plan; null: count only. */
 export type LimitInput =
@@ -15,34 +15,49 @@ export type LimitInput =
       readonly default: number | null;
     };
 
-/** Parses a limit for amounts of `1 / scale`; adds what is wrong to `issues`. */
-export function parseLimit(
-  value: unknown,
-  path: string,
-  scale: number,
-  issues: Issues,
-): LimitInput {
-  if (!isRecord(value) || isEmptyRecord(value)) return oneLimit(value, path, scale, issues);
-  issues.unknown(value, ["by", "values", "default"], `${path}.`);
-  const { by, values } = value;
+const VALUES_MAX = 1_000;
+
+/**
+ * Parses the limit of a rule for amounts of `1 / scale`; adds what is wrong to the issues of
+ * `rule`.
+ */
+export function parseLimit(rule: Fields, scale: number): LimitInput {
+  const value = rule.get("limit");
+  const path = rule.at("limit");
+  const { issues } = rule;
+  if (!isRecord(value)) return oneLimit(value, path, scale, issues);
+  const fields = new Fields(value, path, ["by", "values", "default"], issues);
+  const by = fields.get("by");
   if (typeof by !== "string" || selectorPath(by) === null) {
-    issues.add(`${path}.by`, `wants a selector such as "$Session{plan}", got ${show(by)}`);
+    fields.refuse("by", `wants a selector such as "$Session{plan}", got ${show(by)}`);
   }
-  if (!isRecord(values) || Object.keys(values).length === 0) {
-    issues.add(`${path}.values`, `wants an object of limits, got ${show(values)}`);
-    return null;
+  const values = parseValues(fields, scale);
+  const otherwise = oneLimit(fields.get("default"), fields.at("default"), scale, issues);
+  return { by: typeof by === "string" ? by : "", values, default: otherwise };
+}
+
+function parseValues(fields: Fields, scale: number): Record<string, number | null> {
+  const values = fields.get("values");
+  const entries = isRecord(values) ? Object.entries(values) : [];
+  if (entries.length === 0)
+    fields.refuse("values", `wants an object of limits, got ${show(values)}`);
+  if (entries.length > VALUES_MAX) {
+    fields.refuse("values", `wants at most ${VALUES_MAX} limits, got ${entries.length}`);
+    return {};
   }
-  const entries = Object.entries(values).map(
-    ([name, each]) => [name, oneLimit(each, `${path}.values.${name}`, scale, issues)] as const,
-  );
-  const otherwise = oneLimit(value["default"], `${path}.default`, scale, issues);
-  return { by: String(by), values: Object.fromEntries(entries), default: otherwise };
+  const parsed = entries.map(([name, value]) => {
+    const path = fields.at(`values.${shownName(name)}`);
+    const wrong = checkText(name);
+    if (wrong !== null) fields.issues.add(path, `the name ${wrong}`);
+    return [name, oneLimit(value, path, scale, fields.issues)] as const;
+  });
+  return Object.fromEntries(parsed);
 }
 
 function oneLimit(value: unknown, path: string, scale: number, issues: Issues): number | null {
   if (value === null) return null;
   if (typeof value === "number" && value >= 0 && scaled(value, scale) !== null) return value;
-  const most = Number.MAX_SAFE_INTEGER / scale;
+  const most = Math.floor(Number.MAX_SAFE_INTEGER / scale);
   const digits = scale === 1 ? "an integer" : `a number with at most ${Math.log10(scale)} decimals`;
   const got = value === undefined || isEmptyRecord(value) ? "is required" : `got ${show(value)}`;
   issues.add(path, `${got}: wants ${digits} from 0 to ${most}, or null to count only`);

@@ -89,8 +89,8 @@ const LONGEST_DAYS: Partial<Record<PeriodUnit, number>> = {
 const NOW_MS_MAX = FOREVER_MS / 2;
 
 /**
- * The window of `shape` that holds `nowMs`, an integer of epoch milliseconds, also negative. Windows
- * tile time: no gap, no overlap, none empty. A lifetime is `[0, FOREVER_MS)`.
+ * The window of `shape` that holds `nowMs`, an integer of epoch milliseconds, also negative.
+ * Windows tile time: no gap, no overlap, none empty. A lifetime is `[0, FOREVER_MS)`.
  *
  * Days and longer are civil: a boundary is the first instant whose local time is not before it, so
  * a midnight that does not exist is the first instant after the gap, and a doubled one the first of

@@ -74,8 +74,9 @@ export interface AnswerKey {
 }
 
 /**
- * One request as the engine decides it: admitted by all legs, or nothing is written. `apply` fills in
- * `status`, `nowMs`, `told` and `isReplayed`. Steps joined by `next` are decided as one: all or none.
+ * One request as the engine decides it: admitted by all legs, or nothing is written. `apply` fills
+ * in `status`, `nowMs`, `told` and `isReplayed`. Steps joined by `next` are decided as one: all or
+ * none.
  */
 export interface Step {
   readonly action: Action;

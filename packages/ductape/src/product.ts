@@ -1,8 +1,6 @@
-import { show, ValidationError } from "./errors.js";
-import { Issues, parseName } from "./field.js";
+import { Fields, Issues } from "./field.js";
 import type { Kind, Stamps } from "./kind.js";
-import { isRecord, type Empty } from "./request.js";
-import { checkText } from "./text.js";
+import type { Empty } from "./request.js";
 
 /** What `product.create` takes. */
 export interface ProductInput {
@@ -23,31 +21,29 @@ export interface Product extends ProductBody, Stamps {}
 
 const FIELDS = ["tag", "name", "description"] as const;
 
-/** What products are made of. Counters belong to what is defined in them, so they need no identity. */
+/**
+ * What products are made of. Counters belong to what is defined in them, so they need no identity.
+ */
 export const PRODUCT: Kind<ProductBody, Empty> = {
   name: "product",
   id: "tag",
   path: "product_tag",
   missing: "PRODUCT_NOT_FOUND",
   fields: FIELDS,
+  nullable: [],
   parse: parseProduct,
   idOf: ({ tag }) => tag,
-  merge: (body, changes) => ({ ...body, ...changes }),
+  merge: (body, fields) => ({ ...body, ...fields }),
   identify: () => ({}),
   readIdentity: () => ({}),
 };
 
 function parseProduct(input: unknown): ProductBody {
   const issues = new Issues();
-  if (!isRecord(input)) {
-    const message = `wants an object, got ${show(input)}`;
-    throw new ValidationError([{ path: "product", message }]);
-  }
-  issues.unknown(input, FIELDS);
-  issues.add("tag", checkText(input["tag"]));
-  const tag = String(input["tag"]);
-  const name = parseName(input, "name", tag, issues);
-  const description = parseName(input, "description", "", issues);
+  const fields = new Fields(input, "product", FIELDS, issues, "");
+  const tag = fields.tag("tag");
+  const name = fields.name("name", tag);
+  const description = fields.name("description", "");
   issues.throwAny();
   return { tag, name, description };
 }

@@ -7,11 +7,17 @@ import {
 } from "./environment.js";
 import type { QuotaIdentity } from "./identity.js";
 import { spacePrefix } from "./key.js";
-import type { Patch } from "./kind.js";
+import type { Patch } from "./patch.js";
 import { PRODUCT, type Product, type ProductBody, type ProductInput } from "./product.js";
 import type { Empty } from "./request.js";
-import { ProductResource, Resource, type DeleteOptions, type ResourceParts } from "./resource.js";
-import type { ProductEntry } from "./shelf.js";
+import {
+  ProductResource,
+  removal,
+  Resource,
+  type DeleteOptions,
+  type ResourceParts,
+} from "./resource.js";
+import { ProductEntry } from "./shelf.js";
 
 /** Products: `ductape.product`. */
 export class Products extends Resource<ProductBody, Empty> {
@@ -39,10 +45,17 @@ export class Products extends Resource<ProductBody, Empty> {
   /** Makes a product. Throws `VALIDATION`, `ALREADY_EXISTS`. */
   async create(input: ProductInput): Promise<Product> {
     const body = this.kind.parse(input);
-    return this.make(body.tag, body, () => []);
+    const { tag } = body;
+    return this.make(tag, body, ({ products }) => {
+      // What another client made in a product of that tag just as it was deleted.
+      const left = products.get(tag) ?? new ProductEntry();
+      return { writes: left.documents(tag).map(removal), forget: left.spaces(tag) };
+    });
   }
 
-  /** Changes its name or description. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `REVISION_CONFLICT`. */
+  /**
+   * Changes its name or description. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `REVISION_CONFLICT`.
+   */
   async update(tag: string, patch: Patch<ProductInput>): Promise<Product> {
     return this.amend(tag, tag, patch);
   }
@@ -85,9 +98,9 @@ export class Environments extends ProductResource<
     entry: ProductEntry,
     product: string,
     slug: string,
-    identity: EnvironmentIdentity,
-  ): string[] {
-    return entry.spaces(product, { environments: [[slug, identity]] });
+    identity: EnvironmentIdentity | null,
+  ): string[] | null {
+    return identity && entry.spaces(product, { environments: [[slug, identity]] });
   }
 
   /** Deletes an environment with its counters. Throws as `product.delete`. */
@@ -97,9 +110,9 @@ export class Environments extends ProductResource<
 }
 
 /**
- * Quotas of a product: `ductape.product.quotas`. A quota is made at zero. In a changed one a rule of
- * the same name and scope keeps its counters, a changed window carries `used` over, and counters of
- * other rules are forgotten.
+ * Quotas of a product: `ductape.product.quotas`. A quota is made at zero. In a changed one a rule
+ * of the same name and scope keeps its counters, a changed window carries `used` over, and counters
+ * of other rules are forgotten.
  */
 export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIdentity> {
   constructor(parts: ResourceParts) {
@@ -114,9 +127,9 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
     entry: ProductEntry,
     product: string,
     tag: string,
-    identity: QuotaIdentity,
-  ): string[] {
-    return entry.spaces(product, { quotas: [[tag, identity]] });
+    identity: QuotaIdentity | null,
+  ): string[] | null {
+    return identity && entry.spaces(product, { quotas: [[tag, identity]] });
   }
 
   /** Deletes a quota with its counters. Throws `PRODUCT_NOT_FOUND`, `QUOTA_NOT_FOUND`. */

@@ -21,7 +21,9 @@ export class QuotaExceededError extends DuctapeError {
   constructor(result: Denied) {
     const { quota_tag, rule, limit, used, retry_after_ms } = result;
     const wait = retry_after_ms === null ? "waiting cannot help" : `retry in ${retry_after_ms} ms`;
-    const message = `quota ${show(quota_tag)} is exceeded: ${used} of ${limit} used under rule ${show(rule)}; ${wait}`;
+    const message =
+      `quota ${show(quota_tag)} is exceeded: ${used} of ${limit} used ` +
+      `under rule ${show(rule)}; ${wait}`;
     super("QUOTA_EXCEEDED", message);
     this.result = result;
   }
@@ -34,7 +36,7 @@ export interface QuotaParts {
   readonly events: Events;
   readonly clock: Clock;
   readonly timeoutMs: number;
-  /** Opens the store, waiting as long as a call may; null while it is open. Throws once it is closed. */
+  /** Opens the store, waiting as long as a call may; null while open. Throws once closed. */
   ready(call?: CallOptions): Promise<void> | null;
   /** Has the end of the client wait for a call that is not with the store yet. */
   track<T>(call: Promise<T>): Promise<T>;

@@ -17,7 +17,10 @@ export const ACTIONS: readonly Action[] = [
 /** An optional field may be omitted, undefined or `{}`: all three mean the same. */
 export type Empty = Record<string, never>;
 
-/** Who is counted: the value of the quota's one selector, or an object that answers selectors by their path. */
+/**
+ * Who is counted: the value of the quota's one selector, or an object that answers selectors by
+ * their path.
+ */
 export type SubjectInput = string | { readonly [name: string]: unknown };
 
 /** A session as the caller has it. */
@@ -106,15 +109,13 @@ export function parseRequest(input: unknown): Request {
         ? amount
         : amountOf(amount, action, input),
     subject:
-      subject === undefined
-        ? null
-        : typeof subject === "string" && checkText(subject) === null
-          ? subject
-          : subjectOf(subject, input),
+      typeof subject === "string" && checkText(subject) === null
+        ? subject
+        : subjectOf(subject, input),
     session: session === undefined ? null : sessionOf(session, input),
-    cache: cache === undefined ? null : textOf(cache, input),
-    idempotencyKey: idempotency_key === undefined ? null : textOf(idempotency_key, input),
-    rule: rule === undefined ? null : textOf(rule, input),
+    cache: textOf(cache, input),
+    idempotencyKey: textOf(idempotency_key, input),
+    rule: textOf(rule, input),
   };
   if (request.session !== null && request.subject !== null) throw explain(input);
   if (membersOf(input) !== knownMembersOf(input)) refuseUnknown(input);
@@ -127,7 +128,10 @@ function membersOf(input: Record<string, unknown>): number {
   return members;
 }
 
-/** Fields that are given: where there are no other members, none is unknown, and no name is compared. */
+/**
+ * Fields that are given: where there are no other members, none is unknown, and no name is
+ * compared.
+ */
 function knownMembersOf(input: Record<string, unknown>): number {
   let known = REQUIRED;
   if (input["amount"] !== undefined) known++;
@@ -153,12 +157,14 @@ function amountOf(value: unknown, action: Action, input: Record<string, unknown>
 }
 
 function textOf(value: unknown, input: Record<string, unknown>): string | null {
+  if (value === undefined) return null;
   const text = given(value);
   if (!isText(text)) throw explain(input);
   return text;
 }
 
 function subjectOf(value: unknown, input: Record<string, unknown>): SubjectInput | null {
+  if (value === undefined) return null;
   const subject = typeof value === "string" ? value : given(value);
   if (!isSubject(subject)) throw explain(input);
   return typeof subject === "object" && subject !== null ? structuredClone(subject) : subject;
@@ -287,7 +293,8 @@ export function unknownField(name: string, known: readonly string[]): string {
     : `is not a known field; did you mean ${near}?`;
 }
 
-const shownName = (name: string): string => (/^\w{1,64}$/.test(name) ? name : show(name));
+/** A field as messages name it, at most 64 characters. */
+export const shownName = (name: string): string => (/^\w{1,64}$/.test(name) ? name : show(name));
 
 const unmark = (value: unknown): unknown => (value === NULL ? null : value);
 

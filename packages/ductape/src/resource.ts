@@ -1,16 +1,10 @@
 import type { Catalogue, Change } from "./catalogue.js";
 import { ConflictError, show, ValidationError } from "./errors.js";
-import { Issues } from "./field.js";
+import { Fields, Issues } from "./field.js";
 import { definitionKey } from "./key.js";
-import {
-  definitionText,
-  type Definition,
-  type Kept,
-  type Kind,
-  type Patch,
-  type Stamps,
-} from "./kind.js";
-import { isRecord } from "./request.js";
+import { definitionText, type Definition, type Kept, type Kind, type Stamps } from "./kind.js";
+import { checkRevision, parsePatch, type Patch } from "./patch.js";
+import type { Empty } from "./request.js";
 import type { ProductEntry, Shelf, StoredAt } from "./shelf.js";
 import type { Clock, DocumentWrite, Store } from "./store.js";
 
@@ -25,10 +19,13 @@ export interface ResourceParts {
 
 /** Deletes although counters are in use, with `force`. */
 export interface DeleteOptions {
-  readonly force?: boolean;
+  readonly force?: boolean | Empty | undefined;
 }
 
-/** What the definitions of every kind share: made, changed, read and deleted, one revision at a time. */
+/**
+ * What the definitions of every kind share: made, changed, read and deleted, one revision at a
+ * time.
+ */
 export abstract class Resource<Body extends object, Identity> {
   protected readonly kind: Kind<Body, Identity>;
   protected readonly parts: ResourceParts;
@@ -41,13 +38,13 @@ export abstract class Resource<Body extends object, Identity> {
   /** Where this kind is kept in a product. */
   protected abstract shelf(entry: ProductEntry): Shelf<Body, Identity>;
 
-  /** The spaces of counters that go with a definition. */
+  /** The spaces of counters that go with a definition; null where its identity is not known. */
   protected abstract spaces(
     entry: ProductEntry,
     product: string,
     id: string,
-    identity: Identity,
-  ): string[];
+    identity: Identity | null,
+  ): string[] | null;
 
   /** Where what is deleted with a definition is stored. */
   protected documents(entry: ProductEntry, product: string, id: string): StoredAt[] {
@@ -72,16 +69,16 @@ export abstract class Resource<Body extends object, Identity> {
     await catalogue.change(() => prepare(catalogue));
   }
 
-  /** Makes a definition, with the writes that `beside` tells. */
+  /** Makes a definition, and in the same step the change that `beside` tells. */
   protected async make(
     product: string,
     body: Body,
-    beside: (catalogue: Catalogue) => DocumentWrite[],
+    beside: (catalogue: Catalogue) => Change,
   ): Promise<Body & Stamps> {
     const { kind } = this;
     const id = kind.idOf(body);
     await this.change((catalogue) => {
-      const others = beside(catalogue);
+      const { writes, forget = [] } = beside(catalogue);
       const entry = catalogue.products.get(product);
       if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
         throw exists(kind.id, kind.name, id);
@@ -89,22 +86,24 @@ export abstract class Resource<Body extends object, Identity> {
       const created_at = this.#nowIso();
       const value = definitionText(body, identity, { created_at, updated_at: created_at });
       const key = definitionKey(kind.name, product, id);
-      return { writes: [{ key, ifRevision: 0, value }, ...others] };
+      return { writes: [{ key, ifRevision: 0, value }, ...writes], forget };
     });
     return this.view(product, id);
   }
 
-  /** Changes a definition as `patch` says. Nothing stays of one that cannot be read but its counters. */
+  /**
+   * Changes a definition as `patch` says. Nothing stays of one that cannot be read but its
+   * counters.
+   */
   protected async amend(product: string, id: string, patch: object): Promise<Body & Stamps> {
     const { kind } = this;
-    const { changes, ifRevision } = parsePatch(patch, kind.fields);
+    const { fields, ifRevision } = parsePatch(patch, kind.fields, kind.nullable);
     await this.change((catalogue) => {
       const entry = catalogue.entry(product);
       const old = this.shelf(entry).find(product, id);
       checkRevision(ifRevision, old.revision);
-      const input =
-        old.body === null ? { [kind.id]: id, ...changes } : kind.merge(old.body, changes);
-      const body = kind.parse(input);
+      const base = old.body === null ? { [kind.id]: id, ...fields } : kind.merge(old.body, fields);
+      const body = kind.parse(base, old.body);
       if (kind.idOf(body) !== id) throw renamed(kind.id, id, kind.idOf(body));
       return this.#replace(entry, product, old, body);
     });
@@ -121,7 +120,7 @@ export abstract class Resource<Body extends object, Identity> {
     const value = definitionText(body, identity, { created_at, updated_at });
     const key = definitionKey(kind.name, product, id);
     const kept = new Set(this.spaces(entry, product, id, identity));
-    const had = before === null ? [] : this.spaces(entry, product, id, before.identity);
+    const had = this.spaces(entry, product, id, old.identity) ?? [];
     return {
       writes: [{ key, ifRevision: old.revision, value }],
       forget: had.filter((space) => !kept.has(space)),
@@ -133,26 +132,28 @@ export abstract class Resource<Body extends object, Identity> {
     product: string,
     id: string,
     guarded: string | null,
-    options?: DeleteOptions,
+    options: DeleteOptions = {},
   ): Promise<void> {
+    const force = parseForce(options);
     await this.change(async (catalogue) => {
       const entry = catalogue.entry(product);
       const { identity } = this.shelf(entry).find(product, id);
-      const forget = identity === null ? [] : this.spaces(entry, product, id, identity);
-      if (guarded !== null && options?.force !== true) {
-        await this.#refuseInUse(id, guarded, new Set(forget));
-      }
-      return { writes: this.documents(entry, product, id).map(removal), forget };
+      const spaces = this.spaces(entry, product, id, identity);
+      if (guarded !== null && !force) await this.#refuseInUse(id, guarded, spaces);
+      const writes = this.documents(entry, product, id).map(removal);
+      return { writes, forget: spaces ?? [] };
     });
   }
 
-  async #refuseInUse(id: string, prefix: string, live: ReadonlySet<string>): Promise<void> {
+  /** Looks at the counters of `spaces` under `prefix`, at all there where they are not known. */
+  async #refuseInUse(id: string, prefix: string, spaces: string[] | null): Promise<void> {
+    const live = spaces && new Set(spaces);
     const nowMs = this.parts.clock();
     for await (const { space, used, granted, endMs } of this.parts.store.scan(prefix)) {
-      if (!live.has(space) || endMs <= nowMs || used + granted === 0) continue;
+      if (live?.has(space) === false || endMs <= nowMs || used + granted === 0) continue;
       const what = `${this.kind.name} ${show(id)}`;
       const message = `${what} has counters in use; pass { force: true } to delete them too`;
-      throw new ValidationError([{ path: "force", message }]);
+      throw new ValidationError([{ path: "options.force", message }]);
     }
   }
 
@@ -183,9 +184,8 @@ export abstract class ProductResource<
     return this.make(product, this.kind.parse(input), (catalogue) => {
       const { revision } = catalogue.entry(product).product.find(product, product);
       // Checked, not written: the product must still stand.
-      return [
-        { key: definitionKey("product", product, product), ifRevision: revision, value: undefined },
-      ];
+      const key = definitionKey("product", product, product);
+      return { writes: [{ key, ifRevision: revision, value: undefined }] };
     });
   }
 
@@ -219,31 +219,16 @@ function viewOf<Body extends object, Identity>({
   return structuredClone({ ...body, revision, created_at, updated_at });
 }
 
-function removal({ key, revision }: StoredAt): DocumentWrite {
-  return { key, ifRevision: revision, value: null };
-}
-
-function parsePatch(patch: unknown, known: readonly string[]) {
-  if (!isRecord(patch)) {
-    const message = `wants an object, got ${show(patch)}`;
-    throw new ValidationError([{ path: "patch", message }]);
-  }
+function parseForce(options: unknown): boolean {
   const issues = new Issues();
-  issues.unknown(patch, [...known, "if_revision"]);
+  const force = new Fields(options, "options", ["force"], issues).flag("force", false);
   issues.throwAny();
-  const { if_revision: ifRevision, ...fields } = patch;
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined);
-  return { ifRevision, changes: Object.fromEntries(given) };
+  return force;
 }
 
-function checkRevision(wanted: unknown, revision: number): void {
-  if (wanted === undefined || wanted === revision) return;
-  if (typeof wanted !== "number" || !Number.isInteger(wanted) || wanted < 1) {
-    const message = `wants an integer from 1, got ${show(wanted)}`;
-    throw new ValidationError([{ path: "if_revision", message }]);
-  }
-  const message = `if_revision: wants ${wanted}, but the stored revision is ${revision}`;
-  throw new ConflictError("REVISION_CONFLICT", message);
+/** Deletes what is stored there in that revision. */
+export function removal({ key, revision }: StoredAt): DocumentWrite {
+  return { key, ifRevision: revision, value: null };
 }
 
 function renamed(path: string, id: string, wanted: string): ValidationError {

@@ -3,7 +3,9 @@
 // none stays longer than one part too long. `entries` are pairs (latest instant, amount), oldest
 // first; instants in epoch milliseconds, amounts in integers.
 
-/** A rolling window is counted in this many parts; an amount is refused at most one part too long. */
+/**
+ * A rolling window is counted in this many parts; an amount is refused at most one part too long.
+ */
 export const ROLLING_PARTS = 60;
 
 /** What is still counted: the amounts later than `leftMs`. */
@@ -53,7 +55,10 @@ export function dropLeft(entries: number[], leftMs: number): void {
   if (gone > 0) entries.splice(0, gone);
 }
 
-/** Adds an amount of `nowMs`, in place: to the newest part where it belongs to it, else as a new one. */
+/**
+ * Adds an amount of `nowMs`, in place: to the newest part where it belongs to it, else as a new
+ * one.
+ */
 export function addAmount(
   entries: number[],
   amount: number,

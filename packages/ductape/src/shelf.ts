@@ -12,7 +12,6 @@ import {
   type KindName,
 } from "./kind.js";
 import { PRODUCT } from "./product.js";
-import type { DocumentChange } from "./store.js";
 
 /** A definition's name among its kind, and which counters are its own. */
 export type Identified<Identity> = readonly [id: string, identity: Identity];
@@ -37,7 +36,7 @@ export class Shelf<Body extends object, Identity> {
   }
 
   /** Takes a change of the store over. Returns why the definition cannot be read, or null. */
-  take(id: string, { revision, value }: Omit<DocumentChange, "key">): string | null {
+  take(id: string, revision: number, value: string | null): string | null {
     if (value === null) {
       this.#kept.delete(id);
       return null;
@@ -106,7 +105,9 @@ export class ProductEntry {
     return Object.values(this.shelves).flatMap((shelf) => shelf.documents(product));
   }
 
-  /** The spaces of counters and answers: of all quotas in all environments, unless some are given. */
+  /**
+   * The spaces of counters and answers: of all quotas in all environments, unless some are given.
+   */
   spaces(
     product: string,
     {

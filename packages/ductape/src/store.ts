@@ -1,7 +1,10 @@
 import type { Verdict } from "./apply.js";
 import type { Step } from "./plan.js";
 
-/** What a store promises. Tests and docs read differences between stores from here, never from a name. */
+/**
+ * What a store promises. Tests and docs read differences between stores from here, never from a
+ * name.
+ */
 export interface StoreGuarantees {
   readonly name: string;
   /** An acknowledged change outlives the death of the process. */
@@ -37,7 +40,10 @@ export interface DocumentWrite {
   readonly value: string | null | undefined;
 }
 
-/** Definitions, kept beside the counters. Every method throws `STORE_UNAVAILABLE` where the store cannot answer. */
+/**
+ * Definitions, kept beside the counters. Every method throws `STORE_UNAVAILABLE` where the store
+ * cannot answer.
+ */
 export interface Documents {
   /** All changes after `sequence` (0: everything), and the sequence they lead to. */
   changes(sequence: number): Promise<{ sequence: number; changes: DocumentChange[] }>;
@@ -64,13 +70,14 @@ export interface CellRow {
  */
 export interface Store {
   readonly guarantees: StoreGuarantees;
-  /** False until `open`, and again once what was opened is lost: open it anew, and read all of it anew. */
+  /** False until `open`, and once what was opened is lost: open it, and read all of it, anew. */
   readonly isOpen: boolean;
   /** Opens or creates it. Throws `STORE_UNAVAILABLE` and may be called again. */
   open(): Promise<void>;
   /**
    * Decides the plan that starts with this step, and fills it in. Plans of the same turn share a
-   * batch where the engine has a round trip. Throws `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
+   * batch where the engine has a round trip. Throws `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`,
+   * `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
   apply(plan: Step, options?: CallOptions): Verdict | Promise<Verdict>;
   readonly documents: Documents;

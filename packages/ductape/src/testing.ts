@@ -5,7 +5,10 @@ export type { StoreCase, StorePlace } from "./conformance.js";
 
 /** A clock that stands still until it is told to move. Pass it as the `clock` of a client. */
 export interface ManualClock extends Clock {
-  /** Moves on by `byMs` milliseconds, an integer; a negative one sets the clock back. Returns the new instant. */
+  /**
+   * Moves on by `byMs` milliseconds, an integer; a negative one sets the clock back. Returns the
+   * new instant.
+   */
   advance(byMs: number): number;
   /** Jumps to an instant: epoch milliseconds, a `Date` or ISO 8601 text with its offset. */
   set(to: number | Date | string): void;
@@ -41,8 +44,8 @@ function instantOf(value: number | Date | string): number {
 
 /**
  * The promises that every store keeps, as cases for any test runner: `run` rejects with an
- * `AssertionError` where one is broken. `place` gives each case an empty place of its own. What only
- * some stores promise is read from their `guarantees`.
+ * `AssertionError` where one is broken. `place` gives each case an empty place of its own. What
+ * only some stores promise is read from their `guarantees`.
  *
  *     for (const { name, run } of storeSuite(place)) it(name, run);
  */

@@ -3,7 +3,10 @@ import { show } from "./errors.js";
 /** The longest tag, subject or key, in UTF-16 units. */
 export const TEXT_CHARS_MAX = 255;
 
-/** What is wrong with a tag, subject or key as text, or null. Two ill-formed strings would become the same bytes. */
+/**
+ * What is wrong with a tag, subject or key as text, or null. Two ill-formed strings would become
+ * the same bytes.
+ */
 export function checkText(value: unknown): string | null {
   if (typeof value !== "string") return `wants a string, got ${show(value)}`;
   if (value.length === 0) return "wants at least one character, got an empty string";
@@ -26,9 +29,12 @@ function checkSurrogates(value: string): string | null {
   return value.includes("\0") ? "must not contain the character NUL" : null;
 }
 
-/** The path of a selector: `$Session{details}{plan}` is `["details", "plan"]`; null where it is none. */
+/**
+ * The path of a selector: `$Session{details}{plan}` is `["details", "plan"]`; null where it is
+ * none.
+ */
 export function selectorPath(text: string): string[] | null {
-  if (!/^\$Session(\{[^{}\0]+\})+$/.test(text)) return null;
+  if (checkText(text) !== null || !/^\$Session(\{[^{}]+\})+$/.test(text)) return null;
   return text.slice("$Session{".length, -1).split("}{");
 }
 

@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { Ductape, DuctapeError, QuotaExceededError, type DuctapeOptions } from "ductape";
 import { openSqlite, type Sqlite } from "../src/stores/sqlite-driver.js";
-import { clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
+import { callAny, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -15,13 +15,6 @@ const input = inputOf();
 const silent = { warn: () => undefined };
 let files = 0;
 const newPath = (): string => `${folder.path}/${++files}/store.db`;
-
-/** As a caller without types would: any arguments. */
-function callAny(ductape: Ductape, name: "run" | "runAll" | "enforce", ...args: unknown[]) {
-  const { quota: calls } = ductape.processor;
-  const call: (...given: never[]) => Promise<unknown> = calls[name];
-  return Reflect.apply(call, calls, args);
-}
 
 async function usedOf(ductape: Ductape): Promise<number> {
   const result = await ductape.processor.quota.run({ ...input, action: "check", amount: 0 });
@@ -57,14 +50,16 @@ describe.each(storeUrls(folder.path))("the options of a call on %s", (store) => 
     ];
     for (const [path, options] of bad) {
       for (const name of ["run", "enforce"] as const) {
-        const fault = await faultOf(callAny(ductape, name, input, options));
+        const fault = await faultOf(callAny(ductape.processor.quota, name, input, options));
         expect(fault.code, path).toBe("VALIDATION");
         expect(fault.issues?.map((issue) => issue.path)).toEqual([path]);
       }
-      const fault = await faultOf(callAny(ductape, "runAll", [input], options));
+      const fault = await faultOf(callAny(ductape.processor.quota, "runAll", [input], options));
       expect(fault.issues?.map((issue) => issue.path)).toEqual([path]);
     }
-    const atomic = await faultOf(callAny(ductape, "runAll", [input], { atomic: 1 }));
+    const atomic = await faultOf(
+      callAny(ductape.processor.quota, "runAll", [input], { atomic: 1 }),
+    );
     expect(atomic.issues).toMatchObject([{ path: "options.atomic" }]);
     expect(await usedOf(ductape)).toBe(0);
     await ductape.product.delete("shop", { force: true });
@@ -72,11 +67,18 @@ describe.each(storeUrls(folder.path))("the options of a call on %s", (store) => 
 
   it("may be left out, undefined or {}, as a whole and each", async () => {
     await using ductape = await clientWith([quota], { store });
-    await callAny(ductape, "run", input, undefined);
-    await callAny(ductape, "run", input, {});
-    await callAny(ductape, "run", input, { signal: undefined, timeoutMs: undefined });
-    await callAny(ductape, "run", input, { signal: {}, timeoutMs: {} });
-    await callAny(ductape, "runAll", [input], { signal: {}, timeoutMs: {}, atomic: {} });
+    await callAny(ductape.processor.quota, "run", input, undefined);
+    await callAny(ductape.processor.quota, "run", input, {});
+    await callAny(ductape.processor.quota, "run", input, {
+      signal: undefined,
+      timeoutMs: undefined,
+    });
+    await callAny(ductape.processor.quota, "run", input, { signal: {}, timeoutMs: {} });
+    await callAny(ductape.processor.quota, "runAll", [input], {
+      signal: {},
+      timeoutMs: {},
+      atomic: {},
+    });
     expect(await usedOf(ductape)).toBe(5);
     await ductape.product.delete("shop", { force: true });
   });
@@ -210,11 +212,14 @@ describe("onStoreError", () => {
     await using ductape = await clientWith([quota], { store, onStoreError: policy });
     const { quota: calls } = ductape.processor;
     const faults: readonly (readonly [string, Promise<unknown>])[] = [
-      ["VALIDATION", callAny(ductape, "run", { ...input, amount: -1 })],
-      ["VALIDATION", callAny(ductape, "runAll", "no array")],
-      ["VALIDATION", callAny(ductape, "runAll", [], { unknown: 1 })],
-      ["VALIDATION", callAny(ductape, "runAll", [{ ...input, amount: -1 }], { atomic: true })],
-      ["VALIDATION", callAny(ductape, "run", input, null)],
+      ["VALIDATION", callAny(ductape.processor.quota, "run", { ...input, amount: -1 })],
+      ["VALIDATION", callAny(ductape.processor.quota, "runAll", "no array")],
+      ["VALIDATION", callAny(ductape.processor.quota, "runAll", [], { unknown: 1 })],
+      [
+        "VALIDATION",
+        callAny(ductape.processor.quota, "runAll", [{ ...input, amount: -1 }], { atomic: true }),
+      ],
+      ["VALIDATION", callAny(ductape.processor.quota, "run", input, null)],
       ["PRODUCT_NOT_FOUND", calls.run({ ...input, product_tag: "none" })],
       ["QUOTA_NOT_FOUND", calls.enforce({ ...input, quota_tag: "none" })],
       ["ABORTED", calls.run(input, { signal: AbortSignal.abort() })],

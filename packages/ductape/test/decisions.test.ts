@@ -51,7 +51,7 @@ describe.each(URLS)("an action on %s", (url) => {
     expect(await check(ductape)).toEqual(first);
   });
 
-  it("increment denies the unit that would cross the limit, and a denial costs nothing", async () => {
+  it("increment denies the unit that would cross the limit, which costs nothing", async () => {
     await using ductape = await open(url, { limit: 3, period: "day" });
     expect(await run(ductape)).toMatchObject({ used: 1, remaining: 2, amount: 1 });
     const last = await run(ductape, { amount: 2 });
@@ -275,7 +275,7 @@ describe.each(URLS)("an alert on %s", (url) => {
     expect(await fractions(run(ductape, { amount: 16 }))).toEqual([0.5, 0.8]);
   });
 
-  it("is reported by the change that reaches its fraction, also where it is no decimal", async () => {
+  it("is reported by the change that reaches its fraction, decimal or not", async () => {
     await using ductape = await open(url, { limit: 3, period: "day", alerts: [1 / 3, 2 / 3] });
     const told = [run(ductape), run(ductape), run(ductape)].map(fractions);
     expect((await Promise.all(told)).map(({ length }) => length)).toEqual([1, 1, 0]);

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { DuctapeError, type Ductape } from "ductape";
-import { clientWith, inputOf, storeUrls, temporaryFolder } from "./support.js";
+import type { Ductape } from "ductape";
+import { callAny, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -53,22 +53,8 @@ const BAD: readonly (readonly [string, readonly unknown[]])[] = [
   ["amout", [1]],
 ];
 
-async function faultOf(call: () => Promise<unknown>): Promise<DuctapeError> {
-  const error: unknown = await call().then(
-    () => new Error("nothing was thrown"),
-    (thrown: unknown) => thrown,
-  );
-  if (DuctapeError.is(error)) return error;
-  throw error;
-}
-
 /** Runs an input of any shape, as a caller without types would. */
-function runAny(ductape: Ductape, input: unknown): Promise<unknown> {
-  const run: (input: never) => Promise<unknown> = ductape.processor.quota.run.bind(
-    ductape.processor.quota,
-  );
-  return Reflect.apply(run, ductape.processor.quota, [input]);
-}
+const runAny = (ductape: Ductape, input: unknown) => callAny(ductape.processor.quota, "run", input);
 
 describe.each(storeUrls(folder.path))("bad input on %s", (store) => {
   it("is VALIDATION that names the field, and changes nothing", async () => {
@@ -102,7 +88,8 @@ describe.each(storeUrls(folder.path))("bad input on %s", (store) => {
     const scope = "$Session{userId}";
     await using ductape = await clientWith([{ tag: "p", limit: 5, period: "day", scope }]);
     const polluted: unknown = JSON.parse(
-      '{"env":"prd","product_tag":"shop","quota_tag":"p","action":"check","__proto__":{"subject":"u"}}',
+      '{"env":"prd","product_tag":"shop","quota_tag":"p","action":"check",' +
+        '"__proto__":{"subject":"u"}}',
     );
     expect((await faultOf(() => runAny(ductape, polluted))).code).toBe("VALIDATION");
     const subject: unknown = JSON.parse('{"__proto__":{"userId":"u"}}');

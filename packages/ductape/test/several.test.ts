@@ -146,7 +146,7 @@ describe.each(URLS)("several rules on %s", (url) => {
 });
 
 describe.each(URLS)("the rule field on %s", (url) => {
-  it("is wanted by reset, set and grant where there are several, and means nothing else", async () => {
+  it("is wanted by reset, set and grant where there are several, by no other", async () => {
     await using ductape = await open(url, TEAM);
     await run(ductape, { subject: ann, amount: 2 });
     for (const action of ["reset", "set", "grant"] as const) {
@@ -338,7 +338,7 @@ describe.each(URLS)("an atomic runAll on %s", (url) => {
     expect(other).toMatchObject({ code: "NOT_APPLIED", used: 0, remaining: 10, exceeded: false });
   });
 
-  it("reports an alert by the one input that crosses it, and none where it was refused", async () => {
+  it("reports an alert by the one input that crosses it, none where it was refused", async () => {
     await using ductape = await open(url, ...PAIR);
     let events = 0;
     ductape.onAlert(() => events++);

@@ -58,7 +58,9 @@ export function storeUrls(folder: string): string[] {
   return ["memory:", `sqlite:${join(folder, "store.db")}`];
 }
 
-/** Whether a binding can be used here: that of Node may be too old, the package's is for one Node. */
+/**
+ * Whether a binding can be used here: that of Node may be too old, the package's is for one Node.
+ */
 async function isUsable(driver: SqliteDriver): Promise<boolean> {
   if (driver === "node:sqlite") return !isTooOld(process.versions["sqlite"] ?? "0");
   try {
@@ -70,7 +72,7 @@ async function isUsable(driver: SqliteDriver): Promise<boolean> {
   }
 }
 
-/** The bindings that this Node can load. Those it cannot are said loudly to be left out of `what`. */
+/** The bindings that this Node can load. What is left out of `what` is said loudly. */
 export async function usableDrivers(what: string): Promise<SqliteDriver[]> {
   const usable: SqliteDriver[] = [];
   for (const driver of SQLITE_DRIVERS) {
@@ -83,12 +85,21 @@ export async function usableDrivers(what: string): Promise<SqliteDriver[]> {
 /** Every binding. */
 export const SQLITE_DRIVERS: readonly SqliteDriver[] = ["node:sqlite", "better-sqlite3"];
 
-/** What `call` is rejected with. */
-export async function faultOf(call: Promise<unknown>): Promise<DuctapeError> {
-  const error: unknown = await call.then(
+/** The fault of a call that must fail with one; anything else is thrown. */
+export async function faultOf(
+  call: Promise<unknown> | (() => Promise<unknown>),
+): Promise<DuctapeError> {
+  const error: unknown = await (typeof call === "function" ? call() : call).then(
     (value) => new Error(`nothing was thrown, but ${JSON.stringify(value)} returned`),
     (thrown: unknown) => thrown,
   );
   if (DuctapeError.is(error)) return error;
   throw error;
+}
+
+/** Calls a method with arguments of any shape, as a caller without types would. */
+export function callAny(target: object, name: string, ...args: unknown[]): Promise<unknown> {
+  const method: unknown = Reflect.get(target, name);
+  if (typeof method !== "function") throw new Error(`there is no method ${name}`);
+  return Reflect.apply(method, target, args);
 }

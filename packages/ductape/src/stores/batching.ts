@@ -13,7 +13,10 @@ export interface BatchingOptions {
   readonly timeoutMs: number;
 }
 
-/** Decides a batch and makes it durable, or returns null where the engine is busy and nothing was done. */
+/**
+ * Decides a batch and makes it durable, or returns null where the engine is busy and nothing was
+ * done.
+ */
 export type Flush = (plans: readonly Step[]) => readonly Verdict[] | null;
 
 interface Waiting {

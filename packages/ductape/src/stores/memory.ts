@@ -120,7 +120,9 @@ class MemoryCells implements Cells {
     for (const key of this.#answers.keys()) if (key.startsWith(prefix)) this.#answers.delete(key);
   }
 
-  /** Two visits for each new counter: the walk keeps ahead of the growth. Never during a decision. */
+  /**
+   * Two visits for each new counter: the walk keeps ahead of the growth. Never during a decision.
+   */
   dropPast(): void {
     for (; this.newCount > 0; this.newCount -= 0.5) {
       if (this.#walk.next().done) this.#walk = this.#walkCells();

@@ -8,7 +8,9 @@ import { REWRITTEN, SqliteLog } from "./sqlite-log.js";
 /** Most counters kept in memory; more, and the memory is emptied and fills again. */
 const CACHED_MAX = 200_000;
 
-/** A counter in memory. `saved` is the form in which its row was written last; null: it has no row. */
+/**
+ * A counter in memory. `saved` is the form in which its row was written last; null: it has no row.
+ */
 interface Kept {
   readonly home: Map<string, Kept>;
   readonly space: string;

@@ -21,7 +21,8 @@ export class SqliteDocuments {
       "SELECT key, revision, sequence, value FROM documents WHERE sequence > ? ORDER BY sequence",
     );
     this.#revision = db.prepare(
-      "SELECT CASE WHEN value IS NULL THEN 0 ELSE revision END AS revision FROM documents WHERE key = ?",
+      `SELECT CASE WHEN value IS NULL THEN 0 ELSE revision END AS revision
+       FROM documents WHERE key = ?`,
     );
     this.#upsert = db.prepare(
       `INSERT INTO documents (key, revision, sequence, value)

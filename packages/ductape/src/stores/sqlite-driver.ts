@@ -72,7 +72,9 @@ async function installedSqlite(): Promise<SqliteConstructor> {
   }
 }
 
-/** Throws where the package was not compiled, or for another Node: it loads its binary only here. */
+/**
+ * Throws where the package was not compiled, or for another Node: it loads its binary only here.
+ */
 function versionOf(constructor: SqliteConstructor): string {
   const db = new constructor(":memory:");
   try {

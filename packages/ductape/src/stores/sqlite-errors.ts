@@ -79,8 +79,8 @@ function hasMoved(error: unknown): boolean {
 
 /**
  * True for a fault of the open file that may be over once it is opened anew, as when it was made
- * writable, restored or mounted again. Never for a commit that failed: what it wrote lies behind the
- * last valid frame, and opening anew might read it back although it was never synced.
+ * writable, restored or mounted again. Never for a commit that failed: opening anew might read back
+ * what it wrote although it was never synced, and the next commit overwrites it.
  */
 export function isLost(error: unknown): boolean {
   if (!DuctapeError.is(error)) return false;

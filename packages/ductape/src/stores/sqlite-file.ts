@@ -25,8 +25,8 @@ export class SqliteFile {
   }
 
   /**
-   * As `assertInPlace`, right after a commit: that is lost with the file, but where only the log was
-   * removed it may last, as closing the file brings over what is in the log (`OUTCOME_UNKNOWN`).
+   * As `assertInPlace`, right after a commit: that is lost with the file. Where only the log was
+   * removed it may last, as closing brings over what is in the log (`OUTCOME_UNKNOWN`).
    */
   assertKept(): void {
     if (!this.#isAtPath()) throw movedError(this.#path);
@@ -36,8 +36,8 @@ export class SqliteFile {
   }
 
   /**
-   * Closes the connection. A log that was left beside a file put in place of ours is emptied into ours
-   * first, or its pages would be taken for those of the other.
+   * Closes the connection. A log that was left beside a file put in place of ours is emptied into
+   * ours first, or its pages would be taken for those of the other.
    */
   release(db: Sqlite): void {
     try {

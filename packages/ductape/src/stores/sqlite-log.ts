@@ -3,7 +3,9 @@ import type { Sqlite, SqliteStatement } from "./sqlite-driver.js";
 /** Most changes kept in the log; past it the oldest are folded into their counters. */
 const CHANGES_MAX = 32_768;
 const ROWS_MAX = 2_048;
-/** Folding goes on until this share of the bounds is free, so that it happens once in many batches. */
+/**
+ * Folding goes on until this share of the bounds is free, so that it happens once in many batches.
+ */
 const FREE_SHARE = 1 / 8;
 /** In the place of a count: the counter's own row was written anew, or is gone. */
 export const REWRITTEN = -1;
@@ -24,8 +26,9 @@ interface Change {
 /**
  * The changes of counts since they were last written into their rows. A batch that counts on many
  * counters appends one small row here instead of writing the page of each, in the same commit; a
- * counter counted often is written into its own row once in a while. All in one transaction each, so
- * a file is whole at every instant. Kept in memory as well, and read on from where others went on.
+ * counter counted often is written into its own row once in a while. All in one transaction each,
+ * so a file is whole at every instant. Kept in memory as well, and read on from where others went
+ * on.
  */
 export class SqliteLog {
   readonly #changes = new Map<number, Change>();
@@ -54,8 +57,8 @@ export class SqliteLog {
 
   /**
    * Reads what other processes appended, and tells `changed` each counter with its new count, or
-   * {@link REWRITTEN} where its row must be read again. False where rows were folded before they were seen here:
-   * then nothing in memory is to be trusted any more.
+   * {@link REWRITTEN} where its row must be read again. False where rows were folded before they
+   * were seen here: then nothing in memory is to be trusted any more.
    */
   readOn(changed: (id: number, used: number) => void): boolean {
     const oldestSeq = Number(this.#oldest.get()?.["seq"] ?? 0);
@@ -103,7 +106,10 @@ export class SqliteLog {
     this.#lastSeq = seq;
   }
 
-  /** Writes the oldest changes into the rows of their counters: only those that no newer one replaced. */
+  /**
+   * Writes the oldest changes into the rows of their counters: only those that no newer one
+   * replaced.
+   */
   #fold(): void {
     let foldedSeq = 0;
     while (

@@ -59,8 +59,8 @@ export function migrate(db: Sqlite, path: string): void {
 }
 
 /**
- * The schema that the file has; 0 for an empty one. Writes nothing. Throws `STORE_UNAVAILABLE` for a
- * file that is newer or of another program.
+ * The schema that the file has; 0 for an empty one. Writes nothing. Throws `STORE_UNAVAILABLE` for
+ * a file that is newer or of another program.
  */
 export function schemaVersion(db: Sqlite, path: string): number {
   const version = Number(db.prepare("PRAGMA user_version").get()?.["user_version"]);

@@ -167,7 +167,7 @@ function prepareFile(db: Sqlite, path: string): void {
 
 const RETRY_MS_MAX = 8;
 
-/** Tries again while another process holds the lock. Throws `TIMEOUT`, and what `attempt` throws. */
+/** Tries again while another process holds the lock. Throws `TIMEOUT`, and as `attempt` does. */
 async function whileBusy<T>(timeoutMs: number, attempt: () => T): Promise<T> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
@@ -204,7 +204,10 @@ class Engine {
     this.#commit = db.prepare("COMMIT");
   }
 
-  /** Decides a batch under the write lock and commits it once; null while another process has the lock. */
+  /**
+   * Decides a batch under the write lock and commits it once; null while another process has the
+   * lock.
+   */
   flush(plans: readonly Step[], nowMs: number): readonly Verdict[] | null {
     const db = this.#db;
     const kind = plans.every(onlyReads) ? "read" : "write";

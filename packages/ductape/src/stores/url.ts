@@ -16,7 +16,11 @@ export interface StoreContext {
  * `?driver=better-sqlite3`. Nothing is opened yet. Throws `VALIDATION` that names `option`, the
  * option or variable that the URL comes from.
  */
-export function openStore(url: string, { clock, timeoutMs }: StoreContext, option: string): Store {
+export function openStore(
+  url: string,
+  { clock, timeoutMs }: StoreContext,
+  option = "options.store",
+): Store {
   if (url === "memory:") return new MemoryStore();
   const invalid = (message: string) => new ValidationError([{ path: option, message }]);
   if (!url.startsWith("sqlite:")) {

@@ -1,4 +1,4 @@
-// A process of the tests: answers each line of its input, the name of an action, with a line of JSON.
+// A process of the tests: answers each line, the name of an action, with a line of JSON.
 import { createInterface } from "node:readline";
 import { Ductape, DuctapeError, type Action } from "ductape";
 
