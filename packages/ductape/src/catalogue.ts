@@ -36,7 +36,7 @@ const NOTHING_FOUND: Found = { productTag: "", env: "", quotaTag: "", quota: nul
  * other processes within a second.
  */
 export class Catalogue {
-  readonly products = new Map<string, ProductEntry>();
+  products = new Map<string, ProductEntry>();
   readonly #store: Store;
   readonly #logger: Logger;
   #sequence = 0;
@@ -44,15 +44,21 @@ export class Catalogue {
   /** Calls in a row often ask for the same quota. */
   #lastFound = NOTHING_FOUND;
   #timer: NodeJS.Timeout | undefined;
+  #isFollowing = true;
 
   constructor(store: Store, logger: Logger) {
     this.#store = store;
     this.#logger = logger;
   }
 
-  /** Reads all definitions and begins to follow their changes. */
+  /** Reads all definitions, also where others were known, and begins to follow their changes. */
   async start(): Promise<void> {
-    await this.refresh();
+    const { sequence, changes } = await this.#store.documents.changes(0);
+    // Another map, as it may be another file: what was asked of the old one is told to nobody.
+    this.products = new Map();
+    this.#lastFound = NOTHING_FOUND;
+    this.#sequence = sequence;
+    for (const change of changes) this.#take(change);
     this.#timer ??= setInterval(() => void this.#poll(), POLL_MS).unref();
   }
 
@@ -64,9 +70,10 @@ export class Catalogue {
 
   /** Reads what changed since the last time. */
   async refresh(): Promise<void> {
+    const { products } = this;
     const { sequence, changes } = await this.#store.documents.changes(this.#sequence);
     // Answers may come in another order: a later one has told all of an older one.
-    if (sequence <= this.#sequence) return;
+    if (sequence <= this.#sequence || products !== this.products) return;
     this.#sequence = sequence;
     for (const change of changes) this.#take(change);
   }
@@ -147,8 +154,13 @@ export class Catalogue {
   async #poll(): Promise<void> {
     try {
       await this.refresh();
+      this.#isFollowing = true;
     } catch (error) {
-      this.#logger.warn("definitions could not be refreshed; trying again", error);
+      // Once an outage, not four times a second.
+      if (this.#isFollowing) {
+        this.#logger.warn("definitions could not be refreshed; trying again", error);
+      }
+      this.#isFollowing = false;
     }
   }
 

@@ -1,13 +1,15 @@
 import { Catalogue } from "./catalogue.js";
-import { show, ValidationError } from "./errors.js";
+import { show, StoreError, ValidationError } from "./errors.js";
 import { Events, type AlertListener, type Logger } from "./events.js";
 import { OutageQuota, type OutagePolicy, type QuotaCalls } from "./outage.js";
 import { Products } from "./products.js";
 import { Quota } from "./quota.js";
-import { nearest } from "./text.js";
+import { FOREVER_MS } from "./period.js";
+import { isEmptyRecord, isRecord, unknownField } from "./request.js";
+import type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";
+import { abortedError, timedOut } from "./stores/batching.js";
+import { openStore, type StoreContext } from "./stores/url.js";
 import { Usage } from "./usage.js";
-import type { Clock, Store, StoreGuarantees } from "./store.js";
-import { openStore } from "./stores/url.js";
 
 /** How a {@link Ductape} is made. Every option but the functions has a `DUCTAPE_*` variable. */
 export interface DuctapeOptions {
@@ -49,22 +51,24 @@ export class Ductape {
   readonly #store: Store;
   readonly #catalogue: Catalogue;
   readonly #events: Events;
+  readonly #underWay = new Set<Promise<unknown>>();
   #isReady = false;
-  #isClosed = false;
   #opening: Promise<void> | null = null;
+  #closing: Promise<void> | null = null;
 
   constructor(options: DuctapeOptions = {}) {
     const { store, clock, policy, timeoutMs, logger } = parseOptions(options);
-    this.#store = typeof store === "string" ? openStore(store, { clock, timeoutMs }) : store;
+    this.#store = typeof store === "function" ? store({ clock, timeoutMs }) : store;
     this.guarantees = this.#store.guarantees;
     this.#catalogue = new Catalogue(this.#store, logger);
     this.#events = new Events(logger);
-    const ready = () => (this.#isReady ? null : this.#open());
+    const ready = (call?: CallOptions) => this.#ready(call);
     const shared = { store: this.#store, catalogue: this.#catalogue, clock, ready };
-    const quota = new Quota({ ...shared, events: this.#events, timeoutMs });
+    const track = <T>(call: Promise<T>) => this.#track(call);
+    const quota = new Quota({ ...shared, events: this.#events, timeoutMs, track });
     this.product = new Products(shared);
     this.usage = new Usage(shared);
-    const calls: QuotaCalls = policy === "throw" ? quota : new OutageQuota(quota, policy);
+    const calls: QuotaCalls = policy === "throw" ? quota : new OutageQuota(quota, policy, logger);
     this.processor = { quota: calls };
   }
 
@@ -77,88 +81,151 @@ export class Ductape {
   }
 
   /** Finishes the calls under way and releases the store. Later calls throw `STORE_UNAVAILABLE`. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    if (this.#opening !== null) await this.#opening.catch(() => undefined);
-    this.#catalogue.stop();
-    await this.#store.close();
+  close(): Promise<void> {
+    this.#closing ??= this.#closeNow();
+    return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** Opens once; a failure is told to all who wait, and the next call tries again. */
-  #open(): Promise<void> {
-    if (this.#isClosed) return Promise.resolve();
+  async #closeNow(): Promise<void> {
+    await this.#opening?.catch(() => undefined);
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+    this.#catalogue.stop();
+    await this.#store.close();
+  }
+
+  /** Opens at the first call, and again where the store was lost; null while it is open. */
+  #ready(call?: CallOptions): Promise<void> | null {
+    if (this.#closing !== null) throw closed();
+    if (this.#isReady && this.#store.isOpen) return null;
+    // A failure is told to all who wait, and the next call tries again.
     this.#opening ??= this.#openNow().finally(() => {
       this.#opening = null;
     });
-    return this.#opening;
+    return call === undefined ? this.#opening : within(this.#opening, call);
   }
 
   async #openNow(): Promise<void> {
+    this.#isReady = false;
     await this.#store.open();
     await this.#catalogue.start();
     this.#isReady = true;
   }
+
+  /** Calls that are not with the store yet, for {@link close} to wait for. */
+  #track<T>(call: Promise<T>): Promise<T> {
+    const forget = (): void => void this.#underWay.delete(call);
+    this.#underWay.add(call);
+    call.then(forget, forget);
+    return call;
+  }
+}
+
+/** Waits for the store no longer than a call may. Throws `ABORTED`, `TIMEOUT`. */
+function within(opening: Promise<void>, { signal, timeoutMs }: CallOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(abortedError(signal?.reason));
+    if (signal?.aborted === true) return abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => reject(timedOut(timeoutMs)), timeoutMs);
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    };
+    opening.then(resolve, reject).finally(end);
+  });
+}
+
+function closed(): StoreError {
+  return new StoreError("STORE_UNAVAILABLE", "the client is closed; make a new one", {
+    retryable: false,
+  });
+}
+
+/** What an option or its variable was set to, and which of the two. */
+interface Setting {
+  readonly path: string;
+  readonly value: unknown;
 }
 
 function parseOptions(options: DuctapeOptions) {
-  if (typeof options !== "object" || options === null) {
-    throw invalid("options", `wants an object, got ${show(options)}`);
-  }
+  const given: unknown = options;
+  if (!isRecord(given)) throw invalid("options", `wants an object, got ${show(given)}`);
   for (const name of Object.keys(options)) {
-    if (OPTIONS.includes(name)) continue;
-    const near = nearest(name, OPTIONS) ?? OPTIONS.join(", ");
-    throw invalid(`options.${name}`, `is not a known option; did you mean ${near}?`);
+    if (!OPTIONS.includes(name)) throw invalid(`options.${name}`, unknownField(name, OPTIONS));
   }
-  const { env } = process;
+  const { store, onStoreError, timeoutMs, clock, logger } = options;
   return {
-    store: parseStore(options.store ?? env["DUCTAPE_STORE"] ?? DEFAULT_STORE),
-    clock: parseClock(options.clock),
-    policy: parsePolicy(options.onStoreError ?? env["DUCTAPE_ON_STORE_ERROR"] ?? "throw"),
-    timeoutMs: parseTimeout(options.timeoutMs ?? env["DUCTAPE_TIMEOUT_MS"] ?? DEFAULT_TIMEOUT_MS),
-    logger: parseLogger(options.logger ?? consoleLogger),
+    store: parseStore(settingOf("store", store, "DUCTAPE_STORE")),
+    policy: parsePolicy(settingOf("onStoreError", onStoreError, "DUCTAPE_ON_STORE_ERROR")),
+    timeoutMs: parseTimeout(settingOf("timeoutMs", timeoutMs, "DUCTAPE_TIMEOUT_MS")),
+    clock: parseClock(clock),
+    logger: parseLogger(logger),
   };
 }
 
-function parseStore(store: string | Store): string | Store {
-  if (typeof store === "string") return store;
-  if (typeof store === "object" && store !== null && typeof store.apply === "function")
-    return store;
-  throw invalid("options.store", `wants a URL or a store, got ${show(store)}`);
+/** An option stands before its variable; `{}` is an option left out. */
+function settingOf(name: string, value: unknown, variable: string): Setting {
+  if (!isLeftOut(value)) return { path: `options.${name}`, value };
+  return { path: variable, value: process.env[variable] };
+}
+
+function isLeftOut(value: unknown): value is undefined {
+  return value === undefined || isEmptyRecord(value);
+}
+
+function parseStore({
+  path,
+  value = DEFAULT_STORE,
+}: Setting): Store | ((context: StoreContext) => Store) {
+  if (isStore(value)) return value;
+  if (typeof value === "string") return (context) => openStore(value, context, path);
+  throw invalid(path, `wants a URL or a store, got ${show(value)}`);
+}
+
+function isStore(value: unknown): value is Store {
+  return isRecord(value) && typeof value["apply"] === "function";
 }
 
 /** A clock given by a user is checked at every reading; the system's needs none. */
 function parseClock(clock: Clock | undefined): Clock {
-  if (clock === undefined) return Date.now;
+  if (isLeftOut(clock)) return Date.now;
   if (typeof clock !== "function")
     throw invalid("options.clock", `wants a function, got ${show(clock)}`);
   return () => {
     const nowMs = clock();
-    if (Number.isSafeInteger(nowMs)) return nowMs;
-    throw invalid(
-      "options.clock",
-      `must give epoch milliseconds as an integer, gave ${show(nowMs)}`,
-    );
+    if (Number.isInteger(nowMs) && Math.abs(nowMs) < FOREVER_MS) return nowMs;
+    const got = show(nowMs);
+    throw invalid("options.clock", `must give epoch milliseconds as an integer, gave ${got}`);
   };
 }
 
-function parsePolicy(value: unknown): OutagePolicy {
+function parsePolicy({ path, value = "throw" }: Setting): OutagePolicy {
   if (value === "throw" || value === "allow" || value === "deny") return value;
-  throw invalid("options.onStoreError", `wants throw, allow or deny, got ${show(value)}`);
+  throw invalid(path, `wants throw, allow or deny, got ${show(value)}`);
 }
 
-function parseTimeout(value: number | string): number {
-  const timeoutMs = Number(value);
-  if (timeoutMs > 0 && timeoutMs < 2 ** 31) return timeoutMs;
-  throw invalid("options.timeoutMs", `wants milliseconds above 0, got ${show(value)}`);
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+function parseTimeout({ path, value = DEFAULT_TIMEOUT_MS }: Setting): number {
+  const isText = path === "DUCTAPE_TIMEOUT_MS" && /^\d+$/.test(String(value));
+  const timeoutMs = isText ? Number(value) : value;
+  if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX) {
+    return timeoutMs;
+  }
+  throw invalid(path, `wants milliseconds above 0, at most ${TIMEOUT_MS_MAX}, got ${show(value)}`);
 }
 
-/** A logger that fails must not fail what it tells of. */
-function parseLogger(logger: Logger): Logger {
-  if (typeof logger !== "object" || logger === null || typeof logger.warn !== "function") {
+/** A logger that fails must not fail what it is told of, nor the process. */
+function parseLogger(logger: Logger | undefined): Logger {
+  if (isLeftOut(logger)) return consoleLogger;
+  if (!isRecord(logger) || typeof logger["warn"] !== "function") {
     throw invalid("options.logger", `wants an object with warn, got ${show(logger)}`);
   }
   return {

@@ -1,6 +1,7 @@
-import type { Degraded, QuotaResult } from "./decision.js";
+import type { Decision, Degraded, QuotaResult } from "./decision.js";
 import { DuctapeError } from "./errors.js";
-import { QuotaExceededError, type Quota } from "./quota.js";
+import type { Logger } from "./events.js";
+import type { Quota } from "./quota.js";
 import { parseRequest, type QuotaInput } from "./request.js";
 import type { CallOptions } from "./store.js";
 
@@ -17,7 +18,7 @@ export interface QuotaCalls {
    * `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
   run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult>;
-  /** As `run`, but a denial throws {@link QuotaExceededError} with the denial as its `result`. */
+  /** As `run`, but a denial throws `QuotaExceededError` with the denial as its `result`. */
   enforce(input: QuotaInput, options?: CallOptions): Promise<QuotaResult>;
   /**
    * Decides up to 1,000 inputs. With `atomic` as one: all or none, each seeing those before it; a
@@ -35,30 +36,38 @@ export interface QuotaCalls {
 
 /**
  * The flow under a policy other than `throw`: `STORE_UNAVAILABLE` and `TIMEOUT` become results with
- * `degraded: true`, which counted nothing. Every other fault is thrown as ever.
+ * `degraded: true`, which counted nothing. Every other fault is thrown as ever. The first degraded
+ * answer of an outage is logged with its fault.
  */
-export class OutageQuota {
+export class OutageQuota implements QuotaCalls {
   readonly #quota: Quota;
   readonly #allows: boolean;
+  readonly #logger: Logger;
+  #isDown = false;
 
-  constructor(quota: Quota, policy: "allow" | "deny") {
+  constructor(quota: Quota, policy: "allow" | "deny", logger: Logger) {
     this.#quota = quota;
     this.#allows = policy === "allow";
+    this.#logger = logger;
   }
 
   async run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult> {
     try {
-      return await this.#quota.run(input, options);
+      return this.#answered(await this.#quota.run(input, options));
     } catch (error) {
-      return this.#degraded(input, error);
+      return this.#degraded(input, outageOf(error));
     }
   }
 
   async enforce(input: QuotaInput, options?: CallOptions): Promise<QuotaResult> {
-    const result = await this.run(input, options);
-    if (result.allowed) return result;
-    if (!result.degraded) throw new QuotaExceededError(result);
-    throw new DuctapeError(result.code, "the store cannot answer, and the policy is to deny");
+    try {
+      return this.#answered(await this.#quota.enforce(input, options));
+    } catch (error) {
+      const fault = outageOf(error);
+      if (this.#allows) return this.#degraded(input, fault);
+      // Neither admitted nor over a limit: what denies is the outage.
+      throw fault;
+    }
   }
 
   runAll(
@@ -77,16 +86,26 @@ export class OutageQuota {
       const results = await this.#quota.runAll(inputs, options);
       return results.map((result, i) => {
         const input = inputs[i];
-        if (!DuctapeError.is(result) || input === undefined || !isOutage(result)) return result;
-        return this.#degraded(input, result);
+        if (!DuctapeError.is(result)) return this.#answered(result);
+        return input === undefined || !isOutage(result) ? result : this.#degraded(input, result);
       });
     } catch (error) {
-      return inputs.map((input) => this.#degraded(input, error));
+      const fault = outageOf(error);
+      return inputs.map((input) => this.#degraded(input, fault));
     }
   }
 
-  #degraded(input: QuotaInput, error: unknown): Degraded {
-    if (!DuctapeError.is(error) || !isOutage(error)) throw error;
+  #answered(decision: Decision): Decision {
+    this.#isDown = false;
+    return decision;
+  }
+
+  #degraded(input: QuotaInput, fault: DuctapeError): Degraded {
+    if (!this.#isDown) {
+      const outcome = this.#allows ? "allowed, and not counted" : "denied";
+      this.#logger.warn(`the store cannot answer: calls are ${outcome}`, fault);
+    }
+    this.#isDown = true;
     const request = parseRequest(input);
     return {
       action: request.action,
@@ -97,7 +116,7 @@ export class OutageQuota {
       allowed: this.#allows,
       success: this.#allows,
       exceeded: false,
-      code: error.code === "TIMEOUT" ? "TIMEOUT" : "STORE_UNAVAILABLE",
+      code: fault.code === "TIMEOUT" ? "TIMEOUT" : "STORE_UNAVAILABLE",
       degraded: true,
       amount: request.amount,
       retry_after_ms: this.#allows ? 0 : null,
@@ -107,4 +126,10 @@ export class OutageQuota {
 
 function isOutage({ code }: DuctapeError): boolean {
   return code === "STORE_UNAVAILABLE" || code === "TIMEOUT";
+}
+
+/** The fault of the store. Throws every other error as it is. */
+function outageOf(error: unknown): DuctapeError {
+  if (DuctapeError.is(error) && isOutage(error)) return error;
+  throw error;
 }

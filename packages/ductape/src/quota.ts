@@ -11,7 +11,7 @@ import {
 } from "./errors.js";
 import type { Events } from "./events.js";
 import { planStep, type Step } from "./plan.js";
-import { parseRequest, type QuotaInput, type Request } from "./request.js";
+import { isEmptyRecord, isRecord, parseRequest, type QuotaInput, type Request } from "./request.js";
 import type { CallOptions, Clock, Store } from "./store.js";
 
 /** `enforce` was refused: `result` is the denial that `run` returns. */
@@ -36,20 +36,26 @@ export interface QuotaParts {
   readonly events: Events;
   readonly clock: Clock;
   readonly timeoutMs: number;
-  /** Opens the store at the first call; null once it is open. */
-  ready(): Promise<void> | null;
+  /** Opens the store, waiting as long as a call may; null while open. Throws once closed. */
+  ready(call?: CallOptions): Promise<void> | null;
+  /** Has the end of the client wait for a call that is not with the store yet. */
+  track<T>(call: Promise<T>): Promise<T>;
 }
 
 const INPUTS_MAX = 1000;
+/** The longest wait of a timer of the runtime. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** A plan is made anew this often when its window ends or its rules change under way. */
 const REPLANS_MAX = 20;
 
 /** THE FLOW: one call from input to decision. Every step is a leaf that returns here. */
 export class Quota {
   readonly #parts: QuotaParts;
+  readonly #defaults: CallOptions;
 
   constructor(parts: QuotaParts) {
     this.#parts = parts;
+    this.#defaults = { timeoutMs: parts.timeoutMs };
   }
 
   /**
@@ -61,17 +67,23 @@ export class Quota {
     // Not an async function: where nothing waits, one would cost as much as the decision.
     try {
       const request = parseRequest(input);
-      const call = options === undefined ? undefined : this.#checkOptions(options);
-      const quota = this.#parts.ready() === null ? this.#parts.catalogue.find(request) : null;
-      if (quota === null) return this.#locate(request, call);
+      const call = options === undefined ? this.#defaults : this.#checkOptions(options);
+      const ready = this.#parts.ready(call);
+      const quota = ready === null ? this.#parts.catalogue.find(request) : null;
+      if (quota === null) return this.#parts.track(this.#locate(request, call, ready));
       return this.#decide(request, quota, call, 1);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  async #locate(request: Request, call: CallOptions | undefined): Promise<Decision> {
-    await this.#parts.ready();
+  async #locate(
+    request: Request,
+    call: CallOptions,
+    ready: Promise<void> | null,
+  ): Promise<Decision> {
+    // Also where there is nothing to wait for: a call that finds its quota must not pass this one.
+    await ready;
     const quota = await this.#parts.catalogue.locate(request);
     return this.#decide(request, quota, call, 1);
   }
@@ -79,7 +91,7 @@ export class Quota {
   #decide(
     request: Request,
     quota: CompiledQuota,
-    call: CallOptions | undefined,
+    call: CallOptions,
     plans: number,
   ): Promise<Decision> {
     refuseUndefined(request);
@@ -87,11 +99,10 @@ export class Quota {
     const step = planStep(request, quota, nowMs);
     const verdict = this.#parts.store.apply(step, call);
     if (verdict === "decided") return Promise.resolve(this.#conclude(request, quota, step));
-    if (verdict === "stale") return this.#decideAgain(request, call, plans);
+    const again = () => this.#parts.track(this.#decideAgain(request, call, plans));
+    if (verdict === "stale") return again();
     return verdict.then((later) =>
-      later === "decided"
-        ? this.#conclude(request, quota, step)
-        : this.#decideAgain(request, call, plans),
+      later === "decided" ? this.#conclude(request, quota, step) : again(),
     );
   }
 
@@ -101,11 +112,7 @@ export class Quota {
     return decision;
   }
 
-  async #decideAgain(
-    request: Request,
-    call: CallOptions | undefined,
-    plans: number,
-  ): Promise<Decision> {
+  async #decideAgain(request: Request, call: CallOptions, plans: number): Promise<Decision> {
     if (plans >= REPLANS_MAX) throw neverCurrent();
     const { catalogue } = this.#parts;
     await catalogue.refresh();
@@ -141,14 +148,15 @@ export class Quota {
       const message = `wants an array of at most ${INPUTS_MAX} inputs, got ${show(inputs)}`;
       throw new ValidationError([{ path: "inputs", message }]);
     }
-    const { atomic = false, ...rest } = options ?? {};
+    const { atomic: given, ...rest } = optionsOf(options === undefined ? {} : options);
     const call = this.#checkOptions(rest);
+    const atomic = isLeftOut(given) ? false : given;
     if (typeof atomic !== "boolean") {
       const message = `wants true or false, got ${show(atomic)}`;
       throw new ValidationError([{ path: "options.atomic", message }]);
     }
     if (inputs.length === 0) return [];
-    if (atomic) return this.#runAtomic(eachOf(inputs, parseRequest), call);
+    if (atomic) return this.#parts.track(this.#runAtomic(eachOf(inputs, parseRequest), call));
     const settled = await Promise.allSettled(inputs.map((input) => this.run(input, call)));
     return settled.map((result) => {
       if (result.status === "fulfilled") return result.value;
@@ -158,7 +166,7 @@ export class Quota {
   }
 
   async #runAtomic(requests: readonly Request[], call: CallOptions): Promise<Decision[]> {
-    const ready = this.#parts.ready();
+    const ready = this.#parts.ready(call);
     if (ready !== null) await ready;
     const { catalogue, clock, store, events } = this.#parts;
     for (let plans = 0; plans < REPLANS_MAX; plans++) {
@@ -186,24 +194,39 @@ export class Quota {
     throw neverCurrent();
   }
 
-  #checkOptions(options: CallOptions): CallOptions {
-    for (const name of Object.keys(options)) {
+  #checkOptions(options: unknown): CallOptions {
+    const given = optionsOf(options);
+    for (const name of Object.keys(given)) {
       if (name !== "signal" && name !== "timeoutMs") {
         const message = "is not a known option; known are signal, timeoutMs";
         throw new ValidationError([{ path: `options.${name}`, message }]);
       }
     }
-    const { signal, timeoutMs = this.#parts.timeoutMs } = options;
-    if (typeof timeoutMs !== "number" || !(timeoutMs > 0 && timeoutMs <= 2 ** 31 - 1)) {
-      const message = `wants milliseconds above 0, got ${show(timeoutMs)}`;
-      throw new ValidationError([{ path: "options.timeoutMs", message }]);
-    }
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      const message = `wants an AbortSignal, got ${show(signal)}`;
-      throw new ValidationError([{ path: "options.signal", message }]);
-    }
-    return signal === undefined ? { timeoutMs } : { timeoutMs, signal };
+    const { signal, timeoutMs } = given;
+    const call = isLeftOut(timeoutMs) ? this.#defaults : { timeoutMs: checkTimeout(timeoutMs) };
+    if (isLeftOut(signal)) return call;
+    if (signal instanceof AbortSignal) return { ...call, signal };
+    const message = `wants an AbortSignal, got ${show(signal)}`;
+    throw new ValidationError([{ path: "options.signal", message }]);
   }
+}
+
+function optionsOf(options: unknown): Record<string, unknown> {
+  if (isRecord(options)) return options;
+  const message = `wants an object, got ${show(options)}`;
+  throw new ValidationError([{ path: "options", message }]);
+}
+
+function isLeftOut(value: unknown): boolean {
+  return value === undefined || isEmptyRecord(value);
+}
+
+function checkTimeout(timeoutMs: unknown): number {
+  if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX) {
+    return timeoutMs;
+  }
+  const message = `wants milliseconds above 0, at most ${TIMEOUT_MS_MAX}, got ${show(timeoutMs)}`;
+  throw new ValidationError([{ path: "options.timeoutMs", message }]);
 }
 
 /** Sessions and caches are named by calls, but none can be defined in this version. */

@@ -17,9 +17,9 @@ export interface StoreGuarantees {
 /** What one call may ask of a store. */
 export interface CallOptions {
   /** Gives up a call that has not been sent yet: `ABORTED`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** How long to wait for an answer, in milliseconds: `TIMEOUT`, or `OUTCOME_UNKNOWN` once sent. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
 }
 
 /**
@@ -69,6 +69,8 @@ export interface CellRow {
  */
 export interface Store {
   readonly guarantees: StoreGuarantees;
+  /** False until `open`, and once what was opened is lost: open it, and read all of it, anew. */
+  readonly isOpen: boolean;
   /** Opens or creates it. Throws `STORE_UNAVAILABLE` and may be called again. */
   open(): Promise<void>;
   /**

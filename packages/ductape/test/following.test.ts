@@ -9,6 +9,9 @@ function storeWith(held: () => Promise<void>): Store {
   const store = new MemoryStore();
   return {
     guarantees: store.guarantees,
+    get isOpen() {
+      return store.isOpen;
+    },
     open: () => store.open(),
     apply: (plan, options) => store.apply(plan, options),
     scan: (prefix) => store.scan(prefix),

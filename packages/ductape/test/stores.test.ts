@@ -2,21 +2,7 @@ import { describe, expect, it } from "vitest";
 import { manualClock, storeSuite, type StorePlace } from "ductape/testing";
 import { Ductape } from "ductape";
 import { isTooOld } from "../src/stores/sqlite-driver.js";
-import { temporaryFolder } from "./support.js";
-
-/**
- * Whether a binding can be used here: that of Node may be too old, the package's is for one Node.
- */
-async function isUsable(driver: string): Promise<boolean> {
-  if (driver === "node:sqlite") return !isTooOld(process.versions["sqlite"] ?? "0");
-  try {
-    const { default: Database } = await import("better-sqlite3");
-    new Database(":memory:").close();
-    return true;
-  } catch {
-    return false;
-  }
-}
+import { SQLITE_DRIVERS, temporaryFolder, usableDrivers } from "./support.js";
 
 const memory = (): StorePlace => ({ connect: () => "memory:", remove: () => undefined });
 
@@ -26,15 +12,9 @@ const sqlite = (driver: string) => (): StorePlace => {
 };
 
 const PLACES: Record<string, () => StorePlace> = { memory };
-const unusable: string[] = [];
-for (const driver of ["node:sqlite", "better-sqlite3"]) {
-  if (await isUsable(driver)) {
-    PLACES[`sqlite on ${driver}`] = sqlite(driver);
-    continue;
-  }
-  unusable.push(driver);
-  console.warn(`SKIPPED: the store suite on ${driver}, which this Node cannot load`);
-}
+const usable = await usableDrivers("the store suite");
+for (const driver of usable) PLACES[`sqlite on ${driver}`] = sqlite(driver);
+const unusable = SQLITE_DRIVERS.filter((driver) => !usable.includes(driver));
 
 it.each(unusable)("says of %s, which this Node cannot load, what to do", async (driver) => {
   const { path, remove } = temporaryFolder();

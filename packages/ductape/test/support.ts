@@ -8,6 +8,7 @@ import {
   type QuotaDefinition,
   type QuotaInput,
 } from "ductape";
+import { isTooOld, type SqliteDriver } from "../src/stores/sqlite-driver.js";
 
 /** A folder of its own for one test; `remove` deletes it. */
 export function temporaryFolder(): { path: string; remove: () => void } {
@@ -57,10 +58,39 @@ export function storeUrls(folder: string): string[] {
   return ["memory:", `sqlite:${join(folder, "store.db")}`];
 }
 
+/**
+ * Whether a binding can be used here: that of Node may be too old, the package's is for one Node.
+ */
+async function isUsable(driver: SqliteDriver): Promise<boolean> {
+  if (driver === "node:sqlite") return !isTooOld(process.versions["sqlite"] ?? "0");
+  try {
+    const { default: Database } = await import("better-sqlite3");
+    new Database(":memory:").close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The bindings that this Node can load. What is left out of `what` is said loudly. */
+export async function usableDrivers(what: string): Promise<SqliteDriver[]> {
+  const usable: SqliteDriver[] = [];
+  for (const driver of SQLITE_DRIVERS) {
+    if (await isUsable(driver)) usable.push(driver);
+    else console.warn(`SKIPPED: ${what} on ${driver}, which this Node cannot load`);
+  }
+  return usable;
+}
+
+/** Every binding. */
+export const SQLITE_DRIVERS: readonly SqliteDriver[] = ["node:sqlite", "better-sqlite3"];
+
 /** The fault of a call that must fail with one; anything else is thrown. */
-export async function faultOf(call: () => Promise<unknown>): Promise<DuctapeError> {
-  const error: unknown = await call().then(
-    () => new Error("nothing was thrown"),
+export async function faultOf(
+  call: Promise<unknown> | (() => Promise<unknown>),
+): Promise<DuctapeError> {
+  const error: unknown = await (typeof call === "function" ? call() : call).then(
+    (value) => new Error(`nothing was thrown, but ${JSON.stringify(value)} returned`),
     (thrown: unknown) => thrown,
   );
   if (DuctapeError.is(error)) return error;

@@ -49,12 +49,14 @@ export class Batching {
 
   /** Resolves when the plan is decided and as durable as the engine promises. */
   submit(plan: Step, options?: CallOptions): Promise<Verdict> {
+    const signal = options?.signal;
+    if (signal?.aborted === true) return Promise.reject(abortedError(signal.reason));
     if (this.#queue.length >= this.#options.queuePlansMax)
       return Promise.reject(overloaded(this.#options));
     const timeoutMs = options?.timeoutMs ?? this.#options.timeoutMs;
     return new Promise((resolve, reject) => {
       const deadlineMs = performance.now() + timeoutMs;
-      this.#queue.push({ plan, resolve, reject, signal: options?.signal, deadlineMs, timeoutMs });
+      this.#queue.push({ plan, resolve, reject, signal, deadlineMs, timeoutMs });
       // setImmediate, not a microtask: the whole turn joins the batch, and I/O is never starved.
       if (!this.#isScheduled) setImmediate(this.#run);
       this.#isScheduled = true;
@@ -68,7 +70,7 @@ export class Batching {
   }
 
   readonly #run = (): void => {
-    this.#dropAborted();
+    this.#giveUp();
     const batch = this.#queue.slice(0, this.#options.batchPlansMax);
     let verdicts: readonly Verdict[] | null = [];
     let fault: unknown = null;
@@ -77,7 +79,10 @@ export class Batching {
     } catch (error) {
       fault = error;
     }
-    if (verdicts === null) return this.#retry();
+    if (verdicts === null) {
+      setTimeout(this.#run, 1 + Math.random() * RETRY_MS_MAX);
+      return;
+    }
     this.#queue = this.#queue.slice(batch.length);
     this.#isScheduled = this.#queue.length > 0;
     if (this.#isScheduled) setImmediate(this.#run);
@@ -85,22 +90,17 @@ export class Batching {
     if (!this.#isScheduled) this.#tellDrained();
   };
 
-  #dropAborted(): void {
-    if (!this.#queue.some(({ signal }) => signal?.aborted === true)) return;
-    const [aborted, kept] = partition(this.#queue, ({ signal }) => signal?.aborted === true);
-    this.#queue = kept;
-    for (const { reject, signal } of aborted) reject(abortedError(signal?.reason));
-  }
-
-  #retry(): void {
+  /** Plans whose time is over before they are sent must not count later, when nobody listens. */
+  #giveUp(): void {
     const nowMs = performance.now();
-    const [late, kept] = partition(this.#queue, ({ deadlineMs }) => deadlineMs <= nowMs);
-    this.#queue = kept;
-    for (const { reject, timeoutMs } of late) {
-      const message = `the store stayed busy for ${timeoutMs} ms: another process holds its lock`;
-      reject(new StoreError("TIMEOUT", message));
+    const isOver = ({ signal, deadlineMs }: Waiting): boolean =>
+      deadlineMs <= nowMs || signal?.aborted === true;
+    if (!this.#queue.some(isOver)) return;
+    const over = this.#queue.filter(isOver);
+    this.#queue = this.#queue.filter((waiting) => !isOver(waiting));
+    for (const { reject, signal, timeoutMs } of over) {
+      reject(signal?.aborted === true ? abortedError(signal.reason) : timedOut(timeoutMs));
     }
-    setTimeout(this.#run, 1 + Math.random() * RETRY_MS_MAX);
   }
 
   #tellDrained(): void {
@@ -115,6 +115,12 @@ export function abortedError(reason: unknown): StoreError {
   });
 }
 
+/** The error of a call whose time was over before anything was done. */
+export function timedOut(timeoutMs: number): StoreError {
+  const message = `the store was busy for ${timeoutMs} ms, as where another process holds its lock`;
+  return new StoreError("TIMEOUT", `${message}; nothing is changed`);
+}
+
 function settle(waiting: Waiting | undefined, verdict: Verdict | undefined, fault: unknown): void {
   if (waiting === undefined) return;
   if (verdict !== undefined && fault === null) waiting.resolve(verdict);
@@ -124,11 +130,4 @@ function settle(waiting: Waiting | undefined, verdict: Verdict | undefined, faul
 function overloaded({ queuePlansMax }: BatchingOptions): StoreError {
   const message = `${queuePlansMax} calls are waiting for the store already; try again later`;
   return new StoreError("OVERLOADED", message);
-}
-
-function partition<T>(items: readonly T[], matches: (item: T) => boolean): [T[], T[]] {
-  const yes: T[] = [];
-  const no: T[] = [];
-  for (const item of items) (matches(item) ? yes : no).push(item);
-  return [yes, no];
 }

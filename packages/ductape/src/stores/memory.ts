@@ -33,6 +33,10 @@ export class MemoryStore implements Store {
     this.documents = new MemoryDocuments((prefix) => this.#cells.forget(prefix));
   }
 
+  get isOpen(): boolean {
+    return !this.#isClosed;
+  }
+
   open(): Promise<void> {
     return Promise.resolve();
   }

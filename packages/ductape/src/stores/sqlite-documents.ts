@@ -1,23 +1,21 @@
-import { StoreError } from "../errors.js";
-import type { DocumentChange, Documents, DocumentWrite } from "../store.js";
+import type { DocumentChange, DocumentWrite } from "../store.js";
 import type { Sqlite, SqliteStatement } from "./sqlite-driver.js";
-import { isBusy, storeError } from "./sqlite-errors.js";
+import { storeError } from "./sqlite-errors.js";
+import { rollBack } from "./sqlite-schema.js";
 
 /** Definitions in a SQLite file. Every change takes the next sequence number, deletions too. */
-export class SqliteDocuments implements Documents {
+export class SqliteDocuments {
   readonly #db: Sqlite;
   readonly #path: string;
-  readonly #timeoutMs: number;
   readonly #changed: () => void;
   readonly #select: SqliteStatement;
   readonly #revision: SqliteStatement;
   readonly #upsert: SqliteStatement;
   readonly #forget: SqliteStatement;
 
-  constructor(db: Sqlite, path: string, timeoutMs: number, changed: () => void) {
+  constructor(db: Sqlite, path: string, changed: () => void) {
     this.#db = db;
     this.#path = path;
-    this.#timeoutMs = timeoutMs;
     this.#changed = changed;
     this.#select = db.prepare(
       "SELECT key, revision, sequence, value FROM documents WHERE sequence > ? ORDER BY sequence",
@@ -35,38 +33,22 @@ export class SqliteDocuments implements Documents {
     this.#forget = db.prepare("INSERT OR IGNORE INTO forgotten (prefix) VALUES (?)");
   }
 
-  changes(sequence: number): Promise<{ sequence: number; changes: DocumentChange[] }> {
-    try {
-      const rows = this.#select.all(sequence);
-      const changes = rows.map(({ key, revision, value }) => ({
-        key: String(key),
-        revision: Number(revision),
-        value: typeof value === "string" ? value : null,
-      }));
-      const last = rows.at(-1)?.["sequence"];
-      return Promise.resolve({ sequence: last === undefined ? sequence : Number(last), changes });
-    } catch (error) {
-      return Promise.reject(storeError(error, this.#path));
-    }
+  /** As `Documents.changes`, without waiting. Throws what SQLite throws. */
+  changes(sequence: number): { sequence: number; changes: DocumentChange[] } {
+    const rows = this.#select.all(sequence);
+    const changes = rows.map(({ key, revision, value }) => ({
+      key: String(key),
+      revision: Number(revision),
+      value: typeof value === "string" ? value : null,
+    }));
+    const last = rows.at(-1)?.["sequence"];
+    return { sequence: last === undefined ? sequence : Number(last), changes };
   }
 
-  async write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null> {
-    const deadlineMs = performance.now() + this.#timeoutMs;
-    for (;;) {
-      try {
-        return this.#writeOnce(writes, forget);
-      } catch (error) {
-        if (!isBusy(error)) throw storeError(error, this.#path);
-        if (performance.now() > deadlineMs) {
-          throw new StoreError("TIMEOUT", `the store stayed busy for ${this.#timeoutMs} ms`);
-        }
-        await new Promise((resolve) => setTimeout(resolve, 1 + Math.random() * 8));
-      }
-    }
-  }
-
-  #writeOnce(writes: readonly DocumentWrite[], forget: readonly string[]): string | null {
+  /** As `Documents.write`, without waiting. Throws what SQLite throws. */
+  write(writes: readonly DocumentWrite[], forget: readonly string[]): string | null {
     this.#db.exec("BEGIN IMMEDIATE");
+    let isCommitting = false;
     try {
       const stale = writes.find(
         ({ key, ifRevision }) => Number(this.#revision.get(key)?.["revision"] ?? 0) !== ifRevision,
@@ -76,15 +58,12 @@ export class SqliteDocuments implements Documents {
         for (const prefix of forget) this.#forget.run(prefix);
         if (forget.length > 0) this.#changed();
       }
-      this.#db.exec(stale === undefined ? "COMMIT" : "ROLLBACK");
+      isCommitting = stale === undefined;
+      this.#db.exec(isCommitting ? "COMMIT" : "ROLLBACK");
       return stale?.key ?? null;
     } catch (error) {
-      try {
-        this.#db.exec("ROLLBACK");
-      } catch {
-        // Already rolled back by SQLite.
-      }
-      throw error;
+      rollBack(this.#db);
+      throw isCommitting ? storeError(error, this.#path, true) : error;
     }
   }
 }

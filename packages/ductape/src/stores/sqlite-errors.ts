@@ -27,13 +27,22 @@ const CODES: Readonly<Record<string, number>> = {
   SQLITE_NOTADB: NOTADB,
 };
 
+/** What SQLite says of a file that is no longer at its path (extended code of READONLY). */
+const DBMOVED = READONLY | (4 << 8);
+
 const SAYINGS: Readonly<Record<number, readonly [text: string, retryable: boolean]>> = {
   [BUSY]: ["another process holds its lock", true],
-  [READONLY]: ["the file or its folder is read-only; make it writable for this user", false],
+  [LOCKED]: ["another connection holds its lock", true],
+  [DBMOVED]: ["the file was deleted or replaced while in use; the next call opens it anew", true],
+  [READONLY]: [
+    "it is read-only; make the file, those beside it named -wal and -shm, and their folder " +
+      "writable for this user",
+    false,
+  ],
   [IOERR]: ["the disk failed to read or write it", true],
   [CORRUPT]: ["the file is damaged; restore it from a backup, it was not changed", false],
   [FULL]: ["the disk is full; free some space", true],
-  [CANTOPEN]: ["the file cannot be opened; check that its folder exists and is writable", false],
+  [CANTOPEN]: ["it cannot be opened; name a file, in a folder that this user may write to", false],
   [NOTADB]: ["the file is no SQLite database; name another one, it was not changed", false],
 };
 
@@ -49,27 +58,62 @@ export function storeError(error: unknown, path: string, isCommitting = false): 
     const message = `the disk failed while ${path} was synced; the change may or may not last`;
     return new StoreError("OUTCOME_UNKNOWN", message, { cause: error });
   }
-  const [text, retryable] = SAYINGS[code] ?? [String(error), false];
+  const [text, retryable] = SAYINGS[hasMoved(error) ? DBMOVED : code] ?? [String(error), false];
   return new StoreError("STORE_UNAVAILABLE", `the store ${path}: ${text}`, {
     cause: error,
     retryable,
   });
 }
 
+/** The error of a file that is no longer where it was opened; its counts are lost with it. */
+export function movedError(path: string): Error {
+  return Object.assign(new Error(`${path} is another file now, or none`), { code: MOVED });
+}
+
+const MOVED = "SQLITE_READONLY_DBMOVED";
+
+function hasMoved(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return ("code" in error && error.code === MOVED) || extendedCode(error) === DBMOVED;
+}
+
+/**
+ * True for a fault of the open file that may be over once it is opened anew, as when it was made
+ * writable, restored or mounted again. Never for a commit that failed: opening anew might read back
+ * what it wrote although it was never synced, and the next commit overwrites it.
+ */
+export function isLost(error: unknown): boolean {
+  if (!DuctapeError.is(error)) return false;
+  if (hasMoved(error.cause)) return true;
+  return error.code === "STORE_UNAVAILABLE" && LOST.has(resultCode(error.cause) ?? 0);
+}
+
+const LOST: ReadonlySet<number> = new Set([READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB]);
+
 /** Errors of the file system, such as a folder that cannot be made; anything else is a defect. */
 function systemError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || !("syscall" in error)) return error;
+  const retryable = "code" in error && PASSING.has(error.code);
   return new StoreError("STORE_UNAVAILABLE", `the store ${path}: ${error.message}`, {
     cause: error,
-    retryable: false,
+    retryable,
   });
 }
+
+/** What the file system refuses only for now: no space, no quota, no descriptor, a failing disk. */
+const PASSING: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EIO"]);
 
 /** The primary result code, from either binding. */
 function resultCode(error: unknown): number | null {
   if (!(error instanceof Error)) return null;
-  if ("errcode" in error && typeof error.errcode === "number") return error.errcode & 0xff;
+  const extended = extendedCode(error);
+  if (extended !== null) return extended & 0xff;
   if (!("code" in error) || typeof error.code !== "string") return null;
   const name = /^SQLITE_[A-Z]+/.exec(error.code)?.[0];
   return name === undefined ? null : (CODES[name] ?? 0);
+}
+
+/** The extended result code, which only node:sqlite gives as a number. */
+function extendedCode(error: Error): number | null {
+  return "errcode" in error && typeof error.errcode === "number" ? error.errcode : null;
 }

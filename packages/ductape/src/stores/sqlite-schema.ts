@@ -43,39 +43,51 @@ const MIGRATIONS: readonly string[] = [
 const APPLICATION_ID = 0x64756374;
 
 /**
- * Brings the file to this version's schema, under its write lock. Refuses a newer or foreign file.
+ * Brings the file to this version's schema, under its write lock. Throws `STORE_UNAVAILABLE` for a
+ * file that is newer or of another program.
  */
-export function migrate(db: Sqlite): void {
-  if (versionOf(db) === MIGRATIONS.length) return;
+export function migrate(db: Sqlite, path: string): void {
+  if (schemaVersion(db, path) === MIGRATIONS.length) return;
   db.exec("BEGIN IMMEDIATE");
   try {
-    const version = versionOf(db);
+    const version = schemaVersion(db, path);
     for (const sql of MIGRATIONS.slice(version)) db.exec(sql);
     db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
     db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
     db.exec("COMMIT");
   } catch (error) {
-    db.exec("ROLLBACK");
+    rollBack(db);
     throw error;
   }
 }
 
-function versionOf(db: Sqlite): number {
+/**
+ * The schema that the file has; 0 for an empty one. Writes nothing. Throws `STORE_UNAVAILABLE` for
+ * a file that is newer or of another program.
+ */
+export function schemaVersion(db: Sqlite, path: string): number {
   const version = Number(db.prepare("PRAGMA user_version").get()?.["user_version"]);
   const owner = Number(db.prepare("PRAGMA application_id").get()?.["application_id"]);
   const tables = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"];
-  if (owner !== APPLICATION_ID && (owner !== 0 || Number(tables) > 0)) {
-    throw refused("the file belongs to another program; name another one, it was not changed");
+  if (owner !== APPLICATION_ID && (owner !== 0 || version !== 0 || Number(tables) > 0)) {
+    throw refused(path, "it belongs to another program; name another file, it was not changed");
   }
   if (version > MIGRATIONS.length) {
-    throw refused(
-      `the file has schema ${version}, and this version knows ${MIGRATIONS.length}; ` +
-        "update ductape, the file was not changed",
-    );
+    const known = `it has schema ${version}, and this version knows ${MIGRATIONS.length}`;
+    throw refused(path, `${known}; update ductape, it was not changed`);
   }
   return version;
 }
 
-function refused(message: string): StoreError {
-  return new StoreError("STORE_UNAVAILABLE", message, { retryable: false });
+/** Ends a transaction that failed; SQLite may have ended it already. */
+export function rollBack(db: Sqlite): void {
+  try {
+    db.exec("ROLLBACK");
+  } catch {
+    // Nothing is open any more: that is what was wanted.
+  }
+}
+
+function refused(path: string, why: string): StoreError {
+  return new StoreError("STORE_UNAVAILABLE", `the store ${path}: ${why}`, { retryable: false });
 }

@@ -6,8 +6,16 @@ import type { Cell } from "../cell.js";
 import { StoreError } from "../errors.js";
 import { splitCellKey } from "../key.js";
 import type { Step } from "../plan.js";
-import type { CallOptions, CellRow, Clock, Documents, Store } from "../store.js";
-import { Batching } from "./batching.js";
+import type {
+  CallOptions,
+  CellRow,
+  Clock,
+  DocumentChange,
+  Documents,
+  DocumentWrite,
+  Store,
+} from "../store.js";
+import { Batching, timedOut } from "./batching.js";
 import { SCAN_PIECE } from "./memory.js";
 import {
   openSqlite,
@@ -15,10 +23,11 @@ import {
   type SqliteDriver,
   type SqliteStatement,
 } from "./sqlite-driver.js";
-import { migrate } from "./sqlite-schema.js";
+import { SqliteFile } from "./sqlite-file.js";
+import { migrate, rollBack, schemaVersion } from "./sqlite-schema.js";
 import { SqliteCells } from "./sqlite-cells.js";
 import { SqliteDocuments } from "./sqlite-documents.js";
-import { isBusy, storeError } from "./sqlite-errors.js";
+import { isBusy, isLost, storeError } from "./sqlite-errors.js";
 
 /** How a {@link SqliteStore} is opened. */
 export interface SqliteStoreOptions {
@@ -43,30 +52,42 @@ export class SqliteStore implements Store {
   readonly #batching: Batching;
   #engine: Engine | null = null;
   #isClosed = false;
+  #opening: Promise<void> | null = null;
 
   constructor(options: SqliteStoreOptions) {
     this.#options = options;
-    this.#batching = new Batching((plans) => this.#opened().flush(plans, options.clock()), {
+    this.#batching = new Batching((plans) => this.#flush(plans), {
       batchPlansMax: 4096,
       queuePlansMax: 65_536,
       timeoutMs: options.timeoutMs,
     });
     this.documents = {
-      changes: async (sequence) => this.#opened().documents.changes(sequence),
-      write: (writes, forget) => this.#opened().documents.write(writes, forget),
+      changes: (sequence) => this.#whileBusy((engine) => engine.changes(sequence)),
+      write: (writes, forget) => this.#whileBusy((engine) => engine.write(writes, forget)),
     };
   }
 
-  async open(): Promise<void> {
-    if (this.#engine !== null) return;
+  get isOpen(): boolean {
+    return this.#engine !== null;
+  }
+
+  open(): Promise<void> {
+    if (this.#engine !== null) return Promise.resolve();
+    this.#opening ??= this.#openNow().finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  async #openNow(): Promise<void> {
     this.#isClosed = false;
     const { path, timeoutMs, driver } = this.#options;
     try {
       mkdirSync(dirname(path), { recursive: true });
       const db = await openSqlite(path, driver);
       try {
-        await prepareFile(db, timeoutMs);
-        this.#engine = new Engine(db, path, timeoutMs);
+        await whileBusy(timeoutMs, () => prepareFile(db, path));
+        this.#engine = new Engine(db, path);
       } catch (error) {
         db.close();
         throw error;
@@ -77,6 +98,7 @@ export class SqliteStore implements Store {
   }
 
   apply(plan: Step, options?: CallOptions): Promise<Verdict> {
+    if (this.#isClosed) return Promise.reject(this.#notOpen());
     return this.#batching.submit(plan, options);
   }
 
@@ -93,54 +115,101 @@ export class SqliteStore implements Store {
   }
 
   async close(): Promise<void> {
-    await this.#batching.drain();
+    // First, so that calls made from now on cannot put off the end for ever.
     this.#isClosed = true;
+    await this.#opening?.catch(() => undefined);
+    await this.#batching.drain();
     this.#engine?.close();
     this.#engine = null;
   }
 
+  #flush(plans: readonly Step[]): readonly Verdict[] | null {
+    const engine = this.#opened();
+    try {
+      return engine.flush(plans, this.#options.clock());
+    } catch (error) {
+      throw this.#failed(engine, error);
+    }
+  }
+
+  /** Works on the file, trying again while another process holds its lock. */
+  #whileBusy<T>(work: (engine: Engine) => T): Promise<T> {
+    return whileBusy(this.#options.timeoutMs, () => {
+      const engine = this.#opened();
+      try {
+        return work(engine);
+      } catch (error) {
+        throw isBusy(error) ? error : this.#failed(engine, error);
+      }
+    });
+  }
+
+  /** The public error. A file that is lost is let go, so that the next call opens what is there. */
+  #failed(engine: Engine, error: unknown): unknown {
+    const fault = storeError(error, this.#options.path);
+    if (isLost(fault) && engine === this.#engine) {
+      this.#engine = null;
+      engine.close();
+    }
+    return fault;
+  }
+
   #opened(): Engine {
     if (this.#engine !== null) return this.#engine;
+    throw this.#notOpen();
+  }
+
+  #notOpen(): StoreError {
     const why = this.#isClosed ? "is closed" : "is not open";
     const message = `the store ${this.#options.path} ${why}`;
-    throw new StoreError("STORE_UNAVAILABLE", message, { retryable: !this.#isClosed });
+    return new StoreError("STORE_UNAVAILABLE", message, { retryable: !this.#isClosed });
   }
 }
 
-/** Sets the file up, waiting out the locks of other processes that open it at the same time. */
-async function prepareFile(db: Sqlite, timeoutMs: number): Promise<void> {
+/** Sets the file up. One that is not ours is refused before anything is written to it. */
+function prepareFile(db: Sqlite, path: string): void {
+  // A short wait in SQLite itself, so the event loop never stands still behind another process.
+  db.exec("PRAGMA busy_timeout = 5");
+  schemaVersion(db, path);
+  db.exec("PRAGMA journal_mode = WAL");
+  db.exec("PRAGMA synchronous = FULL");
+  migrate(db, path);
+}
+
+const RETRY_MS_MAX = 8;
+
+/** Tries again while another process holds the lock. Throws `TIMEOUT`, and as `attempt` does. */
+async function whileBusy<T>(timeoutMs: number, attempt: () => T): Promise<T> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     try {
-      // A short wait in SQLite itself, so the event loop never stands still behind another process.
-      db.exec("PRAGMA busy_timeout = 5");
-      db.exec("PRAGMA journal_mode = WAL");
-      db.exec("PRAGMA synchronous = FULL");
-      migrate(db);
-      return;
+      return attempt();
     } catch (error) {
-      if (!isBusy(error) || performance.now() > deadlineMs) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 2 + Math.random() * 8));
+      if (!isBusy(error)) throw error;
+      if (performance.now() > deadlineMs) throw timedOut(timeoutMs);
     }
+    await new Promise((resolve) => setTimeout(resolve, 1 + Math.random() * RETRY_MS_MAX));
   }
 }
 
 /** An open file: one connection, its counters in memory while nobody else has committed. */
 class Engine {
-  readonly documents: SqliteDocuments;
   readonly #db: Sqlite;
   readonly #path: string;
+  readonly #file: SqliteFile;
+  readonly #documents: SqliteDocuments;
   readonly #cells: SqliteCells;
   readonly #dataVersion: SqliteStatement;
   readonly #begin: Readonly<Record<"read" | "write", SqliteStatement>>;
   readonly #commit: SqliteStatement;
   #seenVersion: unknown = null;
 
-  constructor(db: Sqlite, path: string, timeoutMs: number) {
+  constructor(db: Sqlite, path: string) {
     this.#db = db;
     this.#path = path;
+    this.#file = new SqliteFile(path);
     this.#cells = new SqliteCells(db);
-    this.documents = new SqliteDocuments(db, path, timeoutMs, () => this.#distrust());
+    this.#documents = new SqliteDocuments(db, path, () => this.#distrust());
     this.#dataVersion = db.prepare("PRAGMA data_version");
     this.#begin = { read: db.prepare("BEGIN"), write: db.prepare("BEGIN IMMEDIATE") };
     this.#commit = db.prepare("COMMIT");
@@ -152,8 +221,9 @@ class Engine {
    */
   flush(plans: readonly Step[], nowMs: number): readonly Verdict[] | null {
     const db = this.#db;
+    const kind = plans.every(onlyReads) ? "read" : "write";
     try {
-      this.#begin[plans.every(onlyReads) ? "read" : "write"].run();
+      this.#begin[kind].run();
     } catch (error) {
       if (isBusy(error)) return null;
       throw storeError(error, this.#path);
@@ -165,6 +235,7 @@ class Engine {
       this.#cells.write(nowMs);
       isCommitting = true;
       this.#commit.run();
+      if (kind === "write") this.#file.assertKept();
       return verdicts;
     } catch (error) {
       this.#distrust();
@@ -189,8 +260,21 @@ class Engine {
     }
   }
 
+  /** Definitions after `sequence`. Throws what SQLite throws. */
+  changes(sequence: number): { sequence: number; changes: DocumentChange[] } {
+    this.#file.assertInPlace();
+    return this.#documents.changes(sequence);
+  }
+
+  /** Writes definitions. Throws what SQLite throws. */
+  write(writes: readonly DocumentWrite[], forget: readonly string[]): string | null {
+    const stale = this.#documents.write(writes, forget);
+    if (stale === null) this.#file.assertKept();
+    return stale;
+  }
+
   close(): void {
-    this.#db.close();
+    this.#file.release(this.#db);
   }
 
   /** What is in memory is right as long as no other connection has committed. */
@@ -211,13 +295,4 @@ function onlyReads(plan: Step): boolean {
     if (step.action !== "check" || step.answer !== null) return false;
   }
   return true;
-}
-
-/** A failed statement may have ended the transaction already. */
-function rollBack(db: Sqlite): void {
-  try {
-    db.exec("ROLLBACK");
-  } catch {
-    // Nothing is open any more: that is what was wanted.
-  }
 }

@@ -13,29 +13,41 @@ export interface StoreContext {
 
 /**
  * The store of a URL: `memory:`, or `sqlite:path` with an optional `?driver=node:sqlite` or
- * `?driver=better-sqlite3`. Nothing is opened yet. Throws `VALIDATION`.
+ * `?driver=better-sqlite3`. Nothing is opened yet. Throws `VALIDATION` that names `option`, the
+ * option or variable that the URL comes from.
  */
-export function openStore(url: string, { clock, timeoutMs }: StoreContext): Store {
+export function openStore(
+  url: string,
+  { clock, timeoutMs }: StoreContext,
+  option = "options.store",
+): Store {
   if (url === "memory:") return new MemoryStore();
+  const invalid = (message: string) => new ValidationError([{ path: option, message }]);
   if (!url.startsWith("sqlite:")) {
-    throw invalid(`wants "memory:" or "sqlite:path/to/file.db", got ${show(url)}`);
+    throw invalid(`wants "memory:" or "sqlite:path/to/file.db", got ${shownUrl(url)}`);
   }
-  const [path = "", query = ""] = url.slice("sqlite:".length).split("?");
+  const query = url.indexOf("?");
+  const path = url.slice("sqlite:".length, query === -1 ? undefined : query);
   if (path === "" || path === ":memory:") {
     throw invalid(`wants a file after "sqlite:", got ${show(url)}; "memory:" keeps no file`);
   }
-  return new SqliteStore({ path: resolve(path), clock, timeoutMs, driver: driverOf(query) });
+  if (path.includes("\0")) throw invalid("must not contain the character NUL");
+  const driver = query === -1 ? undefined : driverOf(url.slice(query + 1));
+  if (driver === null) {
+    const wanted = 'wants "driver=node:sqlite" or "driver=better-sqlite3" after "?"';
+    throw invalid(`${wanted}, got ${show(url.slice(query + 1))}`);
+  }
+  return new SqliteStore({ path: resolve(path), clock, timeoutMs, driver });
 }
 
-function driverOf(query: string): SqliteDriver | undefined {
-  if (query === "") return undefined;
+/** Null where it names none. */
+function driverOf(query: string): SqliteDriver | null {
   const value = query.startsWith("driver=") ? query.slice("driver=".length) : null;
-  if (value === "node:sqlite" || value === "better-sqlite3") return value;
-  throw invalid(
-    `wants "driver=node:sqlite" or "driver=better-sqlite3" after "?", got ${show(query)}`,
-  );
+  return value === "node:sqlite" || value === "better-sqlite3" ? value : null;
 }
 
-function invalid(message: string): ValidationError {
-  return new ValidationError([{ path: "options.store", message }]);
+/** Only the scheme of what looks like an address: it may hold a password. */
+function shownUrl(url: string): string {
+  const scheme = /^[\w+.-]+:(?=.)/.exec(url)?.[0];
+  return scheme === undefined ? show(url) : show(`${scheme}...`);
 }

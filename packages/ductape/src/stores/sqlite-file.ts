@@ -1,0 +1,64 @@
+import { statSync } from "node:fs";
+import { StoreError } from "../errors.js";
+import type { Sqlite } from "./sqlite-driver.js";
+import { movedError } from "./sqlite-errors.js";
+
+/**
+ * Tells whether the file that was opened is the one at its path. SQLite goes on writing into a file
+ * that was deleted or replaced, where nobody would find it again.
+ */
+export class SqliteFile {
+  readonly #path: string;
+  readonly #file: string | null;
+  readonly #wal: string | null;
+
+  /** `path` is open, and was read from: its write-ahead log is there. */
+  constructor(path: string) {
+    this.#path = path;
+    this.#file = identityOf(path);
+    this.#wal = identityOf(`${path}-wal`);
+  }
+
+  /** Throws where the file, or its write-ahead log, is no longer at its path. */
+  assertInPlace(): void {
+    if (!this.#isAtPath() || !this.#hasItsLog()) throw movedError(this.#path);
+  }
+
+  /**
+   * As `assertInPlace`, right after a commit: that is lost with the file. Where only the log was
+   * removed it may last, as closing brings over what is in the log (`OUTCOME_UNKNOWN`).
+   */
+  assertKept(): void {
+    if (!this.#isAtPath()) throw movedError(this.#path);
+    if (this.#hasItsLog()) return;
+    const message = `${this.#path}-wal was removed while in use; the change may or may not last`;
+    throw new StoreError("OUTCOME_UNKNOWN", message, { cause: movedError(this.#path) });
+  }
+
+  /**
+   * Closes the connection. A log that was left beside a file put in place of ours is emptied into
+   * ours first, or its pages would be taken for those of the other.
+   */
+  release(db: Sqlite): void {
+    try {
+      if (!this.#isAtPath() && this.#hasItsLog()) db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+    } catch {
+      // A file that is lost may have failed as well: what matters is to let go of it.
+    }
+    db.close();
+  }
+
+  #isAtPath(): boolean {
+    return identityOf(this.#path) === this.#file;
+  }
+
+  #hasItsLog(): boolean {
+    return identityOf(`${this.#path}-wal`) === this.#wal;
+  }
+}
+
+/** Device and inode; null where there is nothing. */
+function identityOf(path: string): string | null {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found === undefined ? null : `${found.dev}:${found.ino}`;
+}
