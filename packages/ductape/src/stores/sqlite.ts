@@ -50,7 +50,9 @@ export class SqliteStore implements Store {
     });
     this.documents = {
       changes: async (sequence) => this.#opened().documents.changes(sequence),
-      write: (writes, forget) => this.#opened().documents.write(writes, forget),
+      get: async (key) => this.#opened().documents.get(key),
+      list: async (folder, page) => this.#opened().documents.list(folder, page),
+      write: async (writes, forget) => this.#opened().documents.write(writes, forget),
     };
   }
 
@@ -63,7 +65,7 @@ export class SqliteStore implements Store {
       const db = await openSqlite(path, driver);
       try {
         await prepareFile(db, timeoutMs);
-        this.#engine = new Engine(db, path, timeoutMs);
+        this.#engine = new Engine(db, this.#options);
       } catch (error) {
         db.close();
         throw error;
@@ -125,11 +127,12 @@ class Engine {
   readonly #commit: SqliteStatement;
   #seenVersion: unknown = null;
 
-  constructor(db: Sqlite, path: string, timeoutMs: number) {
+  constructor(db: Sqlite, options: SqliteStoreOptions) {
+    const { path } = options;
     this.#db = db;
     this.#path = path;
     this.#cells = new SqliteCells(db);
-    this.documents = new SqliteDocuments(db, path, timeoutMs, () => this.#distrust());
+    this.documents = new SqliteDocuments(db, options, () => this.#distrust());
     this.#dataVersion = db.prepare("PRAGMA data_version");
     this.#begin = { read: db.prepare("BEGIN"), write: db.prepare("BEGIN IMMEDIATE") };
     this.#commit = db.prepare("COMMIT");

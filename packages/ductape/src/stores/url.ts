@@ -16,7 +16,7 @@ export interface StoreContext {
  * `?driver=better-sqlite3`. Nothing is opened yet. Throws `VALIDATION`.
  */
 export function openStore(url: string, { clock, timeoutMs }: StoreContext): Store {
-  if (url === "memory:") return new MemoryStore();
+  if (url === "memory:") return new MemoryStore(clock);
   if (!url.startsWith("sqlite:")) {
     throw invalid(`wants "memory:" or "sqlite:path/to/file.db", got ${show(url)}`);
   }
