@@ -197,7 +197,7 @@ class RacedStore extends MemoryStore {
   before: (() => Promise<unknown>) | null = null;
 
   constructor() {
-    super();
+    super(Date.now);
     const { write } = this.documents;
     this.documents.write = async (...args) => {
       const { before } = this;

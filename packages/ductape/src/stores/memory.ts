@@ -3,15 +3,9 @@ import { apply, type Verdict } from "../apply.js";
 import { copyOf, type Answer, type Cell, type Cells } from "../cell.js";
 import { StoreError } from "../errors.js";
 import type { Leg, LegRule, Step } from "../plan.js";
-import type {
-  CallOptions,
-  CellRow,
-  DocumentChange,
-  DocumentWrite,
-  Documents,
-  Store,
-} from "../store.js";
+import type { CallOptions, CellRow, Clock, Documents, Store } from "../store.js";
 import { abortedError } from "./batching.js";
+import { MemoryDocuments } from "./memory-documents.js";
 
 /** How long a counter outlives its window, in milliseconds: a clock may be set back a little. */
 export const PAST_GRACE_MS = 60_000;
@@ -29,8 +23,9 @@ export class MemoryStore implements Store {
   readonly #cells = new MemoryCells();
   #isClosed = false;
 
-  constructor() {
-    this.documents = new MemoryDocuments((prefix) => this.#cells.forget(prefix));
+  /** `clock` says when documents expire; calls bring their own instant. */
+  constructor(clock: Clock) {
+    this.documents = new MemoryDocuments(clock, (prefix) => this.#cells.forget(prefix));
   }
 
   get isOpen(): boolean {
@@ -146,38 +141,5 @@ class MemoryCells implements Cells {
       this.spaces.delete(space);
       this.#lastRule = null;
     }
-  }
-}
-
-class MemoryDocuments implements Documents {
-  readonly #stored = new Map<string, DocumentChange & { sequence: number }>();
-  readonly #forget: (prefix: string) => void;
-  #sequence = 0;
-
-  constructor(forget: (prefix: string) => void) {
-    this.#forget = forget;
-  }
-
-  changes(sequence: number): Promise<{ sequence: number; changes: DocumentChange[] }> {
-    const changes = [...this.#stored.values()].filter((stored) => stored.sequence > sequence);
-    return Promise.resolve({ sequence: this.#sequence, changes });
-  }
-
-  write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null> {
-    const stale = writes.find(({ key, ifRevision }) => this.#revisionOf(key) !== ifRevision);
-    if (stale !== undefined) return Promise.resolve(stale.key);
-    this.#sequence++;
-    for (const { key, value } of writes) {
-      if (value === undefined) continue;
-      const revision = (this.#stored.get(key)?.revision ?? 0) + 1;
-      this.#stored.set(key, { key, revision, value, sequence: this.#sequence });
-    }
-    for (const prefix of forget) this.#forget(prefix);
-    return Promise.resolve(null);
-  }
-
-  #revisionOf(key: string): number {
-    const stored = this.#stored.get(key);
-    return stored === undefined || stored.value === null ? 0 : stored.revision;
   }
 }

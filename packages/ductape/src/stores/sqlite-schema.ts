@@ -31,10 +31,12 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE documents (
     key TEXT NOT NULL PRIMARY KEY,
     revision INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
+    sequence INTEGER,
+    expires_ms INTEGER,
     value TEXT
   ) STRICT;
-  CREATE INDEX documents_by_sequence ON documents (sequence);
+  CREATE INDEX documents_by_sequence ON documents (sequence) WHERE sequence IS NOT NULL;
+  CREATE INDEX documents_by_expiry ON documents (expires_ms) WHERE expires_ms IS NOT NULL;
   CREATE TABLE forgotten (prefix TEXT NOT NULL PRIMARY KEY) STRICT;
   `,
 ];

@@ -11,9 +11,11 @@ import type {
   CellRow,
   Clock,
   DocumentChange,
+  DocumentPage,
   Documents,
   DocumentWrite,
   Store,
+  StoredDocument,
 } from "../store.js";
 import { Batching, timedOut } from "./batching.js";
 import { SCAN_PIECE } from "./memory.js";
@@ -63,6 +65,8 @@ export class SqliteStore implements Store {
     });
     this.documents = {
       changes: (sequence) => this.#whileBusy((engine) => engine.changes(sequence)),
+      get: (key) => this.#whileBusy((engine) => engine.get(key)),
+      list: (folder, page) => this.#whileBusy((engine) => engine.list(folder, page)),
       write: (writes, forget) => this.#whileBusy((engine) => engine.write(writes, forget)),
     };
   }
@@ -87,7 +91,7 @@ export class SqliteStore implements Store {
       const db = await openSqlite(path, driver);
       try {
         await whileBusy(timeoutMs, () => prepareFile(db, path));
-        this.#engine = new Engine(db, path);
+        this.#engine = new Engine(db, this.#options);
       } catch (error) {
         db.close();
         throw error;
@@ -204,12 +208,13 @@ class Engine {
   readonly #commit: SqliteStatement;
   #seenVersion: unknown = null;
 
-  constructor(db: Sqlite, path: string) {
+  constructor(db: Sqlite, options: SqliteStoreOptions) {
+    const { path } = options;
     this.#db = db;
     this.#path = path;
     this.#file = new SqliteFile(path);
     this.#cells = new SqliteCells(db);
-    this.#documents = new SqliteDocuments(db, path, () => this.#distrust());
+    this.#documents = new SqliteDocuments(db, path, options.clock, () => this.#distrust());
     this.#dataVersion = db.prepare("PRAGMA data_version");
     this.#begin = { read: db.prepare("BEGIN"), write: db.prepare("BEGIN IMMEDIATE") };
     this.#commit = db.prepare("COMMIT");
@@ -260,13 +265,25 @@ class Engine {
     }
   }
 
-  /** Definitions after `sequence`. Throws what SQLite throws. */
+  /** Changes after `sequence`. Throws what SQLite throws. */
   changes(sequence: number): { sequence: number; changes: DocumentChange[] } {
     this.#file.assertInPlace();
     return this.#documents.changes(sequence);
   }
 
-  /** Writes definitions. Throws what SQLite throws. */
+  /** One document. Throws what SQLite throws. */
+  get(key: string): StoredDocument | null {
+    this.#file.assertInPlace();
+    return this.#documents.get(key);
+  }
+
+  /** Documents of a folder. Throws what SQLite throws. */
+  list(folder: string, page: DocumentPage): StoredDocument[] {
+    this.#file.assertInPlace();
+    return this.#documents.list(folder, page);
+  }
+
+  /** Writes documents. Throws what SQLite throws. */
   write(writes: readonly DocumentWrite[], forget: readonly string[]): string | null {
     const stale = this.#documents.write(writes, forget);
     if (stale === null) this.#file.assertKept();
