@@ -62,7 +62,7 @@ export class Products extends Resource<ProductBody, Empty> {
     return this.make(tag, body, ({ products }) => {
       // What another client made in a product of that tag just as it was deleted.
       const left = products.get(tag) ?? new ProductEntry();
-      return { writes: left.documents(tag).map(removal), forget: left.spaces(tag) };
+      return { writes: left.documents(tag).map(removal) };
     });
   }
 
