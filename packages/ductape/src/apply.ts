@@ -178,7 +178,7 @@ function look(leg: Leg, action: Action, amount: number, nowMs: number): void {
         alertedFrom = cell.alerted;
       }
     } else {
-      previousUsed = carried(cell, nowMs);
+      previousUsed = carried(cell, leg, nowMs);
       alertedFrom = previousUsed === 0 ? 0 : cell.alerted;
     }
   }
@@ -225,11 +225,21 @@ function usedAfter(action: Action, used: number, amount: number): number {
 }
 
 /**
- * A window of another form that still holds at `nowMs` hands its count over; a past one is gone.
+ * A window of another form hands its count over if it held when the form changed, and only into the
+ * window that held then: no change grants a fresh allowance, and none is felt for longer.
  */
-function carried(cell: Cell, nowMs: number): number {
-  if (cell.entries === null) return nowMs < cell.window.endMs ? cell.used : 0;
-  return liveSum(cell.entries, nowMs - (cell.window.endMs - cell.window.startMs));
+function carried(cell: Cell, leg: Leg, nowMs: number): number {
+  const atMs = changedMs(leg, nowMs);
+  const { rollingMs } = leg.rule;
+  const isPast = rollingMs === 0 ? atMs < leg.planned.startMs : atMs <= nowMs - rollingMs;
+  if (isPast) return 0;
+  if (cell.entries === null) return atMs < cell.window.endMs ? cell.used : 0;
+  return liveSum(cell.entries, atMs - (cell.window.endMs - cell.window.startMs));
+}
+
+/** When the form changed; a clock behind the one that noted it sees it happen now. */
+function changedMs({ rule }: Leg, nowMs: number): number {
+  return Math.min(rule.shapedMs, nowMs);
 }
 
 function alertedAfter(
@@ -312,11 +322,13 @@ function lookRolling(leg: Leg, action: Action, amount: number, nowMs: number): v
   };
 }
 
-/** The counter's amounts under the form of this leg: another form hands over one amount, now. */
+/**
+ * The counter's amounts under the form of this leg: another form handed over one, at the change.
+ */
 function rollingEntries(cell: Cell, leg: Leg, nowMs: number): number[] {
   if (cell.shape === leg.rule.shape && cell.entries !== null) return cell.entries;
-  const used = carried(cell, nowMs);
-  return used === 0 ? [] : [nowMs, used];
+  const used = carried(cell, leg, nowMs);
+  return used === 0 ? [] : [changedMs(leg, nowMs), used];
 }
 
 function writeRolling(cell: Cell, leg: Leg, action: Action, amount: number, nowMs: number): void {

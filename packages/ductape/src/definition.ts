@@ -164,8 +164,8 @@ export function compileQuota(
   const scale = 10 ** quota.decimals;
   const spaces = spacesOf(identity, product, env, quota.tag);
   const rules = quota.rules.map((rule, i) => {
-    const shape = identity.rules[i]?.shape ?? 1;
-    return compileRule(rule, { space: spaces[i] ?? "", shape }, scale);
+    const { shape = 1, shapedMs = 0 } = identity.rules[i] ?? {};
+    return compileRule(rule, { space: spaces[i] ?? "", shape, shapedMs }, scale);
   });
   const [first, ...others] = rules;
   if (first === undefined) throw new Error(`quota ${show(quota.tag)} has no rules`);
@@ -183,7 +183,7 @@ export function compileQuota(
 
 function compileRule(
   rule: Rule,
-  counters: Pick<LegRule, "space" | "shape">,
+  counters: Pick<LegRule, "space" | "shape" | "shapedMs">,
   scale: number,
 ): CompiledRule {
   const shape = {

@@ -42,7 +42,7 @@ export const ENVIRONMENT: Kind<EnvironmentBody, EnvironmentIdentity> = {
   parse: parseEnvironment,
   idOf: ({ slug }) => slug,
   merge: (body, fields) => ({ ...body, ...fields }),
-  identify: (_body, before, newUid) => before?.identity ?? { uid: newUid() },
+  identify: (_body, before, making) => before?.identity ?? { uid: making.newUid() },
   readIdentity: (value) => ({ uid: parseUid(value) }),
 };
 

@@ -1,6 +1,6 @@
 import { show, ValidationError } from "./errors.js";
 import { ruleSpace } from "./key.js";
-import type { Before } from "./kind.js";
+import type { Before, Making } from "./kind.js";
 import { isRecord } from "./request.js";
 import type { Rule } from "./rule.js";
 import { checkText } from "./text.js";
@@ -13,6 +13,8 @@ export interface RuleIdentity {
   readonly scope: string;
   readonly uid: string;
   readonly shape: number;
+  /** When the form changed last, epoch milliseconds; 0: never. */
+  readonly shapedMs: number;
 }
 
 /** Which counters and answers are a quota's, and the unit they are kept in. */
@@ -41,31 +43,32 @@ interface RulesBody {
 export function identifyQuota(
   { decimals, rules }: RulesBody,
   before: Before<RulesBody, QuotaIdentity> | null,
-  newUid: () => string,
+  making: Making,
 ): QuotaIdentity {
   if (before !== null && before.identity.decimals !== decimals) {
     throw decimalsFixed(before.identity.decimals);
   }
   return {
-    uid: before === null ? newUid() : before.identity.uid,
+    uid: before === null ? making.newUid() : before.identity.uid,
     decimals,
-    rules: rules.map((rule) => identifyRule(rule, before, newUid)),
+    rules: rules.map((rule) => identifyRule(rule, before, making)),
   };
 }
 
 function identifyRule(
   rule: Rule,
   before: Before<RulesBody, QuotaIdentity> | null,
-  newUid: () => string,
+  { newUid, nowMs }: Making,
 ): RuleIdentity {
   const { name, scope } = rule;
   const isSame = (each: { name: string; scope: string }) =>
     each.name === name && each.scope === scope;
   const old = before?.identity.rules.find(isSame);
-  if (old === undefined) return { name, scope, uid: newUid(), shape: 1 };
+  if (old === undefined) return { name, scope, uid: newUid(), shape: 1, shapedMs: 0 };
   const known = before?.body?.rules.find(isSame);
   const keepsForm = known !== undefined && formOf(known) === formOf(rule);
-  return { name, scope, uid: old.uid, shape: keepsForm ? old.shape : old.shape + 1 };
+  if (keepsForm) return { ...old, name, scope };
+  return { name, scope, uid: old.uid, shape: old.shape + 1, shapedMs: nowMs };
 }
 
 /** What decides a rule's windows; other words for the same, and what has no meaning, differ not. */
@@ -94,9 +97,10 @@ export function readQuotaIdentity(value: unknown): QuotaIdentity {
 
 function readRuleIdentity(value: unknown): RuleIdentity {
   const uid = parseUid(value);
-  const { name, scope, shape } = isRecord(value) ? value : {};
-  if (typeof name === "string" && typeof scope === "string" && Number.isSafeInteger(shape)) {
-    return { name, scope, uid, shape: Number(shape) };
+  const { name, scope, shape, shapedMs } = isRecord(value) ? value : {};
+  const areIntegers = Number.isSafeInteger(shape) && Number.isSafeInteger(shapedMs);
+  if (typeof name === "string" && typeof scope === "string" && areIntegers) {
+    return { name, scope, uid, shape: Number(shape), shapedMs: Number(shapedMs) };
   }
   throw new Error(`the identity ${show(uid)} is no rule's`);
 }

@@ -39,9 +39,16 @@ export interface Kind<Body extends object, Identity> {
   /**
    * The identity of `body`: as much of the one before as goes on, else new. Throws `VALIDATION`.
    */
-  identify(body: Body, before: Before<Body, Identity> | null, newUid: () => string): Identity;
+  identify(body: Body, before: Before<Body, Identity> | null, making: Making): Identity;
   /** Reads an identity again. Throws where it is none. */
   readIdentity(value: unknown): Identity;
+}
+
+/** What an identity is made with: names of its own, and the instant of the change. */
+export interface Making {
+  newUid(): string;
+  /** Epoch milliseconds. */
+  readonly nowMs: number;
 }
 
 /** What a changed definition was; `body` is null where it could not be read. */
@@ -99,7 +106,7 @@ export function readDefinition<Body extends object, Identity>(
     const body = kind.parse(input);
     if (kind.idOf(body) !== id) throw new Error(`its ${kind.id} is ${show(kind.idOf(body))}`);
     // Every part must be the one it was: a new identity would be a fresh allowance.
-    identity = kind.identify(body, { body, identity }, refuseNew);
+    identity = kind.identify(body, { body, identity }, { newUid: refuseNew, nowMs: 0 });
     return { ...stamps, body, identity, unreadable: null };
   } catch (error) {
     const unreadable = error instanceof Error ? error.message : String(error);

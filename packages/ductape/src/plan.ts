@@ -13,6 +13,8 @@ export interface LegRule {
   readonly name: string;
   /** Counts the forms of the rule's window, from 1. */
   readonly shape: number;
+  /** When that form came to be, epoch milliseconds; 0: with the rule. */
+  readonly shapedMs: number;
   /** Length of a rolling window in milliseconds; 0: a calendar window. */
   readonly rollingMs: number;
   /** The window never ends. */

@@ -2,7 +2,14 @@ import type { Catalogue, Change } from "./catalogue.js";
 import { ConflictError, show, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
 import { definitionKey } from "./key.js";
-import { definitionText, type Definition, type Kept, type Kind, type Stamps } from "./kind.js";
+import {
+  definitionText,
+  type Definition,
+  type Kept,
+  type Kind,
+  type Making,
+  type Stamps,
+} from "./kind.js";
 import { checkRevision, parsePatch, type Patch } from "./patch.js";
 import type { Empty } from "./request.js";
 import type { ProductEntry, Shelf, StoredAt } from "./shelf.js";
@@ -88,7 +95,7 @@ export abstract class Resource<Body extends object, Identity> {
       const entry = catalogue.products.get(product);
       if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
         throw exists(kind.id, kind.name, id);
-      const identity = kind.identify(body, null, newUid);
+      const identity = kind.identify(body, null, this.#making());
       const created_at = this.#nowIso();
       const value = definitionText(body, identity, { created_at, updated_at: created_at });
       const key = definitionKey(kind.name, product, id);
@@ -121,7 +128,7 @@ export abstract class Resource<Body extends object, Identity> {
     const { kind } = this;
     const id = kind.idOf(body);
     const before = old.identity === null ? null : { body: old.body, identity: old.identity };
-    const identity = kind.identify(body, before, newUid);
+    const identity = kind.identify(body, before, this.#making());
     const updated_at = this.#nowIso();
     const created_at = old.created_at === "" ? updated_at : old.created_at;
     const value = definitionText(body, identity, { created_at, updated_at });
@@ -174,6 +181,10 @@ export abstract class Resource<Body extends object, Identity> {
   protected views(definitions: readonly Definition<Body, Identity>[]): (Body & Stamps)[] {
     const { idOf } = this.kind;
     return definitions.map(viewOf).toSorted((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
+  }
+
+  #making(): Making {
+    return { newUid, nowMs: this.parts.clock() };
   }
 
   #nowIso(): string {

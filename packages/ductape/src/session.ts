@@ -89,7 +89,7 @@ export const SESSION: Kind<SessionBody, SessionIdentity> = {
   parse: parseSession,
   idOf: ({ tag }) => tag,
   merge: (body, fields) => ({ ...body, ...fields }),
-  identify: (_body, before, newUid) => before?.identity ?? { uid: newUid() },
+  identify: (_body, before, making) => before?.identity ?? { uid: making.newUid() },
   readIdentity: (value) => ({ uid: parseUid(value) }),
 };
 

@@ -287,6 +287,36 @@ describe.each(URLS)("a changed window on %s", (url) => {
     expect(await quota.check()).toMatchObject({ used: 0 });
   });
 
+  it("carries into the window that held at the change, though it ends unasked", async () => {
+    await using quota = await open(url, { limit: 10, period: "month" });
+    await quota.run({ amount: 10 });
+    await quota.change({ period: "day" });
+    expect(await quota.run()).toMatchObject({ allowed: false, used: 10 });
+    quota.clock.advance(DAY_MS);
+    expect(await quota.run()).toMatchObject({ allowed: true, used: 1 });
+  });
+
+  it.each([
+    ["day", "month", 13],
+    ["hour", "day", 1.5],
+  ] as const)("carries what a %s has used into the %s, after any time", async (from, to, hours) => {
+    await using quota = await open(url, { limit: 10, period: from });
+    await quota.run({ amount: 10 });
+    await quota.change({ period: to });
+    quota.clock.advance(hours * HOUR_MS);
+    expect(await quota.run()).toMatchObject({ allowed: false, used: 10 });
+  });
+
+  it("carries into a rolling window as one amount at the change", async () => {
+    await using quota = await open(url, { limit: 10, period: "day" });
+    await quota.run({ amount: 10 });
+    await quota.change({ period: "hour", window: "rolling" });
+    quota.clock.advance(HOUR_MS - 1);
+    expect(await quota.run()).toMatchObject({ allowed: false, used: 10, retry_after_ms: 1 });
+    quota.clock.advance(1);
+    expect(await quota.run()).toMatchObject({ allowed: true, used: 1 });
+  });
+
   it.each([
     ["an anchor in other words", { anchor: "2026-01-31T07:00:00.000+01:00" }],
     ["a zone in another case", { time_zone: "utc" }],
