@@ -22,8 +22,9 @@ export function likeSample(
   path: string,
   issues: Issues,
 ): SessionData {
+  const before = issues.list.length;
   const copy = copyOf(data, sample, path, 0, issues);
-  if (issues.list.length > 0 || !isObject(copy)) return {};
+  if (issues.list.length > before || !isObject(copy)) return {};
   const { length } = JSON.stringify(copy);
   if (length <= DATA_CHARS_MAX) return copy;
   issues.add(path, `wants at most ${DATA_CHARS_MAX} characters as JSON, got ${length}`);

@@ -117,11 +117,13 @@ type OwnBody = Pick<SessionBody, "schema" | "selector" | "expiry" | "period" | "
 
 function parseOwn(fields: Fields): OwnBody {
   const schema = fields.get("schema") ?? undefined;
+  const before = fields.issues.list.length;
   if (schema === undefined) fields.refuse("schema", "is required: sample data, an object");
   const sample = schema === undefined ? {} : anySample(schema, "schema", fields.issues);
+  const isRight = fields.issues.list.length === before;
   const selector = parseSelector(fields, null);
   const path = selectorPath(selector);
-  if (schema !== undefined && path !== null && identifierOf(valueAt(sample, path)) === null) {
+  if (isRight && path !== null && identifierOf(valueAt(sample, path)) === null) {
     fields.refuse("selector", `wants a text or an integer of schema, got ${show(selector)}`);
   }
   const period = parsePeriod(fields);

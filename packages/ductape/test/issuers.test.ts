@@ -5,7 +5,7 @@ import type { SessionDefinition } from "ductape";
 import { manualClock } from "ductape/testing";
 import { encoded, forged } from "./forge.js";
 import { faultOf, START_MS } from "./session-bench.js";
-import { clientWith, inputOf } from "./support.js";
+import { callAny, clientWith, inputOf } from "./support.js";
 
 const NOW_S = START_MS / 1_000;
 const CLAIMS = {
@@ -270,10 +270,11 @@ describe("the definition of an outside issuer", () => {
     ["a schema", { ...rsa, schema: { sub: "x" } }, "schema"],
   ])("with %s is VALIDATION that names the field", async (_name, definition, path) => {
     await using client = await clientWith([]);
-    const input: unknown = { tag: "idp", ...definition };
-    const create: (product: string, input: never) => Promise<unknown> =
-      client.product.sessions.create.bind(client.product.sessions);
-    await expect(create("shop", input as never)).rejects.toMatchObject({
+    const created = callAny(client.product.sessions, "create", "shop", {
+      tag: "idp",
+      ...definition,
+    });
+    await expect(created).rejects.toMatchObject({
       code: "VALIDATION",
       issues: [{ path }],
     });

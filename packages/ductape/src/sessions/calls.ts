@@ -108,7 +108,7 @@ export class SessionCalls {
   async start(input: StartInput): Promise<StartedSession> {
     const issues = new Issues();
     const fields = new Fields(input, "input", [...TARGET, "data"], issues, "");
-    const home = await this.#own(fields);
+    const home = await this.#own(fields, issues);
     const { schema, selector } = home.definition;
     const data = likeSample(fields.get("data") ?? {}, schema ?? {}, "data", issues);
     issues.throwAny();
@@ -130,7 +130,7 @@ export class SessionCalls {
     const issues = new Issues();
     const fields = new Fields(input, "input", [...TARGET, "token"], issues, "");
     const token = secretOf(fields, "token");
-    const { product, env, tag } = await this.#home(fields);
+    const { product, env, tag } = await this.#home(fields, issues);
     const { data } = await this.#parts.verifier.identify(product, env, tag, token);
     return structuredClone(data);
   }
@@ -144,7 +144,7 @@ export class SessionCalls {
     const issues = new Issues();
     const fields = new Fields(input, "input", [...TARGET, "refreshToken"], issues, "");
     const token = parseToken(secretOf(fields, "refreshToken"));
-    const home = await this.#own(fields);
+    const home = await this.#own(fields, issues);
     if (token === null) throw refreshRefused("unknown");
     const { signing, clock, logins } = this.#parts;
     const { sessionId } = token;
@@ -182,7 +182,7 @@ export class SessionCalls {
     if ((sessionId === null) === (identifier === null)) {
       fields.refuse("sessionId", "wants either sessionId or identifier");
     }
-    const home = await this.#own(fields);
+    const home = await this.#own(fields, issues);
     let revoked = 0;
     if (sessionId !== null) revoked += await this.#revoke(home, sessionId);
     if (identifier !== null) {
@@ -201,21 +201,21 @@ export class SessionCalls {
     const identifier = optionalText(fields, "identifier");
     const after = optionalText(fields, "after");
     const limit = limitOf(fields);
-    const home = await this.#own(fields);
+    const home = await this.#own(fields, issues);
     const page = await this.#parts.logins.page(home, { identifier, limit, after });
     return { sessions: page.logins.map(([id, login]) => listed(id, login)), next: page.next };
   }
 
   /** Where the fields of a target lead. Tells all that is wrong with the input first. */
-  async #home(fields: Fields): Promise<SessionHome> {
+  async #home(fields: Fields, issues: Issues): Promise<SessionHome> {
     const [product, env, tag] = [fields.tag("product"), fields.tag("env"), fields.tag("tag")];
-    fields.issues.throwAny();
+    issues.throwAny();
     await this.#parts.ready();
     return this.#parts.catalogue.locateSession(product, env, tag);
   }
 
-  async #own(fields: Fields): Promise<SessionHome> {
-    const home = await this.#home(fields);
+  async #own(fields: Fields, issues: Issues): Promise<SessionHome> {
+    const home = await this.#home(fields, issues);
     if (home.definition.issuer === null) return home;
     const message = `session ${show(home.tag)} has an outside issuer, who starts and ends them`;
     throw new ValidationError([{ path: "tag", message }]);
