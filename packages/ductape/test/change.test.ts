@@ -287,7 +287,7 @@ describe.each(URLS)("a changed window on %s", (url) => {
     expect(await quota.check()).toMatchObject({ used: 0 });
   });
 
-  it("carries into the window that held at the change, though it ends unasked", async () => {
+  it("carries into the window that held at the change, which may end unasked", async () => {
     await using quota = await open(url, { limit: 10, period: "month" });
     await quota.run({ amount: 10 });
     await quota.change({ period: "day" });
