@@ -2,6 +2,7 @@
 // process; each part has a process of its own, so that none pays for what another left in memory.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { benchCaches } from "./caches.js";
 import { benchMemory } from "./memory.js";
 import { benchSqlite } from "./sqlite.js";
 import { machine } from "./measure.js";
@@ -9,6 +10,7 @@ import { machine } from "./measure.js";
 const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   memory: benchMemory,
   sqlite: benchSqlite,
+  caches: benchCaches,
 };
 const part = process.argv[2];
 const bench = part === undefined ? undefined : benches[part];

@@ -1,4 +1,4 @@
-import type { Cell, Cells, LegNumbers } from "./cell.js";
+import { usedAt, type Cell, type Cells, type LegNumbers } from "./cell.js";
 import { Draft } from "./draft.js";
 import type { Action } from "./request.js";
 import type { AnswerKey, Leg, Step, StepStatus } from "./plan.js";
@@ -233,8 +233,7 @@ function carried(cell: Cell, leg: Leg, nowMs: number): number {
   const { rollingMs } = leg.rule;
   const isPast = rollingMs === 0 ? atMs < leg.planned.startMs : atMs <= nowMs - rollingMs;
   if (isPast) return 0;
-  if (cell.entries === null) return atMs < cell.window.endMs ? cell.used : 0;
-  return liveSum(cell.entries, atMs - (cell.window.endMs - cell.window.startMs));
+  return usedAt(cell, atMs);
 }
 
 /** When the form changed; a clock behind the one that noted it sees it happen now. */

@@ -27,8 +27,8 @@ export interface SessionHome extends SessionPlace {
 const POLL_MS = 250;
 const ATTEMPTS_MAX = 60;
 
-/** What names a quota in an environment. */
-export type Named = Pick<Request, "productTag" | "env" | "quotaTag">;
+/** What names a quota, and the cache before it. */
+export type Named = Pick<Request, "productTag" | "env" | "quotaTag" | "cache">;
 
 /** What {@link Catalogue.find} found last. */
 interface Found {
@@ -122,8 +122,14 @@ export class Catalogue {
   /**
    * The quota a request names, or null where it is not known here (yet): then ask {@link locate}.
    */
-  find(request: Request): CompiledQuota | null {
-    const { productTag, env, quotaTag } = request;
+  find(request: Named): CompiledQuota | null {
+    const quota = this.#find(request);
+    const { cache } = request;
+    // Read at each call: a cache may be gone though the quota is not.
+    return cache === null || quota?.caches.get(cache)?.body ? quota : null;
+  }
+
+  #find({ productTag, env, quotaTag }: Named): CompiledQuota | null {
     const last = this.#lastFound;
     if (last.quotaTag === quotaTag && last.env === env && last.productTag === productTag) {
       return last.quota;
@@ -136,7 +142,8 @@ export class Catalogue {
 
   /**
    * The quota a request names, also one that another process has just made. Throws `VALIDATION`,
-   * `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `QUOTA_NOT_FOUND`.
+   * `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `QUOTA_NOT_FOUND`,
+   * `CACHE_NOT_FOUND`.
    */
   async locate(request: Named): Promise<CompiledQuota> {
     refuseIllFormed(request);
@@ -182,11 +189,12 @@ export class Catalogue {
     return entry;
   }
 
-  #compile({ productTag, env, quotaTag }: Named): CompiledQuota {
+  #compile({ productTag, env, quotaTag, cache }: Named): CompiledQuota {
     const entry = this.entry(productTag);
     const { uid } = activeEnvironment(entry, productTag, env);
     const quota = entry.quotas.read(productTag, quotaTag);
-    const compiled = compileQuota(quota, productTag, { slug: env, uid });
+    if (cache !== null) entry.caches.read(productTag, cache);
+    const compiled = compileQuota(quota, productTag, { slug: env, uid }, entry.caches);
     const byTag = entry.compiled.get(env);
     if (byTag === undefined) entry.compiled.set(env, new Map([[quotaTag, compiled]]));
     else byTag.set(quotaTag, compiled);

@@ -1,5 +1,6 @@
 import type { Span } from "./period.js";
 import type { Leg, StepStatus } from "./plan.js";
+import { liveSum } from "./rolling.js";
 
 /**
  * One counter: what was used in one window by one subject of one rule. Integers only, 0..2^53-1.
@@ -20,6 +21,12 @@ export interface Cell {
   seenMs: number;
   /** The limit it was last counted under, where each subject's plan picks it; else null. */
   plannedLimit: number | null;
+}
+
+/** What a counter still counts at `nowMs`: 0 where its window has ended. */
+export function usedAt({ entries, used, window }: Cell, nowMs: number): number {
+  if (entries === null) return nowMs < window.endMs ? used : 0;
+  return liveSum(entries, nowMs - (window.endMs - window.startMs));
 }
 
 /** A counter that changes apart from `cell`. */

@@ -54,8 +54,8 @@ export interface ResultBase extends Omit<RuleResult, "admits" | "retry_after_ms"
   amount: number;
   /** The limit was in the way, or is passed. */
   exceeded: boolean;
-  source: "store";
-  /** How old the numbers are, in milliseconds. */
+  source: "store" | "cache";
+  /** How old the numbers are, in milliseconds; 0 from the store. */
   age_ms: number;
   /** This is the first answer to the same idempotency key again. */
   replayed: boolean;
@@ -173,8 +173,8 @@ function tell<V extends Verdict>(
     window: { start: window.start, end: window.end },
     resets_at: resetsText(binding),
     retry_after_ms: verdict.retry_after_ms,
-    source: "store",
-    age_ms: 0,
+    source: step.ageMs === null ? "store" : "cache",
+    age_ms: step.ageMs ?? 0,
     replayed: step.isReplayed,
     degraded: false,
   };
@@ -266,7 +266,8 @@ function addAlertsOf(result: ResultBase, { rule, alerted, alertedFrom }: Leg): v
 const TEXTS_MAX = 256;
 const texts: { span: Span; text: ResultWindow }[] = [];
 
-function windowText(span: Span): ResultWindow {
+/** The bounds of a window as results tell them. The result is shared: copy it. */
+export function windowText(span: Span): ResultWindow {
   const { startMs, endMs } = span;
   const place = ((startMs / 1_000) ^ (endMs / 60_000)) & (TEXTS_MAX - 1);
   const kept = texts[place];

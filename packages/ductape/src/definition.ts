@@ -1,3 +1,4 @@
+import type { CachePolicy } from "./cache.js";
 import { show, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
 import {
@@ -51,6 +52,13 @@ export interface CompiledQuota {
   readonly rules: readonly [CompiledRule, ...CompiledRule[]];
   /** The distinct selectors that its rules count by. */
   readonly scopes: readonly (readonly string[])[];
+  /** The caches of its product, as they are defined now. */
+  readonly caches: KnownCaches;
+}
+
+/** The caches of a product by tag; `body` is null where one cannot be read. */
+export interface KnownCaches {
+  get(tag: string): { readonly body: CachePolicy | null } | undefined;
 }
 
 /** A rule ready for planning. `cached` is the window it gave last. */
@@ -160,6 +168,7 @@ export function compileQuota(
   { body: quota, identity }: Pick<Definition<QuotaBody, QuotaIdentity>, "body" | "identity">,
   product: string,
   env: EnvironmentId,
+  caches: KnownCaches,
 ): CompiledQuota {
   const scale = 10 ** quota.decimals;
   const spaces = spacesOf(identity, product, env, quota.tag);
@@ -178,6 +187,7 @@ export function compileQuota(
     answerSpace: spaces.at(-1) ?? "",
     rules: [first, ...others],
     scopes: [...scopes.values()],
+    caches,
   };
 }
 

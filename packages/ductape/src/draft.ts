@@ -38,6 +38,7 @@ export class Draft implements Cells {
       for (const { leg, cell } of space.values()) {
         leg.cell = this.#base.get(leg);
         this.#base.put(leg, cell);
+        leg.cell = cell;
       }
     }
   }

@@ -14,6 +14,7 @@ import { FOREVER_MS } from "./period.js";
 import { isEmptyRecord, isRecord, unknownField } from "./request.js";
 import type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";
 import { abortedError, timedOut } from "./stores/batching.js";
+import { CachedStore } from "./stores/cached.js";
 import { openStore, type StoreContext } from "./stores/url.js";
 import { Usage } from "./usage.js";
 
@@ -59,7 +60,7 @@ export class Ductape {
   readonly processor: { readonly quota: QuotaCalls; readonly sessions: SessionCalls };
   /** Who has used how much. */
   readonly usage: Usage;
-  readonly #store: Store;
+  readonly #store: CachedStore;
   readonly #catalogue: Catalogue;
   readonly #events: Events;
   readonly #underWay = new Set<Promise<unknown>>();
@@ -69,7 +70,9 @@ export class Ductape {
 
   constructor(options: DuctapeOptions = {}) {
     const { store, clock, policy, timeoutMs, secret, logger } = parseOptions(options);
-    this.#store = typeof store === "function" ? store({ clock, timeoutMs }) : store;
+    this.#store = new CachedStore(
+      typeof store === "function" ? store({ clock, timeoutMs }) : store,
+    );
     this.guarantees = this.#store.guarantees;
     this.#catalogue = new Catalogue(this.#store, logger);
     this.#events = new Events(logger);

@@ -24,6 +24,8 @@ export type {
   ResultWindow,
   RuleResult,
 } from "./decision.js";
+export type { Cache, CacheInput } from "./cache.js";
+export type { CachedCounter, CacheQuery, CacheValue } from "./caches.js";
 export type { LimitInput } from "./limit.js";
 export type { Rule, RuleInput } from "./rule.js";
 export type { QuotaDefinition, QuotaView } from "./definition.js";

@@ -13,9 +13,7 @@ export const definitionKey = (kind: string, product: string, id: string): string
 
 /** The parts of a stored definition's key. */
 export function keyParts(key: string): { kind: string; product: string; id: string } {
-  const [kind = "", product = "", id = ""] = key
-    .split("/")
-    .map((text) => text.replaceAll("%2F", "/").replaceAll("%25", "%"));
+  const [kind = "", product = "", id = ""] = partsOf(key);
   return { kind, product, id: kind === "product" ? product : id };
 }
 
@@ -57,6 +55,9 @@ export const keyIn = (folder: string, name: string): string => `${folder}${part(
 /** For whom a token is: the `aud` of those of one environment, and of no other. */
 export const audienceOf = ({ product, env }: EnvironmentPlace): string => join(product, env);
 
+const partsOf = (key: string): string[] =>
+  key.split("/").map((text) => text.replaceAll("%2F", "/").replaceAll("%25", "%"));
+
 /** The prefix of all counters of a product, of one of its environments, or of a quota there. */
 export const spacePrefix = (product: string, env?: string, quota?: string): string =>
   join(
@@ -74,6 +75,12 @@ export const ruleSpace = (
   rule: string,
   uid: string,
 ): string => `${spacePrefix(product, env, quota)}${join(rule, uid)}`;
+
+/** What a space of counters belongs to. */
+export function spaceParts(space: string): { env: string; quota: string; rule: string } {
+  const [, , env = "", quota = "", rule = ""] = partsOf(space);
+  return { env, quota, rule };
+}
 
 /** A stored counter's key, which is its space followed by its subject, taken apart. */
 export function splitCellKey(key: string): { space: string; subject: string } {

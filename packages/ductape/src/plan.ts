@@ -1,3 +1,4 @@
+import type { CachePolicy } from "./cache.js";
 import type { Cell } from "./cell.js";
 import { FOREVER_MS, type Period, type Span } from "./period.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
@@ -42,7 +43,10 @@ export interface Leg {
   /** Null: none. */
   readonly limit: number | null;
   next: Leg | null;
-  /** The counter as the engine has it; undefined where nothing was ever counted. */
+  /**
+   * The counter as the engine has it, once decided with what the step wrote; undefined where
+   * nothing was ever counted. To read, and not to keep: later steps change it in place.
+   */
   cell: Cell | undefined;
   /** The window it was decided in. */
   window: Span;
@@ -92,6 +96,8 @@ export interface Step {
   /** The first one; `next` leads on. */
   readonly legs: Leg;
   readonly answer: AnswerKey | null;
+  /** The cache that may answer; null: none. */
+  readonly cache: CachePolicy | null;
   next: Step | null;
   /** The instant it was planned for, then that it was decided at: epoch milliseconds. */
   nowMs: number;
@@ -99,6 +105,8 @@ export interface Step {
   /** The legs to tell: those planned, or those of the first answer. */
   told: Leg | null;
   isReplayed: boolean;
+  /** The age of the oldest copy it was decided on, in milliseconds; null: decided by the engine. */
+  ageMs: number | null;
 }
 
 /**
@@ -113,7 +121,8 @@ export function planStep(request: Request, quota: CompiledQuota, nowMs: number):
   const rule = ruleOf(request, quota);
   const answer =
     request.idempotencyKey === null ? null : answerKey(request, quota, amount, rule, legs);
-  return stepOf(request.action, amount, rule, legs, answer, nowMs);
+  const cache = request.cache === null ? null : (quota.caches.get(request.cache)?.body ?? null);
+  return stepOf(request.action, amount, rule, legs, answer, cache, nowMs);
 }
 
 function stepOf(
@@ -122,6 +131,7 @@ function stepOf(
   rule: string | null,
   legs: Leg,
   answer: AnswerKey | null,
+  cache: CachePolicy | null,
   nowMs: number,
 ): Step {
   return {
@@ -130,11 +140,13 @@ function stepOf(
     rule,
     legs,
     answer,
+    cache,
     next: null,
     nowMs,
     status: "done",
     told: legs,
     isReplayed: false,
+    ageMs: null,
   };
 }
 
@@ -187,7 +199,7 @@ export function planCheck(
   nowMs: number,
 ): Step {
   const legs = legOf(rule, subject, limit, nowMs);
-  return stepOf("check", 0, null, legs, null, nowMs);
+  return stepOf("check", 0, null, legs, null, null, nowMs);
 }
 
 function planLeg(

@@ -1,3 +1,4 @@
+import { Caches, type CachesParts } from "./caches.js";
 import { QUOTA, type QuotaBody, type QuotaDefinition } from "./definition.js";
 import {
   ENVIRONMENT,
@@ -32,12 +33,14 @@ export class Products extends Resource<ProductBody, Empty> {
   readonly environments: Environments;
   readonly quotas: Quotas;
   readonly sessions: Sessions;
+  readonly caches: Caches;
 
-  constructor(parts: ResourceParts) {
+  constructor(parts: CachesParts) {
     super(PRODUCT, parts);
     this.environments = new Environments(parts);
     this.quotas = new Quotas(parts);
     this.sessions = new Sessions(parts);
+    this.caches = new Caches(parts);
   }
 
   protected shelf(entry: ProductEntry) {

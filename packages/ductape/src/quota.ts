@@ -1,14 +1,7 @@
 import type { Catalogue } from "./catalogue.js";
 import type { CompiledQuota } from "./definition.js";
 import { decide, type Decision, type Denied } from "./decision.js";
-import {
-  DuctapeError,
-  faultAt,
-  NotFoundError,
-  show,
-  StoreError,
-  ValidationError,
-} from "./errors.js";
+import { DuctapeError, faultAt, show, StoreError, ValidationError } from "./errors.js";
 import type { Events } from "./events.js";
 import { planStep, type Step } from "./plan.js";
 import { isEmptyRecord, isRecord, parseRequest, type QuotaInput, type Request } from "./request.js";
@@ -121,7 +114,6 @@ export class Quota {
     call: CallOptions,
     plans: number,
   ): Promise<Decision> {
-    refuseUndefined(request);
     const nowMs = this.#parts.clock();
     const step = planStep(request, quota, nowMs);
     const verdict = this.#parts.store.apply(step, call);
@@ -206,7 +198,6 @@ export class Quota {
       }
       const nowMs = clock();
       const steps = eachOf(requests, (request, i) => {
-        refuseUndefined(request);
         return planStep(request, at(quotas, i), nowMs);
       });
       refuseSameKeys(steps);
@@ -255,14 +246,6 @@ function checkTimeout(timeoutMs: unknown): number {
   }
   const message = `wants milliseconds above 0, at most ${TIMEOUT_MS_MAX}, got ${show(timeoutMs)}`;
   throw new ValidationError([{ path: "options.timeoutMs", message }]);
-}
-
-/** Caches are named by calls, but none can be defined in this version. */
-function refuseUndefined({ cache, productTag }: Request): void {
-  if (cache !== null) {
-    const message = `cache: product ${show(productTag)} has no cache ${show(cache)}`;
-    throw new NotFoundError("CACHE_NOT_FOUND", message);
-  }
 }
 
 /** One answer belongs to one step: the second of two would count before the first is known. */

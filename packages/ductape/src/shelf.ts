@@ -1,3 +1,4 @@
+import { CACHE } from "./cache.js";
 import { QUOTA, type CompiledQuota } from "./definition.js";
 import { ENVIRONMENT, type EnvironmentIdentity } from "./environment.js";
 import { spacesOf, type QuotaIdentity } from "./identity.js";
@@ -93,11 +94,13 @@ export class ProductEntry {
   readonly product = new Shelf(PRODUCT);
   readonly environments = new Shelf(ENVIRONMENT);
   readonly quotas = new Shelf(QUOTA);
+  readonly caches = new Shelf(CACHE);
   readonly sessions = new Shelf(SESSION);
   readonly shelves = {
     product: this.product,
     environment: this.environments,
     quota: this.quotas,
+    cache: this.caches,
     session: this.sessions,
   } satisfies Record<KindName, unknown>;
   /** By environment, then quota; made when first asked for. */

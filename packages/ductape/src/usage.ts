@@ -201,7 +201,7 @@ function parseInput(input: SubjectsInput) {
   }
   const after = parseAfter(fields);
   issues.throwAny();
-  return { productTag, env, quotaTag, rule, limit: Number(limit), after };
+  return { productTag, env, quotaTag, cache: null, rule, limit: Number(limit), after };
 }
 
 function parseAfter(fields: Fields): Place | null {

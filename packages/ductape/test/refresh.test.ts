@@ -24,6 +24,9 @@ class Interleaver {
     const turn = () => new Promise<void>((resolve) => this.#waiting.push(resolve));
     return {
       guarantees: store.guarantees,
+      get isOpen() {
+        return store.isOpen;
+      },
       open: () => store.open(),
       apply: (plan, options) => store.apply(plan, options),
       scan: (prefix) => store.scan(prefix),

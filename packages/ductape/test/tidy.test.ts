@@ -34,7 +34,7 @@ const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["pure", []],
   ["edge", ["store", "shelf", "catalogue", "events", "stores", "sessions"]],
   ["flow", ["quota", "outage", "usage"]],
-  ["wiring", ["ductape", "resource", "products", "index"]],
+  ["wiring", ["ductape", "resource", "products", "caches", "index"]],
   ["testing", ["conformance", "testing"]],
 ];
 const PURE = TIERS.findIndex(([name]) => name === "pure");

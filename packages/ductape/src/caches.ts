@@ -1,0 +1,130 @@
+import { CACHE, type CacheBody, type CacheInput } from "./cache.js";
+import { usedAt, type Cell } from "./cell.js";
+import { windowText, type ResultWindow } from "./decision.js";
+import { Fields, Issues } from "./field.js";
+import { spaceParts } from "./key.js";
+import type { Span } from "./period.js";
+import type { Empty } from "./request.js";
+import { ProductResource, type ResourceParts } from "./resource.js";
+import type { ProductEntry } from "./shelf.js";
+import type { CachedStore } from "./stores/cached.js";
+import type { Entry } from "./stores/entries.js";
+
+/** Which entries `caches.values` lists: those of one cache, or of one quota in it. */
+export interface CacheQuery {
+  readonly cache_tag: string;
+  /** The tag of a quota. */
+  readonly component_tag?: string | Empty | undefined;
+  readonly component_type?: "quota" | Empty | undefined;
+}
+
+/** A counter as a cache has it, in the units of its quota. */
+export interface CachedCounter {
+  readonly env: string;
+  readonly rule: string;
+  /** Null for the one of the whole product. */
+  readonly subject: string | null;
+  readonly used: number;
+  /** Null where nothing was ever counted. */
+  readonly window: ResultWindow | null;
+}
+
+/** A live entry of a cache. */
+export interface CacheValue {
+  /** Names the entry among all of its product. */
+  readonly key: string;
+  readonly value: CachedCounter;
+  readonly cache_tag: string;
+  readonly product_tag: string;
+  /** The tag of the quota. */
+  readonly component_tag: string;
+  readonly component_type: "quota";
+  /** When it ends, ISO 8601 in UTC. */
+  readonly expiry: string;
+}
+
+/** What the caches need of the rest. */
+export interface CachesParts extends ResourceParts {
+  readonly store: CachedStore;
+}
+
+/** Caches of a product: `ductape.product.caches`. */
+export class Caches extends ProductResource<CacheInput, CacheBody, Empty> {
+  readonly #store: CachedStore;
+
+  constructor(parts: CachesParts) {
+    super(CACHE, parts);
+    this.#store = parts.store;
+  }
+
+  protected shelf(entry: ProductEntry) {
+    return entry.caches;
+  }
+
+  protected spaces(): string[] {
+    return [];
+  }
+
+  /** Deletes a cache; no counter changes. Throws `PRODUCT_NOT_FOUND`, `CACHE_NOT_FOUND`. */
+  async delete(product: string, tag: string): Promise<void> {
+    await this.remove(product, tag, null);
+  }
+
+  /**
+   * The live entries that this client has in a cache, by key. An entry is listed under the cache
+   * that used it last. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `CACHE_NOT_FOUND`.
+   */
+  async values(product: string, query: CacheQuery): Promise<CacheValue[]> {
+    const { cacheTag, quotaTag } = parseQuery(query);
+    const entry = (await this.current()).entry(product);
+    const { expiry } = entry.caches.read(product, cacheTag).body;
+    const nowMs = this.parts.clock();
+    const live = new Set(entry.spaces(product));
+    const values: CacheValue[] = [];
+    for (const kept of this.#store.entries()) {
+      const isYoung = kept.readMs <= nowMs && nowMs - kept.readMs < expiry;
+      if (!isYoung || kept.cache.tag !== cacheTag || !live.has(kept.space)) continue;
+      const { quota } = spaceParts(kept.space);
+      if (quotaTag !== null && quota !== quotaTag) continue;
+      values.push({
+        key: kept.space + kept.subject,
+        value: counterOf(kept, 10 ** entry.quotas.read(product, quota).body.decimals, nowMs),
+        cache_tag: cacheTag,
+        product_tag: product,
+        component_tag: quota,
+        component_type: "quota",
+        expiry: new Date(kept.readMs + expiry).toISOString(),
+      });
+    }
+    return values.toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  }
+}
+
+function counterOf({ space, subject, cell }: Entry, scale: number, nowMs: number): CachedCounter {
+  const { env, rule } = spaceParts(space);
+  return {
+    env,
+    rule,
+    subject: subject === "" ? null : subject,
+    used: cell === undefined ? 0 : usedAt(cell, nowMs) / scale,
+    window: cell === undefined ? null : { ...windowText(windowAt(cell, nowMs)) },
+  };
+}
+
+/** A rolling window is the one that ends now. */
+function windowAt({ window, entries }: Cell, nowMs: number): Span {
+  if (entries === null) return window;
+  return { startMs: nowMs - (window.endMs - window.startMs), endMs: nowMs };
+}
+
+const FIELDS = ["cache_tag", "component_tag", "component_type"] as const;
+
+function parseQuery(query: CacheQuery): { cacheTag: string; quotaTag: string | null } {
+  const issues = new Issues();
+  const fields = new Fields(query, "query", FIELDS, issues, "");
+  const cacheTag = fields.tag("cache_tag");
+  const quotaTag = fields.get("component_tag") === undefined ? null : fields.tag("component_tag");
+  fields.oneOf("component_type", ["quota"]);
+  issues.throwAny();
+  return { cacheTag, quotaTag };
+}
