@@ -4,7 +4,6 @@ import { Events, type AlertListener, type Logger } from "./events.js";
 import { OutageQuota, type OutagePolicy, type QuotaCalls } from "./outage.js";
 import { Products } from "./products.js";
 import { Quota } from "./quota.js";
-import { FOREVER_MS } from "./period.js";
 import { isEmptyRecord, isRecord, unknownField } from "./request.js";
 import type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";
 import { abortedError, timedOut } from "./stores/batching.js";
@@ -18,8 +17,8 @@ export interface DuctapeOptions {
    */
   readonly store?: string | Store | undefined;
   /**
-   * Epoch milliseconds, for tests and replays: no part reads another clock then. It is read when a
-   * call is decided, so await a call before you move the clock.
+   * Epoch milliseconds from 1970 to 9999, an integer, for tests and replays: no part reads another
+   * clock then. It is read when a call is decided, so await a call before you move the clock.
    */
   readonly clock?: Clock | undefined;
   /** What to answer while the store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else `"throw"`. */
@@ -189,6 +188,9 @@ function isStore(value: unknown): value is Store {
   return isRecord(value) && typeof value["apply"] === "function";
 }
 
+/** The last instant of the year 9999. */
+const CLOCK_MS_MAX = Date.UTC(10_000, 0) - 1;
+
 /** A clock given by a user is checked at every reading; the system's needs none. */
 function parseClock(clock: Clock | undefined): Clock {
   if (isLeftOut(clock)) return Date.now;
@@ -196,9 +198,9 @@ function parseClock(clock: Clock | undefined): Clock {
     throw invalid("options.clock", `wants a function, got ${show(clock)}`);
   return () => {
     const nowMs = clock();
-    if (Number.isInteger(nowMs) && Math.abs(nowMs) < FOREVER_MS) return nowMs;
-    const got = show(nowMs);
-    throw invalid("options.clock", `must give epoch milliseconds as an integer, gave ${got}`);
+    if (Number.isInteger(nowMs) && nowMs >= 0 && nowMs <= CLOCK_MS_MAX) return nowMs;
+    const wanted = "must give epoch milliseconds as an integer, from 1970 to 9999";
+    throw invalid("options.clock", `${wanted}, gave ${show(nowMs)}`);
   };
 }
 

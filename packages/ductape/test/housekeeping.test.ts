@@ -137,7 +137,7 @@ describe.each(storeUrls(folder.path))("counters of past windows on %s", (url) =>
 });
 
 describe.each(storeUrls(folder.path))("what is deleted on %s", (url) => {
-  it("takes its counters with it, a bounded part with each batch that changes something", async () => {
+  it("takes its counters with it, a part with each batch that changes something", async () => {
     await using bench = await open(url, [
       { tag: "q", period: "lifetime", ...BY_USER },
       { tag: "gone", period: "lifetime", ...BY_USER },
