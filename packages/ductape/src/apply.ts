@@ -1,63 +1,8 @@
+import type { Cell, Cells, LegNumbers } from "./cell.js";
 import { Draft } from "./draft.js";
-import type { Span } from "./period.js";
 import type { Action } from "./request.js";
 import type { AnswerKey, Leg, Step, StepStatus } from "./plan.js";
 import { addAmount, dropLeft, fitsMs, liveSum, oldestLeavesMs, takeNewest } from "./rolling.js";
-
-/**
- * One counter: what was used in one window by one subject of one rule. Integers only, 0..2^53-1.
- * `entries` is null on a calendar counter; on a rolling one it holds pairs (last instant, amount),
- * oldest first, one pair for each 1/60 of the period.
- */
-export interface Cell {
-  /** Which form of the rule's window the numbers belong to; grows with each change of that form. */
-  shape: number;
-  /** Replaced when it rolls over, never changed in place: many counters share one. */
-  window: Span;
-  used: number;
-  granted: number;
-  /** The highest alert reported in this window, a fraction of the limit; 0: none. */
-  alerted: number;
-  entries: number[] | null;
-}
-
-/** The first answer to an idempotency key: what {@link Step} is filled with when it is repeated. */
-export interface Answer {
-  readonly fingerprint: string;
-  /** The legs of the first step as its definition was then; opaque to engines. */
-  readonly facts: string;
-  readonly status: StepStatus;
-  readonly nowMs: number;
-  /** The numbers of each leg, in order. */
-  readonly legs: readonly LegNumbers[];
-  readonly expiresMs: number;
-}
-
-/** What `apply` fills in of a leg. */
-export type LegNumbers = Pick<
-  Leg,
-  | "window"
-  | "used"
-  | "granted"
-  | "previousUsed"
-  | "admits"
-  | "inTheWay"
-  | "rolling"
-  | "alertedFrom"
-  | "alerted"
->;
-
-/**
- * The counters and answers of one plan. The engine loads them, locks them, and keeps what is put.
- */
-export interface Cells {
-  /** The counter of a leg, or undefined where nothing was ever counted. */
-  get(leg: Leg): Cell | undefined;
-  /** A changed or new counter: the leg's own, changed in place, or one that takes its place. */
-  put(leg: Leg, cell: Cell): void;
-  getAnswer(key: string): Answer | undefined;
-  putAnswer(key: string, answer: Answer): void;
-}
 
 /**
  * `decided`: every step of the plan is filled in. `stale`: the plan's windows or rules are not
@@ -331,12 +276,24 @@ function write(cells: Cells, step: Step, nowMs: number): void {
     cell.used = leg.used;
     cell.granted = leg.granted;
     cell.alerted = leg.alerted;
+    cell.seenMs = nowMs;
+    if (rule.isByPlan) cell.plannedLimit = leg.limit;
     cells.put(leg, cell);
+    leg.cell = cell;
   }
 }
 
 function emptyCell({ rule, window }: Leg): Cell {
-  return { shape: rule.shape, window, used: 0, granted: 0, alerted: 0, entries: null };
+  return {
+    shape: rule.shape,
+    window,
+    used: 0,
+    granted: 0,
+    alerted: 0,
+    entries: null,
+    seenMs: 0,
+    plannedLimit: null,
+  };
 }
 
 function lookRolling(leg: Leg, action: Action, amount: number, nowMs: number): void {

@@ -1,10 +1,11 @@
 import { compileQuota, type CompiledQuota } from "./definition.js";
 import { ConflictError, DuctapeError, show, StoreError, ValidationError } from "./errors.js";
 import type { Logger } from "./events.js";
-import { keyParts } from "./key.js";
+import { keyParts, type SessionPlace } from "./key.js";
 import { notFound } from "./kind.js";
 import { PRODUCT } from "./product.js";
 import type { Request } from "./request.js";
+import type { SessionBody } from "./session.js";
 import { ProductEntry } from "./shelf.js";
 import type { DocumentChange, DocumentWrite, Store } from "./store.js";
 import { checkText } from "./text.js";
@@ -15,8 +16,19 @@ export interface Change {
   readonly forget?: readonly string[];
 }
 
+/** Takes a change of a watched document over. */
+export type Follower = (change: DocumentChange) => void;
+
+/** A session definition where it is used: in an active environment. */
+export interface SessionHome extends SessionPlace {
+  readonly definition: SessionBody;
+}
+
 const POLL_MS = 250;
 const ATTEMPTS_MAX = 60;
+
+/** What names a quota in an environment. */
+export type Named = Pick<Request, "productTag" | "env" | "quotaTag">;
 
 /** What {@link Catalogue.find} found last. */
 interface Found {
@@ -34,8 +46,11 @@ const NOTHING_FOUND: Found = { productTag: "", env: "", quotaTag: "", quota: nul
  */
 export class Catalogue {
   products = new Map<string, ProductEntry>();
+  /** Counts the changes of definitions that were taken over. */
+  edition = 0;
   readonly #store: Store;
   readonly #logger: Logger;
+  readonly #followers = new Map<string, Follower>();
   #sequence = 0;
   #changing: Promise<unknown> = Promise.resolve();
   /** Calls in a row often ask for the same quota. */
@@ -46,6 +61,11 @@ export class Catalogue {
   constructor(store: Store, logger: Logger) {
     this.#store = store;
     this.#logger = logger;
+  }
+
+  /** Tells `follower` every change of the documents of a kind that is no definition. */
+  follow(kind: string, follower: Follower): void {
+    this.#followers.set(kind, follower);
   }
 
   /** Reads all definitions, also where others were known, and begins to follow their changes. */
@@ -118,7 +138,7 @@ export class Catalogue {
    * The quota a request names, also one that another process has just made. Throws `VALIDATION`,
    * `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `QUOTA_NOT_FOUND`.
    */
-  async locate(request: Request): Promise<CompiledQuota> {
+  async locate(request: Named): Promise<CompiledQuota> {
     refuseIllFormed(request);
     try {
       return this.#compile(request);
@@ -129,6 +149,32 @@ export class Catalogue {
     return this.#compile(request);
   }
 
+  /**
+   * The session definition of a tag in an environment, as it is known here. Throws as
+   * {@link locateSession}.
+   */
+  findSession(product: string, env: string, tag: string): SessionHome {
+    const entry = this.entry(product);
+    const { uid } = activeEnvironment(entry, product, env);
+    const { body, identity } = entry.sessions.read(product, tag);
+    return { product, env, uid, tag, sessionUid: identity.uid, definition: body };
+  }
+
+  /**
+   * The session definition of a tag in an environment, also one that another process has just
+   * made. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`,
+   * `ENVIRONMENT_INACTIVE`, `SESSION_NOT_FOUND`.
+   */
+  async locateSession(product: string, env: string, tag: string): Promise<SessionHome> {
+    try {
+      return this.findSession(product, env, tag);
+    } catch (error) {
+      if (!DuctapeError.is(error)) throw error;
+    }
+    await this.refresh();
+    return this.findSession(product, env, tag);
+  }
+
   /** What is defined in a product, also in one that cannot be read. Throws `PRODUCT_NOT_FOUND`. */
   entry(product: string): ProductEntry {
     const entry = this.products.get(product);
@@ -136,12 +182,11 @@ export class Catalogue {
     return entry;
   }
 
-  #compile({ productTag, env, quotaTag }: Request): CompiledQuota {
+  #compile({ productTag, env, quotaTag }: Named): CompiledQuota {
     const entry = this.entry(productTag);
-    const { body, identity } = entry.environments.read(productTag, env);
-    if (!body.active) throw inactive(productTag, env);
+    const { uid } = activeEnvironment(entry, productTag, env);
     const quota = entry.quotas.read(productTag, quotaTag);
-    const compiled = compileQuota(quota, productTag, { slug: env, uid: identity.uid });
+    const compiled = compileQuota(quota, productTag, { slug: env, uid });
     const byTag = entry.compiled.get(env);
     if (byTag === undefined) entry.compiled.set(env, new Map([[quotaTag, compiled]]));
     else byTag.set(quotaTag, compiled);
@@ -161,8 +206,12 @@ export class Catalogue {
     }
   }
 
-  #take({ key, revision, value }: DocumentChange): void {
+  #take(change: DocumentChange): void {
+    const { key, revision, value } = change;
     const { kind, product, id } = keyParts(key);
+    const follower = this.#followers.get(kind);
+    if (follower !== undefined) return follower(change);
+    this.edition++;
     const entry = this.products.get(product) ?? new ProductEntry();
     this.products.set(product, entry);
     entry.compiled.clear();
@@ -177,7 +226,13 @@ export class Catalogue {
   }
 }
 
-function refuseIllFormed({ productTag, env, quotaTag }: Request): void {
+function activeEnvironment(entry: ProductEntry, product: string, env: string) {
+  const { body, identity } = entry.environments.read(product, env);
+  if (!body.active) throw inactive(product, env);
+  return identity;
+}
+
+function refuseIllFormed({ productTag, env, quotaTag }: Named): void {
   const fields = { env, product_tag: productTag, quota_tag: quotaTag };
   const issues = Object.entries(fields).flatMap(([path, value]) => {
     const message = checkText(value);

@@ -60,6 +60,8 @@ export interface ResultBase extends Omit<RuleResult, "admits" | "retry_after_ms"
   /** This is the first answer to the same idempotency key again. */
   replayed: boolean;
   degraded: false;
+  /** Who asked: the identifier of the session that the call carried. */
+  asked_by?: string;
   /** Of `reset`: what it set to 0. */
   previous_used?: number;
   alerts?: Alert[];
@@ -176,6 +178,7 @@ function tell<V extends Verdict>(
     replayed: step.isReplayed,
     degraded: false,
   };
+  if (request.identity !== null) result.asked_by = request.identity.identifier;
   if (request.action === "reset") result.previous_used = unscaled(binding.previousUsed, scale);
   if (first.next !== null) result.rules = ruleResults(step, first, scale);
   if (verdict.allowed) addAlerts(result, first);

@@ -202,6 +202,7 @@ function compileRule(
       rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
       lifetime: rule.period === "lifetime",
       soft: rule.on_exceed === "allow",
+      isByPlan: byPlan !== null,
       alerts: rule.alerts,
       period: rule.period,
     },

@@ -1,4 +1,4 @@
-import type { Answer, Cell, Cells } from "./apply.js";
+import { copyOf, type Answer, type Cell, type Cells } from "./cell.js";
 import type { Leg } from "./plan.js";
 
 /** A copy of the counters a plan touches, so that several steps can be taken back as one. */
@@ -15,8 +15,7 @@ export class Draft implements Cells {
     const drafted = this.#cells.get(leg.rule.space)?.get(leg.subject);
     if (drafted !== undefined) return drafted.cell;
     const cell = this.#base.get(leg);
-    if (cell === undefined) return undefined;
-    return { ...cell, entries: cell.entries === null ? null : cell.entries.slice() };
+    return cell && copyOf(cell);
   }
 
   put(leg: Leg, cell: Cell): void {

@@ -4,10 +4,17 @@ import { Events, type AlertListener, type Logger } from "./events.js";
 import { OutageQuota, type OutagePolicy, type QuotaCalls } from "./outage.js";
 import { Products } from "./products.js";
 import { Quota } from "./quota.js";
+import { SessionCalls } from "./sessions/calls.js";
+import { Issuers } from "./sessions/issuer.js";
+import { Logins } from "./sessions/logins.js";
+import { Revocations } from "./sessions/revocations.js";
+import { SigningKeys } from "./sessions/signing.js";
+import { Verifier } from "./sessions/verifier.js";
 import { isEmptyRecord, isRecord, unknownField } from "./request.js";
 import type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";
 import { abortedError, timedOut } from "./stores/batching.js";
 import { openStore, type StoreContext } from "./stores/url.js";
+import { Usage } from "./usage.js";
 
 /** How a {@link Ductape} is made. Every option but the functions has a `DUCTAPE_*` variable. */
 export interface DuctapeOptions {
@@ -25,13 +32,18 @@ export interface DuctapeOptions {
   readonly onStoreError?: OutagePolicy | undefined;
   /** How long a call waits, in milliseconds. Default `DUCTAPE_TIMEOUT_MS`, else 5000. */
   readonly timeoutMs?: number | undefined;
+  /**
+   * Seals the keys of sessions in the store: a random text of 32 characters or more, the same for
+   * all processes. Default `DUCTAPE_SECRET`, else they are stored in clear.
+   */
+  readonly secret?: string | undefined;
   /** Gets warnings, such as a stored definition that cannot be read. Default `console`. */
   readonly logger?: Logger | undefined;
 }
 
 const DEFAULT_STORE = "sqlite:.ductape/ductape.db";
 const DEFAULT_TIMEOUT_MS = 5_000;
-const OPTIONS = ["store", "clock", "onStoreError", "timeoutMs", "logger"];
+const OPTIONS = ["store", "clock", "onStoreError", "timeoutMs", "secret", "logger"];
 
 /**
  * Quotas on one store. The store is opened at the first call. `close()`, or `await using`, lets
@@ -42,8 +54,10 @@ export class Ductape {
   readonly product: Products;
   /** What the store promises: read differences between stores from here. */
   readonly guarantees: StoreGuarantees;
-  /** Decisions. */
-  readonly processor: { readonly quota: QuotaCalls };
+  /** Decisions, and the sessions of users. */
+  readonly processor: { readonly quota: QuotaCalls; readonly sessions: SessionCalls };
+  /** Who has used how much. */
+  readonly usage: Usage;
   readonly #store: Store;
   readonly #catalogue: Catalogue;
   readonly #events: Events;
@@ -53,18 +67,24 @@ export class Ductape {
   #closing: Promise<void> | null = null;
 
   constructor(options: DuctapeOptions = {}) {
-    const { store, clock, policy, timeoutMs, logger } = parseOptions(options);
+    const { store, clock, policy, timeoutMs, secret, logger } = parseOptions(options);
     this.#store = typeof store === "function" ? store({ clock, timeoutMs }) : store;
     this.guarantees = this.#store.guarantees;
     this.#catalogue = new Catalogue(this.#store, logger);
     this.#events = new Events(logger);
     const ready = (call?: CallOptions) => this.#ready(call);
-    const shared = { store: this.#store, catalogue: this.#catalogue, clock, ready };
     const track = <T>(call: Promise<T>) => this.#track(call);
-    const quota = new Quota({ ...shared, events: this.#events, timeoutMs, track });
+    const catalogue = this.#catalogue;
+    const signing = new SigningKeys({ catalogue, clock, secret });
+    const shared = { store: this.#store, catalogue, clock, signing, ready };
+    const revocations = new Revocations(catalogue, clock);
+    const verifier = new Verifier({ ...shared, revocations, issuers: new Issuers(clock) });
+    const quota = new Quota({ ...shared, verifier, events: this.#events, timeoutMs, track });
     this.product = new Products(shared);
+    this.usage = new Usage(shared);
     const calls: QuotaCalls = policy === "throw" ? quota : new OutageQuota(quota, policy, logger);
-    this.processor = { quota: calls };
+    const logins = new Logins(this.#store);
+    this.processor = { quota: calls, sessions: new SessionCalls({ ...shared, verifier, logins }) };
   }
 
   /**
@@ -155,12 +175,13 @@ function parseOptions(options: DuctapeOptions) {
   for (const name of Object.keys(options)) {
     if (!OPTIONS.includes(name)) throw invalid(`options.${name}`, unknownField(name, OPTIONS));
   }
-  const { store, onStoreError, timeoutMs, clock, logger } = options;
+  const { store, onStoreError, timeoutMs, clock, secret, logger } = options;
   return {
     store: parseStore(settingOf("store", store, "DUCTAPE_STORE")),
     policy: parsePolicy(settingOf("onStoreError", onStoreError, "DUCTAPE_ON_STORE_ERROR")),
     timeoutMs: parseTimeout(settingOf("timeoutMs", timeoutMs, "DUCTAPE_TIMEOUT_MS")),
     clock: parseClock(clock),
+    secret: parseSecret(settingOf("secret", secret, "DUCTAPE_SECRET")),
     logger: parseLogger(logger),
   };
 }
@@ -235,6 +256,17 @@ function parseLogger(logger: Logger | undefined): Logger {
       }
     },
   };
+}
+
+const SECRET_CHARS_MIN = 32;
+
+/** A short secret could be guessed from what it seals. Its text is told to nobody. */
+function parseSecret({ path, value }: Setting): string | null {
+  if (value === undefined) return null;
+  if (typeof value === "string" && value.length >= SECRET_CHARS_MIN) return value;
+  const got = typeof value === "string" ? `${value.length}` : typeof value;
+  const wanted = `wants a random text of ${SECRET_CHARS_MIN} characters or more`;
+  throw invalid(path, `${wanted}, such as "openssl rand -base64 32" gives; got ${got}`);
 }
 
 const consoleLogger: Logger = {

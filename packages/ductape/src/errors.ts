@@ -34,7 +34,11 @@ export const ERRORS = {
   ALREADY_EXISTS: row(409, 5),
   REVISION_CONFLICT: row(409, 5),
   SUBJECT_REQUIRED: row(400, 2),
+  SESSION_INVALID: row(401, 1),
+  SESSION_EXPIRED: row(401, 1),
+  SESSION_REVOKED: row(401, 1),
   IDEMPOTENCY_CONFLICT: row(422, 5),
+  ISSUER_UNAVAILABLE: row(503, 69, true),
   STORE_UNAVAILABLE: row(503, 69, true),
   TIMEOUT: row(503, 69, true),
   ABORTED: row(499, 130),
@@ -100,6 +104,9 @@ export class NotFoundError extends DuctapeError {}
 /** What is stored stands against the change: it exists already, or has another revision. */
 export class ConflictError extends DuctapeError {}
 
+/** A token was refused. The message never tells the token, nor what is in it. */
+export class SessionError extends DuctapeError {}
+
 /** The store could not answer, or not in time. */
 export class StoreError extends DuctapeError {}
 
@@ -112,7 +119,7 @@ export function faultAt(prefix: string, error: unknown): unknown {
   if (error.code === "VALIDATION" && issues !== undefined) {
     return new ValidationError(issues, { cause: error });
   }
-  const families = [NotFoundError, ConflictError, DuctapeError];
+  const families = [NotFoundError, ConflictError, SessionError, DuctapeError];
   const Family = families.find((family) => error instanceof family) ?? DuctapeError;
   return new Family(error.code, `${prefix}${error.message}`, {
     cause: error,

@@ -3,6 +3,7 @@ export {
   DuctapeError,
   ConflictError,
   NotFoundError,
+  SessionError,
   StoreError,
   ValidationError,
   ERRORS,
@@ -33,3 +34,17 @@ export type { DeleteOptions } from "./resource.js";
 export type { Period, PeriodUnit, Weekday } from "./period.js";
 export type { AlertEvent, AlertListener, Logger } from "./events.js";
 export type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";
+export type { SubjectsInput, SubjectsPage, SubjectUsage, Usage } from "./usage.js";
+export type { Algorithm, IssuerBody, IssuerInput } from "./trust.js";
+export type { SessionData } from "./sample.js";
+export type { SessionBody, SessionDefinition, SessionPeriod, SessionView } from "./session.js";
+export type {
+  ListedSession,
+  ListInput,
+  RevokeInput,
+  SessionCalls,
+  SessionPage,
+  SessionTarget,
+  StartedSession,
+  StartInput,
+} from "./sessions/calls.js";

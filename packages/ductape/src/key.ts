@@ -19,6 +19,44 @@ export function keyParts(key: string): { kind: string; product: string; id: stri
   return { kind, product, id: kind === "product" ? product : id };
 }
 
+/** An environment as the keys of its sessions name it; `uid` is new whenever it is. */
+export interface EnvironmentPlace {
+  readonly product: string;
+  readonly env: string;
+  readonly uid: string;
+}
+
+/** A session definition in an environment; `sessionUid` is new whenever the definition is. */
+export interface SessionPlace extends EnvironmentPlace {
+  readonly tag: string;
+  readonly sessionUid: string;
+}
+
+/** Where the keys that sign an environment's tokens are stored. */
+export const signingKey = ({ product, env, uid }: EnvironmentPlace): string =>
+  join("signing", product, env, uid);
+
+/** Where it is stored that a session is revoked. */
+export const revokedKey = ({ product, env, uid }: EnvironmentPlace, sessionId: string): string =>
+  join("revoked", product, env, uid, sessionId);
+
+/** The session that a key of {@link revokedKey} names. Session ids hold nothing to escape. */
+export const revokedId = (key: string): string => key.split("/")[4] ?? "";
+
+/** The folder of the records of all sessions; each key ends in the session's id. */
+export const loginFolder = (place: SessionPlace): string =>
+  join("login", place.product, place.env, place.uid, place.tag, place.sessionUid);
+
+/** The folder that names the sessions of one identifier. */
+export const loginsOfFolder = (place: SessionPlace, identifier: string): string =>
+  join("logins-of", place.product, place.env, place.uid, place.tag, place.sessionUid, identifier);
+
+/** A key in a folder. */
+export const keyIn = (folder: string, name: string): string => `${folder}${part(name)}/`;
+
+/** For whom a token is: the `aud` of those of one environment, and of no other. */
+export const audienceOf = ({ product, env }: EnvironmentPlace): string => join(product, env);
+
 /** The prefix of all counters of a product, of one of its environments, or of a quota there. */
 export const spacePrefix = (product: string, env?: string, quota?: string): string =>
   join(

@@ -11,7 +11,7 @@ export interface Stamps {
 }
 
 /** Which kinds there are; each is the first part of its keys. */
-export type KindName = "product" | "environment" | "quota";
+export type KindName = "product" | "environment" | "quota" | "session";
 
 /**
  * One kind of definition, all that tells it from the others. `Body` is what a user defines;

@@ -1,8 +1,9 @@
-import type { Cell } from "./apply.js";
+import type { Cell } from "./cell.js";
 import { FOREVER_MS, type Period, type Span } from "./period.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { DuctapeError, show, ValidationError } from "./errors.js";
 import type { Action, Request, SubjectInput } from "./request.js";
+import { valueAt } from "./selector.js";
 import { checkText, pathText } from "./text.js";
 
 /** What never changes about a rule while its definition stands: the part of a leg made once. */
@@ -18,6 +19,8 @@ export interface LegRule {
   readonly lifetime: boolean;
   /** Admits past the limit. */
   readonly soft: boolean;
+  /** Its limit is picked by a value of the subject. */
+  readonly isByPlan: boolean;
   /** Fractions of the limit to report, ascending. */
   readonly alerts: readonly number[];
   readonly period: Period;
@@ -102,14 +105,29 @@ export interface Step {
  */
 export function planStep(request: Request, quota: CompiledQuota, nowMs: number): Step {
   const amount = scaledAmount(request, quota);
-  const legs = planLegs(request.subject, quota, nowMs);
+  const { identity } = request;
+  const subject = identity === null ? request.subject : identity.data;
+  const legs = planLegs(subject, quota, nowMs, identity === null ? "subject" : "session");
   const rule = ruleOf(request, quota);
+  const answer =
+    request.idempotencyKey === null ? null : answerKey(request, quota, amount, rule, legs);
+  return stepOf(request.action, amount, rule, legs, answer, nowMs);
+}
+
+function stepOf(
+  action: Action,
+  amount: number,
+  rule: string | null,
+  legs: Leg,
+  answer: AnswerKey | null,
+  nowMs: number,
+): Step {
   return {
-    action: request.action,
+    action,
     amount,
     rule,
     legs,
-    answer: request.idempotencyKey === null ? null : answerKey(request, quota, amount, rule, legs),
+    answer,
     next: null,
     nowMs,
     status: "done",
@@ -119,31 +137,55 @@ export function planStep(request: Request, quota: CompiledQuota, nowMs: number):
 }
 
 function answerKey(
-  { idempotencyKey, action, subject }: Request,
+  { idempotencyKey, action, subject, session, identity }: Request,
   quota: CompiledQuota,
   amount: number,
   rule: string | null,
   legs: Leg,
 ): AnswerKey {
+  const counted: string[] = [];
   const facts: Pick<Leg, "rule" | "subject" | "planned" | "limit">[] = [];
   for (let leg: Leg | null = legs; leg !== null; leg = leg.next) {
+    counted.push(leg.subject);
     facts.push({ rule: leg.rule, subject: leg.subject, planned: leg.planned, limit: leg.limit });
   }
+  // A session is who it is for, not its token: a retry after a refresh is the same request.
+  const who =
+    identity === null ? canonical(subject) : [session?.tag, identity.identifier, ...counted];
   return {
     key: `${quota.answerSpace}${idempotencyKey}`,
-    fingerprint: JSON.stringify([action, amount, rule, canonical(subject)]),
+    fingerprint: JSON.stringify([action, amount, rule, who]),
     facts: JSON.stringify(facts),
   };
 }
 
-function planLegs(subject: SubjectInput | null, quota: CompiledQuota, nowMs: number): Leg {
-  const first = planLeg(quota.rules[0], subject, quota, nowMs);
+/** Where a subject comes from: how messages name it. */
+type Origin = "subject" | "session";
+
+function planLegs(
+  subject: SubjectInput | null,
+  quota: CompiledQuota,
+  nowMs: number,
+  origin: Origin,
+): Leg {
+  const first = planLeg(quota.rules[0], subject, quota, nowMs, origin);
   let last = first;
   for (let i = 1; i < quota.rules.length; i++) {
     const rule = quota.rules[i];
-    if (rule !== undefined) last = last.next = planLeg(rule, subject, quota, nowMs);
+    if (rule !== undefined) last = last.next = planLeg(rule, subject, quota, nowMs, origin);
   }
   return first;
+}
+
+/** A check of 0 on one counter: how it stands at `nowMs`. */
+export function planCheck(
+  rule: CompiledRule,
+  subject: string,
+  limit: number | null,
+  nowMs: number,
+): Step {
+  const legs = legOf(rule, subject, limit, nowMs);
+  return stepOf("check", 0, null, legs, null, nowMs);
 }
 
 function planLeg(
@@ -151,13 +193,20 @@ function planLeg(
   subject: SubjectInput | null,
   quota: CompiledQuota,
   nowMs: number,
+  origin: Origin,
 ): Leg {
+  const whose = rule.scope === null ? "" : subjectOf(rule.scope, subject, quota, origin);
+  const limit = rule.limit === undefined ? limitFor(rule, subject) : rule.limit;
+  return legOf(rule, whose, limit, nowMs);
+}
+
+function legOf(rule: CompiledRule, subject: string, limit: number | null, nowMs: number): Leg {
   const window = rule.leg.rollingMs === 0 ? windowOf(rule, nowMs) : NO_WINDOW;
   return {
     rule: rule.leg,
-    subject: rule.scope === null ? "" : subjectOf(rule.scope, subject, quota),
+    subject,
     planned: window,
-    limit: rule.limit === undefined ? limitFor(rule, subject) : rule.limit,
+    limit,
     next: null,
     cell: undefined,
     window,
@@ -215,15 +264,17 @@ function subjectOf(
   path: readonly string[],
   subject: SubjectInput | null,
   quota: CompiledQuota,
+  origin: Origin,
 ): string {
   if (typeof subject === "string" && quota.scopes.length === 1) return subject;
-  return selected(path, subject, quota);
+  return selected(path, subject, quota, origin);
 }
 
 function selected(
   path: readonly string[],
   subject: SubjectInput | null,
   quota: CompiledQuota,
+  origin: Origin,
 ): string {
   if (typeof subject === "string") {
     const wanted = quota.scopes.map(pathText).join(", ");
@@ -233,37 +284,30 @@ function selected(
     );
   }
   const value = subject === null ? undefined : valueAt(subject, path);
-  if (value === undefined) throw subjectRequired(path, quota);
+  if (value === undefined) throw subjectRequired(path, quota, origin);
   const text = typeof value === "number" && Number.isSafeInteger(value) ? String(value) : value;
-  if (typeof text !== "string") {
-    throw fieldError(
-      `subject.${path.join(".")}`,
-      `wants a string or an integer, got ${show(value)}`,
-    );
-  }
-  const wrong = checkText(text);
-  if (wrong !== null) throw fieldError(`subject.${path.join(".")}`, wrong);
-  return text;
+  const wrong =
+    typeof text === "string" ? checkText(text) : `wants a string or an integer, got ${show(value)}`;
+  if (wrong === null && typeof text === "string") return text;
+  // What a session holds is told to nobody.
+  const told = origin === "session" ? "wants a string or an integer of 1 to 255 characters" : wrong;
+  throw fieldError(`${origin}.${path.join(".")}`, String(told));
 }
 
-function subjectRequired(path: readonly string[], quota: CompiledQuota): DuctapeError {
+function subjectRequired(
+  path: readonly string[],
+  quota: CompiledQuota,
+  origin: Origin,
+): DuctapeError {
+  const how =
+    origin === "session"
+      ? "the session has no such value"
+      : `give it as a string or as an object with ${path.join(".")}`;
   return new DuctapeError(
     "SUBJECT_REQUIRED",
-    `subject: quota ${show(quota.tag)} counts by ${pathText(path)}: give it as a string ` +
-      `or as an object with ${path.join(".")}`,
-    { issues: [{ path: `subject.${path.join(".")}`, message: "is missing" }] },
+    `${origin}: quota ${show(quota.tag)} counts by ${pathText(path)}: ${how}`,
+    { issues: [{ path: `${origin}.${path.join(".")}`, message: "is missing" }] },
   );
-}
-
-/** Own members only, so that `__proto__` and inherited names select nothing. */
-function valueAt(subject: object, path: readonly string[]): unknown {
-  let value: unknown = subject;
-  for (const name of path) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name))
-      return undefined;
-    value = Reflect.get(value, name);
-  }
-  return value;
 }
 
 function limitFor(rule: CompiledRule, subject: SubjectInput | null): number | null {

@@ -5,6 +5,7 @@ import {
   type EnvironmentIdentity,
   type EnvironmentInput,
 } from "./environment.js";
+import { Fields, Issues } from "./field.js";
 import type { QuotaIdentity } from "./identity.js";
 import { spacePrefix } from "./key.js";
 import type { Patch } from "./patch.js";
@@ -17,17 +18,26 @@ import {
   type DeleteOptions,
   type ResourceParts,
 } from "./resource.js";
+import {
+  SESSION,
+  type SessionBody,
+  type SessionDefinition,
+  type SessionIdentity,
+} from "./session.js";
+import { checkPublicKey } from "./sessions/issuer.js";
 import { ProductEntry } from "./shelf.js";
 
 /** Products: `ductape.product`. */
 export class Products extends Resource<ProductBody, Empty> {
   readonly environments: Environments;
   readonly quotas: Quotas;
+  readonly sessions: Sessions;
 
   constructor(parts: ResourceParts) {
     super(PRODUCT, parts);
     this.environments = new Environments(parts);
     this.quotas = new Quotas(parts);
+    this.sessions = new Sessions(parts);
   }
 
   protected shelf(entry: ProductEntry) {
@@ -39,7 +49,10 @@ export class Products extends Resource<ProductBody, Empty> {
   }
 
   protected override documents(entry: ProductEntry, product: string) {
-    return entry.documents(product);
+    const keys = entry.environments
+      .identities()
+      .flatMap(([env, { uid }]) => this.parts.signing.documents({ product, env, uid }));
+    return [...entry.documents(product), ...keys];
   }
 
   /** Makes a product. Throws `VALIDATION`, `ALREADY_EXISTS`. */
@@ -49,7 +62,7 @@ export class Products extends Resource<ProductBody, Empty> {
     return this.make(tag, body, ({ products }) => {
       // What another client made in a product of that tag just as it was deleted.
       const left = products.get(tag) ?? new ProductEntry();
-      return { writes: left.documents(tag).map(removal), forget: left.spaces(tag) };
+      return { writes: left.documents(tag).map(removal) };
     });
   }
 
@@ -103,7 +116,13 @@ export class Environments extends ProductResource<
     return identity && entry.spaces(product, { environments: [[slug, identity]] });
   }
 
-  /** Deletes an environment with its counters. Throws as `product.delete`. */
+  protected override documents(entry: ProductEntry, product: string, env: string) {
+    const uid = entry.environments.find(product, env).identity?.uid;
+    const keys = uid === undefined ? [] : this.parts.signing.documents({ product, env, uid });
+    return [...super.documents(entry, product, env), ...keys];
+  }
+
+  /** Deletes an environment with its counters and keys. Throws as `product.delete`. */
   async delete(product: string, slug: string, options?: DeleteOptions): Promise<void> {
     await this.remove(product, slug, spacePrefix(product, slug), options);
   }
@@ -133,6 +152,51 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
   }
 
   /** Deletes a quota with its counters. Throws `PRODUCT_NOT_FOUND`, `QUOTA_NOT_FOUND`. */
+  async delete(product: string, tag: string): Promise<void> {
+    await this.remove(product, tag, null);
+  }
+}
+
+/**
+ * Sessions of a product: `ductape.product.sessions`. A changed definition applies to the tokens
+ * given out from then on; one whose form changed (`encrypted`, the issuer and its keys) takes no
+ * token of the form before.
+ */
+export class Sessions extends ProductResource<SessionDefinition, SessionBody, SessionIdentity> {
+  constructor(parts: ResourceParts) {
+    super(SESSION, parts);
+  }
+
+  protected shelf(entry: ProductEntry) {
+    return entry.sessions;
+  }
+
+  /** Sessions have no counters of their own. */
+  protected spaces(): string[] {
+    return [];
+  }
+
+  protected override async check(body: SessionBody): Promise<void> {
+    await checkPublicKey(body);
+  }
+
+  /**
+   * Makes a new key for the tokens of one environment. It signs from now on; the keys before
+   * verify until the last token they signed has ended. Returns the new key's id. Throws
+   * `VALIDATION`, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`.
+   */
+  async rotate(product: string, options: { readonly env: string }): Promise<{ kid: string }> {
+    const issues = new Issues();
+    const env = new Fields(options, "options", ["env"], issues).tag("env");
+    issues.throwAny();
+    const { identity } = (await this.current()).entry(product).environments.read(product, env);
+    return { kid: await this.parts.signing.rotate({ product, env, uid: identity.uid }) };
+  }
+
+  /**
+   * Deletes a session definition: its tokens are refused from then on, also where another is made
+   * under its tag. Throws `PRODUCT_NOT_FOUND`, `SESSION_NOT_FOUND`.
+   */
   async delete(product: string, tag: string): Promise<void> {
     await this.remove(product, tag, null);
   }

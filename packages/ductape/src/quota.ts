@@ -12,6 +12,7 @@ import {
 import type { Events } from "./events.js";
 import { planStep, type Step } from "./plan.js";
 import { isEmptyRecord, isRecord, parseRequest, type QuotaInput, type Request } from "./request.js";
+import type { Verifier } from "./sessions/verifier.js";
 import type { CallOptions, Clock, Store } from "./store.js";
 
 /** `enforce` was refused: `result` is the denial that `run` returns. */
@@ -34,6 +35,7 @@ export interface QuotaParts {
   readonly store: Store;
   readonly catalogue: Catalogue;
   readonly events: Events;
+  readonly verifier: Verifier;
   readonly clock: Clock;
   readonly timeoutMs: number;
   /** Opens the store, waiting as long as a call may; null while open. Throws once closed. */
@@ -60,7 +62,7 @@ export class Quota {
 
   /**
    * Decides one request atomically. A denial is a value and costs nothing. Throws `VALIDATION`,
-   * `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `IDEMPOTENCY_CONFLICT`,
+   * `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `SESSION_*`, `IDEMPOTENCY_CONFLICT`,
    * `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
   run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
@@ -70,7 +72,9 @@ export class Quota {
       const call = options === undefined ? this.#defaults : this.#checkOptions(options);
       const ready = this.#parts.ready(call);
       const quota = ready === null ? this.#parts.catalogue.find(request) : null;
-      if (quota === null) return this.#parts.track(this.#locate(request, call, ready));
+      if (quota === null || !this.#knowsWhoAsks(request)) {
+        return this.#parts.track(this.#locate(request, call, ready));
+      }
       return this.#decide(request, quota, call, 1);
     } catch (error) {
       return Promise.reject(error);
@@ -85,7 +89,30 @@ export class Quota {
     // Also where there is nothing to wait for: a call that finds its quota must not pass this one.
     await ready;
     const quota = await this.#parts.catalogue.locate(request);
+    await this.#identify(request);
     return this.#decide(request, quota, call, 1);
+  }
+
+  /** False where the token of a session has to be verified first. */
+  #knowsWhoAsks(request: Request): boolean {
+    const { session, productTag, env } = request;
+    if (session === null) return true;
+    const nowMs = this.#parts.clock();
+    request.identity = this.#parts.verifier.seen(
+      productTag,
+      env,
+      session.tag,
+      session.token,
+      nowMs,
+    );
+    return request.identity !== null;
+  }
+
+  async #identify(request: Request): Promise<void> {
+    const { session, productTag, env } = request;
+    if (session === null) return;
+    const { tag, token } = session;
+    request.identity = await this.#parts.verifier.identify(productTag, env, tag, token);
   }
 
   #decide(
@@ -175,6 +202,7 @@ export class Quota {
         const found =
           catalogue.find(request) ?? (await catalogue.locate(request).catch(throwAt(i)));
         quotas.push(found);
+        await this.#identify(request).catch(throwAt(i));
       }
       const nowMs = clock();
       const steps = eachOf(requests, (request, i) => {
@@ -229,12 +257,8 @@ function checkTimeout(timeoutMs: unknown): number {
   throw new ValidationError([{ path: "options.timeoutMs", message }]);
 }
 
-/** Sessions and caches are named by calls, but none can be defined in this version. */
-function refuseUndefined({ session, cache, productTag }: Request): void {
-  if (session !== null) {
-    const message = `session.tag: product ${show(productTag)} has no session ${show(session.tag)}`;
-    throw new NotFoundError("SESSION_NOT_FOUND", message);
-  }
+/** Caches are named by calls, but none can be defined in this version. */
+function refuseUndefined({ cache, productTag }: Request): void {
   if (cache !== null) {
     const message = `cache: product ${show(productTag)} has no cache ${show(cache)}`;
     throw new NotFoundError("CACHE_NOT_FOUND", message);

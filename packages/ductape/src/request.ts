@@ -30,6 +30,14 @@ export interface SessionInput {
   readonly token: string;
 }
 
+/** Whose session a call carries, once its token is verified. */
+export interface Identity {
+  /** What the selector of the session's definition picks. */
+  readonly identifier: string;
+  /** What the session holds; selectors of rules pick from it. Never told in errors. */
+  readonly data: { readonly [name: string]: unknown };
+}
+
 /** The input of `quota.run`, as on the wire. */
 export interface QuotaInput {
   /** Slug of an environment of the product. */
@@ -58,6 +66,8 @@ export interface Request {
   readonly amount: number;
   readonly subject: SubjectInput | null;
   readonly session: SessionInput | null;
+  /** Of `session`; null until its token is verified. */
+  identity: Identity | null;
   readonly cache: string | null;
   readonly idempotencyKey: string | null;
   readonly rule: string | null;
@@ -113,6 +123,7 @@ export function parseRequest(input: unknown): Request {
         ? subject
         : subjectOf(subject, input),
     session: session === undefined ? null : sessionOf(session, input),
+    identity: null,
     cache: textOf(cache, input),
     idempotencyKey: textOf(idempotency_key, input),
     rule: textOf(rule, input),
@@ -171,7 +182,7 @@ function subjectOf(value: unknown, input: Record<string, unknown>): SubjectInput
 }
 
 function sessionOf(value: unknown, input: Record<string, unknown>): SessionInput | null {
-  const session = given(value);
+  const session = value !== null && isSession(value) ? value : given(value);
   if (!isSession(session)) throw explain(input);
   return session === null ? null : { tag: session.tag, token: session.token };
 }
@@ -230,7 +241,7 @@ function isSubject(value: unknown): value is SubjectInput | null {
 function isSession(value: unknown): value is SessionInput | null {
   if (value === null) return true;
   if (!isRecord(value)) return false;
-  if (Object.keys(value).some((name) => name !== "tag" && name !== "token")) return false;
+  for (const name in value) if (name !== "tag" && name !== "token") return false;
   return checkText(value["tag"]) === null && typeof value["token"] === "string";
 }
 

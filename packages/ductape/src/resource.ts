@@ -6,12 +6,14 @@ import { definitionText, type Definition, type Kept, type Kind, type Stamps } fr
 import { checkRevision, parsePatch, type Patch } from "./patch.js";
 import type { Empty } from "./request.js";
 import type { ProductEntry, Shelf, StoredAt } from "./shelf.js";
+import type { SigningKeys } from "./sessions/signing.js";
 import type { Clock, DocumentWrite, Store } from "./store.js";
 
 /** What the definitions need of the rest. */
 export interface ResourceParts {
   readonly store: Store;
   readonly catalogue: Catalogue;
+  readonly signing: SigningKeys;
   readonly clock: Clock;
   /** Opens the store at the first call; null once it is open. */
   ready(): Promise<void> | null;
@@ -52,6 +54,9 @@ export abstract class Resource<Body extends object, Identity> {
     return [{ key: definitionKey(this.kind.name, product, id), revision }];
   }
 
+  /** Checks what the parser cannot, as it takes time, before a definition is written. */
+  protected check?(body: Body): Promise<void>;
+
   protected async current(): Promise<Catalogue> {
     const ready = this.parts.ready();
     if (ready !== null) await ready;
@@ -77,6 +82,7 @@ export abstract class Resource<Body extends object, Identity> {
   ): Promise<Body & Stamps> {
     const { kind } = this;
     const id = kind.idOf(body);
+    await this.check?.(body);
     await this.change((catalogue) => {
       const { writes, forget = [] } = beside(catalogue);
       const entry = catalogue.products.get(product);
@@ -98,13 +104,14 @@ export abstract class Resource<Body extends object, Identity> {
   protected async amend(product: string, id: string, patch: object): Promise<Body & Stamps> {
     const { kind } = this;
     const { fields, ifRevision } = parsePatch(patch, kind.fields, kind.nullable);
-    await this.change((catalogue) => {
+    await this.change(async (catalogue) => {
       const entry = catalogue.entry(product);
       const old = this.shelf(entry).find(product, id);
       checkRevision(ifRevision, old.revision);
       const base = old.body === null ? { [kind.id]: id, ...fields } : kind.merge(old.body, fields);
       const body = kind.parse(base, old.body);
       if (kind.idOf(body) !== id) throw renamed(kind.id, id, kind.idOf(body));
+      await this.check?.(body);
       return this.#replace(entry, product, old, body);
     });
     return this.view(product, id);
@@ -149,8 +156,9 @@ export abstract class Resource<Body extends object, Identity> {
   async #refuseInUse(id: string, prefix: string, spaces: string[] | null): Promise<void> {
     const live = spaces && new Set(spaces);
     const nowMs = this.parts.clock();
-    for await (const { space, used, granted, endMs } of this.parts.store.scan(prefix)) {
-      if (live?.has(space) === false || endMs <= nowMs || used + granted === 0) continue;
+    for await (const { space, cell } of this.parts.store.scan(prefix)) {
+      const { window, used, granted } = cell;
+      if (live?.has(space) === false || window.endMs <= nowMs || used + granted === 0) continue;
       const what = `${this.kind.name} ${show(id)}`;
       const message = `${what} has counters in use; pass { force: true } to delete them too`;
       throw new ValidationError([{ path: "options.force", message }]);

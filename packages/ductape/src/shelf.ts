@@ -12,6 +12,7 @@ import {
   type KindName,
 } from "./kind.js";
 import { PRODUCT } from "./product.js";
+import { SESSION } from "./session.js";
 
 /** A definition's name among its kind, and which counters are its own. */
 export type Identified<Identity> = readonly [id: string, identity: Identity];
@@ -92,10 +93,12 @@ export class ProductEntry {
   readonly product = new Shelf(PRODUCT);
   readonly environments = new Shelf(ENVIRONMENT);
   readonly quotas = new Shelf(QUOTA);
+  readonly sessions = new Shelf(SESSION);
   readonly shelves = {
     product: this.product,
     environment: this.environments,
     quota: this.quotas,
+    session: this.sessions,
   } satisfies Record<KindName, unknown>;
   /** By environment, then quota; made when first asked for. */
   readonly compiled = new Map<string, Map<string, CompiledQuota>>();

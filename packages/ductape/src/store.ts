@@ -1,4 +1,5 @@
 import type { Verdict } from "./apply.js";
+import type { Cell } from "./cell.js";
 import type { Step } from "./plan.js";
 
 /**
@@ -21,32 +22,62 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/**
- * A definition as its last change left it. `revision` counts its changes from 1; `value` is JSON
- * text, or null once it is deleted.
- */
-export interface DocumentChange {
+/** A document as its last change left it. */
+export interface StoredDocument {
+  /** Its parts each end in "/"; those before the last are its folder. */
   readonly key: string;
+  /** Counts its changes from 1. */
   readonly revision: number;
+  /** JSON text. */
+  readonly value: string;
+}
+
+/** A change of a watched document; `value` is null once it is deleted. */
+export interface DocumentChange extends Omit<StoredDocument, "value"> {
   readonly value: string | null;
 }
 
-/** One write of an all-or-nothing change of definitions. */
+/** One write of an all-or-nothing change of documents. */
 export interface DocumentWrite {
   readonly key: string;
   /** The revision it must have now; 0: it must not exist. */
   readonly ifRevision: number;
   /** New JSON text, null to delete; undefined only checks the revision. */
   readonly value: string | null | undefined;
+  /** Left out of `changes`: for documents that are many, and asked for by few. */
+  readonly expiresMs?: number | undefined;
+  /** Left out of `changes`, for documents that are many and that few processes ask for. */
+  readonly unwatched?: boolean | undefined;
+}
+
+/** Which documents of a folder to list. */
+export interface DocumentPage {
+  /** Begins after this key, which need not exist; "": at the first. */
+  readonly after: string;
+  /** At most this many. */
+  readonly limit: number;
 }
 
 /**
- * Definitions, kept beside the counters. Every method throws `STORE_UNAVAILABLE` where the store
- * cannot answer.
+ * Small JSON texts kept beside the counters, of two kinds. *Watched* ones are few, such as
+ * definitions, keys and revocations: every process keeps them in memory and asks for `changes`.
+ * *Unwatched* ones are many, such as a record for each login, and are asked for by key or folder.
+ *
+ * An expired document is told by no method and has revision 0, at once by the store's clock. It is
+ * dropped at the writes that follow, a few at each, so that no sweep stalls a call; nobody is told.
+ *
+ * Every method throws `STORE_UNAVAILABLE` where the store cannot answer, `write` also `TIMEOUT`.
  */
 export interface Documents {
-  /** All changes after `sequence` (0: everything), and the sequence they lead to. */
+  /** Changes of watched documents after `sequence` (0: all), and the sequence they lead to. */
   changes(sequence: number): Promise<{ sequence: number; changes: DocumentChange[] }>;
+  /** The document of a key, watched or not, as the last acknowledged write left it; null: none. */
+  get(key: string): Promise<StoredDocument | null>;
+  /**
+   * The unwatched documents of one folder, in the order of their keys. Folders hold no folders: a
+   * key has one part after that of its folder.
+   */
+  list(folder: string, page: DocumentPage): Promise<StoredDocument[]>;
   /**
    * Writes all or none, and forgets the counters whose space starts with one of `forget`, in the
    * same step. Returns the key of a write whose `ifRevision` no longer holds, else null.
@@ -58,10 +89,8 @@ export interface Documents {
 export interface CellRow {
   readonly space: string;
   readonly subject: string;
-  readonly used: number;
-  readonly granted: number;
-  /** When its window ends, epoch milliseconds. */
-  readonly endMs: number;
+  /** A copy. */
+  readonly cell: Cell;
 }
 
 /**
@@ -81,7 +110,10 @@ export interface Store {
    */
   apply(plan: Step, options?: CallOptions): Verdict | Promise<Verdict>;
   readonly documents: Documents;
-  /** Counters of all spaces that start with `prefix`, in no order, as the last commit left them. */
+  /**
+   * Counters of all spaces that start with `prefix`, in no order, each as a commit left it. Read a
+   * piece at a time, so that other calls go on between.
+   */
   scan(prefix: string): AsyncIterable<CellRow>;
   /** Lets what was accepted finish, then releases everything. */
   close(): Promise<void>;

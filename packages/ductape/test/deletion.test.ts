@@ -5,9 +5,11 @@ import {
   type Patch,
   type EnvironmentInput,
   type QuotaInput,
+  type Store,
 } from "ductape";
 import { manualClock } from "ductape/testing";
 import { MemoryStore } from "../src/stores/memory.js";
+import { openStore } from "../src/stores/url.js";
 import { callAny, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
@@ -19,9 +21,13 @@ const QUOTA = { tag: "q", limit: 5, period: "day" } as const;
 const OF_ROLLING = { tag: "rolling", limit: 5, period: "day", window: "rolling" } as const;
 const clock = manualClock("2026-05-15T12:00:00Z");
 
+const OF_USERS = { tag: "users", limit: 5, period: "day", scope: "$Session{userId}" } as const;
+
 let files = 0;
-async function open(url: string) {
-  const store = url.replace("store.db", `${files++}.db`);
+const newStore = (url: string) =>
+  openStore(url.replace("store.db", `${files++}.db`), { clock, timeoutMs: 5_000 });
+
+async function open(url: string, store: Store = newStore(url)) {
   const ductape = await clientWith([QUOTA, OF_ROLLING], { store, clock });
   await ductape.product.environments.create("shop", { slug: "dev" });
   return ductape;
@@ -37,6 +43,21 @@ const check = (ductape: Ductape, input: Partial<QuotaInput> = {}) =>
   run(ductape, { ...input, action: "check" });
 
 const IN_USE = { code: "VALIDATION", issues: [{ path: "options.force" }] };
+
+async function countersOf(store: Store): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { space, subject } of store.scan("")) keys.push(`${space}${subject}`);
+  return keys;
+}
+
+/** A file forgets a few rows with each new counter. */
+async function expectForgotten(ductape: Ductape, store: Store, keys: readonly string[]) {
+  await ductape.product.quotas.create("shop", OF_USERS);
+  for (let i = 0; i < 9; i++) await run(ductape, { quota_tag: "users", subject: `u${i}` });
+  const left = await countersOf(store);
+  expect(left).toHaveLength(9);
+  expect(left.filter((key) => keys.includes(key))).toEqual([]);
+}
 
 /** What is deleted with the environment `prd`, and how it is made again. */
 const HOLDERS = [
@@ -105,6 +126,18 @@ describe.each(CASES)("%s with counters, on %s", (_, url, { remove, remake }) => 
     await remove(ductape);
   });
 
+  it("takes its counters with it", async () => {
+    const store = newStore(url);
+    await using ductape = await open(url, store);
+    await run(ductape);
+    await run(ductape, { quota_tag: "rolling" });
+    const before = await countersOf(store);
+    expect(before).toHaveLength(2);
+    await remove(ductape, { force: true });
+    await remake(ductape);
+    await expectForgotten(ductape, store, before);
+  });
+
   it("is not deleted with options that are wrong", async () => {
     await using ductape = await open(url);
     const wrong = [{ force: 1 }, { force: "true" }, { force: null }, { forse: true }, 1, "force"];
@@ -114,6 +147,22 @@ describe.each(CASES)("%s with counters, on %s", (_, url, { remove, remake }) => 
       expect(fault.issues?.[0]?.path).toMatch(/^options/);
     }
     expect(await check(ductape)).toMatchObject({ used: 0 });
+  });
+});
+
+describe.each(URLS)("a quota on %s", (url) => {
+  it("is deleted with counters in use, takes them with it, and is made again at zero", async () => {
+    const store = newStore(url);
+    await using ductape = await open(url, store);
+    const keyed = { amount: 4, idempotency_key: "k" };
+    for (const env of ["prd", "dev"]) await run(ductape, { ...keyed, env });
+    const before = await countersOf(store);
+    await ductape.product.quotas.delete("shop", "q");
+    expect(await faultOf(() => run(ductape))).toMatchObject({ code: "QUOTA_NOT_FOUND" });
+    await ductape.product.quotas.create("shop", QUOTA);
+    expect(await check(ductape)).toMatchObject({ used: 0 });
+    await expectForgotten(ductape, store, before);
+    expect(await run(ductape, keyed)).toMatchObject({ used: 4, replayed: false });
   });
 });
 
@@ -197,7 +246,7 @@ class RacedStore extends MemoryStore {
   before: (() => Promise<unknown>) | null = null;
 
   constructor() {
-    super();
+    super(Date.now);
     const { write } = this.documents;
     this.documents.write = async (...args) => {
       const { before } = this;
@@ -237,6 +286,8 @@ describe("a product that is deleted while something is made in it", () => {
     await using other = new Ductape({ store, clock });
     store.before = () => ductape.product.delete("shop");
     expect(await faultOf(() => make(other))).toMatchObject({ code: "PRODUCT_NOT_FOUND" });
+    const { changes } = await store.documents.changes(0);
+    expect(changes.filter(({ value }) => value !== null)).toEqual([]);
     expect(await ductape.product.fetchAll()).toEqual([]);
   });
 });

@@ -6,7 +6,7 @@ import { clientWith, inputOf } from "./support.js";
 
 /** A store in this process whose answers about definitions come when `held` lets them. */
 function storeWith(held: () => Promise<void>): Store {
-  const store = new MemoryStore();
+  const store = new MemoryStore(Date.now);
   return {
     guarantees: store.guarantees,
     get isOpen() {
@@ -17,6 +17,8 @@ function storeWith(held: () => Promise<void>): Store {
     scan: (prefix) => store.scan(prefix),
     close: () => store.close(),
     documents: {
+      get: (key) => store.documents.get(key),
+      list: (folder, page) => store.documents.list(folder, page),
       write: (writes, forget) => store.documents.write(writes, forget),
       changes: async (sequence) => {
         const answer = await store.documents.changes(sequence);

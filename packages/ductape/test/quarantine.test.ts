@@ -49,6 +49,12 @@ const withRule = (fields: object) => (value: string) => {
   return JSON.stringify({ ...stored, rules: stored.rules.map((rule) => ({ ...rule, ...fields })) });
 };
 
+/** Changes the tag or slug, whichever it has. */
+const withName = (name: string) => (value: string) => {
+  const stored: object = JSON.parse(value);
+  return JSON.stringify({ ...stored, ["slug" in stored ? "slug" : "tag"]: name });
+};
+
 const text = (value: string) => () => value;
 
 const BROKEN = [
@@ -60,8 +66,8 @@ const BROKEN = [
   ["an empty object", text("{}")],
   ["no identity", withFields({ identity: undefined })],
   ["an identity of another type", withFields({ identity: "abc" })],
-  ["another name than its key", withFields({ tag: "other", slug: "other" })],
-  ["a blank name", withFields({ tag: "", slug: "" })],
+  ["another name than its key", withName("other")],
+  ["a blank name", withName("")],
   ["a field of a later version", withFields({ burst: 5 })],
   ["a member called __proto__", (value: string) => value.replace("{", '{"__proto__":{"a":1},')],
   ["a description of another type", withFields({ description: null })],

@@ -32,8 +32,8 @@ const FUNCTION_LINES_MAX = 70;
 const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["errors", ["errors"]],
   ["pure", []],
-  ["edge", ["store", "shelf", "catalogue", "events", "stores"]],
-  ["flow", ["quota", "outage"]],
+  ["edge", ["store", "shelf", "catalogue", "events", "stores", "sessions"]],
+  ["flow", ["quota", "outage", "usage"]],
   ["wiring", ["ductape", "resource", "products", "index"]],
   ["testing", ["conformance", "testing"]],
 ];
@@ -187,6 +187,14 @@ describe("a planted breach is found, and nothing beside it, by the rule that a f
     }
     for (const [path, text] of kept) expect(breaches(fileOf(path, text)), text).toEqual([]);
   });
+});
+
+it("the tiers are those that docs/ARCHITECTURE.md shows", () => {
+  const page = readFileSync(`${ROOT}docs/ARCHITECTURE.md`, "utf8");
+  for (const [name, files] of TIERS) {
+    const names = files.map((file) => `\`${file}\``).join(" ") || "all others";
+    expect(page).toContain(`| ${name} | ${names} |`);
+  }
 });
 
 describe("docs/ERRORS.md", () => {

@@ -1,20 +1,19 @@
-import { apply, type Answer, type Cell, type Cells, type Verdict } from "../apply.js";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { apply, type Verdict } from "../apply.js";
+import { copyOf, type Answer, type Cell, type Cells } from "../cell.js";
 import { StoreError } from "../errors.js";
 import type { Leg, LegRule, Step } from "../plan.js";
-import type {
-  CallOptions,
-  CellRow,
-  DocumentChange,
-  DocumentWrite,
-  Documents,
-  Store,
-} from "../store.js";
+import type { CallOptions, CellRow, Clock, Documents, Store } from "../store.js";
 import { abortedError } from "./batching.js";
+import { MemoryDocuments } from "./memory-documents.js";
 
 /** How long a counter outlives its window, in milliseconds: a clock may be set back a little. */
 export const PAST_GRACE_MS = 60_000;
 /** Counters looked at for each new one, and answers: more than one keeps ahead of the growth. */
 export const VISITS_PER_INSERT = 2;
+
+/** Most counters read in one turn of the event loop. */
+export const SCAN_PIECE = 1_000;
 
 /**
  * Counters and definitions in this process, gone with it. Decides in the caller's turn, without
@@ -26,8 +25,9 @@ export class MemoryStore implements Store {
   readonly #cells = new MemoryCells();
   #isClosed = false;
 
-  constructor() {
-    this.documents = new MemoryDocuments((prefix) => this.#cells.forget(prefix));
+  /** `clock` says when documents expire; calls bring their own instant. */
+  constructor(clock: Clock) {
+    this.documents = new MemoryDocuments(clock, (prefix) => this.#cells.forget(prefix));
   }
 
   get isOpen(): boolean {
@@ -52,8 +52,10 @@ export class MemoryStore implements Store {
   async *scan(prefix: string): AsyncIterable<CellRow> {
     for (const [space, cells] of this.#cells.spaces) {
       if (!space.startsWith(prefix)) continue;
-      for (const [subject, { used, granted, window }] of cells) {
-        yield { space, subject, used, granted, endMs: window.endMs };
+      let visits = 0;
+      for (const [subject, cell] of cells) {
+        if (++visits % SCAN_PIECE === 0) await nextTurn();
+        yield { space, subject, cell: copyOf(cell) };
       }
     }
   }
@@ -142,38 +144,5 @@ class MemoryCells implements Cells {
       this.spaces.delete(space);
       this.#lastRule = null;
     }
-  }
-}
-
-class MemoryDocuments implements Documents {
-  readonly #stored = new Map<string, DocumentChange & { sequence: number }>();
-  readonly #forget: (prefix: string) => void;
-  #sequence = 0;
-
-  constructor(forget: (prefix: string) => void) {
-    this.#forget = forget;
-  }
-
-  changes(sequence: number): Promise<{ sequence: number; changes: DocumentChange[] }> {
-    const changes = [...this.#stored.values()].filter((stored) => stored.sequence > sequence);
-    return Promise.resolve({ sequence: this.#sequence, changes });
-  }
-
-  write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null> {
-    const stale = writes.find(({ key, ifRevision }) => this.#revisionOf(key) !== ifRevision);
-    if (stale !== undefined) return Promise.resolve(stale.key);
-    this.#sequence++;
-    for (const { key, value } of writes) {
-      if (value === undefined) continue;
-      const revision = (this.#stored.get(key)?.revision ?? 0) + 1;
-      this.#stored.set(key, { key, revision, value, sequence: this.#sequence });
-    }
-    for (const prefix of forget) this.#forget(prefix);
-    return Promise.resolve(null);
-  }
-
-  #revisionOf(key: string): number {
-    const stored = this.#stored.get(key);
-    return stored === undefined || stored.value === null ? 0 : stored.revision;
   }
 }

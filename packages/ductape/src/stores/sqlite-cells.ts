@@ -1,4 +1,4 @@
-import type { Answer, Cell, Cells } from "../apply.js";
+import type { Answer, Cell, Cells } from "../cell.js";
 import type { Span } from "../period.js";
 import type { Leg, LegRule } from "../plan.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";
@@ -18,7 +18,7 @@ interface Kept {
   /** Of its row; 0: none. */
   id: number;
   cell: Cell | undefined;
-  saved: Pick<Cell, "shape" | "window" | "granted" | "alerted"> | null;
+  saved: Pick<Cell, "shape" | "window" | "granted" | "alerted" | "plannedLimit"> | null;
   isDirty: boolean;
 }
 
@@ -45,16 +45,15 @@ export class SqliteCells implements Cells {
 
   constructor(db: Sqlite) {
     this.#log = new SqliteLog(db);
-    this.#select = db.prepare(
-      `SELECT id, shape, start_ms, end_ms, used, granted, alerted, entries
-       FROM cells WHERE key = ?`,
-    );
+    this.#select = db.prepare("SELECT * FROM cells WHERE key = ?");
     this.#upsert = db.prepare(
-      `INSERT INTO cells (key, shape, start_ms, end_ms, used, granted, alerted, entries)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO cells (key, shape, start_ms, end_ms, used, granted, alerted, entries,
+         seen_ms, planned_limit)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (key) DO UPDATE SET shape = excluded.shape,
          start_ms = excluded.start_ms, end_ms = excluded.end_ms, used = excluded.used,
-         granted = excluded.granted, alerted = excluded.alerted, entries = excluded.entries
+         granted = excluded.granted, alerted = excluded.alerted, entries = excluded.entries,
+         seen_ms = excluded.seen_ms, planned_limit = excluded.planned_limit
        RETURNING id`,
     );
     this.#selectAnswer = db.prepare("SELECT answer FROM answers WHERE key = ?");
@@ -62,7 +61,7 @@ export class SqliteCells implements Cells {
       "INSERT OR REPLACE INTO answers (key, expires_ms, answer) VALUES (?, ?, ?)",
     );
     this.#selectSpace = db.prepare(
-      "SELECT id, key, used, granted, end_ms FROM cells WHERE key >= ? AND key < ?",
+      "SELECT * FROM cells WHERE key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?",
     );
     this.#housekeeping = new SqliteHousekeeping(db);
   }
@@ -92,12 +91,15 @@ export class SqliteCells implements Cells {
 
   /** Learns what other processes changed since the last batch. */
   readOn(): void {
-    const isTrusted = this.#log.readOn((id, used) => {
+    const isTrusted = this.#log.readOn((id, used, atMs) => {
       const kept = this.#byId.get(id);
       // A row that is not kept may be a new one, of a counter that had none when it was looked for.
       if (kept === undefined) this.#dropAbsent();
       else if (used === REWRITTEN || kept.cell === undefined) this.#drop(kept);
-      else kept.cell.used = used;
+      else {
+        kept.cell.used = used;
+        kept.cell.seenMs = atMs;
+      }
     });
     if (isTrusted) return;
     this.clear();
@@ -127,19 +129,17 @@ export class SqliteCells implements Cells {
         if (kept !== undefined) this.#drop(kept);
       }
     }
-    if (changes.length > 0) this.#log.append(changes);
+    if (changes.length > 0) this.#log.append(changes, nowMs);
     this.#dirty = [];
     this.#answers.clear();
     if (this.#keptCount > CACHED_MAX) this.#forgetKept();
   }
 
-  /** All counters whose key starts with `prefix`. */
-  scan(prefix: string): { key: string; used: number; granted: number; endMs: number }[] {
-    return this.#selectSpace.all(prefix, `${prefix}\u{10FFFF}`).map((row) => ({
+  /** Up to `most` counters whose key starts with `prefix`, by key, later than `after`. */
+  scan(prefix: string, after: string, most: number): { key: string; cell: Cell }[] {
+    return this.#selectSpace.all(prefix, after, `${prefix}\u{10FFFF}`, most).map((row) => ({
       key: String(row["key"]),
-      used: this.#usedOf(row),
-      granted: Number(row["granted"]),
-      endMs: Number(row["end_ms"]),
+      cell: this.#cellOf(row, null),
     }));
   }
 
@@ -207,7 +207,7 @@ export class SqliteCells implements Cells {
     if (row === undefined) this.#absent.add(kept);
     else {
       kept.id = Number(row["id"]);
-      kept.cell = cellOf(row, this.#usedOf(row), leg.window);
+      kept.cell = this.#cellOf(row, leg.window);
       kept.saved = formOf(kept.cell);
       this.#byId.set(kept.id, kept);
     }
@@ -216,16 +216,38 @@ export class SqliteCells implements Cells {
     return kept;
   }
 
-  #usedOf({ id, used }: SqliteRow): number {
-    return this.#log.usedOf(Number(id), Number(used));
+  /** A row as it is now; its window is `now` itself where they are the same. */
+  #cellOf(row: SqliteRow, now: Span | null): Cell {
+    const change = this.#log.changeOf(Number(row["id"]));
+    const window = { startMs: Number(row["start_ms"]), endMs: Number(row["end_ms"]) };
+    const isNow = window.startMs === now?.startMs && window.endMs === now.endMs;
+    const { entries, planned_limit } = row;
+    return {
+      shape: Number(row["shape"]),
+      window: isNow ? now : window,
+      used: change?.used ?? Number(row["used"]),
+      granted: Number(row["granted"]),
+      alerted: Number(row["alerted"]),
+      entries: typeof entries === "string" ? entriesOf(entries) : null,
+      seenMs: change?.atMs ?? Number(row["seen_ms"]),
+      plannedLimit: planned_limit === null ? null : Number(planned_limit),
+    };
   }
 
   #writeRow(kept: Kept, cell: Cell): number {
-    const { shape, window, used, granted, alerted } = cell;
-    const { startMs, endMs } = window;
-    const key = kept.space + kept.subject;
-    const entries = cell.entries === null ? null : JSON.stringify(cell.entries);
-    const row = this.#upsert.get(key, shape, startMs, endMs, used, granted, alerted, entries);
+    const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit } = cell;
+    const row = this.#upsert.get(
+      kept.space + kept.subject,
+      shape,
+      window.startMs,
+      window.endMs,
+      used,
+      granted,
+      alerted,
+      entries === null ? null : JSON.stringify(entries),
+      seenMs,
+      plannedLimit,
+    );
     kept.id = Number(row?.["id"]);
     kept.saved = formOf(cell);
     this.#byId.set(kept.id, kept);
@@ -234,11 +256,12 @@ export class SqliteCells implements Cells {
   }
 }
 
-const formOf = ({ shape, window, granted, alerted }: Cell) => ({
+const formOf = ({ shape, window, granted, alerted, plannedLimit }: Cell) => ({
   shape,
   window,
   granted,
   alerted,
+  plannedLimit,
 });
 
 /** True where nothing but the count differs from the row. */
@@ -249,21 +272,9 @@ function onlyCounted({ saved }: Kept, cell: Cell): boolean {
     saved.window === cell.window &&
     saved.shape === cell.shape &&
     saved.granted === cell.granted &&
-    saved.alerted === cell.alerted
+    saved.alerted === cell.alerted &&
+    saved.plannedLimit === cell.plannedLimit
   );
-}
-
-function cellOf(row: SqliteRow, used: number, now: Span): Cell {
-  const { shape, start_ms, end_ms, granted, alerted, entries } = row;
-  const window = { startMs: Number(start_ms), endMs: Number(end_ms) };
-  return {
-    shape: Number(shape),
-    window: window.startMs === now.startMs && window.endMs === now.endMs ? now : window,
-    used,
-    granted: Number(granted),
-    alerted: Number(alerted),
-    entries: typeof entries === "string" ? entriesOf(entries) : null,
-  };
 }
 
 function entriesOf(text: string): number[] {

@@ -14,13 +14,16 @@ const PAIR_BYTES = 16;
 /** One batch in the log: pairs of a counter's id and its new count. */
 interface Entry {
   readonly seq: number;
+  /** When the batch was decided, epoch milliseconds. */
+  readonly atMs: number;
   readonly pairs: Float64Array;
 }
 
 /** The newest count of a counter that its own row does not hold yet. */
-interface Change {
+export interface Change {
   readonly used: number;
   readonly seq: number;
+  readonly atMs: number;
 }
 
 /**
@@ -43,16 +46,16 @@ export class SqliteLog {
   #lastSeq = -1;
 
   constructor(db: Sqlite) {
-    this.#appendRow = db.prepare("INSERT INTO log (seq, pairs) VALUES (?, ?)");
-    this.#readOn = db.prepare("SELECT seq, pairs FROM log WHERE seq > ? ORDER BY seq");
+    this.#appendRow = db.prepare("INSERT INTO log (seq, at_ms, pairs) VALUES (?, ?, ?)");
+    this.#readOn = db.prepare("SELECT seq, at_ms, pairs FROM log WHERE seq > ? ORDER BY seq");
     this.#oldest = db.prepare("SELECT min(seq) AS seq FROM log");
-    this.#foldInto = db.prepare("UPDATE cells SET used = ? WHERE id = ?");
+    this.#foldInto = db.prepare("UPDATE cells SET used = ?, seen_ms = ? WHERE id = ?");
     this.#dropRows = db.prepare("DELETE FROM log WHERE seq <= ?");
   }
 
-  /** The count of a counter whose row says `used`. */
-  usedOf(id: number, used: number): number {
-    return this.#changes.get(id)?.used ?? used;
+  /** The newest change of a counter, where its row does not hold it yet. */
+  changeOf(id: number): Change | undefined {
+    return this.#changes.get(id);
   }
 
   /**
@@ -60,28 +63,28 @@ export class SqliteLog {
    * {@link REWRITTEN} where its row must be read again. False where rows were folded before they
    * were seen here: then nothing in memory is to be trusted any more.
    */
-  readOn(changed: (id: number, used: number) => void): boolean {
+  readOn(changed: (id: number, used: number, atMs: number) => void): boolean {
     const oldestSeq = Number(this.#oldest.get()?.["seq"] ?? 0);
     if (oldestSeq > this.#lastSeq + 1 && this.#lastSeq >= 0) return false;
     this.#lastSeq = Math.max(this.#lastSeq, 0);
     while ((this.#entries[0]?.seq ?? oldestSeq) < oldestSeq) this.#forgetOldest();
-    for (const { seq, pairs } of this.#readOn.all(this.#lastSeq)) {
+    for (const { seq, at_ms, pairs } of this.#readOn.all(this.#lastSeq)) {
       if (!(pairs instanceof Uint8Array)) continue;
-      const entry = { seq: Number(seq), pairs: pairsOf(pairs) };
+      const entry = { seq: Number(seq), atMs: Number(at_ms), pairs: pairsOf(pairs) };
       this.#take(entry);
       for (let i = 0; i < entry.pairs.length; i += 2) {
-        changed(entry.pairs[i] ?? 0, entry.pairs[i + 1] ?? REWRITTEN);
+        changed(entry.pairs[i] ?? 0, entry.pairs[i + 1] ?? REWRITTEN, entry.atMs);
       }
     }
     return true;
   }
 
   /** Appends the changes of one batch: an id, then a count or {@link REWRITTEN}, and so on. */
-  append(changes: readonly number[]): void {
+  append(changes: readonly number[], atMs: number): void {
     const pairs = Float64Array.from(changes);
     const seq = this.#lastSeq + 1;
-    this.#appendRow.run(seq, new Uint8Array(pairs.buffer));
-    this.#take({ seq, pairs });
+    this.#appendRow.run(seq, atMs, new Uint8Array(pairs.buffer));
+    this.#take({ seq, atMs, pairs });
     if (this.#pairCount > CHANGES_MAX || this.#entries.length > ROWS_MAX) this.#fold();
   }
 
@@ -94,12 +97,12 @@ export class SqliteLog {
   }
 
   #take(entry: Entry): void {
-    const { seq, pairs } = entry;
+    const { seq, atMs, pairs } = entry;
     for (let i = 0; i < pairs.length; i += 2) {
       const id = pairs[i] ?? 0;
       const used = pairs[i + 1] ?? REWRITTEN;
       if (used === REWRITTEN) this.#changes.delete(id);
-      else this.#changes.set(id, { used, seq });
+      else this.#changes.set(id, { used, seq, atMs });
     }
     this.#entries.push(entry);
     this.#pairCount += pairs.length / 2;
@@ -118,7 +121,7 @@ export class SqliteLog {
     ) {
       const [entry] = this.#entries;
       if (entry === undefined || this.#entries.length === 1) break;
-      for (const [id, { used }] of this.#current(entry)) this.#foldInto.run(used, id);
+      for (const [id, { used, atMs }] of this.#current(entry)) this.#foldInto.run(used, atMs, id);
       foldedSeq = entry.seq;
       this.#forgetOldest();
     }

@@ -13,10 +13,13 @@ const MIGRATIONS: readonly string[] = [
     used INTEGER NOT NULL CHECK (used BETWEEN 0 AND 9007199254740991),
     granted INTEGER NOT NULL CHECK (granted BETWEEN 0 AND 9007199254740991),
     alerted REAL NOT NULL,
-    entries TEXT
+    entries TEXT,
+    seen_ms INTEGER NOT NULL,
+    planned_limit INTEGER
   ) STRICT;
   CREATE TABLE log (
     seq INTEGER NOT NULL PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
     pairs BLOB NOT NULL
   ) STRICT;
   CREATE TABLE answers (
@@ -28,10 +31,12 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE documents (
     key TEXT NOT NULL PRIMARY KEY,
     revision INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
+    sequence INTEGER,
+    expires_ms INTEGER,
     value TEXT
   ) STRICT;
-  CREATE INDEX documents_by_sequence ON documents (sequence);
+  CREATE INDEX documents_by_sequence ON documents (sequence) WHERE sequence IS NOT NULL;
+  CREATE INDEX documents_by_expiry ON documents (expires_ms) WHERE expires_ms IS NOT NULL;
   CREATE TABLE forgotten (prefix TEXT NOT NULL PRIMARY KEY) STRICT;
   `,
 ];

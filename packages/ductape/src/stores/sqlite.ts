@@ -1,6 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { apply, type Verdict } from "../apply.js";
+import type { Cell } from "../cell.js";
 import { StoreError } from "../errors.js";
 import { splitCellKey } from "../key.js";
 import type { Step } from "../plan.js";
@@ -9,11 +11,14 @@ import type {
   CellRow,
   Clock,
   DocumentChange,
+  DocumentPage,
   Documents,
   DocumentWrite,
   Store,
+  StoredDocument,
 } from "../store.js";
 import { Batching, timedOut } from "./batching.js";
+import { SCAN_PIECE } from "./memory.js";
 import {
   openSqlite,
   type Sqlite,
@@ -60,6 +65,8 @@ export class SqliteStore implements Store {
     });
     this.documents = {
       changes: (sequence) => this.#whileBusy((engine) => engine.changes(sequence)),
+      get: (key) => this.#whileBusy((engine) => engine.get(key)),
+      list: (folder, page) => this.#whileBusy((engine) => engine.list(folder, page)),
       write: (writes, forget) => this.#whileBusy((engine) => engine.write(writes, forget)),
     };
   }
@@ -84,7 +91,7 @@ export class SqliteStore implements Store {
       const db = await openSqlite(path, driver);
       try {
         await whileBusy(timeoutMs, () => prepareFile(db, path));
-        this.#engine = new Engine(db, path);
+        this.#engine = new Engine(db, this.#options);
       } catch (error) {
         db.close();
         throw error;
@@ -100,7 +107,15 @@ export class SqliteStore implements Store {
   }
 
   async *scan(prefix: string): AsyncIterable<CellRow> {
-    yield* this.#opened().scan(prefix);
+    let after = "";
+    for (;;) {
+      const rows = this.#opened().scan(prefix, after);
+      for (const { key, cell } of rows) yield { ...splitCellKey(key), cell };
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < SCAN_PIECE) return;
+      after = last.key;
+      await nextTurn();
+    }
   }
 
   async close(): Promise<void> {
@@ -193,12 +208,13 @@ class Engine {
   readonly #commit: SqliteStatement;
   #seenVersion: unknown = null;
 
-  constructor(db: Sqlite, path: string) {
+  constructor(db: Sqlite, options: SqliteStoreOptions) {
+    const { path } = options;
     this.#db = db;
     this.#path = path;
     this.#file = new SqliteFile(path);
     this.#cells = new SqliteCells(db);
-    this.#documents = new SqliteDocuments(db, path, () => this.#distrust());
+    this.#documents = new SqliteDocuments(db, path, options.clock, () => this.#distrust());
     this.#dataVersion = db.prepare("PRAGMA data_version");
     this.#begin = { read: db.prepare("BEGIN"), write: db.prepare("BEGIN IMMEDIATE") };
     this.#commit = db.prepare("COMMIT");
@@ -234,14 +250,13 @@ class Engine {
     }
   }
 
-  /** Reads in one transaction, so that rows and log agree. */
-  scan(prefix: string): CellRow[] {
+  /** Reads a piece in one transaction, so that rows and log agree. */
+  scan(prefix: string, after: string): { key: string; cell: Cell }[] {
     try {
       this.#begin.read.run();
       try {
         this.#readOn();
-        const rows = this.#cells.scan(prefix);
-        return rows.map(({ key, ...numbers }) => ({ ...splitCellKey(key), ...numbers }));
+        return this.#cells.scan(prefix, after, SCAN_PIECE);
       } finally {
         rollBack(this.#db);
       }
@@ -250,13 +265,25 @@ class Engine {
     }
   }
 
-  /** Definitions after `sequence`. Throws what SQLite throws. */
+  /** Changes after `sequence`. Throws what SQLite throws. */
   changes(sequence: number): { sequence: number; changes: DocumentChange[] } {
     this.#file.assertInPlace();
     return this.#documents.changes(sequence);
   }
 
-  /** Writes definitions. Throws what SQLite throws. */
+  /** One document. Throws what SQLite throws. */
+  get(key: string): StoredDocument | null {
+    this.#file.assertInPlace();
+    return this.#documents.get(key);
+  }
+
+  /** Documents of a folder. Throws what SQLite throws. */
+  list(folder: string, page: DocumentPage): StoredDocument[] {
+    this.#file.assertInPlace();
+    return this.#documents.list(folder, page);
+  }
+
+  /** Writes documents. Throws what SQLite throws. */
   write(writes: readonly DocumentWrite[], forget: readonly string[]): string | null {
     const stale = this.#documents.write(writes, forget);
     if (stale === null) this.#file.assertKept();

@@ -21,7 +21,7 @@ export function openStore(
   { clock, timeoutMs }: StoreContext,
   option = "options.store",
 ): Store {
-  if (url === "memory:") return new MemoryStore();
+  if (url === "memory:") return new MemoryStore(clock);
   const invalid = (message: string) => new ValidationError([{ path: option, message }]);
   if (!url.startsWith("sqlite:")) {
     throw invalid(`wants "memory:" or "sqlite:path/to/file.db", got ${shownUrl(url)}`);

@@ -1,0 +1,66 @@
+import type { Span } from "./period.js";
+import type { Leg, StepStatus } from "./plan.js";
+
+/**
+ * One counter: what was used in one window by one subject of one rule. Integers only, 0..2^53-1.
+ * `entries` is null on a calendar counter; on a rolling one it holds pairs (last instant, amount),
+ * oldest first, one pair for each 1/60 of the period.
+ */
+export interface Cell {
+  /** Which form of the rule's window the numbers belong to; grows with each change of that form. */
+  shape: number;
+  /** Replaced when it rolls over, never changed in place: many counters share one. */
+  window: Span;
+  used: number;
+  granted: number;
+  /** The highest alert reported in this window, a fraction of the limit; 0: none. */
+  alerted: number;
+  entries: number[] | null;
+  /** When it was last changed: epoch milliseconds. */
+  seenMs: number;
+  /** The limit it was last counted under, where each subject's plan picks it; else null. */
+  plannedLimit: number | null;
+}
+
+/** A counter that changes apart from `cell`. */
+export function copyOf(cell: Cell): Cell {
+  return { ...cell, entries: cell.entries === null ? null : cell.entries.slice() };
+}
+
+/** The first answer to an idempotency key: what {@link Step} is filled with when it is repeated. */
+export interface Answer {
+  readonly fingerprint: string;
+  /** The legs of the first step as its definition was then; opaque to engines. */
+  readonly facts: string;
+  readonly status: StepStatus;
+  readonly nowMs: number;
+  /** The numbers of each leg, in order. */
+  readonly legs: readonly LegNumbers[];
+  readonly expiresMs: number;
+}
+
+/** What `apply` fills in of a leg. */
+export type LegNumbers = Pick<
+  Leg,
+  | "window"
+  | "used"
+  | "granted"
+  | "previousUsed"
+  | "admits"
+  | "inTheWay"
+  | "rolling"
+  | "alertedFrom"
+  | "alerted"
+>;
+
+/**
+ * The counters and answers of one plan. The engine loads them, locks them, and keeps what is put.
+ */
+export interface Cells {
+  /** The counter of a leg, or undefined where nothing was ever counted. */
+  get(leg: Leg): Cell | undefined;
+  /** A changed or new counter: the leg's own, changed in place, or one that takes its place. */
+  put(leg: Leg, cell: Cell): void;
+  getAnswer(key: string): Answer | undefined;
+  putAnswer(key: string, answer: Answer): void;
+}

@@ -1,0 +1,61 @@
+import { CompactEncrypt, CompactSign } from "jose";
+import type { SessionHome } from "../catalogue.js";
+import { ValidationError } from "../errors.js";
+import { audienceOf } from "../key.js";
+import type { SessionData } from "../sample.js";
+import { lifetimeMsOf } from "../session.js";
+import { headerOf, TOKEN_CHARS_MAX, TOKEN_ISSUER } from "../token.js";
+import { randomText } from "./seal.js";
+import type { SigningKeys } from "./signing.js";
+
+/** An access token, and when it ends: epoch milliseconds, a whole second. */
+export interface AccessToken {
+  readonly token: string;
+  readonly endsMs: number;
+}
+
+/** Of whom a token is. */
+export interface AccessSubject {
+  readonly sessionId: string;
+  readonly identifier: string;
+  readonly data: SessionData;
+}
+
+/**
+ * Makes an access token: a JWT signed with the environment's key, or a JWE where the definition is
+ * `encrypted`. Throws `VALIDATION` where it would be longer than 8 kB, and as {@link SigningKeys}.
+ */
+export async function accessToken(
+  home: SessionHome,
+  { sessionId, identifier, data }: AccessSubject,
+  signing: SigningKeys,
+  nowMs: number,
+): Promise<AccessToken> {
+  const { encrypted } = home.definition;
+  const lifetimeMs = lifetimeMsOf(home.definition);
+  const key = await signing.current(home, lifetimeMs);
+  const exp = Math.ceil((nowMs + lifetimeMs) / 1_000);
+  const claims = {
+    iss: TOKEN_ISSUER,
+    aud: audienceOf(home),
+    tag: home.tag,
+    def: home.sessionUid,
+    sid: sessionId,
+    jti: randomText(12),
+    sub: identifier,
+    iat: Math.floor(nowMs / 1_000),
+    exp,
+    data,
+  };
+  const payload = new TextEncoder().encode(JSON.stringify(claims));
+  const header = headerOf(key.kid, encrypted);
+  const token =
+    header.alg === "dir"
+      ? await new CompactEncrypt(payload).setProtectedHeader(header).encrypt(key.encrypt)
+      : await new CompactSign(payload).setProtectedHeader(header).sign(key.sign);
+  if (token.length > TOKEN_CHARS_MAX) {
+    const message = `makes a token of ${token.length} characters, past ${TOKEN_CHARS_MAX}`;
+    throw new ValidationError([{ path: "data", message }]);
+  }
+  return { token, endsMs: exp * 1_000 };
+}

@@ -1,0 +1,313 @@
+import type { Catalogue, SessionHome } from "../catalogue.js";
+import { DuctapeError, SessionError, show, StoreError, ValidationError } from "../errors.js";
+import { Fields, Issues } from "../field.js";
+import { revokedKey } from "../key.js";
+import { likeSample, type SessionData } from "../sample.js";
+import { identifierOf, valueAt } from "../selector.js";
+import type { Clock, DocumentWrite } from "../store.js";
+import { checkText, pathText, selectorPath } from "../text.js";
+import { accessToken, type AccessToken } from "./access.js";
+import { exchange, firstToken, newLogin, parseToken, type Login } from "./login.js";
+import { loginWrites, type Logins } from "./logins.js";
+import { randomText } from "./seal.js";
+import type { SigningKeys } from "./signing.js";
+import type { Verifier } from "./verifier.js";
+
+/** Which session definition a call is about, in which environment. */
+export interface SessionTarget {
+  readonly product: string;
+  /** Slug of an environment. */
+  readonly env: string;
+  /** Of the session definition. */
+  readonly tag: string;
+}
+
+/** What `start` takes. */
+export interface StartInput extends SessionTarget {
+  /** Like the sample of the definition; the value at its selector is required. */
+  readonly data: SessionData;
+}
+
+/** A session as `start` and `refresh` give it out: keep both tokens secret. */
+export interface StartedSession {
+  /** The access token, for calls. */
+  readonly token: string;
+  /** Exchanged once for the next pair, until 30 days after `expiresAt`. */
+  readonly refreshToken: string;
+  readonly sessionId: string;
+  /** When `token` ends, ISO 8601 in UTC. */
+  readonly expiresAt: string;
+}
+
+/** What `revoke` takes: one of `sessionId` and `identifier`. */
+export interface RevokeInput extends SessionTarget {
+  readonly sessionId?: string | undefined;
+  /** All sessions of one whom the selector names. */
+  readonly identifier?: string | undefined;
+}
+
+/** What `list` takes. */
+export interface ListInput extends SessionTarget {
+  /** Only the sessions of one whom the selector names. */
+  readonly identifier?: string | undefined;
+  /** Most sessions of one page, 1..1000. Default 100. */
+  readonly limit?: number | undefined;
+  /** The `next` of the page before. */
+  readonly after?: string | undefined;
+}
+
+/** A session as `list` tells it; instants are ISO 8601 in UTC. */
+export interface ListedSession {
+  readonly sessionId: string;
+  readonly identifier: string;
+  readonly createdAt: string;
+  readonly refreshedAt: string;
+  /** When the last access token that was given out ends. */
+  readonly expiresAt: string;
+  readonly revokedAt: string | null;
+}
+
+/** A page of sessions, in the order of their ids. */
+export interface SessionPage {
+  readonly sessions: readonly ListedSession[];
+  /** The `after` of the next page; null where this is the last. */
+  readonly next: string | null;
+}
+
+/** What {@link SessionCalls} needs of the rest. */
+export interface SessionCallsParts {
+  readonly logins: Logins;
+  readonly catalogue: Catalogue;
+  readonly signing: SigningKeys;
+  readonly verifier: Verifier;
+  readonly clock: Clock;
+  /** Opens the store at the first call; null once it is open. */
+  ready(): Promise<void> | null;
+}
+
+const ATTEMPTS_MAX = 20;
+const PAGE_MAX = 1_000;
+const TARGET = ["product", "env", "tag"] as const;
+
+/**
+ * Sessions of users: `ductape.processor.sessions`. Every call throws `VALIDATION` for a wrong or
+ * unknown field, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`,
+ * `SESSION_NOT_FOUND`, and as the store does. No error tells a token, or what a session holds.
+ */
+export class SessionCalls {
+  readonly #parts: SessionCallsParts;
+
+  constructor(parts: SessionCallsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Starts a session. Throws `SUBJECT_REQUIRED` where `data` has nothing at the definition's
+   * selector, and `VALIDATION` where it is not like its sample.
+   */
+  async start(input: StartInput): Promise<StartedSession> {
+    const issues = new Issues();
+    const fields = new Fields(input, "input", [...TARGET, "data"], issues, "");
+    const home = await this.#own(fields);
+    const { schema, selector } = home.definition;
+    const data = likeSample(fields.get("data") ?? {}, schema ?? {}, "data", issues);
+    issues.throwAny();
+    const identifier = identifierIn(data, selector);
+    const sessionId = randomText(16);
+    const refresh = firstToken(sessionId);
+    const { signing, clock, logins } = this.#parts;
+    const nowMs = clock();
+    const access = await accessToken(home, { sessionId, identifier, data }, signing, nowMs);
+    const login = newLogin(refresh, identifier, data, nowMs, access.endsMs);
+    if (await logins.write(home, sessionId, login, 0)) {
+      return started(access, refresh.text, sessionId);
+    }
+    throw new StoreError("STORE_UNAVAILABLE", "the id of the new session is taken; try again");
+  }
+
+  /** What a session holds, by its access token: a copy. Throws as `quota.run` for a session. */
+  async decrypt(input: SessionTarget & { readonly token: string }): Promise<SessionData> {
+    const issues = new Issues();
+    const fields = new Fields(input, "input", [...TARGET, "token"], issues, "");
+    const token = secretOf(fields, "token");
+    const { product, env, tag } = await this.#home(fields);
+    const { data } = await this.#parts.verifier.identify(product, env, tag, token);
+    return structuredClone(data);
+  }
+
+  /**
+   * Exchanges a refresh token for the next pair, with the same data. For 60 s after that, and as
+   * long as the next refresh token has not been used, it gives the same one again; any other
+   * second use revokes the session. Throws `SESSION_INVALID` and `SESSION_REVOKED`.
+   */
+  async refresh(input: SessionTarget & { readonly refreshToken: string }): Promise<StartedSession> {
+    const issues = new Issues();
+    const fields = new Fields(input, "input", [...TARGET, "refreshToken"], issues, "");
+    const token = parseToken(secretOf(fields, "refreshToken"));
+    const home = await this.#own(fields);
+    if (token === null) throw refreshRefused("unknown");
+    const { signing, clock, logins } = this.#parts;
+    const { sessionId } = token;
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      const stored = await logins.find(home, sessionId);
+      if (stored === null) throw refreshRefused("unknown");
+      const { login, revision } = stored;
+      const nowMs = clock();
+      const exchanged = exchange(login, token, nowMs);
+      if (exchanged.outcome === "reused") await this.#revoke(home, sessionId);
+      if (exchanged.outcome !== "exchanged") throw refreshRefused(exchanged.outcome);
+      const { successor, data } = exchanged;
+      const whose = { sessionId, identifier: login.identifier, data };
+      const access = await accessToken(home, whose, signing, nowMs);
+      const token_ends_ms = Math.max(login.token_ends_ms, access.endsMs);
+      const next = { ...exchanged.login, token_ends_ms };
+      // Another refresh of the session was quicker: what this token is worth now is decided anew.
+      if (!(await logins.write(home, sessionId, next, revision))) continue;
+      return started(access, successor.text, sessionId);
+    }
+    throw new StoreError("STORE_UNAVAILABLE", "the session kept changing; try again");
+  }
+
+  /**
+   * Ends a session, or all of one identifier: their tokens are refused at once in this process and
+   * within a second in every other. Returns how many were ended; one that is over, revoked already
+   * or unknown is not counted.
+   */
+  async revoke(input: RevokeInput): Promise<{ readonly revoked: number }> {
+    const issues = new Issues();
+    const known = [...TARGET, "sessionId", "identifier"];
+    const fields = new Fields(input, "input", known, issues, "");
+    const sessionId = optionalText(fields, "sessionId");
+    const identifier = optionalText(fields, "identifier");
+    if ((sessionId === null) === (identifier === null)) {
+      fields.refuse("sessionId", "wants either sessionId or identifier");
+    }
+    const home = await this.#own(fields);
+    let revoked = 0;
+    if (sessionId !== null) revoked += await this.#revoke(home, sessionId);
+    if (identifier !== null) {
+      for await (const id of this.#parts.logins.idsOf(home, identifier)) {
+        revoked += await this.#revoke(home, id);
+      }
+    }
+    return { revoked };
+  }
+
+  /** Sessions that can still be used or refreshed, revoked ones too, a page at a time. */
+  async list(input: ListInput): Promise<SessionPage> {
+    const issues = new Issues();
+    const known = [...TARGET, "identifier", "limit", "after"];
+    const fields = new Fields(input, "input", known, issues, "");
+    const identifier = optionalText(fields, "identifier");
+    const after = optionalText(fields, "after");
+    const limit = limitOf(fields);
+    const home = await this.#own(fields);
+    const page = await this.#parts.logins.page(home, { identifier, limit, after });
+    return { sessions: page.logins.map(([id, login]) => listed(id, login)), next: page.next };
+  }
+
+  /** Where the fields of a target lead. Tells all that is wrong with the input first. */
+  async #home(fields: Fields): Promise<SessionHome> {
+    const [product, env, tag] = [fields.tag("product"), fields.tag("env"), fields.tag("tag")];
+    fields.issues.throwAny();
+    await this.#parts.ready();
+    return this.#parts.catalogue.locateSession(product, env, tag);
+  }
+
+  async #own(fields: Fields): Promise<SessionHome> {
+    const home = await this.#home(fields);
+    if (home.definition.issuer === null) return home;
+    const message = `session ${show(home.tag)} has an outside issuer, who starts and ends them`;
+    throw new ValidationError([{ path: "tag", message }]);
+  }
+
+  /** Revokes one session; returns 0 where there is nothing to revoke. */
+  async #revoke(home: SessionHome, sessionId: string): Promise<0 | 1> {
+    const { catalogue, clock, logins } = this.#parts;
+    let revoked: 0 | 1 = 0;
+    await catalogue.change(async () => {
+      const stored = await logins.find(home, sessionId);
+      revoked = stored === null || stored.login.revoked_ms !== null ? 0 : 1;
+      if (stored === null || revoked === 0) return { writes: [] };
+      const { login, revision } = stored;
+      const { token_ends_ms } = login;
+      const value = JSON.stringify({ ends_ms: token_ends_ms });
+      const isLive = token_ends_ms > clock();
+      const watched: DocumentWrite[] = isLive
+        ? [{ key: revokedKey(home, sessionId), ifRevision: 0, value, expiresMs: token_ends_ms }]
+        : [];
+      const ended = { ...login, revoked_ms: clock() };
+      return { writes: [...loginWrites(home, sessionId, ended, revision), ...watched] };
+    });
+    return revoked;
+  }
+}
+
+function started(
+  { token, endsMs }: AccessToken,
+  refreshToken: string,
+  sessionId: string,
+): StartedSession {
+  return { token, refreshToken, sessionId, expiresAt: new Date(endsMs).toISOString() };
+}
+
+function listed(sessionId: string, login: Login): ListedSession {
+  const iso = (atMs: number) => new Date(atMs).toISOString();
+  return {
+    sessionId,
+    identifier: login.identifier,
+    createdAt: iso(login.created_ms),
+    refreshedAt: iso(login.refreshed_ms),
+    expiresAt: iso(login.token_ends_ms),
+    revokedAt: login.revoked_ms === null ? null : iso(login.revoked_ms),
+  };
+}
+
+function identifierIn(data: SessionData, selector: string): string {
+  const path = selectorPath(selector) ?? [];
+  const value = valueAt(data, path);
+  const at = `data.${path.join(".")}`;
+  if (value === undefined) {
+    const message = `${at}: is required: the session is of whom ${pathText(path)} names`;
+    throw new DuctapeError("SUBJECT_REQUIRED", message, {
+      issues: [{ path: at, message: "is missing" }],
+    });
+  }
+  const identifier = identifierOf(value);
+  if (identifier !== null) return identifier;
+  const message = "wants an integer, or a text of 1 to 255 characters";
+  throw new ValidationError([{ path: at, message }]);
+}
+
+/** A token: its value is never told. */
+function secretOf(fields: Fields, field: string): string {
+  const value = fields.get(field);
+  if (typeof value === "string") return value;
+  fields.refuse(field, "wants a string");
+  return "";
+}
+
+function optionalText(fields: Fields, field: string): string | null {
+  const value = fields.get(field);
+  if (value === undefined) return null;
+  const wrong = checkText(value);
+  fields.refuse(field, wrong);
+  return wrong === null && typeof value === "string" ? value : "";
+}
+
+function limitOf(fields: Fields): number {
+  const value = fields.get("limit") ?? 100;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= PAGE_MAX) {
+    return value;
+  }
+  fields.refuse("limit", `wants an integer from 1 to ${PAGE_MAX}, got ${show(value)}`);
+  return 1;
+}
+
+function refreshRefused(outcome: "unknown" | "revoked" | "reused"): SessionError {
+  if (outcome !== "unknown") {
+    return new SessionError("SESSION_REVOKED", "refreshToken: its session has been revoked");
+  }
+  const message = "refreshToken: is not a valid refresh token of this session";
+  return new SessionError("SESSION_INVALID", message);
+}

@@ -1,0 +1,104 @@
+import type { SessionHome } from "../catalogue.js";
+import { keyIn, loginFolder, loginsOfFolder } from "../key.js";
+import type { DocumentWrite, Store, StoredDocument } from "../store.js";
+import { readLogin, type Login } from "./login.js";
+
+/** How long after its access token a refresh token can be used, in milliseconds. */
+const REFRESH_MS = 30 * 86_400_000;
+const PAGE_MAX = 1_000;
+
+/** A record and its revision. */
+export interface StoredLogin {
+  readonly login: Login;
+  readonly revision: number;
+}
+
+/** Which records to tell: of one identifier, or of all. */
+export interface LoginPage {
+  readonly identifier: string | null;
+  readonly limit: number;
+  /** The id of the last session of the page before. */
+  readonly after: string | null;
+}
+
+/** The records of sessions in the store, by session and by identifier. Throws as the store does. */
+export class Logins {
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** The record of a session; null where it is over or never was. */
+  async find(home: SessionHome, sessionId: string): Promise<StoredLogin | null> {
+    const key = keyIn(loginFolder(home), sessionId);
+    const document = await this.#store.documents.get(key);
+    const login = document === null ? null : readLogin(document.value);
+    return document === null || login === null ? null : { login, revision: document.revision };
+  }
+
+  /** Writes a record; false where another was quicker, and nothing is changed. */
+  async write(
+    home: SessionHome,
+    sessionId: string,
+    login: Login,
+    ifRevision: number,
+  ): Promise<boolean> {
+    const writes = loginWrites(home, sessionId, login, ifRevision);
+    return (await this.#store.documents.write(writes, [])) === null;
+  }
+
+  /** A page of records by the ids of their sessions, and the id that the next page comes after. */
+  async page(home: SessionHome, { identifier, limit, after }: LoginPage) {
+    const folder = folderOf(home, identifier);
+    const from = after === null ? "" : keyIn(folder, after);
+    const rows = await this.#store.documents.list(folder, { after: from, limit });
+    const logins: [sessionId: string, login: Login][] = [];
+    for (const row of rows) {
+      const id = idIn(folder, row);
+      const login = identifier === null ? readLogin(row.value) : (await this.find(home, id))?.login;
+      if (login) logins.push([id, login]);
+    }
+    const last = rows.at(-1);
+    const isFull = rows.length === limit && last !== undefined;
+    return { logins, next: isFull ? idIn(folder, last) : null };
+  }
+
+  /** The ids of all sessions of one identifier. */
+  async *idsOf(home: SessionHome, identifier: string): AsyncGenerator<string> {
+    const folder = folderOf(home, identifier);
+    let after = "";
+    for (;;) {
+      const rows = await this.#store.documents.list(folder, { after, limit: PAGE_MAX });
+      for (const row of rows) yield idIn(folder, row);
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < PAGE_MAX) return;
+      after = last.key;
+    }
+  }
+}
+
+/** A record and its entry under its identifier: always written as one, so in one revision. */
+export function loginWrites(
+  home: SessionHome,
+  sessionId: string,
+  login: Login,
+  ifRevision: number,
+): DocumentWrite[] {
+  const expiresMs = login.token_ends_ms + REFRESH_MS;
+  const common = { ifRevision, unwatched: true, expiresMs };
+  const entry = keyIn(loginsOfFolder(home, login.identifier), sessionId);
+  return [
+    { ...common, key: keyIn(loginFolder(home), sessionId), value: JSON.stringify(login) },
+    { ...common, key: entry, value: "{}" },
+  ];
+}
+
+function folderOf(home: SessionHome, identifier: string | null): string {
+  return identifier === null ? loginFolder(home) : loginsOfFolder(home, identifier);
+}
+
+/** The name of a document in its folder. Session ids hold nothing that a key escapes. */
+function idIn(folder: string, { key }: StoredDocument): string {
+  return key.slice(folder.length, -1);
+}

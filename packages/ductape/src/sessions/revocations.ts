@@ -1,0 +1,41 @@
+import type { Catalogue } from "../catalogue.js";
+import { revokedId } from "../key.js";
+import { isRecord } from "../request.js";
+import type { Clock, DocumentChange } from "../store.js";
+
+/** Visits for each new one: more than one keeps ahead of the growth. */
+const VISITS_PER_ENTRY = 2;
+
+/**
+ * The sessions that are revoked, until the last of their tokens has ended. Those of this process
+ * are seen at once, those of others within a second.
+ */
+export class Revocations {
+  readonly #endsMs = new Map<string, number>();
+  readonly #clock: Clock;
+  #walk = this.#endsMs.entries();
+
+  constructor(catalogue: Catalogue, clock: Clock) {
+    this.#clock = clock;
+    catalogue.follow("revoked", (change) => this.#take(change));
+  }
+
+  /** True for a revoked session. */
+  has(sessionId: string): boolean {
+    return this.#endsMs.has(sessionId);
+  }
+
+  #take({ key, value }: DocumentChange): void {
+    const parsed: unknown = value === null ? null : JSON.parse(value);
+    const endsMs = isRecord(parsed) ? parsed["ends_ms"] : null;
+    if (typeof endsMs !== "number") return;
+    this.#endsMs.set(revokedId(key), endsMs);
+    for (let visit = 0; visit < VISITS_PER_ENTRY; visit++) this.#visit();
+  }
+
+  #visit(): void {
+    const next = this.#walk.next();
+    if (next.done === true) this.#walk = this.#endsMs.entries();
+    else if (next.value[1] <= this.#clock()) this.#endsMs.delete(next.value[0]);
+  }
+}

@@ -1,0 +1,220 @@
+import type { CryptoKey } from "jose";
+import type { Catalogue } from "../catalogue.js";
+import { StoreError, ValidationError } from "../errors.js";
+import { signingKey, type EnvironmentPlace } from "../key.js";
+import { isRecord } from "../request.js";
+import type { Clock, DocumentChange, DocumentWrite } from "../store.js";
+import { derivedKey, randomText, seal, unseal } from "./seal.js";
+import { SharedRead } from "./shared-read.js";
+
+/** A key of an environment, ready for use. */
+export interface SigningKey {
+  readonly kid: string;
+  /** HMAC-SHA256. */
+  readonly sign: CryptoKey;
+  /** AES-256-GCM. */
+  readonly encrypt: CryptoKey;
+}
+
+/** A key as it is stored; `secret` is in clear, or sealed by the client's secret. */
+interface StoredKey {
+  readonly kid: string;
+  readonly secret: string;
+  readonly is_sealed: boolean;
+  readonly created_ms: number;
+  /** When another took over; null for the one that signs. */
+  readonly retired_ms: number | null;
+  /** The longest life of a token that it signs, in milliseconds. */
+  readonly longest_ms: number;
+}
+
+interface StoredKeys {
+  readonly revision: number;
+  readonly keys: readonly StoredKey[];
+}
+
+/** Unknown keys make the process look again, at most this often. */
+const REREAD_PAUSE_MS = 250;
+/** Another process may sign with an old key for this long after a rotation it has not seen. */
+const UNSEEN_MS_MAX = 60_000;
+const NO_KEYS: StoredKeys = { revision: 0, keys: [] };
+
+/** What {@link SigningKeys} needs of the rest. */
+export interface SigningParts {
+  readonly catalogue: Catalogue;
+  readonly clock: Clock;
+  /** Seals what is stored; null: stored in clear. */
+  readonly secret: string | null;
+}
+
+/**
+ * The keys that sign tokens, for each environment of a product, made at the first use and kept in
+ * the store. A new one signs at once; an old one verifies until the last token it signed ends.
+ */
+export class SigningKeys {
+  readonly #parts: SigningParts;
+  readonly #sealing: Uint8Array | null;
+  readonly #stored = new Map<string, StoredKeys>();
+  /** By key id; a key never changes. */
+  readonly #ready = new Map<string, Promise<SigningKey>>();
+  readonly #reread: SharedRead;
+
+  constructor(parts: SigningParts) {
+    this.#parts = parts;
+    this.#sealing = parts.secret === null ? null : derivedKey(parts.secret, "sealed keys");
+    this.#reread = new SharedRead(() => parts.catalogue.refresh(), REREAD_PAUSE_MS);
+    parts.catalogue.follow("signing", (change) => this.#take(change));
+  }
+
+  /**
+   * The key that signs tokens which live for `lifetimeMs`; made where there is none. Throws
+   * `STORE_UNAVAILABLE`, `TIMEOUT`, and `VALIDATION` where the stored key needs another secret.
+   */
+  async current(place: EnvironmentPlace, lifetimeMs: number): Promise<SigningKey> {
+    const isLongEnough = (key: StoredKey | undefined) => (key?.longest_ms ?? -1) >= lifetimeMs;
+    if (!isLongEnough(this.#newest(place))) {
+      await this.#change(place, (keys) => {
+        const [newest, ...older] = keys;
+        if (newest === undefined) return [this.#made(place, lifetimeMs)];
+        return isLongEnough(newest) ? null : [{ ...newest, longest_ms: lifetimeMs }, ...older];
+      });
+    }
+    const key = this.#newest(place);
+    if (key === undefined) throw new StoreError("STORE_UNAVAILABLE", "the new key is gone again");
+    return this.#prepared(place, key);
+  }
+
+  /** The key of an id that still verifies, also one that another process has just made; or null. */
+  async find(place: EnvironmentPlace, kid: string): Promise<SigningKey | null> {
+    if (this.#known(place, kid) === undefined) await this.#reread.after();
+    const key = this.#known(place, kid);
+    if (key === undefined || endOf(key) <= this.#parts.clock()) return null;
+    return this.#prepared(place, key);
+  }
+
+  /** Makes a new key, which signs from now on. Returns its id. */
+  async rotate(place: EnvironmentPlace): Promise<string> {
+    const nowMs = this.#parts.clock();
+    let kid = "";
+    await this.#change(place, (keys) => {
+      const made = this.#made(place, keys[0]?.longest_ms ?? 0);
+      kid = made.kid;
+      const old = keys.map((key) => ({ ...key, retired_ms: key.retired_ms ?? nowMs }));
+      return [made, ...old.filter((key) => endOf(key) > nowMs)];
+    });
+    return kid;
+  }
+
+  /** Where the keys of an environment are stored, to be deleted with it. */
+  documents(place: EnvironmentPlace): { key: string; revision: number }[] {
+    const key = signingKey(place);
+    const stored = this.#stored.get(key);
+    return stored === undefined ? [] : [{ key, revision: stored.revision }];
+  }
+
+  #change(
+    place: EnvironmentPlace,
+    next: (keys: readonly StoredKey[]) => readonly StoredKey[] | null,
+  ): Promise<void> {
+    const key = signingKey(place);
+    return this.#parts.catalogue.change(() => {
+      const { revision, keys } = this.#stored.get(key) ?? NO_KEYS;
+      const wanted = next(keys);
+      const writes: DocumentWrite[] = [];
+      if (wanted !== null) {
+        writes.push({ key, ifRevision: revision, value: JSON.stringify({ keys: wanted }) });
+      }
+      return { writes };
+    });
+  }
+
+  #newest(place: EnvironmentPlace): StoredKey | undefined {
+    return this.#stored.get(signingKey(place))?.keys[0];
+  }
+
+  #known(place: EnvironmentPlace, kid: string): StoredKey | undefined {
+    return this.#stored.get(signingKey(place))?.keys.find((key) => key.kid === kid);
+  }
+
+  #made(place: EnvironmentPlace, longest_ms: number): StoredKey {
+    const kid = randomText(12);
+    const secret = randomText(32);
+    const sealing = this.#sealing;
+    return {
+      kid,
+      secret: sealing === null ? secret : seal(sealing, secret, `${signingKey(place)}${kid}`),
+      is_sealed: sealing !== null,
+      created_ms: this.#parts.clock(),
+      retired_ms: null,
+      longest_ms,
+    };
+  }
+
+  #prepared(place: EnvironmentPlace, key: StoredKey): Promise<SigningKey> {
+    const known = this.#ready.get(key.kid);
+    if (known !== undefined) return known;
+    const secret = Buffer.from(this.#opened(place, key), "base64url");
+    const made = importKeys(key.kid, secret);
+    this.#ready.set(key.kid, made);
+    return made;
+  }
+
+  #opened(place: EnvironmentPlace, { kid, secret, is_sealed }: StoredKey): string {
+    if (!is_sealed) return secret;
+    if (this.#sealing === null)
+      throw secretFault("is required: the stored signing keys are sealed");
+    const opened = unseal(this.#sealing, secret, `${signingKey(place)}${kid}`);
+    if (opened === null) {
+      throw secretFault("is not the one that the stored signing keys are sealed with");
+    }
+    return opened;
+  }
+
+  #take({ key, revision, value }: DocumentChange): void {
+    const gone = this.#stored.get(key)?.keys ?? [];
+    if (value === null) this.#stored.delete(key);
+    else this.#stored.set(key, { revision, keys: readKeys(value) });
+    const kept = this.#stored.get(key)?.keys ?? [];
+    for (const { kid } of gone) if (!kept.some((each) => each.kid === kid)) this.#ready.delete(kid);
+  }
+}
+
+async function importKeys(kid: string, secret: Uint8Array): Promise<SigningKey> {
+  const { subtle } = globalThis.crypto;
+  const hmac = { name: "HMAC", hash: "SHA-256" };
+  const [signing, encrypting] = [derivedKey(secret, "HS256"), derivedKey(secret, "A256GCM")];
+  const sign = await subtle.importKey("raw", signing, hmac, false, ["sign", "verify"]);
+  const encrypt = await subtle.importKey("raw", encrypting, "AES-GCM", false, [
+    "encrypt",
+    "decrypt",
+  ]);
+  return { kid, sign, encrypt };
+}
+
+/** When the last token that a key signed has ended. */
+function endOf({ retired_ms, longest_ms }: StoredKey): number {
+  return retired_ms === null ? Infinity : retired_ms + longest_ms + UNSEEN_MS_MAX;
+}
+
+/** Keys that cannot be read are none: no token is taken by them, and the newest is made anew. */
+function readKeys(text: string): readonly StoredKey[] {
+  const value: unknown = JSON.parse(text);
+  const keys = isRecord(value) && Array.isArray(value["keys"]) ? value["keys"] : [];
+  return keys.filter(isStoredKey);
+}
+
+function isStoredKey(value: unknown): value is StoredKey {
+  if (!isRecord(value)) return false;
+  const { kid, secret, is_sealed, retired_ms, longest_ms } = value;
+  return (
+    typeof kid === "string" &&
+    typeof secret === "string" &&
+    typeof is_sealed === "boolean" &&
+    (retired_ms === null || typeof retired_ms === "number") &&
+    typeof longest_ms === "number"
+  );
+}
+
+function secretFault(message: string): ValidationError {
+  return new ValidationError([{ path: "options.secret", message }]);
+}

@@ -1,0 +1,203 @@
+import { compactDecrypt, compactVerify, type CryptoKey } from "jose";
+import { LRUCache } from "lru-cache";
+import type { Catalogue, SessionHome } from "../catalogue.js";
+import { DuctapeError, SessionError, show } from "../errors.js";
+import { audienceOf } from "../key.js";
+import type { Identity } from "../request.js";
+import { identifierOf, valueAt } from "../selector.js";
+import type { Clock } from "../store.js";
+import { pathText, selectorPath } from "../text.js";
+import {
+  expiryOf,
+  formOf,
+  isFor,
+  isOutside,
+  objectOf,
+  ownClaims,
+  ownKeyId,
+  utf8,
+  type TokenForm,
+} from "../token.js";
+import type { Issuers } from "./issuer.js";
+import type { Revocations } from "./revocations.js";
+import type { SigningKeys } from "./signing.js";
+
+/** What a {@link Verifier} asks. */
+export interface VerifierParts {
+  readonly catalogue: Catalogue;
+  readonly signing: SigningKeys;
+  readonly revocations: Revocations;
+  readonly issuers: Issuers;
+  readonly clock: Clock;
+}
+
+/** What a token was found to be. */
+interface Verified extends Identity {
+  /** Null for a token of an outside issuer. */
+  readonly sessionId: string | null;
+  readonly expiresMs: number;
+}
+
+/** A token that was verified before, and for which definition. */
+interface Seen extends Verified {
+  readonly home: SessionHome;
+  /** Of the catalogue when the definition was last found to stand. */
+  edition: number;
+}
+
+const SEEN_MAX = 50_000;
+/** Most characters of tokens and their data that are kept in memory. */
+const SEEN_CHARS_MAX = 32 * 1_024 * 1_024;
+
+/**
+ * Tells whose session a token is of. A token is verified once; after that it is known by its exact
+ * text, for the same product, environment and session alone, until it ends or is revoked, its
+ * definition changes, or too many others are in use. Whatever is wrong with a token is told by one
+ * message, which tells nothing of the token.
+ */
+export class Verifier {
+  readonly #parts: VerifierParts;
+  readonly #seen = new LRUCache<string, Seen>({
+    max: SEEN_MAX,
+    maxSize: SEEN_CHARS_MAX,
+    sizeCalculation: ({ data }, token) => token.length + JSON.stringify(data).length,
+  });
+
+  constructor(parts: VerifierParts) {
+    this.#parts = parts;
+  }
+
+  /** Whose session it is, where the token is known already; null: ask {@link identify}. */
+  seen(product: string, env: string, tag: string, token: string, nowMs: number): Identity | null {
+    const seen = this.#seen.get(token);
+    if (seen === undefined) return null;
+    const { home } = seen;
+    if (home.tag !== tag || home.env !== env || home.product !== product) return null;
+    if (seen.expiresMs <= nowMs || !this.#stands(seen)) return null;
+    return seen.sessionId !== null && this.#parts.revocations.has(seen.sessionId) ? null : seen;
+  }
+
+  /**
+   * Verifies a token. Throws `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `SESSION_INVALID`,
+   * `SESSION_EXPIRED` and `SESSION_REVOKED`; `SUBJECT_REQUIRED` where a token of an outside issuer
+   * names nobody; `ISSUER_UNAVAILABLE`; and as the store does.
+   */
+  async identify(product: string, env: string, tag: string, token: string): Promise<Identity> {
+    const { catalogue, clock, revocations } = this.#parts;
+    const known = this.seen(product, env, tag, token, clock());
+    if (known !== null) return known;
+    const home = await catalogue.locateSession(product, env, tag);
+    const { edition } = catalogue;
+    const verified = await this.#verify(home, bareToken(token, tag));
+    if (verified === null) throw invalid();
+    const { sessionId, expiresMs } = verified;
+    if (expiresMs <= clock()) throw refused("SESSION_EXPIRED", "has expired");
+    if (sessionId !== null && revocations.has(sessionId)) throw revoked();
+    const seen: Seen = { ...verified, home, edition };
+    this.#seen.set(token, seen);
+    return seen;
+  }
+
+  /** True while the definition, its product and its environment are those it was verified for. */
+  #stands(seen: Seen): boolean {
+    const { catalogue } = this.#parts;
+    if (seen.edition === catalogue.edition) return true;
+    const { product, env, tag, uid, definition } = seen.home;
+    try {
+      const home = catalogue.findSession(product, env, tag);
+      if (home.uid !== uid || home.definition !== definition) return false;
+    } catch (error) {
+      if (DuctapeError.is(error)) return false;
+      throw error;
+    }
+    seen.edition = catalogue.edition;
+    return true;
+  }
+
+  #verify(home: SessionHome, token: string | null): Promise<Verified | null> {
+    const form = token === null ? null : formOf(token);
+    if (token === null || form === null) return Promise.resolve(null);
+    return home.definition.issuer === null
+      ? this.#verifyOwn(home, token, form)
+      : this.#verifyOutside(home, token, form);
+  }
+
+  async #verifyOwn(home: SessionHome, token: string, form: TokenForm): Promise<Verified | null> {
+    const { encrypted } = home.definition;
+    const kid = ownKeyId(form, encrypted);
+    const key = kid === null ? null : await this.#parts.signing.find(home, kid);
+    if (key === null) return null;
+    const payload = encrypted
+      ? await decrypted(token, key.encrypt)
+      : await checked(token, key.sign);
+    const target = { audience: audienceOf(home), tag: home.tag, sessionUid: home.sessionUid };
+    return payload && ownClaims(objectOf(utf8(payload)), target, this.#parts.clock());
+  }
+
+  async #verifyOutside(
+    home: SessionHome,
+    token: string,
+    form: TokenForm,
+  ): Promise<Verified | null> {
+    const { definition } = home;
+    const { issuer, audience, algorithms, selector } = definition;
+    if (issuer === null || audience === null || !isOutside(form, algorithms)) return null;
+    const payload = await this.#parts.issuers.verified(definition, token);
+    const data = payload && objectOf(utf8(payload));
+    if (data === null || !isFor(data, issuer, audience)) return null;
+    const expiresMs = expiryOf(data, this.#parts.clock());
+    if (expiresMs === null) return null;
+    const path = selectorPath(selector) ?? [];
+    const identifier = identifierOf(valueAt(data, path));
+    if (identifier === null) throw namesNobody(home.tag, path);
+    return { identifier, data, sessionId: null, expiresMs };
+  }
+}
+
+/** `tag:jwt` means the same as `jwt`, where the tag is the session's. */
+function bareToken(token: string, tag: string): string | null {
+  const at = token.lastIndexOf(":");
+  if (at === -1) return token;
+  return at === tag.length && token.startsWith(tag) ? token.slice(at + 1) : null;
+}
+
+async function checked(token: string, key: CryptoKey): Promise<Uint8Array | null> {
+  try {
+    return (await compactVerify(token, key, { algorithms: ["HS256"] })).payload;
+  } catch {
+    return null;
+  }
+}
+
+async function decrypted(token: string, key: CryptoKey): Promise<Uint8Array | null> {
+  try {
+    const options = {
+      keyManagementAlgorithms: ["dir"],
+      contentEncryptionAlgorithms: ["A256GCM"],
+    };
+    return (await compactDecrypt(token, key, options)).plaintext;
+  } catch {
+    return null;
+  }
+}
+
+type SessionCode = "SESSION_INVALID" | "SESSION_EXPIRED" | "SESSION_REVOKED";
+
+function refused(code: SessionCode, message: string): SessionError {
+  return new SessionError(code, `session.token: ${message}`);
+}
+
+function invalid(): SessionError {
+  return refused("SESSION_INVALID", "is not a valid token of this session");
+}
+
+function revoked(): SessionError {
+  return refused("SESSION_REVOKED", "its session has been revoked");
+}
+
+function namesNobody(tag: string, path: readonly string[]): DuctapeError {
+  const message = `session: a token of ${show(tag)} has no text or integer at ${pathText(path)}`;
+  return new DuctapeError("SUBJECT_REQUIRED", message, {
+    issues: [{ path: `session.${path.join(".")}`, message: "is missing" }],
+  });
+}

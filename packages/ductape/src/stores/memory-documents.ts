@@ -1,0 +1,135 @@
+import type {
+  Clock,
+  DocumentChange,
+  DocumentPage,
+  Documents,
+  DocumentWrite,
+  StoredDocument,
+} from "../store.js";
+
+/** A document in memory. A deleted one stays, so that its revisions go on and all are told. */
+interface MemoryDocument {
+  readonly revision: number;
+  readonly value: string | null;
+  readonly expiresMs: number;
+  /** Of its last change; 0: unwatched. */
+  readonly sequence: number;
+}
+
+type Folder = Map<string, MemoryDocument>;
+
+/** Documents looked at for each written one: more than one keeps ahead of the growth. */
+const VISITS_PER_WRITE = 2;
+
+/** Documents in this process, by folder. Reading the changes costs nothing where there are none. */
+export class MemoryDocuments implements Documents {
+  readonly #folders = new Map<string, Folder>();
+  readonly #clock: Clock;
+  readonly #forget: (prefix: string) => void;
+  #sequence = 0;
+  #walk = this.#walkExpired();
+
+  constructor(clock: Clock, forget: (prefix: string) => void) {
+    this.#clock = clock;
+    this.#forget = forget;
+  }
+
+  changes(after: number): Promise<{ sequence: number; changes: DocumentChange[] }> {
+    const changes: DocumentChange[] = [];
+    const nowMs = this.#clock();
+    if (after < this.#sequence) {
+      for (const folder of this.#folders.values()) {
+        for (const [key, { sequence, revision, value, expiresMs }] of folder) {
+          if (sequence > after && expiresMs > nowMs) changes.push({ key, revision, value });
+        }
+      }
+    }
+    return Promise.resolve({ sequence: this.#sequence, changes });
+  }
+
+  get(key: string): Promise<StoredDocument | null> {
+    return Promise.resolve(this.#told(key, this.#find(key)));
+  }
+
+  list(folder: string, { after, limit }: DocumentPage): Promise<StoredDocument[]> {
+    const keys = [...(this.#folders.get(folder)?.keys() ?? [])];
+    const told: StoredDocument[] = [];
+    for (const key of keys.filter((each) => inOrder(after, each) < 0).toSorted(inOrder)) {
+      const found = this.#find(key);
+      const document = found?.sequence === 0 ? this.#told(key, found) : null;
+      if (document !== null) told.push(document);
+      if (told.length >= limit) break;
+    }
+    return Promise.resolve(told);
+  }
+
+  write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null> {
+    const stale = writes.find(
+      ({ key, ifRevision }) => (this.#told(key, this.#find(key))?.revision ?? 0) !== ifRevision,
+    );
+    if (stale !== undefined) return Promise.resolve(stale.key);
+    if (writes.some((write) => write.unwatched !== true)) this.#sequence++;
+    for (const write of writes) this.#put(write);
+    for (const prefix of forget) this.#forget(prefix);
+    this.#dropExpired(writes.length * VISITS_PER_WRITE);
+    return Promise.resolve(null);
+  }
+
+  #find(key: string): MemoryDocument | undefined {
+    return this.#folders.get(folderOf(key))?.get(key);
+  }
+
+  #told(key: string, document: MemoryDocument | undefined): StoredDocument | null {
+    if (document === undefined || document.value === null) return null;
+    const { revision, value, expiresMs } = document;
+    return expiresMs > this.#clock() ? { key, revision, value } : null;
+  }
+
+  #put({ key, value, expiresMs = Infinity, unwatched = false }: DocumentWrite): void {
+    if (value === undefined) return;
+    const name = folderOf(key);
+    const folder: Folder = this.#folders.get(name) ?? new Map();
+    this.#folders.set(name, folder);
+    const revision = (folder.get(key)?.revision ?? 0) + 1;
+    if (unwatched && value === null) folder.delete(key);
+    else folder.set(key, { revision, value, expiresMs, sequence: unwatched ? 0 : this.#sequence });
+    if (folder.size === 0) this.#folders.delete(name);
+  }
+
+  #dropExpired(visits: number): void {
+    for (let i = 0; i < visits; i++) {
+      if (this.#walk.next().done) this.#walk = this.#walkExpired();
+    }
+  }
+
+  *#walkExpired(): Generator<undefined> {
+    for (const [name, folder] of this.#folders) {
+      for (const [key, { expiresMs }] of folder) {
+        if (expiresMs <= this.#clock()) folder.delete(key);
+        yield;
+      }
+      if (folder.size === 0) this.#folders.delete(name);
+    }
+  }
+}
+
+/** A key without its last part. */
+function folderOf(key: string): string {
+  return key.slice(0, key.lastIndexOf("/", key.length - 2) + 1);
+}
+
+/** By code point, as SQLite compares UTF-8; the order of UTF-16 units differs past U+FFFF. */
+function inOrder(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    if (a.charCodeAt(i) === b.charCodeAt(i)) continue;
+    return rankOf(a, i) - rankOf(b, i);
+  }
+  return a.length - b.length;
+}
+
+function rankOf(text: string, at: number): number {
+  const unit = text.charCodeAt(at);
+  const isSurrogate = unit >= 0xd800 && unit <= 0xdfff;
+  return isSurrogate ? unit + 0x10000 : unit;
+}

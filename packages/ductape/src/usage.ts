@@ -1,0 +1,223 @@
+import { apply } from "./apply.js";
+import type { Catalogue } from "./catalogue.js";
+import type { Cell, Cells } from "./cell.js";
+import type { CompiledQuota, CompiledRule } from "./definition.js";
+import { show, ValidationError } from "./errors.js";
+import { Fields, Issues } from "./field.js";
+import { FOREVER_MS } from "./period.js";
+import { planCheck } from "./plan.js";
+import type { Empty } from "./request.js";
+import type { Clock, Store } from "./store.js";
+
+/** What `usage.subjects` takes. */
+export interface SubjectsInput {
+  readonly product_tag: string;
+  readonly env: string;
+  readonly quota_tag: string;
+  /** Which rule's counters; required where the quota has several. */
+  readonly rule?: string | Empty | undefined;
+  /** Most subjects of a page, 1..1000. Default 100. */
+  readonly limit?: number | Empty | undefined;
+  /** The `next` of the page before. */
+  readonly after?: string | Empty | undefined;
+}
+
+/** One counter, in the units of the quota. */
+export interface SubjectUsage {
+  /** Whose it is; null for the one of the whole product. */
+  readonly subject: string | null;
+  readonly used: number;
+  /** With grants; of a limit by plan, the one it was last counted under. Null: none. */
+  readonly limit: number | null;
+  /** `limit - used`, never under 0; null when unlimited. */
+  readonly remaining: number | null;
+  readonly window: { readonly start: string; readonly end: string | null };
+  /** When it last changed, ISO 8601 in UTC: a refused request changes nothing. */
+  readonly last_seen: string;
+}
+
+/** A page of subjects, by `used` descending, then by subject. */
+export interface SubjectsPage {
+  readonly subjects: readonly SubjectUsage[];
+  /** What to pass as `after` for the next page; null at the end. */
+  readonly next: string | null;
+}
+
+/** What usage is read from. */
+export interface UsageParts {
+  readonly store: Store;
+  readonly catalogue: Catalogue;
+  readonly clock: Clock;
+  ready(): Promise<void> | null;
+}
+
+const FIELDS = ["product_tag", "env", "quota_tag", "rule", "limit", "after"];
+const PAGE_MAX = 1_000;
+const PAGE_DEFAULT = 100;
+
+/** The read side: `ductape.usage`. It reads the counters that decide, so it cannot differ. */
+export class Usage {
+  readonly #parts: UsageParts;
+
+  constructor(parts: UsageParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Who has used how much of a quota in the windows that hold now. Counters whose window has ended
+   * are left out. Reads all counters of the rule, a piece at a time; pages of counters that change
+   * meanwhile may tell one twice, or not. Throws `VALIDATION`, `*_NOT_FOUND`,
+   * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
+   */
+  async subjects(input: SubjectsInput): Promise<SubjectsPage> {
+    const asked = parseInput(input);
+    const { store, catalogue, clock } = this.#parts;
+    await this.#parts.ready();
+    const quota = await catalogue.locate(asked);
+    const rule = ruleOf(quota, asked.rule);
+    const page = new Page(asked.limit + 1, asked.after);
+    for await (const { space, subject, cell } of store.scan(rule.leg.space)) {
+      if (space !== rule.leg.space) continue;
+      const entry = standing(rule, subject, cell, clock());
+      if (entry !== null) page.add(entry);
+    }
+    const found = page.entries.toSorted(order);
+    const entries = found.slice(0, asked.limit);
+    const last = found.length > asked.limit ? entries.at(-1) : undefined;
+    return {
+      subjects: entries.map((entry) => viewOf(entry, quota.scale)),
+      next: last === undefined ? null : JSON.stringify([last.used, last.subject]),
+    };
+  }
+}
+
+/** A counter's numbers at an instant, scaled; null where its window has ended. */
+interface Standing {
+  readonly subject: string;
+  readonly used: number;
+  readonly limit: number | null;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly seenMs: number;
+}
+
+/** Decided as a check of 0, so that a counter is read by the rules it is decided by. */
+function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number): Standing | null {
+  if (cell.window.endMs <= nowMs || cell.shape > rule.leg.shape) return null;
+  const limit = rule.limit === undefined ? cell.plannedLimit : rule.limit;
+  const step = planCheck(rule, subject, limit, nowMs);
+  if (apply(new OneCell(cell), step, nowMs) === "stale") return null;
+  const { used, granted, window } = step.legs;
+  return {
+    subject,
+    used,
+    limit: limit === null ? null : limit + granted,
+    startMs: window.startMs,
+    endMs: window.endMs,
+    seenMs: cell.seenMs,
+  };
+}
+
+class OneCell implements Cells {
+  readonly #cell: Cell;
+
+  constructor(cell: Cell) {
+    this.#cell = cell;
+  }
+
+  get(): Cell {
+    return this.#cell;
+  }
+
+  put(): void {}
+
+  getAnswer(): undefined {
+    return undefined;
+  }
+
+  putAnswer(): void {}
+}
+
+/** The first entries after a place, in order; never more than a page of them in memory. */
+class Page {
+  entries: Standing[] = [];
+  readonly #size: number;
+  readonly #after: Place | null;
+
+  constructor(size: number, after: Place | null) {
+    this.#size = size;
+    this.#after = after;
+  }
+
+  add(entry: Standing): void {
+    if (this.#after !== null && order(this.#after, entry) >= 0) return;
+    this.entries.push(entry);
+    if (this.entries.length < this.#size * 2) return;
+    this.entries = this.entries.toSorted(order).slice(0, this.#size);
+  }
+}
+
+type Place = Pick<Standing, "used" | "subject">;
+
+function order(a: Place, b: Place): number {
+  if (a.used !== b.used) return b.used - a.used;
+  return a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0;
+}
+
+function viewOf({ subject, used, limit, startMs, endMs, seenMs }: Standing, scale: number) {
+  return {
+    subject: subject === "" ? null : subject,
+    used: used / scale,
+    limit: limit === null ? null : limit / scale,
+    remaining: limit === null ? null : Math.max(0, limit - used) / scale,
+    window: { start: isoOf(startMs), end: endMs === FOREVER_MS ? null : isoOf(endMs) },
+    last_seen: isoOf(seenMs),
+  };
+}
+
+const isoOf = (atMs: number): string => new Date(atMs).toISOString();
+
+function ruleOf({ tag, rules }: CompiledQuota, name: string | null): CompiledRule {
+  const [only] = rules;
+  if (name === null && rules.length === 1) return only;
+  const found = rules.find(({ leg }) => leg.name === name);
+  if (found !== undefined) return found;
+  const known = `one of ${rules.map(({ leg }) => show(leg.name)).join(", ")}`;
+  const got = name === null ? "is required" : `got ${show(name)}`;
+  throw new ValidationError([{ path: "rule", message: `${got}: quota ${show(tag)} has ${known}` }]);
+}
+
+function parseInput(input: SubjectsInput) {
+  const issues = new Issues();
+  const fields = new Fields(input, "input", FIELDS, issues, "");
+  const productTag = fields.tag("product_tag");
+  const env = fields.tag("env");
+  const quotaTag = fields.tag("quota_tag");
+  const rule = fields.get("rule") === undefined ? null : fields.tag("rule");
+  const limit = fields.get("limit") ?? PAGE_DEFAULT;
+  const isLimit = typeof limit === "number" && Number.isInteger(limit);
+  if (!isLimit || limit < 1 || limit > PAGE_MAX) {
+    fields.refuse("limit", `wants an integer from 1 to ${PAGE_MAX}, got ${show(limit)}`);
+  }
+  const after = parseAfter(fields);
+  issues.throwAny();
+  return { productTag, env, quotaTag, rule, limit: Number(limit), after };
+}
+
+function parseAfter(fields: Fields): Place | null {
+  const value = fields.get("after");
+  if (value === undefined) return null;
+  try {
+    const place: unknown = typeof value === "string" ? JSON.parse(value) : null;
+    if (Array.isArray(place) && place.length === 2) {
+      const [used, subject]: unknown[] = place;
+      if (Number.isSafeInteger(used) && typeof subject === "string") {
+        return { used: Number(used), subject };
+      }
+    }
+  } catch {
+    // Told below, like any other text that is no place.
+  }
+  fields.refuse("after", `wants the next of a page before, got ${show(value)}`);
+  return null;
+}

@@ -1,0 +1,90 @@
+import { afterAll, describe, expect, it } from "vitest";
+import { manualClock } from "ductape/testing";
+import type { DocumentWrite } from "../src/store.js";
+import { openStore } from "../src/stores/url.js";
+import { storeUrls, temporaryFolder } from "./support.js";
+
+const folder = temporaryFolder();
+afterAll(folder.remove);
+const START_MS = Date.UTC(2026, 0, 15);
+
+async function opened(url: string, clock = manualClock(START_MS)) {
+  const store = openStore(url, { clock, timeoutMs: 5_000 });
+  await store.open();
+  return { store, documents: store.documents, clock };
+}
+
+const made = (key: string, more: Partial<DocumentWrite> = {}): DocumentWrite => ({
+  key,
+  ifRevision: 0,
+  value: JSON.stringify(key),
+  ...more,
+});
+
+describe.each(storeUrls(folder.path))("documents on %s", (url) => {
+  it("are written all or none, each under its revision", async () => {
+    const { store, documents } = await opened(url);
+    expect(await documents.write([made("a/1/"), made("a/2/", { unwatched: true })], [])).toBe(null);
+    expect(await documents.write([made("a/3/"), made("a/1/")], [])).toBe("a/1/");
+    expect(await documents.get("a/3/")).toBe(null);
+    expect(await documents.get("a/2/")).toEqual({ key: "a/2/", revision: 1, value: '"a/2/"' });
+    expect(await documents.write([made("a/1/", { ifRevision: 1, value: "2" })], [])).toBe(null);
+    expect(await documents.get("a/1/")).toEqual({ key: "a/1/", revision: 2, value: "2" });
+    await store.close();
+  });
+
+  it("tells changes of watched ones alone, deletions too", async () => {
+    const { store, documents } = await opened(url);
+    const { sequence } = await documents.changes(0);
+    await documents.write([made("w/1/"), made("w/2/"), made("w/3/", { unwatched: true })], []);
+    await documents.write([made("w/1/", { ifRevision: 1, value: null })], []);
+    const told = await documents.changes(sequence);
+    expect(told.changes.map(({ key, value }) => [key, value]).toSorted()).toEqual([
+      ["w/1/", null],
+      ["w/2/", '"w/2/"'],
+    ]);
+    expect((await documents.changes(told.sequence)).changes).toEqual([]);
+    await store.close();
+  });
+
+  it("of a folder are listed by key, a page at a time", async () => {
+    const { store, documents } = await opened(url);
+    const keys = ["\u{1F600}", "\uFFFD", "b", "a", "c%2F"].map((name) => `f/${name}/`);
+    const others = ["f2/a/", "e/z/"];
+    const unwatched = true;
+    await documents.write(
+      [...keys, ...others].map((key) => made(key, { unwatched })),
+      [],
+    );
+    const ordered = ["a", "b", "c%2F", "\uFFFD", "\u{1F600}"].map((name) => `f/${name}/`);
+    const page = async (after: string, limit: number) =>
+      (await documents.list("f/", { after, limit })).map(({ key }) => key);
+    expect(await page("", 10)).toEqual(ordered);
+    expect(await page("", 2)).toEqual(ordered.slice(0, 2));
+    expect(await page("f/b/", 2)).toEqual(ordered.slice(2, 4));
+    await documents.write([made("f/b/", { ifRevision: 1, value: null, unwatched })], []);
+    expect(await page("f/a/", 1)).toEqual(["f/c%2F/"]);
+    expect(await page("f/\u{1F600}/", 1)).toEqual([]);
+    await store.close();
+  });
+
+  it("are gone when they expire, and their changes are never told again", async () => {
+    const { store, documents, clock } = await opened(url);
+    const expiresMs = START_MS + 1_000;
+    const writes = ["x/1/", "x/2/"].map((key) => made(key, { expiresMs }));
+    await documents.write([...writes, made("y/1/", { expiresMs, unwatched: true })], []);
+    const { sequence } = await documents.changes(0);
+    clock.advance(999);
+    expect(await documents.get("x/1/")).not.toBe(null);
+    clock.advance(1);
+    expect(await documents.get("x/1/")).toBe(null);
+    expect(await documents.list("y/", { after: "", limit: 9 })).toEqual([]);
+    expect((await documents.changes(0)).changes.filter(({ key }) => key[0] === "x")).toEqual([]);
+    // Dropping them must not set the sequence back: what is written next is seen.
+    for (let i = 0; i < 9; i++) await documents.write([made(`z/${i}/`, { unwatched: true })], []);
+    expect(await documents.write([made("x/1/")], [])).toBe(null);
+    const told = (await documents.changes(sequence)).changes;
+    expect(told.map(({ key }) => key)).toEqual(["x/1/"]);
+    await store.close();
+  });
+});
