@@ -57,6 +57,26 @@ describe.each(storeUrls(folder.path))("a client with a clock, on %s", (url) => {
     expect(Date.parse(updated_at)).toBe(Date.parse(START) + weekMs);
   });
 
+  it("reads no other for sessions: they begin, are renewed and end by it", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(1999, 0, 1) });
+    const clock = manualClock(START);
+    await using bench = await open(url, clock);
+    const { product, processor } = bench.ductape;
+    const schema = { userId: "u" };
+    const session = { tag: "user", selector: "$Session{userId}", expiry: 1, period: "hours" };
+    await product.sessions.create("shop", { ...session, period: "hours", schema });
+    const target = { product: "shop", env: "prd", tag: "user" };
+    const first = await processor.sessions.start({ ...target, data: schema });
+    expect(first.expiresAt).toBe("2026-05-15T13:00:00.000Z");
+    const asked = { quota_tag: "week", session: { tag: "user", token: first.token } };
+    expect(await bench.run(asked)).toMatchObject({ used: 1 });
+    clock.advance(3_599_000);
+    const next = await processor.sessions.refresh({ ...target, refreshToken: first.refreshToken });
+    expect(JSON.stringify([next, await processor.sessions.list(target)])).not.toContain("1999");
+    clock.advance(1_000);
+    expect(await faultOf(bench.run(asked))).toMatchObject({ code: "SESSION_EXPIRED" });
+  });
+
   it("refuses what is no instant, naming the clock, counts nothing, and goes on", async () => {
     const given: object = { now: Date.parse(START) };
     const clock = (): number => Reflect.get(given, "now");
