@@ -333,7 +333,9 @@ function rollingEntries(cell: Cell, leg: Leg, nowMs: number): number[] {
 function writeRolling(cell: Cell, leg: Leg, action: Action, amount: number, nowMs: number): void {
   const periodMs = leg.rule.rollingMs;
   cell.entries = entriesAfter(cell, leg, action, amount, nowMs);
-  cell.window = { startMs: nowMs, endMs: nowMs + periodMs };
+  // Where the clock stepped back, its newest amount is later than now.
+  const newestMs = Math.max(nowMs, cell.entries.at(-2) ?? nowMs);
+  cell.window = { startMs: nowMs, endMs: newestMs + periodMs };
   leg.rolling = { leavesMs: oldestLeavesMs(cell.entries, periodMs, nowMs), fitsMs: nowMs };
 }
 

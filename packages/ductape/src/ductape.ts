@@ -10,7 +10,6 @@ import { Logins } from "./sessions/logins.js";
 import { Revocations } from "./sessions/revocations.js";
 import { SigningKeys } from "./sessions/signing.js";
 import { Verifier } from "./sessions/verifier.js";
-import { FOREVER_MS } from "./period.js";
 import { isEmptyRecord, isRecord, unknownField } from "./request.js";
 import type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";
 import { abortedError, timedOut } from "./stores/batching.js";
@@ -26,8 +25,8 @@ export interface DuctapeOptions {
    */
   readonly store?: string | Store | undefined;
   /**
-   * Epoch milliseconds, for tests and replays: no part reads another clock then. It is read when a
-   * call is decided, so await a call before you move the clock.
+   * Epoch milliseconds from 1970 to 9999, an integer, for tests and replays: no part reads another
+   * clock then. It is read when a call is decided, so await a call before you move the clock.
    */
   readonly clock?: Clock | undefined;
   /** What to answer while the store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else `"throw"`. */
@@ -213,6 +212,9 @@ function isStore(value: unknown): value is Store {
   return isRecord(value) && typeof value["apply"] === "function";
 }
 
+/** The last instant of the year 9999. */
+const CLOCK_MS_MAX = Date.UTC(10_000, 0) - 1;
+
 /** A clock given by a user is checked at every reading; the system's needs none. */
 function parseClock(clock: Clock | undefined): Clock {
   if (isLeftOut(clock)) return Date.now;
@@ -220,9 +222,9 @@ function parseClock(clock: Clock | undefined): Clock {
     throw invalid("options.clock", `wants a function, got ${show(clock)}`);
   return () => {
     const nowMs = clock();
-    if (Number.isInteger(nowMs) && Math.abs(nowMs) < FOREVER_MS) return nowMs;
-    const got = show(nowMs);
-    throw invalid("options.clock", `must give epoch milliseconds as an integer, gave ${got}`);
+    if (Number.isInteger(nowMs) && nowMs >= 0 && nowMs <= CLOCK_MS_MAX) return nowMs;
+    const wanted = "must give epoch milliseconds as an integer, from 1970 to 9999";
+    throw invalid("options.clock", `${wanted}, gave ${show(nowMs)}`);
   };
 }
 

@@ -13,11 +13,14 @@ afterEach(() => {
 const quota = { tag: "q", limit: 5, period: "lifetime" } as const;
 const input = inputOf();
 const silent = { warn: () => undefined };
+/** For calls that only prepare or look, whatever the client's own time is. */
+const PATIENT = { timeoutMs: 60_000 };
 let files = 0;
 const newPath = (): string => `${folder.path}/${++files}/store.db`;
 
 async function usedOf(ductape: Ductape): Promise<number> {
-  const result = await ductape.processor.quota.run({ ...input, action: "check", amount: 0 });
+  const check = { ...input, action: "check", amount: 0 } as const;
+  const result = await ductape.processor.quota.run(check, PATIENT);
   return result.degraded ? Number.NaN : result.used;
 }
 
@@ -106,7 +109,7 @@ describe("the time of a call", () => {
     const path = newPath();
     await (await clientWith([quota], { store: `sqlite:${path}` })).close();
     await using ductape = make(`sqlite:${path}`);
-    await ductape.processor.quota.run(input);
+    await ductape.processor.quota.run(input, PATIENT);
     const other = await lock(path);
     const startMs = performance.now();
     const options = timeoutMs === undefined ? undefined : { timeoutMs };
@@ -154,7 +157,7 @@ describe("onStoreError", () => {
       const path = newPath();
       const warnings: string[] = [];
       const logger = { warn: (message: string) => void warnings.push(message) };
-      const options = { store: `sqlite:${path}`, timeoutMs: 30, onStoreError, logger };
+      const options = { store: `sqlite:${path}`, onStoreError, logger };
       if (code === "STORE_UNAVAILABLE") {
         mkdirSync(path, { recursive: true });
         const repair = async () => {
@@ -163,7 +166,7 @@ describe("onStoreError", () => {
         };
         return { ductape: new Ductape(options), warnings, repair };
       }
-      const ductape = await clientWith([quota], options);
+      const ductape = await clientWith([quota], { ...options, timeoutMs: 30 });
       const other = await lock(path);
       return { ductape, warnings, repair: async () => other.close() };
     };
@@ -201,7 +204,7 @@ describe("onStoreError", () => {
       expect(warnings).toEqual([`the store cannot answer: calls are ${told}`]);
       await repair();
       expect(await usedOf(ductape), "nothing was counted").toBe(0);
-      expect(await calls.run(asked)).toMatchObject({ degraded: false, used: 2 });
+      expect(await calls.run(asked, PATIENT)).toMatchObject({ degraded: false, used: 2 });
       await ductape.close();
     });
   });
@@ -335,7 +338,7 @@ describe("close() on a file", () => {
   it("waits out a lock that calls wait for, and no longer than they do", async () => {
     const path = newPath();
     const ductape = await clientWith([quota], { store: `sqlite:${path}`, timeoutMs: 50 });
-    await ductape.processor.quota.run(input);
+    await ductape.processor.quota.run(input, PATIENT);
     const other = await lock(path);
     const call = faultOf(ductape.processor.quota.run(input));
     const change = faultOf(ductape.product.create({ tag: "another" }));

@@ -30,7 +30,8 @@ const newPath = (): string => `${folder.path}/${++files}/store.db`;
 const count = (ductape: Ductape) => ductape.processor.quota.run(input);
 
 async function usedOf(ductape: Ductape): Promise<number> {
-  const result = await ductape.processor.quota.run({ ...input, action: "check", amount: 0 });
+  const check = { ...input, action: "check", amount: 0 } as const;
+  const result = await ductape.processor.quota.run(check, { timeoutMs: 60_000 });
   return result.degraded ? Number.NaN : result.used;
 }
 

@@ -48,6 +48,9 @@ describe("an option of the client", () => {
     ["options.timeoutMs", { timeoutMs: true }],
     ["options.timeoutMs", { timeoutMs: Number.NaN }],
     ["options.timeoutMs", { timeoutMs: 2 ** 31 }],
+    ["options.secret", { secret: "" }],
+    ["options.secret", { secret: "x".repeat(31) }],
+    ["options.secret", { secret: null }],
     ["options.logger", { logger: { warn: 5 } }],
     ["options.logger", { logger: () => undefined }],
   ])("is VALIDATION that names %s, for case %#", (path, options) => {
@@ -79,6 +82,7 @@ describe("a variable", () => {
   it.each([
     ["DUCTAPE_STORE", ["", "mysql://h", "sqlite:"]],
     ["DUCTAPE_ON_STORE_ERROR", ["", "ignore", "THROW"]],
+    ["DUCTAPE_SECRET", ["", "too short"]],
     ["DUCTAPE_TIMEOUT_MS", ["", " ", "0", "-5", "5s", "1e3", "0x10", "NaN", "2147483648"]],
   ])("is VALIDATION that names %s where it is wrong or empty", (name, values) => {
     for (const value of values) {

@@ -9,6 +9,8 @@ import { MemoryDocuments } from "./memory-documents.js";
 
 /** How long a counter outlives its window, in milliseconds: a clock may be set back a little. */
 export const PAST_GRACE_MS = 60_000;
+/** Counters looked at for each new one, and answers: more than one keeps ahead of the growth. */
+export const VISITS_PER_INSERT = 2;
 
 /** Most counters read in one turn of the event loop. */
 export const SCAN_PIECE = 1_000;
@@ -110,8 +112,9 @@ class MemoryCells implements Cells {
     // Deleted first, so that the map stays in the order of expiry.
     this.#answers.delete(key);
     this.#answers.set(key, answer);
+    let visits = VISITS_PER_INSERT;
     for (const [oldKey, old] of this.#answers) {
-      if (old.expiresMs > this.nowMs) break;
+      if (visits-- === 0 || old.expiresMs > this.nowMs) break;
       this.#answers.delete(oldKey);
     }
   }
@@ -119,14 +122,14 @@ class MemoryCells implements Cells {
   forget(prefix: string): void {
     this.#lastRule = null;
     for (const space of this.spaces.keys()) if (space.startsWith(prefix)) this.spaces.delete(space);
-    for (const key of this.#answers.keys()) if (key.startsWith(prefix)) this.#answers.delete(key);
+    // Nobody can ask for the answers of a forgotten space again; they go when they expire.
   }
 
   /**
-   * Two visits for each new counter: the walk keeps ahead of the growth. Never during a decision.
+   * A few visits for each new counter. Never during a decision.
    */
   dropPast(): void {
-    for (; this.newCount > 0; this.newCount -= 0.5) {
+    for (; this.newCount > 0; this.newCount -= 1 / VISITS_PER_INSERT) {
       if (this.#walk.next().done) this.#walk = this.#walkCells();
     }
   }

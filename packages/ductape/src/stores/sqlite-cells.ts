@@ -121,7 +121,8 @@ export class SqliteCells implements Cells {
     for (const [key, answer] of this.#answers) {
       this.#insertAnswer.run(key, answer.expiresMs, JSON.stringify(answer));
     }
-    if (inserts > 0) {
+    // A batch that only reads has no lock to drop anything.
+    if (inserts > 0 || (changes.length > 0 && this.#housekeeping.isBehind)) {
       for (const id of this.#housekeeping.step(inserts, nowMs)) {
         changes.push(id, REWRITTEN);
         const kept = this.#byId.get(id);
@@ -144,6 +145,7 @@ export class SqliteCells implements Cells {
 
   /** Forgets what is in memory: the file is right. */
   clear(): void {
+    this.#housekeeping.isBehind = true;
     this.#forgetKept();
     this.#log.clear();
     this.#dirty = [];

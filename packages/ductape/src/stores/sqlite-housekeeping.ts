@@ -1,8 +1,6 @@
-import { PAST_GRACE_MS } from "./memory.js";
+import { PAST_GRACE_MS, VISITS_PER_INSERT } from "./memory.js";
 import type { Sqlite, SqliteStatement } from "./sqlite-driver.js";
 
-/** Rows looked at for each new counter: more than one keeps ahead of the growth. */
-const VISITS_PER_INSERT = 2;
 const FORGET_ROWS = 200;
 
 /** Drops counters of past windows, expired answers and forgotten spaces, a few rows at a time. */
@@ -15,6 +13,8 @@ export class SqliteHousekeeping {
   readonly #forgetAnswers: SqliteStatement;
   readonly #forgetDone: SqliteStatement;
   #afterId = 0;
+  /** Spaces may have been forgotten whose rows are still there. */
+  isBehind = true;
 
   constructor(db: Sqlite) {
     this.#walk = db.prepare("SELECT id, end_ms FROM cells WHERE id > ? ORDER BY id LIMIT ?");
@@ -36,21 +36,25 @@ export class SqliteHousekeeping {
 
   /** Looks at a few rows for each of `inserts`; returns the ids of the counters it dropped. */
   step(inserts: number, nowMs: number): number[] {
-    const visits = inserts * VISITS_PER_INSERT;
+    const dropped = this.#forgetSome();
+    if (inserts > 0) this.#dropPast(inserts * VISITS_PER_INSERT, nowMs, dropped);
+    return dropped;
+  }
+
+  #dropPast(visits: number, nowMs: number, dropped: number[]): void {
     this.#dropAnswers.run(nowMs, visits);
     const rows = this.#walk.all(this.#afterId, visits);
     this.#afterId = rows.length < visits ? 0 : Number(rows.at(-1)?.["id"] ?? 0);
-    const dropped = this.#forgetSome();
     for (const { id, end_ms } of rows) {
       if (Number(end_ms) > nowMs - PAST_GRACE_MS) continue;
       this.#dropCell.run(Number(id));
       dropped.push(Number(id));
     }
-    return dropped;
   }
 
   #forgetSome(): number[] {
     const prefix = this.#forgotten.get()?.["prefix"];
+    this.isBehind = typeof prefix === "string";
     if (typeof prefix !== "string") return [];
     const end = `${prefix}\u{10FFFF}`;
     const cells = this.#forgetCells.all(prefix, end).map(({ id }) => Number(id));

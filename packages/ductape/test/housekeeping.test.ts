@@ -1,0 +1,268 @@
+import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
+import type { QuotaDefinition, QuotaInput, Store } from "ductape";
+import { manualClock } from "ductape/testing";
+import { openSqlite } from "../src/stores/sqlite-driver.js";
+import { openStore } from "../src/stores/url.js";
+import { clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
+
+const folder = temporaryFolder();
+afterAll(folder.remove);
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+const DAY_MS = 86_400_000;
+const START = "2026-01-15T12:00:00Z";
+const BY_USER = { scope: "$Session{userId}", limit: null } as const;
+let files = 0;
+
+/** A client with quotas, the clock it reads and its store. */
+async function open(url: string, quotas: readonly QuotaDefinition[]) {
+  const clock = manualClock(START);
+  const path = url.replace("sqlite:", "").replace("store.db", `${++files}.db`);
+  const store = openStore(url === "memory:" ? url : `sqlite:${path}`, { clock, timeoutMs: 5_000 });
+  const ductape = await clientWith(quotas, { store, clock });
+  const run = async (input: Partial<QuotaInput>) => {
+    const result = await ductape.processor.quota.run(inputOf(input));
+    if (result.degraded) throw new Error("the store did not answer");
+    return result;
+  };
+  /** Counts one for each of `count` new subjects, at most ten a batch. */
+  const countNew = async (name: string, count: number, quota_tag = "q") => {
+    for (let first = 0; first < count; first += 10) {
+      const length = Math.min(10, count - first);
+      const subjects = Array.from({ length }, (_, i) => `${name}-${first + i}`);
+      await Promise.all(subjects.map((subject) => run({ quota_tag, subject })));
+    }
+  };
+  return { ductape, clock, store, path, run, countNew, [Symbol.asyncDispose]: close };
+  function close() {
+    return ductape.close();
+  }
+}
+
+/** The subjects whose counters the store has, by their first word. */
+async function subjectsOf(store: Store): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for await (const { subject } of store.scan("")) {
+    const name = subject.split("-")[0] ?? "";
+    counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}
+
+async function rowsOf(path: string, table: string): Promise<number> {
+  const db = await openSqlite(path);
+  try {
+    return Number(db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.["n"]);
+  } finally {
+    db.close();
+  }
+}
+
+describe.each(storeUrls(folder.path))("counters of past windows on %s", (url) => {
+  it("go as new ones come, and those of windows that last stay", async () => {
+    await using bench = await open(url, [
+      { tag: "q", period: "day", ...BY_USER },
+      { tag: "for-ever", period: "lifetime", ...BY_USER },
+      { tag: "year", period: "year", ...BY_USER },
+    ]);
+    await bench.countNew("kept", 50, "for-ever");
+    await bench.countNew("yearly", 50, "year");
+    await bench.countNew("old", 200);
+    expect(await subjectsOf(bench.store)).toEqual({ kept: 50, yearly: 50, old: 200 });
+    for (let day = 1; day <= 4; day++) {
+      bench.clock.advance(DAY_MS);
+      await bench.countNew(`day${day}`, 320);
+    }
+    const { kept, yearly, old, day1, day2, day4 } = await subjectsOf(bench.store);
+    expect({ kept, yearly, old, day1, day2 }).toEqual({ kept: 50, yearly: 50 });
+    expect(day4).toBe(320);
+    const check = { action: "check", subject: "kept-7" } as const;
+    expect(await bench.run({ ...check, quota_tag: "for-ever" })).toMatchObject({ used: 1 });
+  });
+
+  it("stay a minute longer than their window, for a clock that is set back", async () => {
+    await using bench = await open(url, [{ tag: "q", period: "minute", ...BY_USER }]);
+    await bench.countNew("old", 20);
+    bench.clock.advance(119_000);
+    await bench.countNew("later", 60);
+    expect(await subjectsOf(bench.store)).toEqual({ old: 20, later: 60 });
+    bench.clock.advance(-60_000);
+    expect(await bench.run({ subject: "old-3" })).toMatchObject({ used: 2 });
+    bench.clock.advance(61_000);
+    await bench.countNew("latest", 100);
+    expect(await subjectsOf(bench.store)).toMatchObject({ later: 60, latest: 100 });
+    expect((await subjectsOf(bench.store))["old"]).toBeUndefined();
+  });
+
+  it("that roll over under the same subjects become no more", async () => {
+    await using bench = await open(url, [{ tag: "q", period: "day", ...BY_USER }]);
+    for (let day = 0; day < 20; day++) {
+      await bench.countNew("same", 30);
+      expect(await bench.run({ action: "check", subject: "same-3" })).toMatchObject({ used: 1 });
+      bench.clock.advance(DAY_MS);
+    }
+    expect(await subjectsOf(bench.store)).toEqual({ same: 30 });
+  });
+
+  it("are looked at two for each new one, never swept", async () => {
+    await using bench = await open(url, [{ tag: "q", period: "day", ...BY_USER }]);
+    await bench.countNew("old", 300);
+    bench.clock.advance(2 * DAY_MS);
+    let left = 300;
+    for (let i = 0; i < 400; i++) {
+      await bench.run({ subject: `new-${i}` });
+      const { old = 0 } = await subjectsOf(bench.store);
+      expect(left - old, "dropped by one call").toBeLessThanOrEqual(2);
+      left = old;
+    }
+    expect(left).toBe(0);
+  });
+
+  it("of a rolling rule go when their newest amount has left, wherever the clock was", async () => {
+    const rolling = { tag: "q", ...BY_USER, limit: 10, period: "hour", window: "rolling" } as const;
+    await using bench = await open(url, [rolling, { tag: "other", period: "day", ...BY_USER }]);
+    await bench.run({ subject: "rolling-1", amount: 9 });
+    bench.clock.advance(-1_800_000);
+    await bench.run({ subject: "rolling-1", amount: 1 });
+    bench.clock.advance(1_800_000 + 3_599_000);
+    await bench.countNew("new", 20, "other");
+    const denied = await bench.run({ subject: "rolling-1" });
+    expect(denied).toMatchObject({ allowed: false, used: 10 });
+    bench.clock.advance(3_600_000 + 61_000);
+    await bench.countNew("newer", 60, "other");
+    expect((await subjectsOf(bench.store))["rolling"]).toBeUndefined();
+  });
+});
+
+describe.each(storeUrls(folder.path))("what is deleted on %s", (url) => {
+  it("takes its counters with it, a part with each batch that changes something", async () => {
+    await using bench = await open(url, [
+      { tag: "q", period: "lifetime", ...BY_USER },
+      { tag: "gone", period: "lifetime", ...BY_USER },
+    ]);
+    const { quota } = bench.ductape.processor;
+    const subjects = Array.from({ length: 900 }, (_, i) => `gone-${i}`);
+    await quota.runAll(subjects.map((subject) => inputOf({ quota_tag: "gone", subject })));
+    await bench.run({ subject: "kept-1" });
+    await bench.ductape.product.quotas.delete("shop", "gone");
+    let { gone: left = 0 } = await subjectsOf(bench.store);
+    if (url !== "memory:") expect(left).toBe(900);
+    for (let batches = 0; left > 0; batches++) {
+      expect(batches).toBeLessThan(10);
+      await bench.run({ subject: "kept-1" });
+      const { gone = 0 } = await subjectsOf(bench.store);
+      expect(left - gone).toBeLessThanOrEqual(200);
+      left = gone;
+    }
+    expect(await subjectsOf(bench.store)).toEqual({ kept: 1 });
+    if (url === "memory:") return;
+    for (let i = 0; i < 3; i++) await bench.run({ subject: "kept-1" });
+    expect(await rowsOf(bench.path, "forgotten")).toBe(0);
+  });
+
+  it("is a rule as well: its counters go, those of the other rules stay", async () => {
+    const user = { name: "user", period: "lifetime", ...BY_USER } as const;
+    const all = { name: "all", period: "lifetime", limit: null } as const;
+    await using bench = await open(url, [{ tag: "q", rules: [user, all] }]);
+    await bench.countNew("user", 5);
+    await bench.ductape.product.quotas.update("shop", "q", { rules: [all] });
+    for (let i = 0; i < 3; i++) await bench.run({});
+    expect(await subjectsOf(bench.store)).toEqual({ "": 1 });
+    expect(await bench.run({ action: "check" })).toMatchObject({ used: 8 });
+  });
+});
+
+describe.each(storeUrls(folder.path))("an idempotency key on %s", (url) => {
+  const quota = { tag: "q", period: "hour", limit: 5 } as const;
+
+  it("is kept for 24 hours, over ends of windows and resets, then counts again", async () => {
+    await using bench = await open(url, [quota]);
+    const first = await bench.run({ idempotency_key: "k", amount: 2 });
+    await bench.run({ action: "reset" });
+    bench.clock.advance(DAY_MS - 1);
+    const again = await bench.run({ idempotency_key: "k", amount: 2 });
+    expect(again).toEqual({ ...first, replayed: true });
+    expect(await bench.run({ action: "check" })).toMatchObject({ used: 0 });
+    bench.clock.advance(1);
+    expect(await bench.run({ idempotency_key: "k", amount: 2 })).toMatchObject({
+      replayed: false,
+      used: 2,
+    });
+    bench.clock.advance(-3_600_000);
+    expect(await bench.run({ idempotency_key: "k", amount: 2 })).toMatchObject({ replayed: true });
+  });
+
+  it("is another one in each product, environment and quota", async () => {
+    await using bench = await open(url, [quota, { ...quota, tag: "other" }]);
+    const { product } = bench.ductape;
+    await product.environments.create("shop", { slug: "dev" });
+    await product.create({ tag: "shop/prd" });
+    await product.environments.create("shop/prd", { slug: "prd" });
+    await product.quotas.create("shop/prd", quota);
+    const places: readonly Partial<QuotaInput>[] = [
+      {},
+      { quota_tag: "other" },
+      { env: "dev" },
+      { product_tag: "shop/prd" },
+    ];
+    for (const isAgain of [false, true]) {
+      for (const place of places) {
+        const result = await bench.run({ ...place, idempotency_key: "k" });
+        expect(result).toMatchObject({ replayed: isAgain, used: 1 });
+      }
+    }
+  });
+
+  it("is not spent by a fault", async () => {
+    await using bench = await open(url, [{ ...quota, limit: null }]);
+    await bench.run({ amount: Number.MAX_SAFE_INTEGER });
+    const over = bench.ductape.processor.quota.run(inputOf({ idempotency_key: "k" }));
+    expect(await faultOf(over)).toMatchObject({ code: "VALIDATION" });
+    const signal = AbortSignal.abort();
+    const given = bench.ductape.processor.quota.run(inputOf({ idempotency_key: "k" }), { signal });
+    expect(await faultOf(given)).toMatchObject({ code: "ABORTED" });
+    await bench.run({ action: "reset" });
+    expect(await bench.run({ idempotency_key: "k" })).toMatchObject({ used: 1, replayed: false });
+  });
+
+  it("goes after its time, two for each new one", async () => {
+    await using bench = await open(url, [{ ...quota, limit: null }]);
+    for (let i = 0; i < 100; i++) await bench.run({ idempotency_key: `old-${i}` });
+    bench.clock.advance(DAY_MS + 1);
+    const gone = new Set<unknown>();
+    let dropped = 0;
+    const { delete: remove } = Map.prototype;
+    vi.spyOn(Map.prototype, "delete").mockImplementation(function (
+      this: Map<unknown, unknown>,
+      key,
+    ) {
+      const isOld = typeof key === "string" && key.includes("old-");
+      if (isOld && this.has(key)) gone.add(key);
+      return remove.call(this, key);
+    });
+    for (let i = 0; i < 60; i++) {
+      await bench.run({ idempotency_key: `new-${i}` });
+      const left =
+        url === "memory:" ? 100 - gone.size : (await rowsOf(bench.path, "answers")) - i - 1;
+      expect(100 - left - dropped).toBeLessThanOrEqual(2);
+      dropped = 100 - left;
+    }
+    expect(dropped).toBe(100);
+  });
+});
+
+it("an idempotency key is not spent by a call that waits too long for a lock", async () => {
+  const [, url = ""] = storeUrls(folder.path);
+  await using bench = await open(url, [{ tag: "q", period: "day", limit: 5 }]);
+  await bench.run({});
+  const other = await openSqlite(bench.path);
+  other.exec("BEGIN IMMEDIATE");
+  const input = inputOf({ idempotency_key: "k" });
+  const late = bench.ductape.processor.quota.run(input, { timeoutMs: 20 });
+  expect(await faultOf(late)).toMatchObject({ code: "TIMEOUT" });
+  other.close();
+  expect(await bench.run(input)).toMatchObject({ used: 2, replayed: false });
+  expect(await bench.run(input)).toMatchObject({ used: 2, replayed: true });
+});
