@@ -60,10 +60,8 @@ export interface ResultBase extends Omit<RuleResult, "admits" | "retry_after_ms"
   /** This is the first answer to the same idempotency key again. */
   replayed: boolean;
   degraded: false;
-  /**
-   * Whose counter it is. Of a counter for all: who asked, by the session of the call; null without.
-   */
-  subject: string | null;
+  /** Who asked: the identifier of the session that the call carried. */
+  asked_by?: string;
   /** Of `reset`: what it set to 0. */
   previous_used?: number;
   alerts?: Alert[];
@@ -159,7 +157,7 @@ function tell<V extends Verdict>(
     env: request.env,
     product_tag: request.productTag,
     quota_tag: request.quotaTag,
-    subject: binding.subject === "" ? askerOf(request) : binding.subject,
+    subject: binding.subject === "" ? null : binding.subject,
     allowed: verdict.allowed,
     success: verdict.success,
     exceeded: verdict.code === "QUOTA_EXCEEDED" || isPassed(first),
@@ -180,14 +178,12 @@ function tell<V extends Verdict>(
     replayed: step.isReplayed,
     degraded: false,
   };
+  if (request.identity !== null) result.asked_by = request.identity.identifier;
   if (request.action === "reset") result.previous_used = unscaled(binding.previousUsed, scale);
   if (first.next !== null) result.rules = ruleResults(step, first, scale);
   if (verdict.allowed) addAlerts(result, first);
   return result;
 }
-
-const askerOf = ({ identity }: Request): string | null =>
-  identity === null ? null : identity.identifier;
 
 /** Amounts leave as they came; no division where there is nothing to divide. */
 const unscaled = (amount: number, scale: number): number => (scale === 1 ? amount : amount / scale);

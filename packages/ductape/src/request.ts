@@ -290,10 +290,7 @@ function explain(input: Record<string, unknown>): ValidationError {
   }
   explainSubject(input, refuse);
   if (!isSession(given(input["session"]))) {
-    // A string in its place is likely to be the token, which no message may tell.
-    const { session } = input;
-    const got = typeof session === "string" ? "a string" : show(session);
-    refuse("session", `wants { tag, token }, two strings, got ${got}`);
+    refuse("session", `wants { tag, token }, two strings, got ${show(input["session"])}`);
   }
   if (issues.length === 0) refuse("input", "wants plain own fields");
   return new ValidationError(issues);

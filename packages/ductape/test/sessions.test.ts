@@ -49,7 +49,7 @@ describe.each(stores)("sessions on %s", (store) => {
         session: { tag: "user-session", token: text },
       }) as const;
     const first = await ductape.processor.quota.run(data(token));
-    expect(first).toMatchObject({ allowed: true, subject: "u-1", used: 1 });
+    expect(first).toMatchObject({ allowed: true, subject: "u-1", used: 1, asked_by: "u-1" });
     const second = await ductape.processor.quota.run(data(`user-session:${token}`));
     expect(second).toMatchObject({ allowed: true, used: 2 });
     expect(await ductape.processor.quota.run(data(token))).toMatchObject({ allowed: false });

@@ -138,11 +138,7 @@ class RemoteKeys {
   /** The keys as they are known. Throws `ISSUER_UNAVAILABLE` where none are, or only old ones. */
   async keys(): Promise<CompactVerifyGetKey> {
     const ageMs = () => this.#clock() - this.#fetchedMs;
-    if (this.#keys === null || ageMs() > FRESH_MS) {
-      const fetched = this.#fetchOnce();
-      // While the issuer does not answer, nobody waits for it who can do with the keys there are.
-      if (this.#keys === null || this.#fault === null) await fetched;
-    }
+    if (this.#keys === null || ageMs() > FRESH_MS) await this.#fetchOnce();
     if (this.#keys !== null && ageMs() <= STALE_MS_MAX) return this.#keys;
     throw this.#fault ?? unavailable(this.#url, "it was not fetched");
   }
@@ -187,10 +183,7 @@ async function fetchText(url: string): Promise<string> {
     headers: { accept: "application/json" },
     signal: AbortSignal.timeout(FETCH_MS_MAX),
   });
-  if (!response.ok || response.body === null) {
-    await response.body?.cancel();
-    throw new Error(`it answers ${response.status}`);
-  }
+  if (!response.ok || response.body === null) throw new Error(`it answers ${response.status}`);
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of response.body) {

@@ -36,8 +36,6 @@ interface Verified extends Identity {
   /** Null for a token of an outside issuer. */
   readonly sessionId: string | null;
   readonly expiresMs: number;
-  /** When it has to be verified again: at its end, or before. */
-  readonly againMs: number;
 }
 
 /** A token that was verified before, and for which definition. */
@@ -47,8 +45,6 @@ interface Seen extends Verified {
   edition: number;
 }
 
-/** An issuer ends tokens before their time by taking their key back, which is seen when it is asked. */
-const OUTSIDE_AGAIN_MS = 600_000;
 const SEEN_MAX = 50_000;
 /** Most characters of tokens and their data that are kept in memory. */
 const SEEN_CHARS_MAX = 32 * 1_024 * 1_024;
@@ -64,8 +60,7 @@ export class Verifier {
   readonly #seen = new LRUCache<string, Seen>({
     max: SEEN_MAX,
     maxSize: SEEN_CHARS_MAX,
-    // A token holds its data, so both together are about twice as long.
-    sizeCalculation: (_, token) => 2 * token.length,
+    sizeCalculation: ({ data }, token) => token.length + JSON.stringify(data).length,
   });
 
   constructor(parts: VerifierParts) {
@@ -78,7 +73,7 @@ export class Verifier {
     if (seen === undefined) return null;
     const { home } = seen;
     if (home.tag !== tag || home.env !== env || home.product !== product) return null;
-    if (seen.againMs <= nowMs || !this.#stands(seen)) return null;
+    if (seen.expiresMs <= nowMs || !this.#stands(seen)) return null;
     return seen.sessionId !== null && this.#parts.revocations.has(seen.sessionId) ? null : seen;
   }
 
@@ -136,8 +131,7 @@ export class Verifier {
       ? await decrypted(token, key.encrypt)
       : await checked(token, key.sign);
     const target = { audience: audienceOf(home), tag: home.tag, sessionUid: home.sessionUid };
-    const claims = payload && ownClaims(objectOf(utf8(payload)), target, this.#parts.clock());
-    return claims && { ...claims, againMs: claims.expiresMs };
+    return payload && ownClaims(objectOf(utf8(payload)), target, this.#parts.clock());
   }
 
   async #verifyOutside(
@@ -156,8 +150,7 @@ export class Verifier {
     const path = selectorPath(selector) ?? [];
     const identifier = identifierOf(valueAt(data, path));
     if (identifier === null) throw namesNobody(home.tag, path);
-    const againMs = Math.min(expiresMs, this.#parts.clock() + OUTSIDE_AGAIN_MS);
-    return { identifier, data, sessionId: null, expiresMs, againMs };
+    return { identifier, data, sessionId: null, expiresMs };
   }
 }
 
