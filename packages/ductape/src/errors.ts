@@ -140,6 +140,11 @@ export function show(value: unknown): string {
   return String(value);
 }
 
+/** What a value is, where it may be a secret: it is not told. */
+export function kindOf(value: unknown): string {
+  return typeof value === "string" ? "a string" : show(value);
+}
+
 function shorten(text: string): string {
   if (text.length <= SHOWN_CHARS_MAX) return text;
   // A cut may fall into a pair of surrogates.

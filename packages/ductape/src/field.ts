@@ -1,4 +1,4 @@
-import { show, ValidationError, type Issue } from "./errors.js";
+import { kindOf, show, ValidationError, type Issue } from "./errors.js";
 import { isEmptyRecord, isRecord, shownName, unknownField } from "./request.js";
 import { checkText } from "./text.js";
 
@@ -45,7 +45,7 @@ export class Fields {
   ) {
     this.#prefix = prefix;
     this.issues = isRecord(input) ? issues : new Issues();
-    if (!isRecord(input)) issues.add(name, `wants an object, got ${show(input)}`);
+    if (!isRecord(input)) issues.add(name, `wants an object, got ${kindOf(input)}`);
     this.#values = new Map(isRecord(input) ? Object.entries(input) : []);
     for (const field of this.#values.keys()) {
       if (issues.isFull) return;

@@ -1,4 +1,4 @@
-import { DuctapeError, show, ValidationError, type Issue } from "./errors.js";
+import { DuctapeError, kindOf, show, ValidationError, type Issue } from "./errors.js";
 import { checkText, nearest } from "./text.js";
 
 /** What a call asks for. `check` changes nothing. */
@@ -97,7 +97,7 @@ function isField(name: string): boolean {
  * keeps, so a caller may change its object afterwards.
  */
 export function parseRequest(input: unknown): Request {
-  if (!isRecord(input)) throw invalid("input", `wants an object, got ${show(input)}`);
+  if (!isRecord(input)) throw invalid("input", `wants an object, got ${kindOf(input)}`);
   const { env, product_tag, quota_tag, action, amount, subject, session } = input;
   const { cache, idempotency_key, rule } = input;
   if (
@@ -290,7 +290,7 @@ function explain(input: Record<string, unknown>): ValidationError {
   }
   explainSubject(input, refuse);
   if (!isSession(given(input["session"]))) {
-    refuse("session", `wants { tag, token }, two strings, got ${show(input["session"])}`);
+    refuse("session", `wants { tag, token }, two strings, got ${kindOf(input["session"])}`);
   }
   if (issues.length === 0) refuse("input", "wants plain own fields");
   return new ValidationError(issues);

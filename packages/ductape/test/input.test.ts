@@ -123,4 +123,22 @@ describe("an input error", () => {
     expect(fault.code).toBe("VALIDATION");
     expect(fault.message).not.toContain("secret-token");
   });
+
+  it("never shows a token that stands in the wrong place", async () => {
+    await using ductape = await clientWith([{ tag: "q", limit: 5, period: "day" }]);
+    const { sessions } = ductape.processor;
+    const start: (input: never) => Promise<unknown> = sessions.start.bind(sessions);
+    const refresh: (input: never) => Promise<unknown> = sessions.refresh.bind(sessions);
+    const calls = [
+      () => runAny(ductape, { ...inputOf(), session: "secret-token" }),
+      () => runAny(ductape, "secret-token"),
+      () => Reflect.apply(start, sessions, ["secret-token"]),
+      () => Reflect.apply(refresh, sessions, ["secret-token"]),
+    ];
+    for (const call of calls) {
+      const fault = await faultOf(call);
+      expect(fault.code).toBe("VALIDATION");
+      expect(`${fault.message} ${JSON.stringify(fault.issues)}`).not.toContain("secret-token");
+    }
+  });
 });
