@@ -3,12 +3,14 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { benchMemory } from "./memory.js";
+import { benchSessions } from "./sessions.js";
 import { benchSqlite } from "./sqlite.js";
 import { machine } from "./measure.js";
 
 const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   memory: benchMemory,
   sqlite: benchSqlite,
+  sessions: benchSessions,
 };
 const part = process.argv[2];
 const bench = part === undefined ? undefined : benches[part];
