@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { benchCaches } from "./caches.js";
 import { benchMemory } from "./memory.js";
+import { benchSessions } from "./sessions.js";
 import { benchSqlite } from "./sqlite.js";
 import { machine } from "./measure.js";
 
@@ -11,6 +12,7 @@ const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   memory: benchMemory,
   sqlite: benchSqlite,
   caches: benchCaches,
+  sessions: benchSessions,
 };
 const part = process.argv[2];
 const bench = part === undefined ? undefined : benches[part];

@@ -50,6 +50,7 @@ export class Catalogue {
   edition = 0;
   readonly #store: Store;
   readonly #logger: Logger;
+  readonly #homes = new WeakMap<SessionBody, Map<string, SessionHome>>();
   readonly #followers = new Map<string, Follower>();
   #sequence = 0;
   #changing: Promise<unknown> = Promise.resolve();
@@ -164,7 +165,12 @@ export class Catalogue {
     const entry = this.entry(product);
     const { uid } = activeEnvironment(entry, product, env);
     const { body, identity } = entry.sessions.read(product, tag);
-    return { product, env, uid, tag, sessionUid: identity.uid, definition: body };
+    // One object for all tokens of the session: what many calls look at stays near.
+    const known = this.#homes.get(body)?.get(env);
+    if (known?.uid === uid) return known;
+    const home = { product, env, uid, tag, sessionUid: identity.uid, definition: body };
+    this.#homes.set(body, (this.#homes.get(body) ?? new Map()).set(env, home));
+    return home;
   }
 
   /**

@@ -60,7 +60,7 @@ export interface ResultBase extends Omit<RuleResult, "admits" | "retry_after_ms"
   /** This is the first answer to the same idempotency key again. */
   replayed: boolean;
   degraded: false;
-  /** Who asked: the identifier of the session that the call carried. */
+  /** Who asked by a session, where the numbers are those of another subject. */
   asked_by?: string;
   /** Of `reset`: what it set to 0. */
   previous_used?: number;
@@ -178,7 +178,9 @@ function tell<V extends Verdict>(
     replayed: step.isReplayed,
     degraded: false,
   };
-  if (request.identity !== null) result.asked_by = request.identity.identifier;
+  if (request.identity !== null && request.identity.identifier !== binding.subject) {
+    result.asked_by = request.identity.identifier;
+  }
   if (request.action === "reset") result.previous_used = unscaled(binding.previousUsed, scale);
   if (first.next !== null) result.rules = ruleResults(step, first, scale);
   if (verdict.allowed) addAlerts(result, first);

@@ -65,6 +65,8 @@ export interface KnownCaches {
 export interface CompiledRule {
   readonly leg: LegRule;
   readonly scope: readonly string[] | null;
+  /** The text of `scope`. */
+  readonly selector: string;
   /** A fixed limit, scaled; undefined where `limits` decides. */
   readonly limit: number | null | undefined;
   readonly limits: {
@@ -217,6 +219,7 @@ function compileRule(
       period: rule.period,
     },
     scope: rule.scope === "product" ? null : selectorPath(rule.scope),
+    selector: rule.scope,
     limit: typeof limit === "object" && limit !== null ? undefined : scale1(limit),
     limits: byPlan && {
       path: selectorPath(byPlan.by) ?? [],

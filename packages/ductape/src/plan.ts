@@ -3,7 +3,7 @@ import type { Cell } from "./cell.js";
 import { FOREVER_MS, type Period, type Span } from "./period.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { DuctapeError, show, ValidationError } from "./errors.js";
-import type { Action, Request, SubjectInput } from "./request.js";
+import type { Action, Identity, Request, SubjectInput } from "./request.js";
 import { valueAt } from "./selector.js";
 import { checkText, pathText } from "./text.js";
 
@@ -117,7 +117,7 @@ export function planStep(request: Request, quota: CompiledQuota, nowMs: number):
   const amount = scaledAmount(request, quota);
   const { identity } = request;
   const subject = identity === null ? request.subject : identity.data;
-  const legs = planLegs(subject, quota, nowMs, identity === null ? "subject" : "session");
+  const legs = planLegs(subject, quota, nowMs, identity);
   const rule = ruleOf(request, quota);
   const answer =
     request.idempotencyKey === null ? null : answerKey(request, quota, amount, rule, legs);
@@ -173,20 +173,17 @@ function answerKey(
   };
 }
 
-/** Where a subject comes from: how messages name it. */
-type Origin = "subject" | "session";
-
 function planLegs(
   subject: SubjectInput | null,
   quota: CompiledQuota,
   nowMs: number,
-  origin: Origin,
+  identity: Identity | null,
 ): Leg {
-  const first = planLeg(quota.rules[0], subject, quota, nowMs, origin);
+  const first = planLeg(quota.rules[0], subject, quota, nowMs, identity);
   let last = first;
   for (let i = 1; i < quota.rules.length; i++) {
     const rule = quota.rules[i];
-    if (rule !== undefined) last = last.next = planLeg(rule, subject, quota, nowMs, origin);
+    if (rule !== undefined) last = last.next = planLeg(rule, subject, quota, nowMs, identity);
   }
   return first;
 }
@@ -207,9 +204,9 @@ function planLeg(
   subject: SubjectInput | null,
   quota: CompiledQuota,
   nowMs: number,
-  origin: Origin,
+  identity: Identity | null,
 ): Leg {
-  const whose = rule.scope === null ? "" : subjectOf(rule.scope, subject, quota, origin);
+  const whose = rule.scope === null ? "" : subjectOf(rule, rule.scope, subject, quota, identity);
   const limit = rule.limit === undefined ? limitFor(rule, subject) : rule.limit;
   return legOf(rule, whose, limit, nowMs);
 }
@@ -275,14 +272,20 @@ function scaledUp(amount: number, quota: CompiledQuota): number {
 
 /** The subject a selector picks: the string given for the only one, or the value at its path. */
 function subjectOf(
+  rule: CompiledRule,
   path: readonly string[],
   subject: SubjectInput | null,
   quota: CompiledQuota,
-  origin: Origin,
+  identity: Identity | null,
 ): string {
   if (typeof subject === "string" && quota.scopes.length === 1) return subject;
-  return selected(path, subject, quota, origin);
+  // Most rules count by whom the session is of: that was picked when its token was verified.
+  if (identity !== null && identity.selector === rule.selector) return identity.identifier;
+  return selected(path, subject, quota, identity === null ? "subject" : "session");
 }
+
+/** Where a subject comes from: how messages name it. */
+type Origin = "subject" | "session";
 
 function selected(
   path: readonly string[],

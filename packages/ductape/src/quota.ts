@@ -65,10 +65,11 @@ export class Quota {
       const call = options === undefined ? this.#defaults : this.#checkOptions(options);
       const ready = this.#parts.ready(call);
       const quota = ready === null ? this.#parts.catalogue.find(request) : null;
-      if (quota === null || !this.#knowsWhoAsks(request)) {
+      const nowMs = this.#parts.clock();
+      if (quota === null || !this.#knowsWhoAsks(request, nowMs)) {
         return this.#parts.track(this.#locate(request, call, ready));
       }
-      return this.#decide(request, quota, call, 1);
+      return this.#decide(request, quota, nowMs, call, 1);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -83,21 +84,15 @@ export class Quota {
     await ready;
     const quota = await this.#parts.catalogue.locate(request);
     await this.#identify(request);
-    return this.#decide(request, quota, call, 1);
+    return this.#decide(request, quota, this.#parts.clock(), call, 1);
   }
 
   /** False where the token of a session has to be verified first. */
-  #knowsWhoAsks(request: Request): boolean {
+  #knowsWhoAsks(request: Request, nowMs: number): boolean {
     const { session, productTag, env } = request;
     if (session === null) return true;
-    const nowMs = this.#parts.clock();
-    request.identity = this.#parts.verifier.seen(
-      productTag,
-      env,
-      session.tag,
-      session.token,
-      nowMs,
-    );
+    const { tag, token } = session;
+    request.identity = this.#parts.verifier.seen(productTag, env, tag, token, nowMs);
     return request.identity !== null;
   }
 
@@ -111,10 +106,10 @@ export class Quota {
   #decide(
     request: Request,
     quota: CompiledQuota,
+    nowMs: number,
     call: CallOptions,
     plans: number,
   ): Promise<Decision> {
-    const nowMs = this.#parts.clock();
     const step = planStep(request, quota, nowMs);
     const verdict = this.#parts.store.apply(step, call);
     if (verdict === "decided") return Promise.resolve(this.#conclude(request, quota, step));
@@ -136,7 +131,7 @@ export class Quota {
     const { catalogue } = this.#parts;
     await catalogue.refresh();
     const quota = catalogue.find(request) ?? (await catalogue.locate(request));
-    return this.#decide(request, quota, call, plans + 1);
+    return this.#decide(request, quota, this.#parts.clock(), call, plans + 1);
   }
 
   /** As `run`, for code that prefers an exception: a denial throws `QUOTA_EXCEEDED`. */

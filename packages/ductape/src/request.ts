@@ -32,8 +32,9 @@ export interface SessionInput {
 
 /** Whose session a call carries, once its token is verified. */
 export interface Identity {
-  /** What the selector of the session's definition picks. */
+  /** What `selector`, that of the session's definition, picks. */
   readonly identifier: string;
+  readonly selector: string;
   /** What the session holds; selectors of rules pick from it. Never told in errors. */
   readonly data: { readonly [name: string]: unknown };
 }
@@ -182,7 +183,7 @@ function subjectOf(value: unknown, input: Record<string, unknown>): SubjectInput
 }
 
 function sessionOf(value: unknown, input: Record<string, unknown>): SessionInput | null {
-  const session = value !== null && isSession(value) ? value : given(value);
+  const session = isRecord(value) && isSession(value) ? value : given(value);
   if (!isSession(session)) throw explain(input);
   return session === null ? null : { tag: session.tag, token: session.token };
 }

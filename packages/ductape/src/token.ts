@@ -35,8 +35,19 @@ export function formOf(token: string): TokenForm | null {
     const isRight = parts.length === 5 && i === 1 ? text === "" : isCanonical(text);
     if (!isRight) return null;
   }
-  const header = objectOf(textOf(parts[0] ?? ""));
+  const header = headerIn(parts[0] ?? "");
   return header === null ? null : { parts: parts.length, header };
+}
+
+/** The header that was read last: those of one key are all the same text. */
+let lastHeader: { readonly part: string; readonly header: Json | null } = {
+  part: "",
+  header: null,
+};
+
+function headerIn(part: string): Json | null {
+  if (part !== lastHeader.part) lastHeader = { part, header: objectOf(textOf(part)) };
+  return lastHeader.header;
 }
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -53,10 +64,12 @@ function textOf(part: string): string | null {
   return utf8(Uint8Array.from(binary, (character) => character.charCodeAt(0)));
 }
 
+const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** Bytes as text; null where they are no UTF-8. */
 export function utf8(bytes: Uint8Array): string | null {
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return DECODER.decode(bytes);
   } catch {
     return null;
   }
@@ -67,7 +80,9 @@ export function objectOf(text: string | null): Json | null {
   if (text === null) return null;
   try {
     const value: unknown = JSON.parse(text);
-    return isRecord(value) && !namesTwice(text) ? value : null;
+    if (!isRecord(value)) return null;
+    // What is written again as it was names nothing twice, and most texts are.
+    return JSON.stringify(value) === text || !namesTwice(text) ? value : null;
   } catch {
     return null;
   }

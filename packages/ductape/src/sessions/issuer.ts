@@ -1,11 +1,11 @@
 import { compactVerify, createLocalJWKSet, errors, importJWK, importSPKI } from "jose";
 import type { CompactVerifyGetKey, CryptoKey, JSONWebKeySet } from "jose";
-import { LRUCache } from "lru-cache";
 import { DuctapeError, show, ValidationError } from "../errors.js";
 import { isRecord } from "../request.js";
 import type { SessionBody } from "../session.js";
 import type { Clock } from "../store.js";
 import { isPublicJwk, type Algorithm } from "../trust.js";
+import { Recent } from "./recent.js";
 
 /** Most bytes of a key set. */
 const JWKS_BYTES_MAX = 65_536;
@@ -20,12 +20,13 @@ const RETRY_MS = 1_000;
 /** Keys that cannot be fetched again serve for this long. */
 const STALE_MS_MAX = 86_400_000;
 const RSA_BITS_MIN = 2_048;
-const REMOTES_MAX = 256;
+/** Characters of addresses whose keys are kept. */
+const REMOTE_CHARS_MAX = 262_144;
 
 /** Verifies tokens of outside issuers with their public keys, given or fetched. */
 export class Issuers {
   readonly #clock: Clock;
-  readonly #remotes = new LRUCache<string, RemoteKeys>({ max: REMOTES_MAX });
+  readonly #remotes = new Recent<RemoteKeys>(REMOTE_CHARS_MAX);
   /** By definition, which is another object when it changes. */
   readonly #sources = new WeakMap<SessionBody, CompactVerifyGetKey>();
 

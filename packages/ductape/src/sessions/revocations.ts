@@ -22,7 +22,7 @@ export class Revocations {
 
   /** True for a revoked session. */
   has(sessionId: string): boolean {
-    return this.#endsMs.has(sessionId);
+    return this.#endsMs.size > 0 && this.#endsMs.has(sessionId);
   }
 
   #take({ key, value }: DocumentChange): void {

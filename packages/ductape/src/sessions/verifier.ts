@@ -1,5 +1,4 @@
 import { compactDecrypt, compactVerify, type CryptoKey } from "jose";
-import { LRUCache } from "lru-cache";
 import type { Catalogue, SessionHome } from "../catalogue.js";
 import { DuctapeError, SessionError, show } from "../errors.js";
 import { audienceOf } from "../key.js";
@@ -19,6 +18,7 @@ import {
   type TokenForm,
 } from "../token.js";
 import type { Issuers } from "./issuer.js";
+import { Recent } from "./recent.js";
 import type { Revocations } from "./revocations.js";
 import type { SigningKeys } from "./signing.js";
 
@@ -32,22 +32,21 @@ export interface VerifierParts {
 }
 
 /** What a token was found to be. */
-interface Verified extends Identity {
+interface Verified extends Omit<Identity, "selector"> {
   /** Null for a token of an outside issuer. */
   readonly sessionId: string | null;
   readonly expiresMs: number;
 }
 
 /** A token that was verified before, and for which definition. */
-interface Seen extends Verified {
+interface Seen extends Verified, Identity {
   readonly home: SessionHome;
   /** Of the catalogue when the definition was last found to stand. */
   edition: number;
 }
 
-const SEEN_MAX = 50_000;
-/** Most characters of tokens and their data that are kept in memory. */
-const SEEN_CHARS_MAX = 32 * 1_024 * 1_024;
+/** Characters of tokens, which hold their data too, that are kept in memory: at most twice this. */
+const SEEN_CHARS_MAX = 16 * 1_024 * 1_024;
 
 /**
  * Tells whose session a token is of. A token is verified once; after that it is known by its exact
@@ -57,11 +56,7 @@ const SEEN_CHARS_MAX = 32 * 1_024 * 1_024;
  */
 export class Verifier {
   readonly #parts: VerifierParts;
-  readonly #seen = new LRUCache<string, Seen>({
-    max: SEEN_MAX,
-    maxSize: SEEN_CHARS_MAX,
-    sizeCalculation: ({ data }, token) => token.length + JSON.stringify(data).length,
-  });
+  readonly #seen = new Recent<Seen>(SEEN_CHARS_MAX);
 
   constructor(parts: VerifierParts) {
     this.#parts = parts;
@@ -93,7 +88,9 @@ export class Verifier {
     const { sessionId, expiresMs } = verified;
     if (expiresMs <= clock()) throw refused("SESSION_EXPIRED", "has expired");
     if (sessionId !== null && revocations.has(sessionId)) throw revoked();
-    const seen: Seen = { ...verified, home, edition };
+    const { identifier, data } = verified;
+    const { selector } = home.definition;
+    const seen: Seen = { home, edition, expiresMs, sessionId, identifier, selector, data };
     this.#seen.set(token, seen);
     return seen;
   }
@@ -102,10 +99,9 @@ export class Verifier {
   #stands(seen: Seen): boolean {
     const { catalogue } = this.#parts;
     if (seen.edition === catalogue.edition) return true;
-    const { product, env, tag, uid, definition } = seen.home;
+    const { product, env, tag } = seen.home;
     try {
-      const home = catalogue.findSession(product, env, tag);
-      if (home.uid !== uid || home.definition !== definition) return false;
+      if (catalogue.findSession(product, env, tag) !== seen.home) return false;
     } catch (error) {
       if (DuctapeError.is(error)) return false;
       throw error;
