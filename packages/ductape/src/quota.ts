@@ -66,9 +66,8 @@ export class Quota {
       const ready = this.#parts.ready(call);
       const quota = ready === null ? this.#parts.catalogue.find(request) : null;
       const nowMs = this.#parts.clock();
-      if (quota === null || !this.#knowsWhoAsks(request, nowMs)) {
-        return this.#parts.track(this.#locate(request, call, ready));
-      }
+      if (quota === null) return this.#parts.track(this.#locate(request, call, ready));
+      if (!this.#knowsWhoAsks(request, nowMs)) return this.#parts.track(this.#meet(request, call));
       return this.#decide(request, quota, nowMs, call, 1);
     } catch (error) {
       return Promise.reject(error);
@@ -85,6 +84,14 @@ export class Quota {
     const quota = await this.#parts.catalogue.locate(request);
     await this.#identify(request);
     return this.#decide(request, quota, this.#parts.clock(), call, 1);
+  }
+
+  /** The way of a token not seen before: its quota is known. */
+  async #meet(request: Request, call: CallOptions): Promise<Decision> {
+    await this.#identify(request);
+    const { catalogue, clock } = this.#parts;
+    const quota = catalogue.find(request) ?? (await catalogue.locate(request));
+    return this.#decide(request, quota, clock(), call, 1);
   }
 
   /** False where the token of a session has to be verified first. */
