@@ -1,4 +1,4 @@
-import { usedAt, type Cell, type Cells, type LegNumbers } from "./cell.js";
+import { emptyCell, usedAt, type Cell, type Cells, type LegNumbers } from "./cell.js";
 import { Draft } from "./draft.js";
 import type { Action } from "./request.js";
 import type { AnswerKey, Leg, Step, StepStatus } from "./plan.js";
@@ -275,7 +275,7 @@ function write(cells: Cells, step: Step, nowMs: number): void {
   for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
     if (!speaksTo(step, leg)) continue;
     const { rule } = leg;
-    const cell = leg.cell ?? emptyCell(leg);
+    const cell = leg.cell ?? emptyCell(rule.shape, leg.window);
     if (rule.rollingMs !== 0) writeRolling(cell, leg, action, amount, nowMs);
     else {
       if (cell.entries !== null) cell.entries = null;
@@ -290,19 +290,6 @@ function write(cells: Cells, step: Step, nowMs: number): void {
     cells.put(leg, cell);
     leg.cell = cell;
   }
-}
-
-function emptyCell({ rule, window }: Leg): Cell {
-  return {
-    shape: rule.shape,
-    window,
-    used: 0,
-    granted: 0,
-    alerted: 0,
-    entries: null,
-    seenMs: 0,
-    plannedLimit: null,
-  };
 }
 
 function lookRolling(leg: Leg, action: Action, amount: number, nowMs: number): void {

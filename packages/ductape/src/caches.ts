@@ -7,8 +7,7 @@ import type { Span } from "./period.js";
 import type { Empty } from "./request.js";
 import { ProductResource, type ResourceParts } from "./resource.js";
 import type { ProductEntry } from "./shelf.js";
-import type { CachedStore } from "./stores/cached.js";
-import type { Entry } from "./stores/entries.js";
+import type { CachedStore, Copy } from "./stores/cached.js";
 
 /** Which entries `caches.values` lists: those of one cache, or of one quota in it. */
 export interface CacheQuery {
@@ -81,9 +80,9 @@ export class Caches extends ProductResource<CacheInput, CacheBody, Empty> {
     const nowMs = this.parts.clock();
     const live = new Set(entry.spaces(product));
     const values: CacheValue[] = [];
-    for (const kept of this.#store.entries()) {
+    for (const kept of this.#store.copies()) {
       const isYoung = kept.readMs <= nowMs && nowMs - kept.readMs < expiry;
-      if (!isYoung || kept.cache.tag !== cacheTag || !live.has(kept.space)) continue;
+      if (!isYoung || kept.cacheTag !== cacheTag || !live.has(kept.space)) continue;
       const { quota } = spaceParts(kept.space);
       if (quotaTag !== null && quota !== quotaTag) continue;
       values.push({
@@ -100,19 +99,19 @@ export class Caches extends ProductResource<CacheInput, CacheBody, Empty> {
   }
 }
 
-function counterOf({ space, subject, cell }: Entry, scale: number, nowMs: number): CachedCounter {
+function counterOf({ space, subject, cell }: Copy, scale: number, nowMs: number): CachedCounter {
   const { env, rule } = spaceParts(space);
   return {
     env,
     rule,
     subject: subject === "" ? null : subject,
-    used: cell === undefined ? 0 : usedAt(cell, nowMs) / scale,
-    window: cell === undefined ? null : { ...windowText(windowAt(cell, nowMs)) },
+    used: cell === null ? 0 : usedAt(cell, nowMs) / scale,
+    window: cell === null ? null : { ...windowText(windowAt(cell, nowMs)) },
   };
 }
 
 /** A rolling window is the one that ends now. */
-function windowAt({ window, entries }: Cell, nowMs: number): Span {
+function windowAt({ window, entries }: Readonly<Cell>, nowMs: number): Span {
   if (entries === null) return window;
   return { startMs: nowMs - (window.endMs - window.startMs), endMs: nowMs };
 }

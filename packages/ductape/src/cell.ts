@@ -24,14 +24,42 @@ export interface Cell {
 }
 
 /** What a counter still counts at `nowMs`: 0 where its window has ended. */
-export function usedAt({ entries, used, window }: Cell, nowMs: number): number {
+export function usedAt({ entries, used, window }: Readonly<Cell>, nowMs: number): number {
   if (entries === null) return nowMs < window.endMs ? used : 0;
   return liveSum(entries, nowMs - (window.endMs - window.startMs));
 }
 
+/** A counter at zero. */
+export function emptyCell(shape: number, window: Span): Cell {
+  return {
+    shape,
+    window,
+    used: 0,
+    granted: 0,
+    alerted: 0,
+    entries: null,
+    seenMs: 0,
+    plannedLimit: null,
+  };
+}
+
 /** A counter that changes apart from `cell`. */
-export function copyOf(cell: Cell): Cell {
-  return { ...cell, entries: cell.entries === null ? null : cell.entries.slice() };
+export function copyOf(cell: Readonly<Cell>): Cell {
+  const copy = emptyCell(cell.shape, cell.window);
+  copyInto(copy, cell);
+  return copy;
+}
+
+/** Makes `copy` what the counter is now. */
+export function copyInto(copy: Cell, cell: Readonly<Cell>): void {
+  copy.shape = cell.shape;
+  copy.window = cell.window;
+  copy.used = cell.used;
+  copy.granted = cell.granted;
+  copy.alerted = cell.alerted;
+  copy.entries = cell.entries === null ? null : cell.entries.slice();
+  copy.seenMs = cell.seenMs;
+  copy.plannedLimit = cell.plannedLimit;
 }
 
 /** The first answer to an idempotency key: what {@link Step} is filled with when it is repeated. */

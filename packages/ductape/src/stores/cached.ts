@@ -1,9 +1,21 @@
 import { apply, type Verdict } from "../apply.js";
 import type { CachePolicy } from "../cache.js";
-import { copyOf, type Cells } from "../cell.js";
+import { copyInto, copyOf, emptyCell, type Cell, type Cells } from "../cell.js";
 import type { Leg, Step } from "../plan.js";
 import type { CallOptions, CellRow, Documents, Store, StoreGuarantees } from "../store.js";
-import { Entries, type Entry } from "./entries.js";
+import { Entries, NEVER, type Entry } from "./entries.js";
+
+/** A copy of a counter: to read, not to change. */
+export interface Copy {
+  readonly space: string;
+  readonly subject: string;
+  /** Null: nothing was ever counted. */
+  readonly cell: Readonly<Cell> | null;
+  /** The cache that used it last. */
+  readonly cacheTag: string;
+  /** When the counter was asked for, epoch milliseconds. */
+  readonly readMs: number;
+}
 
 /**
  * A store in front of a store, with copies of the counters that steps with a cache asked for. A
@@ -17,6 +29,8 @@ export class CachedStore implements Store {
   readonly documents: Documents;
   readonly #inner: Store;
   readonly #entries = new Entries();
+  /** What the instants of entries count from, epoch milliseconds. */
+  #originMs = 0;
 
   constructor(inner: Store) {
     this.#inner = inner;
@@ -46,9 +60,14 @@ export class CachedStore implements Store {
     return this.#ask(plan, cache, options);
   }
 
-  /** The copies that are kept, in no order; to read, not to change. */
-  entries(): Iterable<Readonly<Entry>> {
-    return this.#entries;
+  /** The copies that are kept, in no order. */
+  *copies(): Generator<Copy> {
+    for (const entry of this.#entries) {
+      const { cache, space, subject, readMs } = entry;
+      if (cache === null) continue;
+      const cell = entry.window === NEVER ? null : entry;
+      yield { space, subject, cell, cacheTag: cache.tag, readMs: readMs + this.#originMs };
+    }
   }
 
   scan(prefix: string): AsyncIterable<CellRow> {
@@ -62,18 +81,19 @@ export class CachedStore implements Store {
 
   /** Decides from the copies; false where one is too old or missing, or an increment may pass. */
   #repeat(plan: Step, cache: CachePolicy): boolean {
-    const { nowMs, action } = plan;
+    const nowMs = plan.nowMs - this.#originMs;
+    const isCheck = plan.action === "check";
     let oldestMs = nowMs;
     for (let leg: Leg | null = plan.legs; leg !== null; leg = leg.next) {
       const entry = this.#entries.get(leg);
-      if (entry === undefined || !isYounger(entry.readMs, nowMs, cache)) return false;
-      entry.cache = cache;
+      if (entry === undefined || !isYoung(entry, nowMs, cache)) return false;
+      if (entry.cache !== cache) entry.cache = cache;
       if (entry.readMs < oldestMs) oldestMs = entry.readMs;
       // An increment that is admitted here changes a copy of the copy, and then asks the store.
-      leg.cell = action === "check" ? entry.cell : entry.cell && copyOf(entry.cell);
+      leg.cell = isCheck ? entry : copyOf(entry);
     }
-    if (apply(COPIES, plan, nowMs) === "stale") return false;
-    if (action !== "check" && plan.status !== "denied") return false;
+    if (apply(COPIES, plan, plan.nowMs) === "stale") return false;
+    if (!isCheck && plan.status !== "denied") return false;
     plan.ageMs = nowMs - oldestMs;
     return true;
   }
@@ -88,16 +108,14 @@ export class CachedStore implements Store {
       );
     }
     const { nowMs } = plan;
-    const verdict = this.#ask(plan, cache, options);
-    if (typeof verdict === "string") return verdict;
+    const answer = this.#ask(plan, cache, options);
+    if (typeof answer === "string") return answer;
+    const sinceMs = nowMs - this.#originMs;
     for (let leg: Leg | null = plan.legs; leg !== null; leg = leg.next) {
-      const entry = this.#entries.keep(leg, cache);
-      if (isYounger(entry.readMs, nowMs, cache)) continue;
-      entry.pending = verdict;
-      entry.pendingMs = nowMs;
-      entry.pendingTimeoutMs = timeoutMs;
+      const entry = this.#entries.keep(leg);
+      if (!isYoung(entry, sinceMs, cache)) entry.pending = { answer, sinceMs, timeoutMs };
     }
-    return verdict;
+    return answer;
   }
 
   /**
@@ -105,35 +123,37 @@ export class CachedStore implements Store {
    * later than this call would.
    */
   #pendingOf(plan: Step, cache: CachePolicy, timeoutMs: number): Promise<unknown> | null {
+    const nowMs = plan.nowMs - this.#originMs;
     for (let leg: Leg | null = plan.legs; leg !== null; leg = leg.next) {
       const entry = this.#entries.get(leg);
-      if (entry === undefined || isYounger(entry.readMs, plan.nowMs, cache)) continue;
-      if (entry.pendingTimeoutMs > timeoutMs) continue;
-      if (isYounger(entry.pendingMs, plan.nowMs, cache)) return entry.pending;
+      if (entry === undefined || entry.pending === null || isYoung(entry, nowMs, cache)) continue;
+      const { answer, sinceMs, timeoutMs: waitMs } = entry.pending;
+      if (waitMs <= timeoutMs && isWithin(cache, sinceMs, nowMs)) return answer;
     }
     return null;
   }
 
   /** Asks the store, and copies the counters as it answers. */
   #ask(plan: Step, cache: CachePolicy, options?: CallOptions): Verdict | Promise<Verdict> {
-    // From before it is asked: the copy is no older, whatever clock the store has.
+    if (this.#entries.isEmpty) this.#originMs = plan.nowMs;
+    // From before it is asked: the copy is no older, whatever clock the store has. The origin may
+    // be another when the answer comes, so the instant is kept whole until then.
     const { nowMs } = plan;
     const verdict = this.#inner.apply(plan, options);
-    if (typeof verdict !== "string") {
-      return verdict.then(
-        (later) => this.#learn(plan, cache, nowMs, later),
-        (fault: unknown) => this.#fail(plan, nowMs, fault),
-      );
-    }
-    return this.#learn(plan, cache, nowMs, verdict);
+    if (typeof verdict === "string") return this.#learn(plan, cache, nowMs, verdict);
+    return verdict.then(
+      (later) => this.#learn(plan, cache, nowMs, later),
+      (fault: unknown) => this.#fail(plan, fault),
+    );
   }
 
-  #learn(plan: Step, cache: CachePolicy, readMs: number, verdict: Verdict): Verdict {
+  #learn(plan: Step, cache: CachePolicy, askedMs: number, verdict: Verdict): Verdict {
+    const readMs = askedMs - this.#originMs;
     this.#endRead(plan, readMs);
     if (verdict === "stale") return verdict;
     for (let leg: Leg | null = plan.legs; leg !== null; leg = leg.next) {
-      const entry = this.#entries.keep(leg, cache);
-      entry.cell = leg.cell && copyOf(leg.cell);
+      const entry = this.#entries.keep(leg);
+      copyInto(entry, leg.cell ?? emptyCell(leg.rule.shape, NEVER));
       entry.readMs = readMs;
       entry.cache = cache;
     }
@@ -142,31 +162,27 @@ export class CachedStore implements Store {
 
   /** A plan that names no cache, or of several steps: drops the copies of what it changed. */
   #pass(plan: Step, options?: CallOptions): Verdict | Promise<Verdict> {
-    const { nowMs } = plan;
     const verdict = this.#inner.apply(plan, options);
-    if (typeof verdict !== "string") {
-      return verdict.then(
-        (later) => this.#drop(plan, later),
-        (fault: unknown) => this.#fail(plan, nowMs, fault),
-      );
-    }
-    return this.#drop(plan, verdict);
+    if (typeof verdict === "string") return this.#drop(plan, verdict);
+    return verdict.then(
+      (later) => this.#drop(plan, later),
+      (fault: unknown) => this.#fail(plan, fault),
+    );
   }
 
   /** What failed may have been counted. */
-  #fail(plan: Step, askedMs: number, fault: unknown): never {
-    this.#endRead(plan, askedMs);
+  #fail(plan: Step, fault: unknown): never {
+    this.#endRead(plan, Infinity);
     this.#drop(plan, "decided");
     throw fault;
   }
 
-  /** Nobody waits any more for a read that was begun at `askedMs`. */
-  #endRead(plan: Step, askedMs: number): void {
+  /** Nobody waits any more for a read that was begun at `untilMs` or before. */
+  #endRead(plan: Step, untilMs: number): void {
     for (let leg: Leg | null = plan.legs; leg !== null; leg = leg.next) {
       const entry = this.#entries.get(leg);
-      if (entry?.pendingMs !== askedMs) continue;
-      entry.pending = null;
-      entry.pendingMs = -Infinity;
+      if (entry === undefined || entry.pending === null) continue;
+      if (entry.pending.sinceMs <= untilMs) entry.pending = null;
     }
   }
 
@@ -176,9 +192,7 @@ export class CachedStore implements Store {
       if (step.action === "check") continue;
       for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
         const entry = this.#entries.get(leg);
-        if (entry === undefined) continue;
-        entry.cell = undefined;
-        entry.readMs = -Infinity;
+        if (entry !== undefined) entry.cache = null;
       }
     }
     return verdict;
@@ -198,7 +212,11 @@ function mayRepeat({ action, answer }: Step): boolean {
   return answer === null && (action === "check" || action === "increment");
 }
 
-/** An instant of the future is not young: a clock that was set back says nothing of an age. */
-function isYounger(atMs: number, nowMs: number, { expiry }: CachePolicy): boolean {
-  return nowMs - atMs < expiry && atMs <= nowMs;
+function isYoung({ cache, readMs }: Entry, nowMs: number, policy: CachePolicy): boolean {
+  return cache !== null && isWithin(policy, readMs, nowMs);
+}
+
+/** An instant of the future is no age: the clock was set back. */
+function isWithin({ expiry }: CachePolicy, sinceMs: number, nowMs: number): boolean {
+  return nowMs - sinceMs < expiry && sinceMs <= nowMs;
 }

@@ -2,22 +2,32 @@ import type { CachePolicy } from "../cache.js";
 import type { Cell } from "../cell.js";
 import type { Leg, LegRule } from "../plan.js";
 
-/** A copy of one counter, or a place for one that is being read. */
-export interface Entry {
+/** A read under way that others wait for. Instants and lengths in milliseconds. */
+export interface Pending {
+  readonly answer: Promise<unknown>;
+  /** When it was begun, counted as the instants of entries are. */
+  readonly sinceMs: number;
+  /** How long it waits. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * A copy of one counter, or a place for one. It is one object, and its instants count from when the
+ * first of all was kept, as small integers stand in the object itself: where counters are many,
+ * each further object to look up costs a good part of a decision.
+ */
+export interface Entry extends Cell {
+  /** When the counter was asked for: the copy is no older. */
+  readMs: number;
+  /** The cache that used the copy last; null: there is no copy. */
+  cache: CachePolicy | null;
   readonly space: string;
   readonly subject: string;
-  /** Undefined: nothing was ever counted. */
-  cell: Cell | undefined;
-  /** When it was asked for: the copy is no older. Epoch milliseconds; -Infinity: there is none. */
-  readMs: number;
-  /** The cache that used it last. */
-  cache: CachePolicy;
-  /** The read under way that others wait for, and when it was begun. */
-  pending: Promise<unknown> | null;
-  pendingMs: number;
-  /** How long that read waits, in milliseconds. */
-  pendingTimeoutMs: number;
+  pending: Pending | null;
 }
+
+/** The window of a counter that never was. */
+export const NEVER = { startMs: 0, endMs: 0 } as const;
 
 type Generation = Map<string, Map<string, Entry>>;
 
@@ -51,13 +61,25 @@ export class Entries {
   }
 
   /** As `get`, with a new place where there is none. */
-  keep(leg: Leg, cache: CachePolicy): Entry {
+  keep(leg: Leg): Entry {
     const found = this.get(leg);
     if (found !== undefined) return found;
-    const { space } = leg.rule;
-    const { subject } = leg;
-    const entry = { space, subject, cell: undefined, readMs: -Infinity, cache };
-    return this.#add({ ...entry, pending: null, pendingMs: -Infinity, pendingTimeoutMs: 0 });
+    // One literal: members that are added to another would stand outside of the object.
+    return this.#add({
+      shape: leg.rule.shape,
+      window: NEVER,
+      used: 0,
+      granted: 0,
+      alerted: 0,
+      entries: null,
+      readMs: 0,
+      cache: null,
+      seenMs: 0,
+      plannedLimit: null,
+      space: leg.rule.space,
+      subject: leg.subject,
+      pending: null,
+    });
   }
 
   clear(): void {
