@@ -1,9 +1,10 @@
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { Ductape, type CacheInput, type CacheQuery } from "ductape";
-import { BY_USER, decided, EXPIRY_MS, setUp } from "./caching.js";
+import { BY_USER, closeClients, decided, EXPIRY_MS, setUp } from "./caching.js";
 import { temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
+afterEach(closeClients);
 afterAll(folder.remove);
 
 describe("caches.values", () => {

@@ -1,10 +1,11 @@
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { Ductape, StoreError } from "ductape";
 import { ENTRIES_MAX } from "../src/stores/entries.js";
-import { BY_USER, decided, EXPIRY_MS, setUp } from "./caching.js";
+import { BY_USER, closeClients, decided, EXPIRY_MS, setUp } from "./caching.js";
 import { inputOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
+afterEach(closeClients);
 afterAll(folder.remove);
 
 describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
@@ -76,6 +77,16 @@ describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
     expect(await decided(client, { action: "check", amount: 0 })).toMatchObject({ used: 5 });
     clock.advance(EXPIRY_MS);
     expect(await run()).toMatchObject({ allowed: false, source: "store" });
+  });
+
+  it("tells no increment that is still under way", async () => {
+    const { client, run, check } = await setUp(url, { limit: 5, period: "day" });
+    await check();
+    const [counted, told] = await Promise.all([run(), check({ amount: 0 })]);
+    expect(counted).toMatchObject({ source: "store", used: 1 });
+    // A store in this process has counted before the check is asked for.
+    const used = client.guarantees.shared === "process" ? 1 : 0;
+    expect(told).toMatchObject({ source: "cache", used });
   });
 
   it("repeats no refusal past the window's end", async () => {

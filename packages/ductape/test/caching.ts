@@ -43,6 +43,12 @@ export const EXPIRY_MS = 1_000;
 /** A rule that counts by user. */
 export const BY_USER = { scope: "$Session{userId}" } as const;
 let places = 0;
+const clients: Ductape[] = [];
+
+/** Closes the clients of the tests before. */
+export async function closeClients(): Promise<void> {
+  await Promise.all(clients.splice(0).map((client) => client.close()));
+}
 
 /** A client with quota `q` and cache `c`, on a store that counts what it is asked. */
 export async function setUp(url: string, quota: Omit<QuotaDefinition, "tag">) {
@@ -50,6 +56,7 @@ export async function setUp(url: string, quota: Omit<QuotaDefinition, "tag">) {
   const path = url === "memory:" ? url : `${url}${places++}`;
   const counted = countingStore(openStore(path, { clock, timeoutMs: 5_000 }));
   const client = await clientWith([{ tag: "q", ...quota }], { store: counted, clock });
+  clients.push(client);
   await client.product.caches.create("shop", { tag: "c", name: "Fast", expiry: EXPIRY_MS });
   const run = (input: Partial<QuotaInput> = {}) => decided(client, { cache: "c", ...input });
   const check = (input: Partial<QuotaInput> = {}) => run({ action: "check", ...input });
