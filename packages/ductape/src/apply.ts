@@ -286,7 +286,9 @@ function write(cells: Cells, step: Step, nowMs: number): void {
     cell.granted = leg.granted;
     cell.alerted = leg.alerted;
     cell.seenMs = nowMs;
-    if (rule.isByPlan) cell.plannedLimit = leg.limit;
+    // Whoever sets or resets a counter may know no plan.
+    const isCounted = action === "increment" || leg.cell === undefined;
+    if (rule.isByPlan && isCounted) cell.plannedLimit = leg.limit;
     cells.put(leg, cell);
     leg.cell = cell;
   }
