@@ -2,7 +2,7 @@ import { apply } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
 import type { Cell, Cells } from "./cell.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
-import { show, ValidationError } from "./errors.js";
+import { show, StoreError, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
 import { FOREVER_MS } from "./period.js";
 import { planCheck } from "./plan.js";
@@ -54,6 +54,7 @@ export interface UsageParts {
 const FIELDS = ["product_tag", "env", "quota_tag", "rule", "limit", "after"];
 const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 100;
+const READS_MAX = 20;
 
 /** The read side: `ductape.usage`. It reads the counters that decide, so it cannot differ. */
 export class Usage {
@@ -71,24 +72,42 @@ export class Usage {
    */
   async subjects(input: SubjectsInput): Promise<SubjectsPage> {
     const asked = parseInput(input);
-    const { store, catalogue, clock } = this.#parts;
+    const { catalogue } = this.#parts;
     await this.#parts.ready();
-    const quota = await catalogue.locate(asked);
-    const rule = ruleOf(quota, asked.rule);
-    const page = new Page(asked.limit + 1, asked.after);
+    for (let reads = 0; reads < READS_MAX; reads++) {
+      await catalogue.refresh();
+      const quota = await catalogue.locate(asked);
+      const page = new Page(asked.limit + 1, asked.after);
+      if (await this.#read(ruleOf(quota, asked.rule), page)) return pageOf(page, asked, quota);
+    }
+    throw new StoreError("STORE_UNAVAILABLE", "the rule kept changing; try again");
+  }
+
+  /** Adds what stands of each counter; false where one has a form that is not known here yet. */
+  async #read(rule: CompiledRule, page: Page): Promise<boolean> {
+    const { store, clock } = this.#parts;
     for await (const { space, subject, cell } of store.scan(rule.leg.space)) {
       if (space !== rule.leg.space) continue;
+      if (cell.shape > rule.leg.shape) return false;
       const entry = standing(rule, subject, cell, clock());
       if (entry !== null) page.add(entry);
     }
-    const found = page.entries.toSorted(order);
-    const entries = found.slice(0, asked.limit);
-    const last = found.length > asked.limit ? entries.at(-1) : undefined;
-    return {
-      subjects: entries.map((entry) => viewOf(entry, quota.scale)),
-      next: last === undefined ? null : JSON.stringify([last.used, last.subject]),
-    };
+    return true;
   }
+}
+
+function pageOf(
+  { entries }: Page,
+  { limit }: ReturnType<typeof parseInput>,
+  { scale }: CompiledQuota,
+): SubjectsPage {
+  const found = entries.toSorted(order);
+  const told = found.slice(0, limit);
+  const last = found.length > limit ? told.at(-1) : undefined;
+  return {
+    subjects: told.map((entry) => viewOf(entry, scale)),
+    next: last === undefined ? null : JSON.stringify([last.used, last.subject]),
+  };
 }
 
 /** A counter's numbers at an instant, scaled; null where its window has ended. */
@@ -103,7 +122,7 @@ interface Standing {
 
 /** Decided as a check of 0, so that a counter is read by the rules it is decided by. */
 function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number): Standing | null {
-  if (cell.window.endMs <= nowMs || cell.shape > rule.leg.shape) return null;
+  if (cell.window.endMs <= nowMs) return null;
   const limit = rule.limit === undefined ? cell.plannedLimit : rule.limit;
   const step = planCheck(rule, subject, limit, nowMs);
   if (apply(new OneCell(cell), step, nowMs) === "stale") return null;
@@ -194,7 +213,8 @@ function parseInput(input: SubjectsInput) {
   const env = fields.tag("env");
   const quotaTag = fields.tag("quota_tag");
   const rule = fields.get("rule") === undefined ? null : fields.tag("rule");
-  const limit = fields.get("limit") ?? PAGE_DEFAULT;
+  const given = fields.get("limit");
+  const limit = given === undefined ? PAGE_DEFAULT : given;
   const isLimit = typeof limit === "number" && Number.isInteger(limit);
   if (!isLimit || limit < 1 || limit > PAGE_MAX) {
     fields.refuse("limit", `wants an integer from 1 to ${PAGE_MAX}, got ${show(limit)}`);

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
-import type { Ductape, QuotaInput, SubjectsInput, SubjectUsage } from "ductape";
+import { Ductape, type QuotaInput, type SubjectsInput, type SubjectUsage } from "ductape";
 import { manualClock } from "ductape/testing";
 import { clientWith, inputOf, storeUrls, temporaryFolder } from "./support.js";
 
@@ -166,9 +166,23 @@ describe.each(storeUrls(folder.path))("usage.subjects on %s", (url) => {
     await refused({ rule: "c" }, "rule");
     await refused({ rule: "a", limit: 0 }, "limit");
     await refused({ rule: "a", limit: 1_001 }, "limit");
+    await refused(Object({ rule: "a", limit: null }), "limit");
     await refused({ rule: "a", after: "[1]" }, "after");
     await refused({ env: "" }, "env");
     const unknown = ductape.usage.subjects({ ...asked, quota_tag: "none" });
     await expect(unknown).rejects.toMatchObject({ code: "QUOTA_NOT_FOUND" });
   });
+});
+
+it("tells counters in a window's form that another client has just given them", async () => {
+  const clock = manualClock("2026-01-31T12:00:00Z");
+  const options = { store: fresh(`sqlite:${folder.path}/store.db`), clock };
+  const quota = { tag: "q", limit: 10, period: "day", scope: SCOPE } as const;
+  await using first = await clientWith([quota], options);
+  await using other = new Ductape(options);
+  await count(first, "a", 3);
+  expect((await other.usage.subjects(asked)).subjects.map(named)).toEqual([["a", 3]]);
+  await first.product.quotas.update("shop", "q", { period: "month" });
+  await count(first, "a", 3);
+  expect((await other.usage.subjects(asked)).subjects.map(named)).toEqual([["a", 6]]);
 });
