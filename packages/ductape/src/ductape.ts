@@ -15,6 +15,7 @@ import type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";
 import { abortedError, timedOut } from "./stores/batching.js";
 import { CachedStore } from "./stores/cached.js";
 import { openStore, type StoreContext } from "./stores/url.js";
+import { UnderWay } from "./under-way.js";
 import { Usage } from "./usage.js";
 
 /** How a {@link Ductape} is made. Every option but the functions has a `DUCTAPE_*` variable. */
@@ -62,7 +63,7 @@ export class Ductape {
   readonly #store: CachedStore;
   readonly #catalogue: Catalogue;
   readonly #events: Events;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #underWay = new UnderWay();
   #isReady = false;
   #opening: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
@@ -76,13 +77,13 @@ export class Ductape {
     this.#catalogue = new Catalogue(this.#store, logger);
     this.#events = new Events(logger);
     const ready = (call?: CallOptions) => this.#ready(call);
-    const track = <T>(call: Promise<T>) => this.#track(call);
     const catalogue = this.#catalogue;
     const signing = new SigningKeys({ catalogue, clock, secret });
-    const shared = { store: this.#store, catalogue, clock, signing, ready };
+    const underWay = this.#underWay;
+    const shared = { store: this.#store, catalogue, clock, signing, ready, underWay };
     const revocations = new Revocations(catalogue, clock);
     const verifier = new Verifier({ ...shared, revocations, issuers: new Issuers(clock) });
-    const quota = new Quota({ ...shared, verifier, events: this.#events, timeoutMs, track });
+    const quota = new Quota({ ...shared, verifier, events: this.#events, timeoutMs });
     this.product = new Products(shared);
     this.usage = new Usage(shared);
     const calls: QuotaCalls = policy === "throw" ? quota : new OutageQuota(quota, policy, logger);
@@ -110,7 +111,7 @@ export class Ductape {
 
   async #closeNow(): Promise<void> {
     await this.#opening?.catch(() => undefined);
-    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+    await this.#underWay.none();
     this.#catalogue.stop();
     await this.#store.close();
   }
@@ -131,14 +132,6 @@ export class Ductape {
     await this.#store.open();
     await this.#catalogue.start();
     this.#isReady = true;
-  }
-
-  /** Calls that are not with the store yet, for {@link close} to wait for. */
-  #track<T>(call: Promise<T>): Promise<T> {
-    const forget = (): void => void this.#underWay.delete(call);
-    this.#underWay.add(call);
-    call.then(forget, forget);
-    return call;
   }
 }
 

@@ -7,6 +7,7 @@ import { planStep, type Step } from "./plan.js";
 import { isEmptyRecord, isRecord, parseRequest, type QuotaInput, type Request } from "./request.js";
 import type { Verifier } from "./sessions/verifier.js";
 import type { CallOptions, Clock, Store } from "./store.js";
+import type { UnderWay } from "./under-way.js";
 
 /** `enforce` was refused: `result` is the denial that `run` returns. */
 export class QuotaExceededError extends DuctapeError {
@@ -33,8 +34,8 @@ export interface QuotaParts {
   readonly timeoutMs: number;
   /** Opens the store, waiting as long as a call may; null while open. Throws once closed. */
   ready(call?: CallOptions): Promise<void> | null;
-  /** Has the end of the client wait for a call that is not with the store yet. */
-  track<T>(call: Promise<T>): Promise<T>;
+  /** What the end of the client waits for. */
+  readonly underWay: UnderWay;
 }
 
 const INPUTS_MAX = 1000;
@@ -66,8 +67,9 @@ export class Quota {
       const ready = this.#parts.ready(call);
       const quota = ready === null ? this.#parts.catalogue.find(request) : null;
       const nowMs = this.#parts.clock();
-      if (quota === null) return this.#parts.track(this.#locate(request, call, ready));
-      if (!this.#knowsWhoAsks(request, nowMs)) return this.#parts.track(this.#meet(request, call));
+      if (quota === null) return this.#parts.underWay.track(this.#locate(request, call, ready));
+      if (!this.#knowsWhoAsks(request, nowMs))
+        return this.#parts.underWay.track(this.#meet(request, call));
       return this.#decide(request, quota, nowMs, call, 1);
     } catch (error) {
       return Promise.reject(error);
@@ -120,10 +122,22 @@ export class Quota {
     const step = planStep(request, quota, nowMs);
     const verdict = this.#parts.store.apply(step, call);
     if (verdict === "decided") return Promise.resolve(this.#conclude(request, quota, step));
-    const again = () => this.#parts.track(this.#decideAgain(request, call, plans));
+    const again = () => this.#parts.underWay.track(this.#decideAgain(request, call, plans));
     if (verdict === "stale") return again();
-    return verdict.then((later) =>
-      later === "decided" ? this.#conclude(request, quota, step) : again(),
+    const { underWay } = this.#parts;
+    underWay.begin();
+    return verdict.then(
+      (later) => {
+        try {
+          return later === "decided" ? this.#conclude(request, quota, step) : again();
+        } finally {
+          underWay.end();
+        }
+      },
+      (error: unknown) => {
+        underWay.end();
+        throw error;
+      },
     );
   }
 
@@ -177,7 +191,8 @@ export class Quota {
       throw new ValidationError([{ path: "options.atomic", message }]);
     }
     if (inputs.length === 0) return [];
-    if (atomic) return this.#parts.track(this.#runAtomic(eachOf(inputs, parseRequest), call));
+    if (atomic)
+      return this.#parts.underWay.track(this.#runAtomic(eachOf(inputs, parseRequest), call));
     const settled = await Promise.allSettled(inputs.map((input) => this.run(input, call)));
     return settled.map((result) => {
       if (result.status === "fulfilled") return result.value;

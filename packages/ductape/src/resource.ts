@@ -14,6 +14,7 @@ import { checkRevision, parsePatch, type Patch } from "./patch.js";
 import type { Empty } from "./request.js";
 import type { ProductEntry, Shelf, StoredAt } from "./shelf.js";
 import type { SigningKeys } from "./sessions/signing.js";
+import type { UnderWay } from "./under-way.js";
 import type { Clock, DocumentWrite, Store } from "./store.js";
 
 /** What the definitions need of the rest. */
@@ -24,6 +25,8 @@ export interface ResourceParts {
   readonly clock: Clock;
   /** Opens the store at the first call; null once it is open. */
   ready(): Promise<void> | null;
+  /** What the end of the client waits for. */
+  readonly underWay: UnderWay;
 }
 
 /** Deletes although counters are in use, with `force`. */
@@ -76,9 +79,12 @@ export abstract class Resource<Body extends object, Identity> {
     prepare: (catalogue: Catalogue) => Promise<Change> | Change,
   ): Promise<void> {
     const ready = this.parts.ready();
-    if (ready !== null) await ready;
-    const { catalogue } = this.parts;
-    await catalogue.change(() => prepare(catalogue));
+    const { catalogue, underWay } = this.parts;
+    const written = async (): Promise<void> => {
+      await ready;
+      await catalogue.change(() => prepare(catalogue));
+    };
+    await underWay.track(written());
   }
 
   /** Makes a definition, and in the same step the change that `beside` tells. */
@@ -89,8 +95,8 @@ export abstract class Resource<Body extends object, Identity> {
   ): Promise<Body & Stamps> {
     const { kind } = this;
     const id = kind.idOf(body);
-    await this.check?.(body);
-    await this.change((catalogue) => {
+    await this.change(async (catalogue) => {
+      await this.check?.(body);
       const { writes, forget = [] } = beside(catalogue);
       const entry = catalogue.products.get(product);
       if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
@@ -101,7 +107,7 @@ export abstract class Resource<Body extends object, Identity> {
       const key = definitionKey(kind.name, product, id);
       return { writes: [{ key, ifRevision: 0, value }, ...writes], forget };
     });
-    return this.view(product, id);
+    return this.viewNow(product, id);
   }
 
   /**
@@ -121,7 +127,7 @@ export abstract class Resource<Body extends object, Identity> {
       await this.check?.(body);
       return this.#replace(entry, product, old, body);
     });
-    return this.view(product, id);
+    return this.viewNow(product, id);
   }
 
   #replace(entry: ProductEntry, product: string, old: Kept<Body, Identity>, body: Body): Change {
@@ -173,7 +179,13 @@ export abstract class Resource<Body extends object, Identity> {
   }
 
   protected async view(product: string, id: string): Promise<Body & Stamps> {
-    const entry = (await this.current()).entry(product);
+    await this.current();
+    return this.viewNow(product, id);
+  }
+
+  /** As a change left it: that has read what is stored, and the client may be closed since. */
+  protected viewNow(product: string, id: string): Body & Stamps {
+    const entry = this.parts.catalogue.entry(product);
     return viewOf(this.shelf(entry).read(product, id));
   }
 

@@ -32,7 +32,7 @@ const FUNCTION_LINES_MAX = 70;
 const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["errors", ["errors"]],
   ["pure", []],
-  ["edge", ["store", "shelf", "catalogue", "events", "stores", "sessions"]],
+  ["edge", ["store", "shelf", "catalogue", "events", "stores", "sessions", "under-way"]],
   ["flow", ["quota", "outage", "usage"]],
   ["wiring", ["ductape", "resource", "products", "caches", "index"]],
   ["testing", ["conformance", "testing"]],
