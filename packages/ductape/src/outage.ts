@@ -2,7 +2,7 @@ import type { Decision, Degraded, QuotaResult } from "./decision.js";
 import { DuctapeError } from "./errors.js";
 import type { Logger } from "./events.js";
 import type { Quota } from "./quota.js";
-import { parseRequest, type QuotaInput } from "./request.js";
+import { parseRequest, type QuotaInput, type Request } from "./request.js";
 import type { CallOptions } from "./store.js";
 
 /** What to answer while the store cannot: its error, or a marked result. */
@@ -52,19 +52,22 @@ export class OutageQuota implements QuotaCalls {
   }
 
   async run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult> {
+    // Before the call, as the caller may change its object while that is under way.
+    const request = parseRequest(input);
     try {
       return this.#answered(await this.#quota.run(input, options));
     } catch (error) {
-      return this.#degraded(input, outageOf(error));
+      return this.#degraded(request, outageOf(error));
     }
   }
 
   async enforce(input: QuotaInput, options?: CallOptions): Promise<QuotaResult> {
+    const request = parseRequest(input);
     try {
       return this.#answered(await this.#quota.enforce(input, options));
     } catch (error) {
       const fault = outageOf(error);
-      if (this.#allows) return this.#degraded(input, fault);
+      if (this.#allows) return this.#degraded(request, fault);
       // Neither admitted nor over a limit: what denies is the outage.
       throw fault;
     }
@@ -82,16 +85,20 @@ export class OutageQuota implements QuotaCalls {
     inputs: readonly QuotaInput[],
     options?: CallOptions & { readonly atomic?: boolean },
   ): Promise<(QuotaResult | DuctapeError)[]> {
+    const requests = requestsOf(inputs);
     try {
       const results = await this.#quota.runAll(inputs, options);
       return results.map((result, i) => {
-        const input = inputs[i];
+        const request = requests[i] ?? null;
         if (!DuctapeError.is(result)) return this.#answered(result);
-        return input === undefined || !isOutage(result) ? result : this.#degraded(input, result);
+        return request === null || !isOutage(result) ? result : this.#degraded(request, result);
       });
     } catch (error) {
       const fault = outageOf(error);
-      return inputs.map((input) => this.#degraded(input, fault));
+      return requests.map((request) => {
+        if (request === null) throw fault;
+        return this.#degraded(request, fault);
+      });
     }
   }
 
@@ -100,13 +107,12 @@ export class OutageQuota implements QuotaCalls {
     return decision;
   }
 
-  #degraded(input: QuotaInput, fault: DuctapeError): Degraded {
+  #degraded(request: Request, fault: DuctapeError): Degraded {
     if (!this.#isDown) {
       const outcome = this.#allows ? "allowed, and not counted" : "denied";
       this.#logger.warn(`the store cannot answer: calls are ${outcome}`, fault);
     }
     this.#isDown = true;
-    const request = parseRequest(input);
     return {
       action: request.action,
       env: request.env,
@@ -122,6 +128,18 @@ export class OutageQuota implements QuotaCalls {
       retry_after_ms: this.#allows ? 0 : null,
     };
   }
+}
+
+/** Each input as a request; null where the flow refuses it. */
+function requestsOf(inputs: readonly QuotaInput[]): (Request | null)[] {
+  if (!Array.isArray(inputs)) return [];
+  return inputs.map((input) => {
+    try {
+      return parseRequest(input);
+    } catch {
+      return null;
+    }
+  });
 }
 
 function isOutage({ code }: DuctapeError): boolean {

@@ -234,6 +234,21 @@ describe("onStoreError", () => {
     expect(await usedOf(ductape)).toBe(0);
   });
 
+  it("by allow tells what was asked, though the caller has changed its object since", async () => {
+    const store = `sqlite:${newPath()}`;
+    const options = { store, onStoreError: "allow", logger: silent, timeoutMs: 30 } as const;
+    await using ductape = await clientWith([quota], options);
+    const other = await lock(store.slice("sqlite:".length));
+    const { quota: calls } = ductape.processor;
+    const mine = { ...asked };
+    const told = [calls.run(mine), calls.enforce(mine), calls.runAll([mine], { atomic: true })];
+    Object.assign(mine, { quota_tag: "other", amount: -1 });
+    const [run, enforced, all] = await Promise.all(told);
+    other.close();
+    expect([run, enforced]).toEqual([degraded("TIMEOUT", true), degraded("TIMEOUT", true)]);
+    expect(all).toEqual([degraded("TIMEOUT", true)]);
+  });
+
   it("by allow leaves OVERLOADED as it is", async () => {
     const path = newPath();
     const options = { store: `sqlite:${path}`, onStoreError: "allow", logger: silent } as const;
