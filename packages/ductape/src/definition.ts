@@ -212,7 +212,6 @@ function compileRule(
       ...counters,
       name: rule.name,
       rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
-      lifetime: rule.period === "lifetime",
       soft: rule.on_exceed === "allow",
       isByPlan: byPlan !== null,
       alerts: rule.alerts,

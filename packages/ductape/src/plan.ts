@@ -18,8 +18,6 @@ export interface LegRule {
   readonly shapedMs: number;
   /** Length of a rolling window in milliseconds; 0: a calendar window. */
   readonly rollingMs: number;
-  /** The window never ends. */
-  readonly lifetime: boolean;
   /** Admits past the limit. */
   readonly soft: boolean;
   /** Its limit is picked by a value of the subject. */
