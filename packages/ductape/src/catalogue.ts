@@ -25,6 +25,8 @@ export interface SessionHome extends SessionPlace {
 }
 
 const POLL_MS = 250;
+/** Where the engine tells of changes: only for those it misses. */
+const POLL_WATCHED_MS = 750;
 const ATTEMPTS_MAX = 60;
 
 /** What names a quota, and the cache before it. */
@@ -57,6 +59,7 @@ export class Catalogue {
   /** Calls in a row often ask for the same quota. */
   #lastFound = NOTHING_FOUND;
   #timer: NodeJS.Timeout | undefined;
+  #unwatch: (() => void) | undefined;
   #isFollowing = true;
 
   constructor(store: Store, logger: Logger) {
@@ -77,13 +80,18 @@ export class Catalogue {
     this.#lastFound = NOTHING_FOUND;
     this.#sequence = sequence;
     for (const change of changes) this.#take(change);
-    this.#timer ??= setInterval(() => void this.#poll(), POLL_MS).unref();
+    const { documents } = this.#store;
+    this.#unwatch ??= documents.watch?.(() => void this.#poll());
+    const pollMs = this.#unwatch === undefined ? POLL_MS : POLL_WATCHED_MS;
+    this.#timer ??= setInterval(() => void this.#poll(), pollMs).unref();
   }
 
   /** Stops following. */
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+    this.#unwatch?.();
+    this.#unwatch = undefined;
   }
 
   /** Reads what changed since the last time. */

@@ -9,6 +9,7 @@ import {
   type QuotaIdentity,
 } from "./identity.js";
 import type { Definition, Kind, Stamps } from "./kind.js";
+import { spacePrefix } from "./key.js";
 import { scaled, type LimitInput } from "./limit.js";
 import { rollingMs, windowAt, type Span } from "./period.js";
 import type { LegRule } from "./plan.js";
@@ -174,9 +175,12 @@ export function compileQuota(
 ): CompiledQuota {
   const scale = 10 ** quota.decimals;
   const spaces = spacesOf(identity, product, env, quota.tag);
+  const home = spacePrefix(product, env.slug, quota.tag);
+  const selectors = new Set(quota.rules.map(({ scope }) => scope));
+  const isApart = selectors.size === 1 && !selectors.has("product");
   const rules = quota.rules.map((rule, i) => {
     const { shape = 1, shapedMs = 0 } = identity.rules[i] ?? {};
-    return compileRule(rule, { space: spaces[i] ?? "", shape, shapedMs }, scale);
+    return compileRule(rule, { space: spaces[i] ?? "", home, isApart, shape, shapedMs }, scale);
   });
   const [first, ...others] = rules;
   if (first === undefined) throw new Error(`quota ${show(quota.tag)} has no rules`);
@@ -195,7 +199,7 @@ export function compileQuota(
 
 function compileRule(
   rule: Rule,
-  counters: Pick<LegRule, "space" | "shape" | "shapedMs">,
+  counters: Pick<LegRule, "space" | "home" | "isApart" | "shape" | "shapedMs">,
   scale: number,
 ): CompiledRule {
   const shape = {

@@ -11,20 +11,20 @@ import { Revocations } from "./sessions/revocations.js";
 import { SigningKeys } from "./sessions/signing.js";
 import { Verifier } from "./sessions/verifier.js";
 import { isEmptyRecord, isRecord, unknownField } from "./request.js";
-import type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";
+import type { CallOptions, Clock, Store, StoreGuarantees, StoreMaker } from "./store.js";
 import { abortedError, timedOut } from "./stores/batching.js";
 import { CachedStore } from "./stores/cached.js";
-import { openStore, type StoreContext } from "./stores/url.js";
+import { openStore } from "./stores/url.js";
 import { UnderWay } from "./under-way.js";
 import { Usage } from "./usage.js";
 
 /** How a {@link Ductape} is made. Every option but the functions has a `DUCTAPE_*` variable. */
 export interface DuctapeOptions {
   /**
-   * A URL (`memory:`, `sqlite:path`) or a store. Default `DUCTAPE_STORE`, else
-   * `sqlite:.ductape/ductape.db`.
+   * A URL (`memory:`, `sqlite:path`), a store, or a function that makes one. Default
+   * `DUCTAPE_STORE`, else `sqlite:.ductape/ductape.db`.
    */
-  readonly store?: string | Store | undefined;
+  readonly store?: string | Store | StoreMaker | undefined;
   /**
    * Epoch milliseconds from 1970 to 9999, an integer, for tests and replays: no part reads another
    * clock then. It is read when a call is decided, so await a call before you move the clock.
@@ -69,10 +69,12 @@ export class Ductape {
   #closing: Promise<void> | null = null;
 
   constructor(options: DuctapeOptions = {}) {
-    const { store, clock, policy, timeoutMs, secret, logger } = parseOptions(options);
+    const parsed = parseOptions(options);
+    const { store, policy, timeoutMs, secret, logger } = parsed;
     this.#store = new CachedStore(
-      typeof store === "function" ? store({ clock, timeoutMs }) : store,
+      typeof store === "function" ? store({ clock: parsed.clock, timeoutMs, logger }) : store,
     );
+    const clock = parsed.clock ?? this.#store.clock ?? Date.now;
     this.guarantees = this.#store.guarantees;
     this.#catalogue = new Catalogue(this.#store, logger);
     this.#events = new Events(logger);
@@ -192,11 +194,8 @@ function isLeftOut(value: unknown): value is undefined {
   return value === undefined || isEmptyRecord(value);
 }
 
-function parseStore({
-  path,
-  value = DEFAULT_STORE,
-}: Setting): Store | ((context: StoreContext) => Store) {
-  if (isStore(value)) return value;
+function parseStore({ path, value = DEFAULT_STORE }: Setting): Store | StoreMaker {
+  if (isStore(value) || isStoreMaker(value)) return value;
   if (typeof value === "string") return (context) => openStore(value, context, path);
   throw invalid(path, `wants a URL or a store, got ${show(value)}`);
 }
@@ -205,12 +204,16 @@ function isStore(value: unknown): value is Store {
   return isRecord(value) && typeof value["apply"] === "function";
 }
 
+function isStoreMaker(value: unknown): value is StoreMaker {
+  return typeof value === "function";
+}
+
 /** The last instant of the year 9999. */
 const CLOCK_MS_MAX = Date.UTC(10_000, 0) - 1;
 
 /** A clock given by a user is checked at every reading; the system's needs none. */
-function parseClock(clock: Clock | undefined): Clock {
-  if (isLeftOut(clock)) return Date.now;
+function parseClock(clock: Clock | undefined): Clock | undefined {
+  if (isLeftOut(clock)) return undefined;
   if (typeof clock !== "function")
     throw invalid("options.clock", `wants a function, got ${show(clock)}`);
   return () => {

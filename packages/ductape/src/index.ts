@@ -35,7 +35,14 @@ export type { Product, ProductInput } from "./product.js";
 export type { DeleteOptions } from "./resource.js";
 export type { Period, PeriodUnit, Weekday } from "./period.js";
 export type { AlertEvent, AlertListener, Logger } from "./events.js";
-export type { CallOptions, Clock, Store, StoreGuarantees } from "./store.js";
+export type {
+  CallOptions,
+  Clock,
+  Store,
+  StoreContext,
+  StoreGuarantees,
+  StoreMaker,
+} from "./store.js";
 export type { SubjectsInput, SubjectsPage, SubjectUsage, Usage } from "./usage.js";
 export type { Algorithm, IssuerBody, IssuerInput } from "./trust.js";
 export type { SessionData } from "./sample.js";

@@ -1,5 +1,6 @@
 import type { Verdict } from "./apply.js";
 import type { Cell } from "./cell.js";
+import type { Logger } from "./events.js";
 import type { Step } from "./plan.js";
 
 /**
@@ -83,6 +84,11 @@ export interface Documents {
    * same step. Returns the key of a write whose `ifRevision` no longer holds, else null.
    */
   write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null>;
+  /**
+   * Where the engine tells of changes of watched documents: calls `changed` at each, soon, and may
+   * miss some. Returns how to stop.
+   */
+  watch?(changed: () => void): () => void;
 }
 
 /** A counter as `scan` reads it. */
@@ -101,6 +107,11 @@ export interface Store {
   readonly guarantees: StoreGuarantees;
   /** False until `open`, and once what was opened is lost: open it, and read all of it, anew. */
   readonly isOpen: boolean;
+  /**
+   * Where the engine's own clock decides: what it says now, as far as was learned from its answers.
+   * Plans are made for that instant.
+   */
+  readonly clock?: Clock | undefined;
   /** Opens or creates it. Throws `STORE_UNAVAILABLE` and may be called again. */
   open(): Promise<void>;
   /**
@@ -121,3 +132,15 @@ export interface Store {
 
 /** A clock: epoch milliseconds, an integer. */
 export type Clock = () => number;
+
+/** What a client shares with the store that it is made for. */
+export interface StoreContext {
+  /** The clock option, which then decides in place of the engine's; undefined: it was left out. */
+  readonly clock: Clock | undefined;
+  /** How long a call waits unless it says otherwise, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly logger: Logger;
+}
+
+/** Makes the store of one client. */
+export type StoreMaker = (context: StoreContext) => Store;

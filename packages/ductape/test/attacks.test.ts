@@ -6,6 +6,7 @@ import { manualClock } from "ductape/testing";
 import { openStore } from "../src/stores/url.js";
 import { encoded, forged, opened, secretsOf, type Part } from "./forge.js";
 import { DATA, HOUR_MS, sessionBench, START_MS, TARGET, USER_SESSION } from "./session-bench.js";
+import { contextOf } from "./support.js";
 
 const MESSAGE = "session.token: is not a valid token of this session";
 
@@ -26,7 +27,7 @@ afterAll(() => new Promise((resolve) => server.close(resolve)));
 
 async function attackBench(options: { encrypted?: boolean } = {}) {
   const clock = manualClock(START_MS);
-  const store = openStore("memory:", { clock, timeoutMs: 5_000 });
+  const store = openStore("memory:", contextOf(clock));
   const bench = await sessionBench({ store, clock }, options);
   const { token, refreshToken } = await bench.start();
   const secrets = await secretsOf(store);

@@ -3,7 +3,7 @@ import { manualClock } from "ductape/testing";
 import type { Step } from "../src/plan.js";
 import type { CallOptions, Store } from "../src/store.js";
 import { openStore } from "../src/stores/url.js";
-import { clientWith, inputOf } from "./support.js";
+import { contextOf, clientWith, inputOf } from "./support.js";
 
 /** A store around a real one that counts what it is asked, and can be told to fail or to hold. */
 export interface CountingStore extends Store {
@@ -54,7 +54,7 @@ export async function closeClients(): Promise<void> {
 export async function setUp(url: string, quota: Omit<QuotaDefinition, "tag">) {
   const clock = manualClock("2026-03-10T12:00:00Z");
   const path = url === "memory:" ? url : `${url}${places++}`;
-  const counted = countingStore(openStore(path, { clock, timeoutMs: 5_000 }));
+  const counted = countingStore(openStore(path, contextOf(clock)));
   const client = await clientWith([{ tag: "q", ...quota }], { store: counted, clock });
   clients.push(client);
   await client.product.caches.create("shop", { tag: "c", name: "Fast", expiry: EXPIRY_MS });

@@ -8,7 +8,7 @@ import {
 } from "ductape";
 import { manualClock } from "ductape/testing";
 import { openStore } from "../src/stores/url.js";
-import { clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
+import { contextOf, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -27,7 +27,7 @@ let files = 0;
 /** A client with quota `q`, the clock it reads, and its counters as the store has them. */
 async function open(url: string, quota: Omit<QuotaDefinition, "tag">) {
   const clock = manualClock(NOON);
-  const store = openStore(url.replace("store.db", `${files++}.db`), { clock, timeoutMs: 5_000 });
+  const store = openStore(url.replace("store.db", `${files++}.db`), contextOf(clock));
   const ductape = await clientWith([{ tag: "q", ...quota }], { store, clock });
   const change = (patch: Patch<QuotaDefinition>) =>
     ductape.product.quotas.update("shop", "q", patch);

@@ -10,7 +10,15 @@ import {
 import { manualClock } from "ductape/testing";
 import { MemoryStore } from "../src/stores/memory.js";
 import { openStore } from "../src/stores/url.js";
-import { callAny, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
+import {
+  contextOf,
+  callAny,
+  clientWith,
+  faultOf,
+  inputOf,
+  storeUrls,
+  temporaryFolder,
+} from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -25,7 +33,7 @@ const OF_USERS = { tag: "users", limit: 5, period: "day", scope: "$Session{userI
 
 let files = 0;
 const newStore = (url: string) =>
-  openStore(url.replace("store.db", `${files++}.db`), { clock, timeoutMs: 5_000 });
+  openStore(url.replace("store.db", `${files++}.db`), contextOf(clock));
 
 async function open(url: string, store: Store = newStore(url)) {
   const ductape = await clientWith([QUOTA, OF_ROLLING], { store, clock });

@@ -2,14 +2,14 @@ import { afterAll, describe, expect, it } from "vitest";
 import { manualClock } from "ductape/testing";
 import type { DocumentWrite } from "../src/store.js";
 import { openStore } from "../src/stores/url.js";
-import { storeUrls, temporaryFolder } from "./support.js";
+import { contextOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
 const START_MS = Date.UTC(2026, 0, 15);
 
 async function opened(url: string, clock = manualClock(START_MS)) {
-  const store = openStore(url, { clock, timeoutMs: 5_000 });
+  const store = openStore(url, contextOf(clock));
   await store.open();
   return { store, documents: store.documents, clock };
 }

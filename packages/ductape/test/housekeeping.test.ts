@@ -3,7 +3,7 @@ import type { QuotaDefinition, QuotaInput, Store } from "ductape";
 import { manualClock } from "ductape/testing";
 import { openSqlite } from "../src/stores/sqlite-driver.js";
 import { openStore } from "../src/stores/url.js";
-import { clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
+import { contextOf, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -20,7 +20,7 @@ let files = 0;
 async function open(url: string, quotas: readonly QuotaDefinition[]) {
   const clock = manualClock(START);
   const path = url.replace("sqlite:", "").replace("store.db", `${++files}.db`);
-  const store = openStore(url === "memory:" ? url : `sqlite:${path}`, { clock, timeoutMs: 5_000 });
+  const store = openStore(url === "memory:" ? url : `sqlite:${path}`, contextOf(clock));
   const ductape = await clientWith(quotas, { store, clock });
   const run = async (input: Partial<QuotaInput>) => {
     const result = await ductape.processor.quota.run(inputOf(input));

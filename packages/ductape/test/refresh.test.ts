@@ -3,7 +3,7 @@ import { Ductape, DuctapeError, StoreError, type StartedSession, type Store } fr
 import { manualClock } from "ductape/testing";
 import { openStore } from "../src/stores/url.js";
 import { DATA, faultOf, sessionBench, START_MS, TARGET } from "./session-bench.js";
-import { randomOf, seedOf, temporaryFolder } from "./support.js";
+import { contextOf, randomOf, seedOf, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -83,7 +83,7 @@ describe("two refreshes at once", () => {
       const seed = seedOf();
       const random = randomOf(seed);
       const clock = manualClock(START_MS);
-      const store = openStore("memory:", { clock, timeoutMs: 5_000 });
+      const store = openStore("memory:", contextOf(clock));
       await using bench = await sessionBench({ store, clock });
       const interleaver = new Interleaver(random.below);
       const clients = [0, 1].map(() => new Ductape({ store: interleaver.over(store), clock }));
@@ -149,7 +149,7 @@ async function expectAllowed(
 describe("a process that dies after a rotation and before its answer", () => {
   it.each(["memory:", `sqlite:${folder.path}/crash.db`])("locks nobody out on %s", async (url) => {
     const clock = manualClock(START_MS);
-    const store = openStore(url, { clock, timeoutMs: 5_000 });
+    const store = openStore(url, contextOf(clock));
     await using bench = await sessionBench({ store, clock });
     const first = await bench.start();
     const { documents } = store;

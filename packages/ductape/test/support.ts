@@ -4,9 +4,11 @@ import { join } from "node:path";
 import {
   Ductape,
   DuctapeError,
+  type Clock,
   type DuctapeOptions,
   type QuotaDefinition,
   type QuotaInput,
+  type StoreContext,
 } from "ductape";
 import { isTooOld, type SqliteDriver } from "../src/stores/sqlite-driver.js";
 
@@ -51,6 +53,11 @@ export async function clientWith(
 /** An increment of quota `q` of that client. */
 export function inputOf(input: Partial<QuotaInput> = {}): QuotaInput {
   return { env: "prd", product_tag: "shop", quota_tag: "q", action: "increment", ...input };
+}
+
+/** What a store is opened with on its own. */
+export function contextOf(clock: Clock): StoreContext {
+  return { clock, timeoutMs: 5_000, logger: console };
 }
 
 /** The store URLs a test runs on: both engines, the file in `folder`. */

@@ -2,7 +2,7 @@ import { apply, type Verdict } from "../apply.js";
 import type { CachePolicy } from "../cache.js";
 import { copyInto, copyOf, emptyCell, type Cell, type Cells } from "../cell.js";
 import type { Leg, Step } from "../plan.js";
-import type { CallOptions, CellRow, Documents, Store, StoreGuarantees } from "../store.js";
+import type { CallOptions, CellRow, Clock, Documents, Store, StoreGuarantees } from "../store.js";
 import { Entries, NEVER, type Entry } from "./entries.js";
 
 /** A copy of a counter: to read, not to change. */
@@ -27,6 +27,7 @@ export interface Copy {
 export class CachedStore implements Store {
   readonly guarantees: StoreGuarantees;
   readonly documents: Documents;
+  readonly clock: Clock | undefined;
   readonly #inner: Store;
   readonly #entries = new Entries();
   /** What the instants of entries count from, epoch milliseconds. */
@@ -36,6 +37,7 @@ export class CachedStore implements Store {
     this.#inner = inner;
     this.guarantees = inner.guarantees;
     this.documents = inner.documents;
+    this.clock = inner.clock;
   }
 
   get isOpen(): boolean {

@@ -1,15 +1,9 @@
 import { resolve } from "node:path";
 import { show, ValidationError } from "../errors.js";
-import type { Clock, Store } from "../store.js";
+import type { Store, StoreContext } from "../store.js";
 import { MemoryStore } from "./memory.js";
 import type { SqliteDriver } from "./sqlite-driver.js";
 import { SqliteStore } from "./sqlite.js";
-
-/** What a store made from a URL shares with the rest. */
-export interface StoreContext {
-  readonly clock: Clock;
-  readonly timeoutMs: number;
-}
 
 /**
  * The store of a URL: `memory:`, or `sqlite:path` with an optional `?driver=node:sqlite` or
@@ -18,7 +12,7 @@ export interface StoreContext {
  */
 export function openStore(
   url: string,
-  { clock, timeoutMs }: StoreContext,
+  { clock = Date.now, timeoutMs }: StoreContext,
   option = "options.store",
 ): Store {
   if (url === "memory:") return new MemoryStore(clock);

@@ -5,7 +5,15 @@ import { manualClock, type ManualClock } from "ductape/testing";
 import { openStore } from "../../src/stores/url.js";
 import { countingStore } from "../caching.js";
 import { Model, type ModelRule } from "../model.js";
-import { clientWith, inputOf, randomOf, seedOf, storeUrls, temporaryFolder } from "../support.js";
+import {
+  contextOf,
+  clientWith,
+  inputOf,
+  randomOf,
+  seedOf,
+  storeUrls,
+  temporaryFolder,
+} from "../support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -13,7 +21,7 @@ afterAll(folder.remove);
 describe.each(storeUrls(folder.path))("a hot cache on %s", (url) => {
   it("asks the store once an expiry for a million checks", async () => {
     const clock = manualClock("2026-01-01T00:00:00Z");
-    const store = countingStore(openStore(url, { clock, timeoutMs: 5_000 }));
+    const store = countingStore(openStore(url, contextOf(clock)));
     const quota = { tag: "q", limit: 10, period: "month" } as const;
     await using ductape = await clientWith([quota], { store, clock });
     await ductape.product.caches.create("shop", { tag: "c", expiry: 1_000 });
