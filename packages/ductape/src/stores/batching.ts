@@ -11,13 +11,15 @@ export interface BatchingOptions {
   readonly queuePlansMax: number;
   /** How long a plan waits to be sent unless the call says otherwise, in milliseconds. */
   readonly timeoutMs: number;
+  /** Most batches under way at once, where the engine answers later. Default 1. */
+  readonly inFlightMax?: number;
 }
 
-/**
- * Decides a batch and makes it durable, or returns null where the engine is busy and nothing was
- * done.
- */
-export type Flush = (plans: readonly Step[]) => readonly Verdict[] | null;
+/** What became of the plans of a batch; null: the engine is busy and nothing was done. */
+export type Answers = readonly (Verdict | Error)[] | null;
+
+/** Decides a batch and makes it durable. */
+export type Flush = (plans: readonly Step[]) => Answers | Promise<Answers>;
 
 interface Waiting {
   readonly plan: Step;
@@ -26,25 +28,39 @@ interface Waiting {
   readonly signal: AbortSignal | undefined;
   readonly deadlineMs: number;
   readonly timeoutMs: number;
+  isGivenUp: boolean;
 }
 
+type Batch = readonly Waiting[];
+
 const RETRY_MS_MAX = 8;
+/** How late a call may be given up while the engine works, in milliseconds. */
+const LOOK_MS = 20;
+/** A wave smaller than this is not split over free flights. */
+const SPLIT_PLANS_MIN = 8;
 
 /**
  * Group commit: plans that arrive in one turn of the event loop, or while the engine is busy, are
- * one batch, in the order they came. A plan is given up only before it is sent: `TIMEOUT` after its
- * time, `ABORTED` by its signal, `OVERLOADED` where too many wait.
+ * one batch, in the order they came. A plan that waits is given up after its time (`TIMEOUT`), by
+ * its signal (`ABORTED`) or where too many wait (`OVERLOADED`); one that was sent and has no answer
+ * in its time is `OUTCOME_UNKNOWN`.
  */
 export class Batching {
   readonly #flush: Flush;
   readonly #options: BatchingOptions;
+  readonly #inFlightMax: number;
+  readonly #inFlight = new Set<Batch>();
   #queue: Waiting[] = [];
   #isScheduled = false;
+  #isPaused = false;
+  #looking: NodeJS.Timeout | undefined;
   #drained: (() => void)[] = [];
+  #landed: (() => void)[] = [];
 
   constructor(flush: Flush, options: BatchingOptions) {
     this.#flush = flush;
     this.#options = options;
+    this.#inFlightMax = options.inFlightMax ?? 1;
   }
 
   /** Resolves when the plan is decided and as durable as the engine promises. */
@@ -56,54 +72,138 @@ export class Batching {
     const timeoutMs = options?.timeoutMs ?? this.#options.timeoutMs;
     return new Promise((resolve, reject) => {
       const deadlineMs = performance.now() + timeoutMs;
-      this.#queue.push({ plan, resolve, reject, signal, deadlineMs, timeoutMs });
-      // setImmediate, not a microtask: the whole turn joins the batch, and I/O is never starved.
-      if (!this.#isScheduled) setImmediate(this.#run);
-      this.#isScheduled = true;
+      const isGivenUp = false;
+      this.#queue.push({ plan, resolve, reject, signal, deadlineMs, timeoutMs, isGivenUp });
+      if (this.#inFlight.size < this.#inFlightMax) this.#schedule();
     });
   }
 
-  /** Resolves when nothing waits any more. */
+  /** Resolves when nothing waits any more and nothing is under way. */
   drain(): Promise<void> {
-    if (this.#queue.length === 0 && !this.#isScheduled) return Promise.resolve();
+    if (this.#isIdle()) return Promise.resolve();
     return new Promise((resolve) => this.#drained.push(resolve));
   }
 
+  /** Sends nothing more until {@link resume}; resolves when nothing is under way. */
+  pause(): Promise<void> {
+    this.#isPaused = true;
+    this.#look();
+    if (this.#inFlight.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#landed.push(resolve));
+  }
+
+  /** Sends again. */
+  resume(): void {
+    this.#isPaused = false;
+    if (this.#queue.length > 0) this.#schedule();
+  }
+
+  /** setImmediate, not a microtask: the whole turn joins the batch, and I/O is never starved. */
+  #schedule(): void {
+    if (!this.#isScheduled) setImmediate(this.#run);
+    this.#isScheduled = true;
+  }
+
   readonly #run = (): void => {
+    this.#isScheduled = false;
     this.#giveUp();
-    const batch = this.#queue.slice(0, this.#options.batchPlansMax);
-    let verdicts: readonly Verdict[] | null = [];
-    let fault: unknown = null;
-    try {
-      if (batch.length > 0) verdicts = this.#flush(batch.map(({ plan }) => plan));
-    } catch (error) {
-      fault = error;
+    while (!this.#isPaused && !this.#isScheduled && this.#queue.length > 0) {
+      const free = this.#inFlightMax - this.#inFlight.size;
+      if (free === 0) break;
+      this.#send(this.#take(free));
     }
-    if (verdicts === null) {
+    this.#tellDrained();
+  };
+
+  /** The next batch; a wave is split over all that may be under way. */
+  #take(free: number): Batch {
+    const share = Math.max(SPLIT_PLANS_MIN, Math.ceil(this.#queue.length / free));
+    const count = Math.min(share, this.#options.batchPlansMax);
+    const batch = this.#queue.slice(0, count);
+    this.#queue = this.#queue.slice(count);
+    return batch;
+  }
+
+  #send(batch: Batch): void {
+    try {
+      const answers = this.#flush(batch.map(({ plan }) => plan));
+      if (answers instanceof Promise) this.#await(batch, answers);
+      else {
+        // One batch a turn, as the engine has held up the event loop.
+        if (answers !== null && this.#queue.length > 0) this.#schedule();
+        this.#end(batch, answers, null);
+      }
+    } catch (error) {
+      if (this.#queue.length > 0) this.#schedule();
+      this.#end(batch, [], error);
+    }
+  }
+
+  #await(batch: Batch, answers: Promise<Answers>): void {
+    this.#inFlight.add(batch);
+    this.#look();
+    answers.then(
+      (later) => this.#land(batch, later, null),
+      (error: unknown) => this.#land(batch, [], error),
+    );
+  }
+
+  #land(batch: Batch, answers: Answers, fault: unknown): void {
+    this.#inFlight.delete(batch);
+    if (this.#inFlight.size === 0) for (const resolve of this.#landed.splice(0)) resolve();
+    this.#end(batch, answers, fault);
+    if (this.#queue.length > 0) this.#schedule();
+    else this.#tellDrained();
+  }
+
+  #end(batch: Batch, answers: Answers, fault: unknown): void {
+    if (answers === null) {
+      this.#queue = batch.filter(({ isGivenUp }) => !isGivenUp).concat(this.#queue);
+      this.#isScheduled = true;
       setTimeout(this.#run, 1 + Math.random() * RETRY_MS_MAX);
       return;
     }
-    this.#queue = this.#queue.slice(batch.length);
-    this.#isScheduled = this.#queue.length > 0;
-    if (this.#isScheduled) setImmediate(this.#run);
-    for (let i = 0; i < batch.length; i++) settle(batch[i], verdicts[i], fault);
-    if (!this.#isScheduled) this.#tellDrained();
-  };
+    for (let i = 0; i < batch.length; i++) settle(batch[i], answers[i], fault);
+  }
 
   /** Plans whose time is over before they are sent must not count later, when nobody listens. */
   #giveUp(): void {
     const nowMs = performance.now();
     const isOver = ({ signal, deadlineMs }: Waiting): boolean =>
       deadlineMs <= nowMs || signal?.aborted === true;
-    if (!this.#queue.some(isOver)) return;
-    const over = this.#queue.filter(isOver);
-    this.#queue = this.#queue.filter((waiting) => !isOver(waiting));
-    for (const { reject, signal, timeoutMs } of over) {
-      reject(signal?.aborted === true ? abortedError(signal.reason) : timedOut(timeoutMs));
+    if (this.#queue.some(isOver)) {
+      const over = this.#queue.filter(isOver);
+      this.#queue = this.#queue.filter((waiting) => !isOver(waiting));
+      for (const { reject, signal, timeoutMs } of over) {
+        reject(signal?.aborted === true ? abortedError(signal.reason) : timedOut(timeoutMs));
+      }
+    }
+    for (const batch of this.#inFlight) {
+      for (const waiting of batch) {
+        if (waiting.isGivenUp || waiting.deadlineMs > nowMs) continue;
+        waiting.isGivenUp = true;
+        waiting.reject(unanswered(waiting.timeoutMs));
+      }
     }
   }
 
+  /** Looks, while the engine works, for calls whose time is over. */
+  #look(): void {
+    if (this.#looking !== undefined) return;
+    this.#looking = setTimeout(() => {
+      this.#looking = undefined;
+      this.#giveUp();
+      if (this.#inFlight.size > 0 || this.#queue.length > 0) this.#look();
+      else this.#tellDrained();
+    }, LOOK_MS);
+  }
+
+  #isIdle(): boolean {
+    return this.#queue.length === 0 && this.#inFlight.size === 0 && !this.#isScheduled;
+  }
+
   #tellDrained(): void {
+    if (!this.#isIdle()) return;
     for (const resolve of this.#drained.splice(0)) resolve();
   }
 }
@@ -121,10 +221,19 @@ export function timedOut(timeoutMs: number): StoreError {
   return new StoreError("TIMEOUT", `${message}; nothing is changed`);
 }
 
-function settle(waiting: Waiting | undefined, verdict: Verdict | undefined, fault: unknown): void {
-  if (waiting === undefined) return;
-  if (verdict !== undefined && fault === null) waiting.resolve(verdict);
-  else waiting.reject(fault ?? new Error("the engine gave fewer answers than plans"));
+/** The error of a call that was sent and has no answer. */
+export function unanswered(timeoutMs: number): StoreError {
+  const message = `the store has not answered within ${timeoutMs} ms; the call may have counted`;
+  return new StoreError("OUTCOME_UNKNOWN", message);
+}
+
+function settle(
+  waiting: Waiting | undefined,
+  answer: Verdict | Error | undefined,
+  fault: unknown,
+): void {
+  if (typeof answer === "string" && fault === null) waiting?.resolve(answer);
+  else waiting?.reject(fault ?? answer ?? new Error("the engine gave fewer answers than plans"));
 }
 
 function overloaded({ queuePlansMax }: BatchingOptions): StoreError {

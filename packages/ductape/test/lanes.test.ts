@@ -1,0 +1,285 @@
+import { describe, expect, it } from "vitest";
+import { DuctapeError, StoreError, type CallOptions } from "ductape";
+import { compileQuota, QUOTA } from "../src/definition.js";
+import { planStep, type Step } from "../src/plan.js";
+import { parseRequest } from "../src/request.js";
+import { Batching, type Answers, type BatchingOptions } from "../src/stores/batching.js";
+import { laneOf, Lanes } from "../src/stores/lanes.js";
+import { inputOf, randomOf, seedOf } from "./support.js";
+
+const SEED = seedOf();
+
+function quotaOf(tag: string, scope: string) {
+  const body = QUOTA.parse({ tag, limit: null, period: "lifetime", scope });
+  const identity = QUOTA.identify(body, null, { newUid: () => "uid", nowMs: 0 });
+  return compileQuota({ body, identity }, "shop", { slug: "prd", uid: "uid" }, new Map());
+}
+
+const BY_USER = quotaOf("q", "$Session{userId}");
+const quotas = new Map([["q", BY_USER]]);
+
+/** A plan of one subject; `amount` tells it from others. */
+function planOf(amount: number, subject = "u", tag = "q"): Step {
+  const quota = quotas.get(tag) ?? quotaOf(tag, "product");
+  quotas.set(tag, quota);
+  const counted = tag === "q" ? { subject } : {};
+  return planStep(parseRequest(inputOf({ amount, quota_tag: tag, ...counted })), quota, 0);
+}
+
+interface Flight {
+  readonly plans: readonly Step[];
+  readonly amounts: number[];
+  end(answers: Answers): void;
+  fail(fault: Error): void;
+}
+
+/** An engine that answers when it is told to. */
+class Engine {
+  readonly flights: Flight[] = [];
+
+  readonly flush = (plans: readonly Step[]): Promise<Answers> =>
+    new Promise((resolve, reject) => {
+      const amounts = plans.map(({ amount }) => amount);
+      this.flights.push({ plans, amounts, end: resolve, fail: reject });
+    });
+
+  /** The batch that was sent as number `i`, once it is. */
+  async flight(i: number): Promise<Flight> {
+    for (;;) {
+      const flight = this.flights[i];
+      if (flight !== undefined) return flight;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  async land(i: number): Promise<void> {
+    const { plans, end } = await this.flight(i);
+    end(plans.map(() => "decided"));
+  }
+}
+
+const OPTIONS = { batchPlansMax: 100, queuePlansMax: 1_000, timeoutMs: 60_000 };
+
+function batchingOn(engine: Engine, options: Partial<BatchingOptions> = {}) {
+  const batching = new Batching(engine.flush, { ...OPTIONS, ...options });
+  const submit = (amount: number, call?: CallOptions) =>
+    batching.submit(planOf(amount), call).then(
+      (verdict): string => verdict,
+      (error: unknown) => (DuctapeError.is(error) ? error.code : String(error)),
+    );
+  const submitAll = (first: number, count: number) =>
+    Promise.all(Array.from({ length: count }, (_, i) => submit(first + i)));
+  return { batching, submit, submitAll };
+}
+
+const turns = async (count = 5) => {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+describe("an engine that answers later", () => {
+  it("gets what came meanwhile as the next batch, in its order", async () => {
+    const engine = new Engine();
+    const { submitAll } = batchingOn(engine);
+    const first = submitAll(1, 3);
+    await engine.flight(0);
+    const second = submitAll(4, 2);
+    await turns();
+    expect(engine.flights.map(({ amounts }) => amounts)).toEqual([[1, 2, 3]]);
+    await engine.land(0);
+    expect(await first).toEqual(["decided", "decided", "decided"]);
+    await engine.land(1);
+    await second;
+    expect(engine.flights.map(({ amounts }) => amounts)).toEqual([
+      [1, 2, 3],
+      [4, 5],
+    ]);
+  });
+
+  it("gets a wave in as many batches as may be under way, but no small ones", async () => {
+    const engine = new Engine();
+    const { submitAll } = batchingOn(engine, { inFlightMax: 2 });
+    const wave = submitAll(0, 40);
+    await engine.flight(1);
+    const late = submitAll(40, 10);
+    await turns();
+    expect(engine.flights.map(({ amounts }) => amounts.length)).toEqual([20, 20]);
+    await engine.land(1);
+    await engine.land(0);
+    await wave;
+    await turns();
+    expect(engine.flights.slice(2).map(({ amounts }) => amounts.length)).toEqual([8, 2]);
+    await engine.land(2);
+    await engine.land(3);
+    await late;
+  });
+
+  it("is asked again where it was busy, with those plans first", async () => {
+    const engine = new Engine();
+    const { submitAll } = batchingOn(engine);
+    const first = submitAll(1, 2);
+    const { end } = await engine.flight(0);
+    const second = submitAll(3, 1);
+    end(null);
+    await engine.land(1);
+    expect(await first).toEqual(["decided", "decided"]);
+    expect((await engine.flight(1)).amounts).toEqual([1, 2, 3]);
+    await second;
+  });
+
+  it("may fail one plan, or a whole batch, and goes on", async () => {
+    const engine = new Engine();
+    const { submitAll, submit } = batchingOn(engine);
+    const first = submitAll(1, 2);
+    (await engine.flight(0)).end([new StoreError("STORE_UNAVAILABLE", "one"), "decided"]);
+    expect(await first).toEqual(["STORE_UNAVAILABLE", "decided"]);
+    const second = submitAll(3, 2);
+    (await engine.flight(1)).fail(new StoreError("OUTCOME_UNKNOWN", "all"));
+    expect(await second).toEqual(["OUTCOME_UNKNOWN", "OUTCOME_UNKNOWN"]);
+    const third = submit(5);
+    await engine.land(2);
+    expect(await third).toBe("decided");
+  });
+
+  it("that never answers: sent is unknown, waiting is timed out or aborted", async () => {
+    const engine = new Engine();
+    const { submit, batching } = batchingOn(engine);
+    const sent = submit(1, { timeoutMs: 60 });
+    await engine.flight(0);
+    const waiting = submit(2, { timeoutMs: 60 });
+    const controller = new AbortController();
+    const aborted = submit(3, { signal: controller.signal });
+    const patient = submit(4);
+    controller.abort();
+    expect(await aborted).toBe("ABORTED");
+    expect(await sent).toBe("OUTCOME_UNKNOWN");
+    expect(await waiting).toBe("TIMEOUT");
+    await engine.land(0);
+    await engine.land(1);
+    expect(await patient).toBe("decided");
+    expect(engine.flights.map(({ amounts }) => amounts)).toEqual([[1], [4]]);
+    await batching.drain();
+  });
+
+  it("is not asked again for a plan that was given up as unknown", async () => {
+    const engine = new Engine();
+    const { submit } = batchingOn(engine);
+    const sent = submit(1, { timeoutMs: 30 });
+    const { end } = await engine.flight(0);
+    expect(await sent).toBe("OUTCOME_UNKNOWN");
+    end(null);
+    const next = submit(2);
+    await engine.land(1);
+    expect(await next).toBe("decided");
+    expect((await engine.flight(1)).amounts).toEqual([2]);
+  });
+
+  it("is drained when the last batch has landed", async () => {
+    const engine = new Engine();
+    const { submit, batching } = batchingOn(engine);
+    const call = submit(1);
+    let isDrained = false;
+    const drained = batching.drain().then(() => (isDrained = true));
+    await engine.flight(0);
+    await turns();
+    expect(isDrained).toBe(false);
+    await engine.land(0);
+    await Promise.all([call, drained]);
+  });
+});
+
+describe("lanes", () => {
+  it(`keep a counter in one batch at a time, in its order (SEED=${SEED})`, async () => {
+    const random = randomOf(SEED);
+    const underWay = new Set<string>();
+    const done = new Map<string, number>();
+    const countersOf = (plan: Step): string[] => {
+      const { rule, subject } = plan.legs;
+      return [rule.space + subject, ...(plan.next === null ? [] : countersOf(plan.next))];
+    };
+    const lanes = new Lanes(
+      async (plans) => {
+        const counters = new Set(plans.flatMap(countersOf));
+        for (const counter of counters) {
+          expect(underWay.has(counter)).toBe(false);
+          underWay.add(counter);
+        }
+        await new Promise((resolve) => setTimeout(resolve, random.below(3)));
+        for (const counter of counters) underWay.delete(counter);
+        return plans.map(() => "decided");
+      },
+      { ...OPTIONS, batchPlansMax: 16, queuePlansMax: 10_000 },
+      3,
+    );
+    const calls = Array.from({ length: 2_000 }, async (_, i) => {
+      await new Promise((resolve) => setTimeout(resolve, random.below(100)));
+      const plan = planOf(i, `user-${random.below(12)}`, random.pick(["q", "all", "other"]));
+      if (random.below(20) === 0) plan.next = planOf(i, `user-${random.below(12)}`);
+      await lanes.submit(plan);
+      for (const counter of countersOf(plan)) done.set(counter, (done.get(counter) ?? 0) + 1);
+    });
+    await Promise.all(calls);
+    await lanes.drain();
+    expect(underWay.size).toBe(0);
+    expect(done.size).toBe(14);
+  });
+
+  it("send a plan of several lanes alone, and others before and after it", async () => {
+    const engine = new Engine();
+    const lanes = new Lanes(engine.flush, OPTIONS, 2);
+    const [left = "", right = ""] = subjectsOfLanes(2);
+    const first = [lanes.submit(planOf(1, left)), lanes.submit(planOf(2, right))];
+    await engine.flight(1);
+    const both = planOf(3, left);
+    both.next = planOf(4, right);
+    const wide = lanes.submit(both);
+    await turns();
+    const last = [lanes.submit(planOf(5, left)), lanes.submit(planOf(6, right))];
+    await turns();
+    expect(engine.flights).toHaveLength(2);
+    await engine.land(1);
+    await engine.land(0);
+    await Promise.all(first);
+    expect((await engine.flight(2)).amounts).toEqual([3]);
+    await turns();
+    expect(engine.flights).toHaveLength(3);
+    await engine.land(2);
+    await wide;
+    await engine.land(3);
+    await engine.land(4);
+    await Promise.all(last);
+  });
+
+  it("go on when a plan that was alone has failed", async () => {
+    const engine = new Engine();
+    const lanes = new Lanes(engine.flush, OPTIONS, 2);
+    const [left = "", right = ""] = subjectsOfLanes(2);
+    const both = planOf(1, left);
+    both.next = planOf(2, right);
+    const wide = lanes.submit(both);
+    (await engine.flight(0)).fail(new StoreError("STORE_UNAVAILABLE", "gone"));
+    await expect(wide).rejects.toThrow("gone");
+    const next = lanes.submit(planOf(3, left));
+    await engine.land(1);
+    expect(await next).toBe("decided");
+  });
+
+  it("share the subjects of a quota about evenly", () => {
+    const counts = [0, 0, 0, 0];
+    for (let i = 0; i < 4_000; i++) {
+      const lane = laneOf(planOf(1, `user-${i}`), counts.length);
+      counts[lane] = (counts[lane] ?? 0) + 1;
+    }
+    for (const count of counts) expect(count).toBeGreaterThan(700);
+  });
+
+  it("keep a quota of the whole product in one", () => {
+    expect(new Set([1, 2, 3].map((i) => laneOf(planOf(i, "", "all"), 8))).size).toBe(1);
+  });
+});
+
+/** A subject for each of `count` lanes. */
+function subjectsOfLanes(count: number): string[] {
+  const found: string[] = [];
+  for (let i = 0; i < 1_000; i++) found[laneOf(planOf(1, `user-${i}`), count)] = `user-${i}`;
+  return found;
+}
