@@ -11,6 +11,7 @@ import {
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape, type DuctapeError } from "ductape";
 import { openSqlite, type SqliteDriver } from "../src/stores/sqlite-driver.js";
@@ -249,6 +250,9 @@ describe.each(drivers)("a file with damaged pages, on %s", (driver) => {
 const canMove = process.platform !== "win32";
 if (!canMove) console.warn("NOT RUN: files removed while in use, which Windows does not allow");
 
+/** What is done to a file is noticed by a change that comes this much later, in milliseconds. */
+const NOTICED_MS = 15;
+
 describe.each(canMove ? drivers : [])("a file in use, on %s", (driver) => {
   it("that is deleted is a fault of the next change, and the next call begins anew", async () => {
     const path = newPath();
@@ -257,6 +261,7 @@ describe.each(canMove ? drivers : [])("a file in use, on %s", (driver) => {
     rmSync(path);
     rmSync(`${path}-wal`);
     rmSync(`${path}-shm`);
+    await delay(NOTICED_MS);
     expectUnavailable(await faultOf(count(ductape)), path, "deleted or replaced", true);
     expect(await faultOf(count(ductape))).toMatchObject({ code: "PRODUCT_NOT_FOUND" });
     await ductape.product.create({ tag: "shop" });
@@ -285,6 +290,7 @@ describe.each(canMove ? drivers : [])("a file in use, on %s", (driver) => {
     await ductape.product.quotas.update("shop", "q", { name: "changed later" });
     await count(ductape);
     renameSync(`${path}.backup`, path);
+    await delay(NOTICED_MS);
     expectUnavailable(await faultOf(count(ductape)), path, "deleted or replaced", true);
     expect(await count(ductape)).toMatchObject({ used: 4 });
     expect(await ductape.product.quotas.fetch("shop", "q")).toMatchObject({ name: "q" });
@@ -295,6 +301,7 @@ describe.each(canMove ? drivers : [])("a file in use, on %s", (driver) => {
     await using ductape = await clientWith([quota], { store: `sqlite:${path}?driver=${driver}` });
     for (let i = 0; i < 5; i++) await count(ductape);
     rmSync(`${path}-wal`);
+    await delay(NOTICED_MS);
     const fault = await faultOf(count(ductape));
     expect(fault).toMatchObject({ code: "OUTCOME_UNKNOWN", retryable: false });
     expect(fault.message).toContain(`${path}-wal was removed`);
@@ -311,6 +318,7 @@ describe.each(canMove ? drivers : [])("a file in use, on %s", (driver) => {
     rmSync(dirname(path), { recursive: true });
     await using young = await clientWith([quota], { store });
     await count(young);
+    await delay(NOTICED_MS);
     expectUnavailable(await faultOf(count(old)), path, "deleted or replaced", true);
     expect(await count(young)).toMatchObject({ used: 2 });
     expect(await count(old)).toMatchObject({ used: 3 });

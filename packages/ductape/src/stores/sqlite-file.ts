@@ -3,6 +3,9 @@ import { StoreError } from "../errors.js";
 import type { Sqlite } from "./sqlite-driver.js";
 import { movedError } from "./sqlite-errors.js";
 
+/** What is lost with a file that somebody removes must not be more than this, in milliseconds. */
+const LOOK_EVERY_MS = 10;
+
 /**
  * Tells whether the file that was opened is the one at its path. SQLite goes on writing into a file
  * that was deleted or replaced, where nobody would find it again.
@@ -11,6 +14,7 @@ export class SqliteFile {
   readonly #path: string;
   readonly #file: string | null;
   readonly #wal: string | null;
+  #lookedMs = 0;
 
   /** `path` is open, and was read from: its write-ahead log is there. */
   constructor(path: string) {
@@ -25,10 +29,14 @@ export class SqliteFile {
   }
 
   /**
-   * As `assertInPlace`, right after a commit: that is lost with the file. Where only the log was
-   * removed it may last, as closing brings over what is in the log (`OUTCOME_UNKNOWN`).
+   * As `assertInPlace`, right after a commit: that is lost with the file. Looks at most once in
+   * {@link LOOK_EVERY_MS}, as looking costs a good part of a commit. Where only the log was removed
+   * it may last, as closing brings over what is in the log (`OUTCOME_UNKNOWN`).
    */
   assertKept(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#lookedMs < LOOK_EVERY_MS) return;
+    this.#lookedMs = nowMs;
     if (!this.#isAtPath()) throw movedError(this.#path);
     if (this.#hasItsLog()) return;
     const message = `${this.#path}-wal was removed while in use; the change may or may not last`;
