@@ -1,4 +1,13 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+  type KeyObject,
+} from "node:crypto";
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -30,6 +39,18 @@ export function unseal(key: Uint8Array, sealed: string, place: string): string |
   } catch {
     return null;
   }
+}
+
+/**
+ * The payload of a JWS of three parts in canonical base64url, where its HMAC-SHA256 is right; else
+ * null. In the caller's turn: a pool of threads would take ten times as long to be asked.
+ */
+export function signedPayload(token: string, key: KeyObject): Uint8Array | null {
+  const end = token.lastIndexOf(".");
+  const signature = Buffer.from(token.slice(end + 1), "base64url");
+  const wanted = createHmac("sha256", key).update(token.slice(0, end)).digest();
+  if (signature.length !== wanted.length || !timingSafeEqual(signature, wanted)) return null;
+  return Buffer.from(token.slice(token.indexOf(".") + 1, end), "base64url");
 }
 
 /** SHA-256, for secrets too long to be guessed from it. */

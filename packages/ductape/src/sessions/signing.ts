@@ -1,3 +1,4 @@
+import { createSecretKey, type KeyObject } from "node:crypto";
 import type { CryptoKey } from "jose";
 import type { Catalogue } from "../catalogue.js";
 import { StoreError, ValidationError } from "../errors.js";
@@ -11,7 +12,7 @@ import { SharedRead } from "./shared-read.js";
 export interface SigningKey {
   readonly kid: string;
   /** HMAC-SHA256. */
-  readonly sign: CryptoKey;
+  readonly sign: KeyObject;
   /** AES-256-GCM. */
   readonly encrypt: CryptoKey;
 }
@@ -181,14 +182,12 @@ export class SigningKeys {
 
 async function importKeys(kid: string, secret: Uint8Array): Promise<SigningKey> {
   const { subtle } = globalThis.crypto;
-  const hmac = { name: "HMAC", hash: "SHA-256" };
   const [signing, encrypting] = [derivedKey(secret, "HS256"), derivedKey(secret, "A256GCM")];
-  const sign = await subtle.importKey("raw", signing, hmac, false, ["sign", "verify"]);
   const encrypt = await subtle.importKey("raw", encrypting, "AES-GCM", false, [
     "encrypt",
     "decrypt",
   ]);
-  return { kid, sign, encrypt };
+  return { kid, sign: createSecretKey(signing), encrypt };
 }
 
 /** When the last token that a key signed has ended. */

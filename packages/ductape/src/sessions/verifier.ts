@@ -1,4 +1,4 @@
-import { compactDecrypt, compactVerify, type CryptoKey } from "jose";
+import { compactDecrypt, type CryptoKey } from "jose";
 import type { Catalogue, SessionHome } from "../catalogue.js";
 import { DuctapeError, SessionError, show } from "../errors.js";
 import { audienceOf } from "../key.js";
@@ -20,6 +20,7 @@ import {
 import type { Issuers } from "./issuer.js";
 import { Recent } from "./recent.js";
 import type { Revocations } from "./revocations.js";
+import { signedPayload } from "./seal.js";
 import type { SigningKeys } from "./signing.js";
 
 /** What a {@link Verifier} asks. */
@@ -125,7 +126,7 @@ export class Verifier {
     if (key === null) return null;
     const payload = encrypted
       ? await decrypted(token, key.encrypt)
-      : await checked(token, key.sign);
+      : signedPayload(token, key.sign);
     const target = { audience: audienceOf(home), tag: home.tag, sessionUid: home.sessionUid };
     return payload && ownClaims(objectOf(utf8(payload)), target, this.#parts.clock());
   }
@@ -155,14 +156,6 @@ function bareToken(token: string, tag: string): string | null {
   const at = token.lastIndexOf(":");
   if (at === -1) return token;
   return at === tag.length && token.startsWith(tag) ? token.slice(at + 1) : null;
-}
-
-async function checked(token: string, key: CryptoKey): Promise<Uint8Array | null> {
-  try {
-    return (await compactVerify(token, key, { algorithms: ["HS256"] })).payload;
-  } catch {
-    return null;
-  }
 }
 
 async function decrypted(token: string, key: CryptoKey): Promise<Uint8Array | null> {
