@@ -1,3 +1,4 @@
+export { copyStore, type CopyOptions, type CopyProgress } from "./copy.js";
 export { Ductape, type DuctapeOptions } from "./ductape.js";
 export {
   DuctapeError,

@@ -76,6 +76,11 @@ export const ruleSpace = (
   uid: string,
 ): string => `${spacePrefix(product, env, quota)}${join(rule, uid)}`;
 
+/** The prefix of all counters and answers of the quota that a space or a key of an answer is of. */
+export function homeOf(key: string): string {
+  return firstParts(key, HOME_PARTS);
+}
+
 /** What a space of counters belongs to. */
 export function spaceParts(space: string): { env: string; quota: string; rule: string } {
   const [, , env = "", quota = "", rule = ""] = partsOf(space);
@@ -84,10 +89,18 @@ export function spaceParts(space: string): { env: string; quota: string; rule: s
 
 /** A stored counter's key, which is its space followed by its subject, taken apart. */
 export function splitCellKey(key: string): { space: string; subject: string } {
-  let end = 0;
-  for (let parts = 0; parts < SPACE_PARTS; parts++) end = key.indexOf("/", end) + 1;
-  return { space: key.slice(0, end), subject: key.slice(end) };
+  const space = firstParts(key, SPACE_PARTS);
+  return { space, subject: key.slice(space.length) };
 }
+
+function firstParts(key: string, count: number): string {
+  let end = 0;
+  for (let parts = 0; parts < count; parts++) end = key.indexOf("/", end) + 1;
+  return key.slice(0, end);
+}
+
+/** Version, product, environment, quota. */
+const HOME_PARTS = 4;
 
 /** Version, product, environment, quota, rule, identity. */
 const SPACE_PARTS = 6;

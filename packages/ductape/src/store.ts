@@ -1,5 +1,5 @@
 import type { Verdict } from "./apply.js";
-import type { Cell } from "./cell.js";
+import type { Answer, Cell } from "./cell.js";
 import type { Logger } from "./events.js";
 import type { Step } from "./plan.js";
 
@@ -36,6 +36,13 @@ export interface StoredDocument {
 /** A change of a watched document; `value` is null once it is deleted. */
 export interface DocumentChange extends Omit<StoredDocument, "value"> {
   readonly value: string | null;
+}
+
+/** A document with what was said of it as it was written. */
+export interface KeptDocument extends StoredDocument {
+  /** Null: never. */
+  readonly expiresMs: number | null;
+  readonly isUnwatched: boolean;
 }
 
 /** One write of an all-or-nothing change of documents. */
@@ -99,6 +106,13 @@ export interface CellRow {
   readonly cell: Cell;
 }
 
+/** A piece of all that a store holds. */
+export interface StorePiece {
+  readonly counters: readonly CellRow[];
+  readonly answers: readonly { readonly key: string; readonly answer: Answer }[];
+  readonly documents: readonly KeptDocument[];
+}
+
 /**
  * Where counters and definitions live. A store runs `apply` under its own lock and adds nothing to
  * the decision. Every plan is atomic, and resolved when it is as durable as `guarantees` says.
@@ -126,6 +140,13 @@ export interface Store {
    * piece at a time, so that other calls go on between.
    */
   scan(prefix: string): AsyncIterable<CellRow>;
+  /** All that it holds and that has not expired, in pieces and in no order, as {@link scan}. */
+  dump(): AsyncIterable<StorePiece>;
+  /**
+   * Writes what another store held, in place of what stands under the same keys. `homeOf` tells the
+   * `home` of the quota of a space, or of the key of an answer.
+   */
+  load(piece: StorePiece, homeOf: (key: string) => string): Promise<void>;
   /** Lets what was accepted finish, then releases everything. */
   close(): Promise<void>;
 }

@@ -28,6 +28,8 @@ export function countingStore(inner: Store): CountingStore {
     fault: null,
     open: () => inner.open(),
     scan: (prefix) => inner.scan(prefix),
+    dump: () => inner.dump(),
+    load: (piece, homeOf) => inner.load(piece, homeOf),
     close: () => inner.close(),
     apply(plan: Step, options?: CallOptions) {
       this.asked++;

@@ -15,6 +15,8 @@ function storeWith(held: () => Promise<void>): Store {
     open: () => store.open(),
     apply: (plan, options) => store.apply(plan, options),
     scan: (prefix) => store.scan(prefix),
+    dump: () => store.dump(),
+    load: (piece) => store.load(piece),
     close: () => store.close(),
     documents: {
       get: (key) => store.documents.get(key),

@@ -30,6 +30,8 @@ class Interleaver {
       open: () => store.open(),
       apply: (plan, options) => store.apply(plan, options),
       scan: (prefix) => store.scan(prefix),
+      dump: () => store.dump(),
+      load: (piece, homeOf) => store.load(piece, homeOf),
       close: () => Promise.resolve(),
       documents: {
         changes: (sequence) => documents.changes(sequence),

@@ -34,7 +34,7 @@ const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["pure", []],
   ["edge", ["store", "shelf", "catalogue", "events", "stores", "sessions", "under-way"]],
   ["flow", ["quota", "outage", "usage"]],
-  ["wiring", ["ductape", "resource", "products", "caches", "index"]],
+  ["wiring", ["ductape", "copy", "resource", "products", "caches", "index"]],
   ["testing", ["conformance", "testing"]],
 ];
 const PURE = TIERS.findIndex(([name]) => name === "pure");

@@ -2,7 +2,15 @@ import { apply, type Verdict } from "../apply.js";
 import type { CachePolicy } from "../cache.js";
 import { copyInto, copyOf, emptyCell, type Cell, type Cells } from "../cell.js";
 import type { Leg, Step } from "../plan.js";
-import type { CallOptions, CellRow, Clock, Documents, Store, StoreGuarantees } from "../store.js";
+import type {
+  CallOptions,
+  CellRow,
+  Clock,
+  Documents,
+  Store,
+  StoreGuarantees,
+  StorePiece,
+} from "../store.js";
 import { Entries, NEVER, type Entry } from "./entries.js";
 
 /** A copy of a counter: to read, not to change. */
@@ -74,6 +82,15 @@ export class CachedStore implements Store {
 
   scan(prefix: string): AsyncIterable<CellRow> {
     return this.#inner.scan(prefix);
+  }
+
+  dump(): AsyncIterable<StorePiece> {
+    return this.#inner.dump();
+  }
+
+  async load(piece: StorePiece, homeOf: (key: string) => string): Promise<void> {
+    this.#entries.clear();
+    await this.#inner.load(piece, homeOf);
   }
 
   async close(): Promise<void> {

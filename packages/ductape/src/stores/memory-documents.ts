@@ -4,6 +4,7 @@ import type {
   DocumentPage,
   Documents,
   DocumentWrite,
+  KeptDocument,
   StoredDocument,
 } from "../store.js";
 
@@ -75,6 +76,26 @@ export class MemoryDocuments implements Documents {
     return Promise.resolve(null);
   }
 
+  /** All that have not expired and are not deleted. */
+  all(): KeptDocument[] {
+    return [...this.#folders.values()].flatMap((folder) =>
+      [...folder].flatMap(([key, document]) => {
+        const told = this.#told(key, document);
+        const { expiresMs, sequence } = document;
+        const expiry = expiresMs === Infinity ? null : expiresMs;
+        return told === null ? [] : [{ ...told, expiresMs: expiry, isUnwatched: sequence === 0 }];
+      }),
+    );
+  }
+
+  /** Writes documents as they are, also over others. */
+  load(documents: readonly KeptDocument[]): void {
+    this.#sequence++;
+    for (const { key, revision, value, expiresMs, isUnwatched: unwatched } of documents) {
+      this.#put({ key, value, expiresMs: expiresMs ?? Infinity, unwatched }, revision);
+    }
+  }
+
   #find(key: string): MemoryDocument | undefined {
     return this.#folders.get(folderOf(key))?.get(key);
   }
@@ -85,12 +106,15 @@ export class MemoryDocuments implements Documents {
     return expiresMs > this.#clock() ? { key, revision, value } : null;
   }
 
-  #put({ key, value, expiresMs = Infinity, unwatched = false }: DocumentWrite): void {
+  #put(
+    { key, value, expiresMs = Infinity, unwatched = false }: Omit<DocumentWrite, "ifRevision">,
+    revisionGiven?: number,
+  ): void {
     if (value === undefined) return;
     const name = folderOf(key);
     const folder: Folder = this.#folders.get(name) ?? new Map();
     this.#folders.set(name, folder);
-    const revision = (folder.get(key)?.revision ?? 0) + 1;
+    const revision = revisionGiven ?? (folder.get(key)?.revision ?? 0) + 1;
     if (unwatched && value === null) folder.delete(key);
     else folder.set(key, { revision, value, expiresMs, sequence: unwatched ? 0 : this.#sequence });
     if (folder.size === 0) this.#folders.delete(name);

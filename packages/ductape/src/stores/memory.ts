@@ -3,8 +3,9 @@ import { apply, type Verdict } from "../apply.js";
 import { copyOf, type Answer, type Cell, type Cells } from "../cell.js";
 import { StoreError } from "../errors.js";
 import type { Leg, LegRule, Step } from "../plan.js";
-import type { CallOptions, CellRow, Clock, Documents, Store } from "../store.js";
+import type { CallOptions, CellRow, Clock, Documents, Store, StorePiece } from "../store.js";
 import { abortedError } from "./batching.js";
+import { PIECE_ROWS, piecesOf } from "./pieces.js";
 import { MemoryDocuments } from "./memory-documents.js";
 
 /** How long a counter outlives its window, in milliseconds: a clock may be set back a little. */
@@ -12,22 +13,23 @@ export const PAST_GRACE_MS = 60_000;
 /** Counters looked at for each new one, and answers: more than one keeps ahead of the growth. */
 export const VISITS_PER_INSERT = 2;
 
-/** Most counters read in one turn of the event loop. */
-export const SCAN_PIECE = 1_000;
-
 /**
  * Counters and definitions in this process, gone with it. Decides in the caller's turn, without
  * waiting. Counters of past windows are dropped a few at each new counter, so no sweep ever stalls.
  */
 export class MemoryStore implements Store {
   readonly guarantees = { name: "memory", durable: false, shared: "process" } as const;
-  readonly documents: Documents;
+  readonly #documents: MemoryDocuments;
   readonly #cells = new MemoryCells();
   #isClosed = false;
 
   /** `clock` says when documents expire; calls bring their own instant. */
   constructor(clock: Clock) {
-    this.documents = new MemoryDocuments(clock, (prefix) => this.#cells.forget(prefix));
+    this.#documents = new MemoryDocuments(clock, (prefix) => this.#cells.forget(prefix));
+  }
+
+  get documents(): Documents {
+    return this.#documents;
   }
 
   get isOpen(): boolean {
@@ -54,10 +56,25 @@ export class MemoryStore implements Store {
       if (!space.startsWith(prefix)) continue;
       let visits = 0;
       for (const [subject, cell] of cells) {
-        if (++visits % SCAN_PIECE === 0) await nextTurn();
+        if (++visits % PIECE_ROWS === 0) await nextTurn();
         yield { space, subject, cell: copyOf(cell) };
       }
     }
+  }
+
+  async *dump(): AsyncIterable<StorePiece> {
+    for await (const counters of piecesOf(this.scan(""))) {
+      yield { counters, answers: [], documents: [] };
+    }
+    const answers = [...this.#cells.answers].map(([key, answer]) => ({ key, answer }));
+    yield { counters: [], answers, documents: this.#documents.all() };
+  }
+
+  load({ counters, answers, documents }: StorePiece): Promise<void> {
+    for (const { space, subject, cell } of counters) this.#cells.load(space, subject, cell);
+    for (const { key, answer } of answers) this.#cells.putAnswer(key, answer);
+    this.#documents.load(documents);
+    return Promise.resolve();
   }
 
   close(): Promise<void> {
@@ -71,7 +88,7 @@ class MemoryCells implements Cells {
   nowMs = 0;
   /** Counters made since the last {@link dropPast}. */
   newCount = 0;
-  readonly #answers = new Map<string, Answer>();
+  readonly answers = new Map<string, Answer>();
   #walk = this.#walkCells();
   #lastRule: LegRule | null = null;
   #lastSpace: Map<string, Cell> | undefined;
@@ -104,18 +121,25 @@ class MemoryCells implements Cells {
     this.newCount += space.size - before;
   }
 
+  load(space: string, subject: string, cell: Cell): void {
+    const known = this.spaces.get(space);
+    if (known !== undefined) known.set(subject, copyOf(cell));
+    else this.spaces.set(space, new Map([[subject, copyOf(cell)]]));
+    this.#lastRule = null;
+  }
+
   getAnswer(key: string): Answer | undefined {
-    return this.#answers.get(key);
+    return this.answers.get(key);
   }
 
   putAnswer(key: string, answer: Answer): void {
     // Deleted first, so that the map stays in the order of expiry.
-    this.#answers.delete(key);
-    this.#answers.set(key, answer);
+    this.answers.delete(key);
+    this.answers.set(key, answer);
     let visits = VISITS_PER_INSERT;
-    for (const [oldKey, old] of this.#answers) {
+    for (const [oldKey, old] of this.answers) {
       if (visits-- === 0 || old.expiresMs > this.nowMs) break;
-      this.#answers.delete(oldKey);
+      this.answers.delete(oldKey);
     }
   }
 

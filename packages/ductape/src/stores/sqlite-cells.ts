@@ -1,6 +1,7 @@
 import type { Answer, Cell, Cells } from "../cell.js";
 import type { Span } from "../period.js";
 import type { Leg, LegRule } from "../plan.js";
+import type { StorePiece } from "../store.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";
 import { SqliteHousekeeping } from "./sqlite-housekeeping.js";
 import { REWRITTEN, SqliteLog } from "./sqlite-log.js";
@@ -34,6 +35,7 @@ export class SqliteCells implements Cells {
   readonly #upsert: SqliteStatement;
   readonly #selectAnswer: SqliteStatement;
   readonly #insertAnswer: SqliteStatement;
+  readonly #selectAnswers: SqliteStatement;
   readonly #selectSpace: SqliteStatement;
   readonly #housekeeping: SqliteHousekeeping;
   #dirty: Kept[] = [];
@@ -59,6 +61,9 @@ export class SqliteCells implements Cells {
     this.#selectAnswer = db.prepare("SELECT answer FROM answers WHERE key = ?");
     this.#insertAnswer = db.prepare(
       "INSERT OR REPLACE INTO answers (key, expires_ms, answer) VALUES (?, ?, ?)",
+    );
+    this.#selectAnswers = db.prepare(
+      "SELECT key, answer FROM answers WHERE key > ? AND expires_ms > ? ORDER BY key LIMIT ?",
     );
     this.#selectSpace = db.prepare(
       "SELECT * FROM cells WHERE key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?",
@@ -141,6 +146,26 @@ export class SqliteCells implements Cells {
       key: String(row["key"]),
       cell: this.#cellOf(row, null),
     }));
+  }
+
+  /** Answers kept under keys later than `after` that have not expired, by key, at most `most`. */
+  answersAfter(after: string, nowMs: number, most: number): { key: string; answer: Answer }[] {
+    return this.#selectAnswers
+      .all(after, nowMs, most)
+      .map((row) => ({ key: String(row["key"]), answer: answerOf(row) }));
+  }
+
+  /** Writes counters and answers over those that stand there, as part of a transaction. */
+  load({ counters, answers }: Omit<StorePiece, "documents">, nowMs: number): void {
+    const changes: number[] = [];
+    for (const { space, subject, cell } of counters) {
+      changes.push(this.#upsertCell(space + subject, cell), REWRITTEN);
+    }
+    for (const { key, answer } of answers) {
+      this.#insertAnswer.run(key, answer.expiresMs, JSON.stringify(answer));
+    }
+    if (changes.length > 0) this.#log.append(changes, nowMs);
+    this.#forgetKept();
   }
 
   /** Forgets what is in memory: the file is right. */
@@ -235,9 +260,17 @@ export class SqliteCells implements Cells {
   }
 
   #writeRow(kept: Kept, cell: Cell): number {
+    kept.id = this.#upsertCell(kept.space + kept.subject, cell);
+    kept.saved = formOf(cell);
+    this.#byId.set(kept.id, kept);
+    this.#absent.delete(kept);
+    return kept.id;
+  }
+
+  #upsertCell(key: string, cell: Cell): number {
     const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit } = cell;
     const row = this.#upsert.get(
-      kept.space + kept.subject,
+      key,
       shape,
       window.startMs,
       window.endMs,
@@ -248,11 +281,7 @@ export class SqliteCells implements Cells {
       seenMs,
       plannedLimit,
     );
-    kept.id = Number(row?.["id"]);
-    kept.saved = formOf(cell);
-    this.#byId.set(kept.id, kept);
-    this.#absent.delete(kept);
-    return kept.id;
+    return Number(row?.["id"]);
   }
 }
 

@@ -3,6 +3,7 @@ import type {
   DocumentChange,
   DocumentPage,
   DocumentWrite,
+  KeptDocument,
   StoredDocument,
 } from "../store.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";
@@ -28,6 +29,8 @@ export class SqliteDocuments {
   readonly #delete: SqliteStatement;
   readonly #drop: SqliteStatement;
   readonly #forget: SqliteStatement;
+  readonly #selectAll: SqliteStatement;
+  readonly #revise: SqliteStatement;
 
   constructor(db: Sqlite, path: string, clock: Clock, changed: () => void) {
     this.#db = db;
@@ -61,6 +64,11 @@ export class SqliteDocuments {
          (SELECT key FROM documents WHERE expires_ms <= ? LIMIT ?)
        AND sequence IS NOT (SELECT max(sequence) FROM documents)`,
     );
+    this.#selectAll = db.prepare(
+      `SELECT key, revision, value, expires_ms, sequence FROM documents
+       WHERE key > ? AND value IS NOT NULL AND ${isLive} ORDER BY key LIMIT ?`,
+    );
+    this.#revise = db.prepare("UPDATE documents SET revision = ? WHERE key = ?");
     this.#forget = db.prepare("INSERT OR IGNORE INTO forgotten (prefix) VALUES (?)");
   }
 
@@ -110,6 +118,24 @@ export class SqliteDocuments {
       throw isCommitting ? storeError(error, this.#path, true) : error;
     }
   }
+
+  /** Documents under keys later than `after` that have not expired, by key, at most `most`. */
+  after(after: string, most: number): KeptDocument[] {
+    return this.#selectAll.all(after, this.#clock(), most).map((row) => ({
+      ...documentOf(row),
+      expiresMs: row["expires_ms"] === null ? null : Number(row["expires_ms"]),
+      isUnwatched: row["sequence"] === null,
+    }));
+  }
+
+  /** Writes documents as they are, also over others, as part of a transaction. */
+  load(documents: readonly KeptDocument[]): void {
+    for (const { key, revision, value, expiresMs, isUnwatched } of documents) {
+      this.#upsert.run(key, isUnwatched ? 0 : 1, expiresMs, value);
+      this.#revise.run(revision, key);
+    }
+  }
+
   #put({ key, value, expiresMs, unwatched = false }: DocumentWrite): void {
     if (value === undefined) return;
     if (value === null && unwatched) this.#delete.run(key);

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { apply, type Verdict } from "../apply.js";
-import type { Cell } from "../cell.js";
+import type { Answer, Cell } from "../cell.js";
 import { StoreError } from "../errors.js";
 import { splitCellKey } from "../key.js";
 import type { Step } from "../plan.js";
@@ -14,11 +14,13 @@ import type {
   DocumentPage,
   Documents,
   DocumentWrite,
+  KeptDocument,
   Store,
   StoredDocument,
+  StorePiece,
 } from "../store.js";
 import { Batching, timedOut } from "./batching.js";
-import { SCAN_PIECE } from "./memory.js";
+import { PIECE_ROWS, piecesOf } from "./pieces.js";
 import {
   openSqlite,
   type Sqlite,
@@ -112,9 +114,37 @@ export class SqliteStore implements Store {
       const rows = this.#opened().scan(prefix, after);
       for (const { key, cell } of rows) yield { ...splitCellKey(key), cell };
       const last = rows.at(-1);
-      if (last === undefined || rows.length < SCAN_PIECE) return;
+      if (last === undefined || rows.length < PIECE_ROWS) return;
       after = last.key;
       await nextTurn();
+    }
+  }
+
+  async *dump(): AsyncIterable<StorePiece> {
+    const nothing = { counters: [], answers: [], documents: [] };
+    for await (const counters of piecesOf(this.scan(""))) yield { ...nothing, counters };
+    for await (const answers of piecesOf(this.#rows((after, engine) => engine.answers(after)))) {
+      yield { ...nothing, answers };
+    }
+    for await (const documents of piecesOf(this.#rows((after, engine) => engine.all(after)))) {
+      yield { ...nothing, documents };
+    }
+  }
+
+  async load(piece: StorePiece): Promise<void> {
+    await this.#whileBusy((engine) => engine.load(piece));
+  }
+
+  /** All rows of a kind, read by their keys a piece at a time. */
+  async *#rows<T extends { readonly key: string }>(
+    read: (after: string, engine: Engine) => readonly T[],
+  ): AsyncGenerator<T> {
+    for (let after = ""; ; await nextTurn()) {
+      const rows = await this.#whileBusy((engine) => read(after, engine));
+      yield* rows;
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < PIECE_ROWS) return;
+      after = last.key;
     }
   }
 
@@ -200,6 +230,7 @@ async function whileBusy<T>(timeoutMs: number, attempt: () => T): Promise<T> {
 class Engine {
   readonly #db: Sqlite;
   readonly #path: string;
+  readonly #clock: Clock;
   readonly #file: SqliteFile;
   readonly #documents: SqliteDocuments;
   readonly #cells: SqliteCells;
@@ -212,6 +243,7 @@ class Engine {
     const { path } = options;
     this.#db = db;
     this.#path = path;
+    this.#clock = options.clock;
     this.#file = new SqliteFile(path);
     this.#cells = new SqliteCells(db);
     this.#documents = new SqliteDocuments(db, path, options.clock, () => this.#distrust());
@@ -256,7 +288,7 @@ class Engine {
       this.#begin.read.run();
       try {
         this.#readOn();
-        return this.#cells.scan(prefix, after, SCAN_PIECE);
+        return this.#cells.scan(prefix, after, PIECE_ROWS);
       } finally {
         rollBack(this.#db);
       }
@@ -288,6 +320,32 @@ class Engine {
     const stale = this.#documents.write(writes, forget);
     if (stale === null) this.#file.assertKept();
     return stale;
+  }
+
+  /** Answers by key. Throws what SQLite throws. */
+  answers(after: string): { key: string; answer: Answer }[] {
+    return this.#cells.answersAfter(after, this.#clock(), PIECE_ROWS);
+  }
+
+  /** Documents by key. Throws what SQLite throws. */
+  all(after: string): KeptDocument[] {
+    return this.#documents.after(after, PIECE_ROWS);
+  }
+
+  /** Writes what another store held, in one transaction. Throws what SQLite throws. */
+  load(piece: StorePiece): void {
+    this.#begin.write.run();
+    try {
+      this.#readOn();
+      this.#cells.load(piece, this.#clock());
+      this.#documents.load(piece.documents);
+      this.#commit.run();
+      this.#file.assertKept();
+    } catch (error) {
+      this.#distrust();
+      rollBack(this.#db);
+      throw error;
+    }
   }
 
   close(): void {

@@ -1,0 +1,153 @@
+import { createHash } from "node:crypto";
+import type { Logger } from "./events.js";
+import { ConflictError, StoreError, ValidationError } from "./errors.js";
+import { homeOf } from "./key.js";
+import type { Store, StoreMaker, StorePiece } from "./store.js";
+import { openStore } from "./stores/url.js";
+
+/** How far a copy is: rows read from `from`, or compared once all are written. */
+export interface CopyProgress {
+  readonly phase: "copying" | "comparing";
+  readonly counters: number;
+  readonly documents: number;
+  /** First answers kept for idempotency keys. */
+  readonly answers: number;
+}
+
+/** What {@link copyStore} takes besides the two stores. */
+export interface CopyOptions {
+  /** Called after each piece of up to 1,000 rows. */
+  readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
+  /** Gets warnings of the stores. Default `console`. */
+  readonly logger?: Logger | undefined;
+}
+
+const TIMEOUT_MS = 60_000;
+const ATTEMPTS_MAX = 3;
+/** What expires sooner than this may be gone before it is compared, in milliseconds. */
+const COMPARED_MS = 3_600_000;
+
+/**
+ * Copies all that a store holds into an empty one: definitions, counters, sessions and the answers
+ * of idempotency keys; then compares the two. Both are URLs, as the option `store` of a client, or
+ * functions that make one. The definitions are written last, so that an unfinished copy serves no
+ * call.
+ *
+ * Stop the clients of `from` first: what they count later is not in `to`. Throws
+ * `REVISION_CONFLICT` where `from` kept changing, `ALREADY_EXISTS` where `to` is not empty,
+ * `VALIDATION`, and as the stores do; `from` is never changed. Returns how much was copied.
+ */
+export async function copyStore(
+  from: string | StoreMaker,
+  to: string | StoreMaker,
+  { onProgress = () => undefined, logger = console }: CopyOptions = {},
+): Promise<CopyProgress> {
+  if (from === to) {
+    throw new ValidationError([{ path: "to", message: "is the store to copy from" }]);
+  }
+  const source = made(from, "from", logger);
+  const target = made(to, "to", logger);
+  try {
+    await Promise.all([source.open(), target.open()]);
+    await refuseFull(target);
+    return await copied(source, target, onProgress);
+  } finally {
+    await Promise.all([source.close(), target.close()]);
+  }
+}
+
+function made(store: string | StoreMaker, path: string, logger: Logger): Store {
+  const context = { clock: undefined, timeoutMs: TIMEOUT_MS, logger };
+  return typeof store === "string" ? openStore(store, context, path) : store(context);
+}
+
+async function refuseFull(target: Store): Promise<void> {
+  for await (const { counters, answers, documents } of target.dump()) {
+    if (counters.length + answers.length + documents.length === 0) continue;
+    const message = "to: wants an empty store, and this one holds counters or definitions";
+    throw new ConflictError("ALREADY_EXISTS", message);
+  }
+}
+
+async function copied(
+  source: Store,
+  target: Store,
+  tell: (progress: CopyProgress) => void,
+): Promise<CopyProgress> {
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+    const sinceMs = (source.clock ?? Date.now)();
+    const before = new Tally("copying", sinceMs, tell);
+    const definitions: StorePiece[] = [];
+    for await (const piece of source.dump()) {
+      before.add(piece);
+      const watched = piece.documents.filter(({ isUnwatched }) => !isUnwatched);
+      const unwatched = piece.documents.filter(({ isUnwatched }) => isUnwatched);
+      definitions.push({ counters: [], answers: [], documents: watched });
+      await target.load({ ...piece, documents: unwatched }, homeOf);
+    }
+    const after = await tallied(source, new Tally("comparing", sinceMs, tell));
+    if (after.sum !== before.sum) continue;
+    const documents = definitions.flatMap((piece) => piece.documents);
+    await target.load({ counters: [], answers: [], documents }, homeOf);
+    const there = await tallied(target, new Tally("comparing", sinceMs, tell));
+    if (there.sum === before.sum) return before.progress;
+    throw new StoreError("STORE_UNAVAILABLE", "to: does not hold what was written; copy again");
+  }
+  const message = `from: changed while it was copied, ${ATTEMPTS_MAX} times; stop its clients`;
+  throw new ConflictError("REVISION_CONFLICT", message);
+}
+
+async function tallied(store: Store, tally: Tally): Promise<Tally> {
+  for await (const piece of store.dump()) tally.add(piece);
+  return tally;
+}
+
+/** Counts what a store holds; two that hold the same have the same `sum`, in whatever order. */
+class Tally {
+  progress: CopyProgress;
+  sum = 0;
+  readonly #lastingMs: number;
+  readonly #tell: (progress: CopyProgress) => void;
+
+  constructor(
+    phase: CopyProgress["phase"],
+    sinceMs: number,
+    tell: (progress: CopyProgress) => void,
+  ) {
+    this.progress = { phase, counters: 0, documents: 0, answers: 0 };
+    this.#lastingMs = sinceMs + COMPARED_MS;
+    this.#tell = tell;
+  }
+
+  add({ counters, answers, documents }: StorePiece): void {
+    const { progress } = this;
+    for (const { space, subject, cell } of counters) {
+      const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit } = cell;
+      const { startMs, endMs } = window;
+      const numbers = [shape, startMs, endMs, used, granted, alerted, entries, seenMs];
+      this.#sum(endMs, "counter", space, subject, ...numbers, plannedLimit);
+    }
+    for (const { key, answer } of answers) {
+      const { fingerprint, facts, status, nowMs, expiresMs } = answer;
+      this.#sum(expiresMs, "answer", key, fingerprint, facts, status, nowMs, expiresMs);
+    }
+    for (const { key, revision, value, expiresMs, isUnwatched } of documents) {
+      this.#sum(expiresMs ?? Infinity, "document", key, revision, value, expiresMs, isUnwatched);
+    }
+    this.progress = {
+      phase: progress.phase,
+      counters: progress.counters + counters.length,
+      documents: progress.documents + documents.length,
+      answers: progress.answers + answers.length,
+    };
+    this.#tell(this.progress);
+  }
+
+  #sum(endsMs: number, ...members: readonly unknown[]): void {
+    if (endsMs <= this.#lastingMs) return;
+    const hash = createHash("sha256").update(JSON.stringify(members)).digest();
+    this.sum = (this.sum + hash.readUIntBE(0, SUM_BYTES)) % 256 ** SUM_BYTES;
+  }
+}
+
+const SUM_BYTES = 6;
