@@ -34,7 +34,7 @@ describe.runIf(canMove)("a store's file that is replaced under a client", () => 
   it("is asked for its keys: no token of other ones is taken, new ones are its own", async () => {
     const { path, store, client, sessions, run, first } = await opened();
     renameSync(`${path}.before`, path);
-    expect(await run(first.token)).toBe("STORE_UNAVAILABLE");
+    expect(await faultOf(client.product.fetchAll())).toBe("STORE_UNAVAILABLE");
     expect(await run(first.token)).toBe("SESSION_INVALID");
     const { token } = await sessions.start({ ...TARGET, data: DATA });
     expect(await run(token)).toBe("no fault");
@@ -48,7 +48,7 @@ describe.runIf(canMove)("a store's file that is replaced under a client", () => 
     await sessions.revoke({ ...TARGET, sessionId: first.sessionId });
     expect(await run(first.token)).toBe("SESSION_REVOKED");
     renameSync(`${path}.after`, path);
-    expect(await faultOf(sessions.start({ ...TARGET, data: DATA }))).toBe("STORE_UNAVAILABLE");
+    expect(await faultOf(client.product.fetchAll())).toBe("STORE_UNAVAILABLE");
     expect(await run(first.token)).toBe("no fault");
     await client.close();
   });
