@@ -16,8 +16,13 @@ export interface Change {
   readonly forget?: readonly string[];
 }
 
-/** Takes a change of a watched document over. */
-export type Follower = (change: DocumentChange) => void;
+/** Keeps what watched documents of one kind hold. */
+export interface Follower {
+  /** Takes a change over. */
+  take(change: DocumentChange): void;
+  /** Forgets all: what is told from here on may be of another store. */
+  clear(): void;
+}
 
 /** A session definition where it is used: in an active environment. */
 export interface SessionHome extends SessionPlace {
@@ -48,7 +53,7 @@ const NOTHING_FOUND: Found = { productTag: "", env: "", quotaTag: "", quota: nul
  */
 export class Catalogue {
   products = new Map<string, ProductEntry>();
-  /** Counts the changes of definitions that were taken over. */
+  /** Counts the changes of definitions that were taken over, and the stores they are of. */
   edition = 0;
   readonly #store: Store;
   readonly #logger: Logger;
@@ -77,6 +82,8 @@ export class Catalogue {
     const { sequence, changes } = await this.#store.documents.changes(0);
     // Another map, as it may be another file: what was asked of the old one is told to nobody.
     this.products = new Map();
+    for (const follower of this.#followers.values()) follower.clear();
+    this.edition++;
     this.#lastFound = NOTHING_FOUND;
     this.#sequence = sequence;
     for (const change of changes) this.#take(change);
@@ -232,7 +239,7 @@ export class Catalogue {
     const { key, revision, value } = change;
     const { kind, product, id } = keyParts(key);
     const follower = this.#followers.get(kind);
-    if (follower !== undefined) return follower(change);
+    if (follower !== undefined) return follower.take(change);
     this.edition++;
     const entry = this.products.get(product) ?? new ProductEntry();
     this.products.set(product, entry);

@@ -30,7 +30,10 @@ export interface DuctapeOptions {
    * clock then. It is read when a call is decided, so await a call before you move the clock.
    */
   readonly clock?: Clock | undefined;
-  /** What to answer while the store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else `"throw"`. */
+  /**
+   * What to answer while the store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else `"throw"`. Also
+   * `"allow"` throws for a session whose token was not verified before by this client.
+   */
   readonly onStoreError?: OutagePolicy | undefined;
   /** How long a call waits, in milliseconds. Default `DUCTAPE_TIMEOUT_MS`, else 5000. */
   readonly timeoutMs?: number | undefined;

@@ -36,8 +36,9 @@ export interface QuotaCalls {
 
 /**
  * The flow under a policy other than `throw`: `STORE_UNAVAILABLE` and `TIMEOUT` become results with
- * `degraded: true`, which counted nothing. Every other fault is thrown as ever. The first degraded
- * answer of an outage is logged with its fault.
+ * `degraded: true`, which counted nothing. Every other fault is thrown as ever, and by `allow` also
+ * these where a session's token was not verified before: anybody could have made it up. The first
+ * degraded answer of an outage is logged with its fault.
  */
 export class OutageQuota implements QuotaCalls {
   readonly #quota: Quota;
@@ -57,7 +58,7 @@ export class OutageQuota implements QuotaCalls {
     try {
       return this.#answered(await this.#quota.run(input, options));
     } catch (error) {
-      return this.#degraded(request, outageOf(error));
+      return this.#degraded(request, error);
     }
   }
 
@@ -66,10 +67,9 @@ export class OutageQuota implements QuotaCalls {
     try {
       return this.#answered(await this.#quota.enforce(input, options));
     } catch (error) {
-      const fault = outageOf(error);
-      if (this.#allows) return this.#degraded(request, fault);
+      if (this.#allows) return this.#degraded(request, error);
       // Neither admitted nor over a limit: what denies is the outage.
-      throw fault;
+      throw error;
     }
   }
 
@@ -89,16 +89,14 @@ export class OutageQuota implements QuotaCalls {
     try {
       const results = await this.#quota.runAll(inputs, options);
       return results.map((result, i) => {
-        const request = requests[i] ?? null;
         if (!DuctapeError.is(result)) return this.#answered(result);
-        return request === null || !isOutage(result) ? result : this.#degraded(request, result);
+        const request = requests[i] ?? null;
+        return this.#mayAnswer(request, result) ? this.#degraded(request, result) : result;
       });
     } catch (error) {
-      const fault = outageOf(error);
-      return requests.map((request) => {
-        if (request === null) throw fault;
-        return this.#degraded(request, fault);
-      });
+      const answered = requests.filter((request) => this.#mayAnswer(request, error));
+      if (!isOutage(error) || answered.length < requests.length) throw error;
+      return answered.map((request) => this.#degraded(request, error));
     }
   }
 
@@ -107,10 +105,18 @@ export class OutageQuota implements QuotaCalls {
     return decision;
   }
 
-  #degraded(request: Request, fault: DuctapeError): Degraded {
+  /** True for a fault of the store, where who asks is known or nothing is admitted. */
+  #mayAnswer(request: Request | null, error: unknown): request is Request {
+    if (request === null || !isOutage(error)) return false;
+    return !this.#allows || this.#quota.knowsWhoAsks(request);
+  }
+
+  /** The marked answer; throws the error where there must be none. */
+  #degraded(request: Request, error: unknown): Degraded {
+    if (!isOutage(error) || !this.#mayAnswer(request, error)) throw error;
     if (!this.#isDown) {
       const outcome = this.#allows ? "allowed, and not counted" : "denied";
-      this.#logger.warn(`the store cannot answer: calls are ${outcome}`, fault);
+      this.#logger.warn(`the store cannot answer: calls are ${outcome}`, error);
     }
     this.#isDown = true;
     return {
@@ -122,7 +128,7 @@ export class OutageQuota implements QuotaCalls {
       allowed: this.#allows,
       success: this.#allows,
       exceeded: false,
-      code: fault.code === "TIMEOUT" ? "TIMEOUT" : "STORE_UNAVAILABLE",
+      code: error.code === "TIMEOUT" ? "TIMEOUT" : "STORE_UNAVAILABLE",
       degraded: true,
       amount: request.amount,
       retry_after_ms: this.#allows ? 0 : null,
@@ -142,12 +148,7 @@ function requestsOf(inputs: readonly QuotaInput[]): (Request | null)[] {
   });
 }
 
-function isOutage({ code }: DuctapeError): boolean {
-  return code === "STORE_UNAVAILABLE" || code === "TIMEOUT";
-}
-
-/** The fault of the store. Throws every other error as it is. */
-function outageOf(error: unknown): DuctapeError {
-  if (DuctapeError.is(error) && isOutage(error)) return error;
-  throw error;
+function isOutage(error: unknown): error is DuctapeError {
+  if (!DuctapeError.is(error)) return false;
+  return error.code === "STORE_UNAVAILABLE" || error.code === "TIMEOUT";
 }

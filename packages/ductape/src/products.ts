@@ -192,6 +192,10 @@ export class Sessions extends ProductResource<SessionDefinition, SessionBody, Se
     const issues = new Issues();
     const env = new Fields(options, "options", ["env"], issues).tag("env");
     issues.throwAny();
+    return this.parts.underWay.track(this.#rotateNow(product, env));
+  }
+
+  async #rotateNow(product: string, env: string): Promise<{ kid: string }> {
     const { identity } = (await this.current()).entry(product).environments.read(product, env);
     return { kid: await this.parts.signing.rotate({ product, env, uid: identity.uid }) };
   }

@@ -68,7 +68,7 @@ export class Quota {
       const quota = ready === null ? this.#parts.catalogue.find(request) : null;
       const nowMs = this.#parts.clock();
       if (quota === null) return this.#parts.underWay.track(this.#locate(request, call, ready));
-      if (!this.#knowsWhoAsks(request, nowMs))
+      if (!this.knowsWhoAsks(request, nowMs))
         return this.#parts.underWay.track(this.#meet(request, call));
       return this.#decide(request, quota, nowMs, call, 1);
     } catch (error) {
@@ -96,8 +96,11 @@ export class Quota {
     return this.#decide(request, quota, clock(), call, 1);
   }
 
-  /** False where the token of a session has to be verified first. */
-  #knowsWhoAsks(request: Request, nowMs: number): boolean {
+  /**
+   * False where the token of a session has to be verified first: never seen here, or of no use any
+   * more.
+   */
+  knowsWhoAsks(request: Request, nowMs = this.#parts.clock()): boolean {
     const { session, productTag, env } = request;
     if (session === null) return true;
     const { tag, token } = session;

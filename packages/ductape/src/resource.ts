@@ -67,7 +67,11 @@ export abstract class Resource<Body extends object, Identity> {
   /** Checks what the parser cannot, as it takes time, before a definition is written. */
   protected check?(body: Body): Promise<void>;
 
-  protected async current(): Promise<Catalogue> {
+  protected current(): Promise<Catalogue> {
+    return this.parts.underWay.track(this.#currentNow());
+  }
+
+  async #currentNow(): Promise<Catalogue> {
     const ready = this.parts.ready();
     if (ready !== null) await ready;
     await this.parts.catalogue.refresh();

@@ -8,6 +8,7 @@ import { FOREVER_MS } from "./period.js";
 import { planCheck } from "./plan.js";
 import type { Empty } from "./request.js";
 import type { Clock, Store } from "./store.js";
+import type { UnderWay } from "./under-way.js";
 
 /** What `usage.subjects` takes. */
 export interface SubjectsInput {
@@ -49,6 +50,8 @@ export interface UsageParts {
   readonly catalogue: Catalogue;
   readonly clock: Clock;
   ready(): Promise<void> | null;
+  /** What the end of the client waits for. */
+  readonly underWay: UnderWay;
 }
 
 const FIELDS = ["product_tag", "env", "quota_tag", "rule", "limit", "after"];
@@ -70,7 +73,11 @@ export class Usage {
    * meanwhile may tell one twice, or not. Throws `VALIDATION`, `*_NOT_FOUND`,
    * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
    */
-  async subjects(input: SubjectsInput): Promise<SubjectsPage> {
+  subjects(input: SubjectsInput): Promise<SubjectsPage> {
+    return this.#parts.underWay.track(this.#subjectsNow(input));
+  }
+
+  async #subjectsNow(input: SubjectsInput): Promise<SubjectsPage> {
     const asked = parseInput(input);
     const { catalogue } = this.#parts;
     await this.#parts.ready();

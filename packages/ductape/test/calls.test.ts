@@ -1,4 +1,5 @@
 import { mkdirSync, rmSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { Ductape, DuctapeError, QuotaExceededError, type DuctapeOptions } from "ductape";
 import { openSqlite, type Sqlite } from "../src/stores/sqlite-driver.js";
@@ -272,6 +273,7 @@ describe("onStoreError", () => {
     await using ductape = await clientWith([quota], options);
     await ductape.processor.quota.run(input);
     rmSync(`${path}-wal`);
+    await delay(15);
     const fault = await faultOf(ductape.processor.quota.run(input));
     expect(fault).toMatchObject({ code: "OUTCOME_UNKNOWN" });
   });

@@ -6,6 +6,7 @@ import { likeSample, type SessionData } from "../sample.js";
 import { identifierOf, valueAt } from "../selector.js";
 import type { Clock, DocumentWrite } from "../store.js";
 import { checkText, pathText, selectorPath } from "../text.js";
+import type { UnderWay } from "../under-way.js";
 import { accessToken, type AccessToken } from "./access.js";
 import { exchange, firstToken, newLogin, parseToken, type Login } from "./login.js";
 import { loginWrites, type Logins } from "./logins.js";
@@ -83,6 +84,8 @@ export interface SessionCallsParts {
   readonly clock: Clock;
   /** Opens the store at the first call; null once it is open. */
   ready(): Promise<void> | null;
+  /** What the end of the client waits for. */
+  readonly underWay: UnderWay;
 }
 
 const ATTEMPTS_MAX = 20;
@@ -105,7 +108,11 @@ export class SessionCalls {
    * Starts a session. Throws `SUBJECT_REQUIRED` where `data` has nothing at the definition's
    * selector, and `VALIDATION` where it is not like its sample.
    */
-  async start(input: StartInput): Promise<StartedSession> {
+  start(input: StartInput): Promise<StartedSession> {
+    return this.#parts.underWay.track(this.#startNow(input));
+  }
+
+  async #startNow(input: StartInput): Promise<StartedSession> {
     const issues = new Issues();
     const fields = new Fields(input, "input", [...TARGET, "data"], issues, "");
     const home = await this.#own(fields, issues);
@@ -126,7 +133,11 @@ export class SessionCalls {
   }
 
   /** What a session holds, by its access token: a copy. Throws as `quota.run` for a session. */
-  async decrypt(input: SessionTarget & { readonly token: string }): Promise<SessionData> {
+  decrypt(input: SessionTarget & { readonly token: string }): Promise<SessionData> {
+    return this.#parts.underWay.track(this.#decryptNow(input));
+  }
+
+  async #decryptNow(input: SessionTarget & { readonly token: string }): Promise<SessionData> {
     const issues = new Issues();
     const fields = new Fields(input, "input", [...TARGET, "token"], issues, "");
     const token = secretOf(fields, "token");
@@ -140,7 +151,13 @@ export class SessionCalls {
    * long as the next refresh token has not been used, it gives the same one again; any other
    * second use revokes the session. Throws `SESSION_INVALID` and `SESSION_REVOKED`.
    */
-  async refresh(input: SessionTarget & { readonly refreshToken: string }): Promise<StartedSession> {
+  refresh(input: SessionTarget & { readonly refreshToken: string }): Promise<StartedSession> {
+    return this.#parts.underWay.track(this.#refreshNow(input));
+  }
+
+  async #refreshNow(
+    input: SessionTarget & { readonly refreshToken: string },
+  ): Promise<StartedSession> {
     const issues = new Issues();
     const fields = new Fields(input, "input", [...TARGET, "refreshToken"], issues, "");
     const token = parseToken(secretOf(fields, "refreshToken"));
@@ -173,7 +190,11 @@ export class SessionCalls {
    * within a second in every other. Returns how many were ended; one that is over, revoked already
    * or unknown is not counted.
    */
-  async revoke(input: RevokeInput): Promise<{ readonly revoked: number }> {
+  revoke(input: RevokeInput): Promise<{ readonly revoked: number }> {
+    return this.#parts.underWay.track(this.#revokeNow(input));
+  }
+
+  async #revokeNow(input: RevokeInput): Promise<{ readonly revoked: number }> {
     const issues = new Issues();
     const known = [...TARGET, "sessionId", "identifier"];
     const fields = new Fields(input, "input", known, issues, "");
@@ -194,7 +215,11 @@ export class SessionCalls {
   }
 
   /** Sessions that can still be used or refreshed, revoked ones too, a page at a time. */
-  async list(input: ListInput): Promise<SessionPage> {
+  list(input: ListInput): Promise<SessionPage> {
+    return this.#parts.underWay.track(this.#listNow(input));
+  }
+
+  async #listNow(input: ListInput): Promise<SessionPage> {
     const issues = new Issues();
     const known = [...TARGET, "identifier", "limit", "after"];
     const fields = new Fields(input, "input", known, issues, "");

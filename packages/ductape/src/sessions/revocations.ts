@@ -1,4 +1,4 @@
-import type { Catalogue } from "../catalogue.js";
+import type { Catalogue, Follower } from "../catalogue.js";
 import { revokedId } from "../key.js";
 import { isRecord } from "../request.js";
 import type { Clock, DocumentChange } from "../store.js";
@@ -10,14 +10,14 @@ const VISITS_PER_ENTRY = 2;
  * The sessions that are revoked, until the last of their tokens has ended. Those of this process
  * are seen at once, those of others within a second.
  */
-export class Revocations {
+export class Revocations implements Follower {
   readonly #endsMs = new Map<string, number>();
   readonly #clock: Clock;
   #walk = this.#endsMs.entries();
 
   constructor(catalogue: Catalogue, clock: Clock) {
     this.#clock = clock;
-    catalogue.follow("revoked", (change) => this.#take(change));
+    catalogue.follow("revoked", this);
   }
 
   /** True for a revoked session. */
@@ -25,12 +25,17 @@ export class Revocations {
     return this.#endsMs.size > 0 && this.#endsMs.has(sessionId);
   }
 
-  #take({ key, value }: DocumentChange): void {
+  take({ key, value }: DocumentChange): void {
     const parsed: unknown = value === null ? null : JSON.parse(value);
     const endsMs = isRecord(parsed) ? parsed["ends_ms"] : null;
     if (typeof endsMs !== "number") return;
     this.#endsMs.set(revokedId(key), endsMs);
     for (let visit = 0; visit < VISITS_PER_ENTRY; visit++) this.#visit();
+  }
+
+  clear(): void {
+    this.#endsMs.clear();
+    this.#walk = this.#endsMs.entries();
   }
 
   #visit(): void {

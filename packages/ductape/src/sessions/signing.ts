@@ -1,6 +1,6 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import type { CryptoKey } from "jose";
-import type { Catalogue } from "../catalogue.js";
+import type { Catalogue, Follower } from "../catalogue.js";
 import { StoreError, ValidationError } from "../errors.js";
 import { signingKey, type EnvironmentPlace } from "../key.js";
 import { isRecord } from "../request.js";
@@ -52,7 +52,7 @@ export interface SigningParts {
  * The keys that sign tokens, for each environment of a product, made at the first use and kept in
  * the store. A new one signs at once; an old one verifies until the last token it signed ends.
  */
-export class SigningKeys {
+export class SigningKeys implements Follower {
   readonly #parts: SigningParts;
   readonly #sealing: Uint8Array | null;
   readonly #stored = new Map<string, StoredKeys>();
@@ -64,7 +64,7 @@ export class SigningKeys {
     this.#parts = parts;
     this.#sealing = parts.secret === null ? null : derivedKey(parts.secret, "sealed keys");
     this.#reread = new SharedRead(() => parts.catalogue.refresh(), REREAD_PAUSE_MS);
-    parts.catalogue.follow("signing", (change) => this.#take(change));
+    parts.catalogue.follow("signing", this);
   }
 
   /**
@@ -171,12 +171,17 @@ export class SigningKeys {
     return opened;
   }
 
-  #take({ key, revision, value }: DocumentChange): void {
+  take({ key, revision, value }: DocumentChange): void {
     const gone = this.#stored.get(key)?.keys ?? [];
     if (value === null) this.#stored.delete(key);
     else this.#stored.set(key, { revision, keys: readKeys(value) });
     const kept = this.#stored.get(key)?.keys ?? [];
     for (const { kid } of gone) if (!kept.some((each) => each.kid === kid)) this.#ready.delete(kid);
+  }
+
+  clear(): void {
+    this.#stored.clear();
+    this.#ready.clear();
   }
 }
 
