@@ -48,6 +48,12 @@ export async function startProxy(serverPort: number): Promise<Proxy> {
       }
     });
   });
+  const cutAll = (): void => {
+    for (const { client, server } of pairs) {
+      client.destroy();
+      server.destroy();
+    }
+  };
   await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
   const { port } = addressOf(listener.address());
   return {
@@ -60,14 +66,9 @@ export async function startProxy(serverPort: number): Promise<Proxy> {
     get cuts() {
       return cuts;
     },
-    cutAll() {
-      for (const { client, server } of pairs) {
-        client.destroy();
-        server.destroy();
-      }
-    },
+    cutAll,
     async close() {
-      this.cutAll();
+      cutAll();
       await new Promise((resolve) => listener.close(resolve));
     },
   };
