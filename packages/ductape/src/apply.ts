@@ -1,4 +1,4 @@
-import { emptyCell, usedAt, type Cell, type Cells, type LegNumbers } from "./cell.js";
+import { emptyCell, UNLIMITED, usedAt, type Cell, type Cells, type LegNumbers } from "./cell.js";
 import { Draft } from "./draft.js";
 import type { Action } from "./request.js";
 import type { AnswerKey, Leg, Step, StepStatus } from "./plan.js";
@@ -286,12 +286,15 @@ function write(cells: Cells, step: Step, nowMs: number): void {
     cell.granted = leg.granted;
     cell.alerted = leg.alerted;
     cell.seenMs = nowMs;
-    // Whoever sets or resets a counter may know no plan.
-    const isCounted = action === "increment" || leg.cell === undefined;
-    if (rule.isByPlan && isCounted) cell.plannedLimit = leg.limit;
+    if (rule.isByPlan && tellsPlan(leg, action)) cell.plannedLimit = leg.limit ?? UNLIMITED;
     cells.put(leg, cell);
     leg.cell = cell;
   }
+}
+
+/** Who counts is known by plan; whoever else changes a counter may know none. */
+function tellsPlan({ limit, rule }: Leg, action: Action): boolean {
+  return action === "increment" || limit !== rule.defaultLimit;
 }
 
 function lookRolling(leg: Leg, action: Action, amount: number, nowMs: number): void {

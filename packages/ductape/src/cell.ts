@@ -19,9 +19,15 @@ export interface Cell {
   entries: number[] | null;
   /** When it was last changed: epoch milliseconds. */
   seenMs: number;
-  /** The limit it was last counted under, where each subject's plan picks it; else null. */
+  /**
+   * Where each subject's plan picks the limit, the one that was known last, or {@link UNLIMITED}.
+   * Null: none is known, so the rule's default holds.
+   */
   plannedLimit: number | null;
 }
+
+/** A plan without a limit, in {@link Cell.plannedLimit}: a number, as engines keep it. */
+export const UNLIMITED = -1;
 
 /** What a counter still counts at `nowMs`: 0 where its window has ended. */
 export function usedAt({ entries, used, window }: Readonly<Cell>, nowMs: number): number {

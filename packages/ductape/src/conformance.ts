@@ -216,6 +216,48 @@ const CASES: Readonly<Record<string, Body>> = {
     clock.advance(HOUR_MS);
     assert.equal(await admittedOf(client, 20), 10);
   },
+  "answers in the order in which it decides": async ({ client }) => {
+    await define(client, { limit: null, period: "day" });
+    await run(client);
+    const told: number[] = [];
+    const tell = (result: QuotaResult) =>
+      void told.push(result.degraded ? Number.NaN : result.used);
+    const calls: Promise<void>[] = [];
+    // Waves of every size: some are one batch, some are many, and some come while one is under way.
+    for (const count of [1, 300, 7, 4_500, 40, 1, 900, 2]) {
+      for (let call = 0; call < count; call++) calls.push(run(client).then(tell));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(calls);
+    assert.deepEqual(
+      told,
+      calls.map((_, i) => i + 2),
+    );
+  },
+  "keeps the limit of each subject's plan beside its count": async ({ client, connect }) => {
+    const limit = { by: "$Session{plan}", values: { pro: 9, team: null }, default: 3 } as const;
+    await define(client, { ...BY_USER, limit, period: "day" });
+    for (const plan of ["pro", "team", "free"]) {
+      await run(client, { subject: { userId: plan, plan }, amount: 2 });
+      await run(client, { subject: { userId: plan }, action: "set", amount: 1 });
+    }
+    const { shared } = client.guarantees;
+    for (const each of shared === "process" ? [client] : [client, connect()]) {
+      const { subjects } = await each.usage.subjects({
+        product_tag: "shop",
+        env: "prd",
+        quota_tag: "q",
+      });
+      assert.deepEqual(
+        subjects.map(({ subject, used, limit: told }) => [subject, used, told]),
+        [
+          ["free", 1, 3],
+          ["pro", 1, 9],
+          ["team", 1, null],
+        ],
+      );
+    }
+  },
   "reports an alert by exactly one decision of a window": async ({ client, clock }) => {
     await define(client, { limit: 10, period: "hour", alerts: [0.5, 1] });
     const fractions = async () => {

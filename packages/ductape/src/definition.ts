@@ -73,7 +73,6 @@ export interface CompiledRule {
   readonly limits: {
     readonly path: readonly string[];
     readonly values: ReadonlyMap<string, number | null>;
-    readonly otherwise: number | null;
   } | null;
   windowAt(nowMs: number): Span;
   cached: Span;
@@ -218,6 +217,7 @@ function compileRule(
       rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
       soft: rule.on_exceed === "allow",
       isByPlan: byPlan !== null,
+      defaultLimit: byPlan === null ? null : scale1(byPlan.default),
       alerts: rule.alerts,
       period: rule.period,
     },
@@ -227,7 +227,6 @@ function compileRule(
     limits: byPlan && {
       path: selectorPath(byPlan.by) ?? [],
       values: new Map(Object.entries(byPlan.values).map(([name, each]) => [name, scale1(each)])),
-      otherwise: scale1(byPlan.default),
     },
     windowAt: (nowMs) => windowAt(shape, nowMs),
     cached: { startMs: 0, endMs: 0 },

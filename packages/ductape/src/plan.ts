@@ -26,6 +26,8 @@ export interface LegRule {
   readonly soft: boolean;
   /** Its limit is picked by a value of the subject. */
   readonly isByPlan: boolean;
+  /** The limit of a subject without a plan, or with one that is not listed; null: none. */
+  readonly defaultLimit: number | null;
   /** Fractions of the limit to report, ascending. */
   readonly alerts: readonly number[];
   readonly period: Period;
@@ -335,7 +337,7 @@ function limitFor(rule: CompiledRule, subject: SubjectInput | null): number | nu
   const value =
     subject === null || typeof subject === "string" ? undefined : valueAt(subject, limits.path);
   const known = value === undefined ? undefined : limits.values.get(String(value));
-  return known === undefined ? limits.otherwise : known;
+  return known === undefined ? rule.leg.defaultLimit : known;
 }
 
 function ruleOf(request: Request, quota: CompiledQuota): string | null {

@@ -1,6 +1,6 @@
 import { apply } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
-import type { Cell, Cells } from "./cell.js";
+import { UNLIMITED, type Cell, type Cells } from "./cell.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { show, StoreError, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
@@ -28,7 +28,10 @@ export interface SubjectUsage {
   /** Whose it is; null for the one of the whole product. */
   readonly subject: string | null;
   readonly used: number;
-  /** With grants; of a limit by plan, the one it was last counted under. Null: none. */
+  /**
+   * With grants; of a limit by plan, that of the plan it was last counted under, and the default
+   * where none is known. Null: none.
+   */
   readonly limit: number | null;
   /** `limit - used`, never under 0; null when unlimited. */
   readonly remaining: number | null;
@@ -130,7 +133,7 @@ interface Standing {
 /** Decided as a check of 0, so that a counter is read by the rules it is decided by. */
 function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number): Standing | null {
   if (cell.window.endMs <= nowMs) return null;
-  const limit = rule.limit === undefined ? cell.plannedLimit : rule.limit;
+  const limit = rule.limit === undefined ? plannedLimit(rule, cell) : rule.limit;
   const step = planCheck(rule, subject, limit, nowMs);
   if (apply(new OneCell(cell), step, nowMs) === "stale") return null;
   const { used, granted, window } = step.legs;
@@ -142,6 +145,12 @@ function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number
     endMs: window.endMs,
     seenMs: cell.seenMs,
   };
+}
+
+/** The limit of the plan that is known of a counter; else what a decision without one would use. */
+function plannedLimit({ leg }: CompiledRule, { plannedLimit: known }: Cell): number | null {
+  if (known === null) return leg.defaultLimit;
+  return known === UNLIMITED ? null : known;
 }
 
 class OneCell implements Cells {

@@ -1,7 +1,14 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { Ductape, type QuotaInput, type SubjectsInput, type SubjectUsage } from "ductape";
+import {
+  Ductape,
+  type Action,
+  type QuotaInput,
+  type SubjectsInput,
+  type SubjectUsage,
+} from "ductape";
 import { manualClock } from "ductape/testing";
-import { clientWith, inputOf, storeUrls, temporaryFolder } from "./support.js";
+import { openStore } from "../src/stores/url.js";
+import { clientWith, contextOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -119,6 +126,47 @@ describe.each(storeUrls(folder.path))("usage.subjects on %s", (url) => {
     ]);
     await count(ductape, { userId: "ada", plan: "gold" }, 0.1);
     expect((await limits())[2]).toEqual(["ada", 2]);
+  });
+
+  it("tells the default, as it stands, of a counter whose plan is not known yet", async () => {
+    const by = "$Session{plan}";
+    const limit = { by, values: { pro: 100, team: null }, default: 5 } as const;
+    const store = openStore(fresh(url), contextOf(Date.now));
+    const quota = { tag: "q", scope: SCOPE, limit: 9, period: "lifetime" } as const;
+    await using ductape = await clientWith([quota], { store });
+    const { quotas } = ductape.product;
+    const run = (userId: string, plan: string | undefined, action: Action) =>
+      ductape.processor.quota.run(
+        inputOf({ action, subject: { userId, plan }, amount: action === "reset" ? {} : 1 }),
+      );
+    const limits = async () => {
+      const { subjects } = await ductape.usage.subjects(asked);
+      return subjects.map((each) => [each.subject, each.limit]);
+    };
+    await run("before", undefined, "increment");
+    await quotas.update("shop", "q", { limit });
+    await run("set by nobody", undefined, "set");
+    await run("set by pro", "pro", "set");
+    await run("set by team", "team", "set");
+    for (const action of ["increment", "set", "decrement", "reset"] as const) {
+      await run("counted by pro", action === "increment" ? "pro" : undefined, action);
+    }
+    const known = [
+      ["set by pro", 100],
+      ["set by team", null],
+      ["counted by pro", 100],
+    ];
+    const [first, second] = [
+      ["before", 5],
+      ["set by nobody", 5],
+    ];
+    expect(await limits()).toEqual([first, second, ...known]);
+    await quotas.update("shop", "q", { limit: { ...limit, default: null } });
+    expect(await limits()).toEqual([["before", null], ["set by nobody", null], ...known]);
+    await quotas.update("shop", "q", { limit: { ...limit, default: 7 } });
+    await using other = new Ductape({ store });
+    const { subjects } = await other.usage.subjects(asked);
+    expect(subjects.map((each) => each.limit)).toEqual([7, 7, 100, null, 100]);
   });
 
   it("tells the one counter of the whole product as nobody's", async () => {

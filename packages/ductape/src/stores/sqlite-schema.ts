@@ -15,7 +15,7 @@ const MIGRATIONS: readonly string[] = [
     alerted REAL NOT NULL,
     entries TEXT,
     seen_ms INTEGER NOT NULL,
-    planned_limit INTEGER
+    planned_limit INTEGER -- null: not known; -1: none
   ) STRICT;
   CREATE TABLE log (
     seq INTEGER NOT NULL PRIMARY KEY,
