@@ -1,9 +1,16 @@
 import { SignJWT, jwtVerify } from "jose";
-import { Ductape } from "ductape";
+import { Ductape, type QuotaInput } from "ductape";
 import { compare, type Contender } from "./measure.js";
 
 const LIMIT = 1_000_000_000;
 const USERS = 1_000;
+const INCREMENT: QuotaInput = {
+  env: "prd",
+  product_tag: "shop",
+  quota_tag: "q",
+  action: "increment",
+  amount: 1,
+};
 const TARGET = { product: "shop", env: "prd", tag: "user" } as const;
 async function clientOf(): Promise<Ductape> {
   const ductape = new Ductape({ store: "memory:" });
@@ -41,40 +48,26 @@ export async function benchSessions(): Promise<string[]> {
 
 async function seenSessions(): Promise<string> {
   const ductape = await clientOf();
-  const sessions = (await startAll(ductape, USERS)).map(({ token }) => ({ tag: "user", token }));
+  const tokens = (await startAll(ductape, USERS)).map(({ token }) => token);
   const { quota } = ductape.processor;
   let i = 0;
-  const bySession: Contender = {
-    name: "session",
-    async run(calls) {
-      for (let call = 0; call < calls; call++) {
-        await quota.run({
-          env: "prd",
-          product_tag: "shop",
-          quota_tag: "q",
-          action: "increment",
-          amount: 1,
-          session: sessions[i++ % USERS],
-        });
-      }
-    },
+  const contender = (name: string, whose: readonly Partial<QuotaInput>[]): Contender => {
+    const inputs = whose.map((each) => ({ ...INCREMENT, ...each }));
+    return {
+      name,
+      async run(calls) {
+        for (let call = 0; call < calls; call++) await quota.run(inputs[i++ % USERS] ?? INCREMENT);
+      },
+    };
   };
-  const subjects = Array.from({ length: USERS }, (_, user) => `user-${user}`);
-  const bySubject: Contender = {
-    name: "subject",
-    async run(calls) {
-      for (let call = 0; call < calls; call++) {
-        await quota.run({
-          env: "prd",
-          product_tag: "shop",
-          quota_tag: "q",
-          action: "increment",
-          amount: 1,
-          subject: subjects[i++ % USERS],
-        });
-      }
-    },
-  };
+  const bySession = contender(
+    "session",
+    tokens.map((token) => ({ session: { tag: "user", token } })),
+  );
+  const bySubject = contender(
+    "subject",
+    tokens.map((_, user) => ({ subject: `user-${user}` })),
+  );
   const rows = await compare([bySession, bySubject], 200_000);
   await ductape.close();
   return rowOf(rows, "session", "subject", "memory: a session seen before, beside a subject", 1.5);

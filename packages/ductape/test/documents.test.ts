@@ -2,10 +2,11 @@ import { afterAll, describe, expect, it } from "vitest";
 import { manualClock } from "ductape/testing";
 import type { DocumentWrite } from "../src/store.js";
 import { openStore } from "../src/stores/url.js";
-import { contextOf, storeUrls, temporaryFolder } from "./support.js";
+import { contextOf, randomOf, seedOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
+const seed = seedOf();
 const START_MS = Date.UTC(2026, 0, 15);
 
 async function opened(url: string, clock = manualClock(START_MS)) {
@@ -44,6 +45,40 @@ describe.each(storeUrls(folder.path))("documents on %s", (url) => {
       ["w/2/", '"w/2/"'],
     ]);
     expect((await documents.changes(told.sequence)).changes).toEqual([]);
+    await store.close();
+  });
+
+  it(`are followed to what is stored, whoever asks how often (SEED=${seed})`, async () => {
+    const { store, documents } = await opened(url);
+    const random = randomOf(seed);
+    const stored = new Map<string, { revision: number; value: string | null }>();
+    const followers = Array.from({ length: 3 }, () => ({
+      sequence: 0,
+      known: new Map<string, object>(),
+    }));
+    for (let i = 0; i < 1_000; i++) {
+      const keys = new Set(Array.from({ length: 1 + random.below(3) }, () => random.below(40)));
+      const writes = [...keys].map((number) => {
+        const key = `n/${number}/`;
+        const { revision = 0, value = null } = stored.get(key) ?? {};
+        const next = value !== null && random.below(3) === 0 ? null : String(i);
+        stored.set(key, { revision: revision + 1, value: next });
+        return { key, ifRevision: value === null ? 0 : revision, value: next };
+      });
+      const unwatched = made(`u/${i}/`, { unwatched: true });
+      expect(await documents.write([...writes, unwatched], [])).toBe(null);
+      for (const [one, follower] of followers.entries()) {
+        if (random.below(1 + 60 * one) > 0) continue;
+        const { sequence, changes } = await documents.changes(follower.sequence);
+        // Each is told once, whatever became of it in between.
+        expect(new Set(changes.map(({ key }) => key)).size).toBe(changes.length);
+        for (const { key, ...as } of changes) {
+          if (key.startsWith("n/")) follower.known.set(key, as);
+        }
+        follower.sequence = sequence;
+        expect(follower.known, `SEED=${seed}, write ${i}`).toEqual(stored);
+      }
+    }
     await store.close();
   });
 

@@ -2,33 +2,18 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { Ductape, type Store } from "ductape";
 import { MemoryStore } from "../src/stores/memory.js";
-import { clientWith, inputOf } from "./support.js";
+import { clientWith, inputOf, storeOver } from "./support.js";
 
 /** A store in this process whose answers about definitions come when `held` lets them. */
 function storeWith(held: () => Promise<void>): Store {
   const store = new MemoryStore(Date.now);
-  return {
-    guarantees: store.guarantees,
-    get isOpen() {
-      return store.isOpen;
+  return storeOver(store, {
+    changes: async (sequence) => {
+      const answer = await store.documents.changes(sequence);
+      await held();
+      return answer;
     },
-    open: () => store.open(),
-    apply: (plan, options) => store.apply(plan, options),
-    scan: (prefix) => store.scan(prefix),
-    dump: () => store.dump(),
-    load: (piece) => store.load(piece),
-    close: () => store.close(),
-    documents: {
-      get: (key) => store.documents.get(key),
-      list: (folder, page) => store.documents.list(folder, page),
-      write: (writes, forget) => store.documents.write(writes, forget),
-      changes: async (sequence) => {
-        const answer = await store.documents.changes(sequence);
-        await held();
-        return answer;
-      },
-    },
-  };
+  });
 }
 
 it("a change of a definition is not undone by an older answer that comes late", async () => {

@@ -1,9 +1,10 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape, DuctapeError, StoreError, type StartedSession, type Store } from "ductape";
 import { manualClock } from "ductape/testing";
+import type { DocumentWrite } from "../src/store.js";
 import { openStore } from "../src/stores/url.js";
 import { DATA, faultOf, sessionBench, START_MS, TARGET } from "./session-bench.js";
-import { contextOf, randomOf, seedOf, temporaryFolder } from "./support.js";
+import { contextOf, randomOf, seedOf, storeOver, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -22,24 +23,12 @@ class Interleaver {
   over(store: Store): Store {
     const { documents } = store;
     const turn = () => new Promise<void>((resolve) => this.#waiting.push(resolve));
-    return {
-      guarantees: store.guarantees,
-      get isOpen() {
-        return store.isOpen;
-      },
-      open: () => store.open(),
-      apply: (plan, options) => store.apply(plan, options),
-      scan: (prefix) => store.scan(prefix),
-      dump: () => store.dump(),
-      load: (piece, homeOf) => store.load(piece, homeOf),
-      close: () => Promise.resolve(),
-      documents: {
-        changes: (sequence) => documents.changes(sequence),
-        list: (name, page) => documents.list(name, page),
-        get: (key) => turn().then(() => documents.get(key)),
-        write: (writes, forget) => turn().then(() => documents.write(writes, forget)),
-      },
+    const waiting = {
+      get: (key: string) => turn().then(() => documents.get(key)),
+      write: (writes: readonly DocumentWrite[], forget: readonly string[]) =>
+        turn().then(() => documents.write(writes, forget)),
     };
+    return storeOver(store, waiting, () => Promise.resolve());
   }
 
   /** Runs the actors until all have ended. */

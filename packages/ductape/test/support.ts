@@ -8,8 +8,10 @@ import {
   type DuctapeOptions,
   type QuotaDefinition,
   type QuotaInput,
+  type Store,
   type StoreContext,
 } from "ductape";
+import type { Documents } from "../src/store.js";
 import { isTooOld, type SqliteDriver } from "../src/stores/sqlite-driver.js";
 
 /** A folder of its own for one test; `remove` deletes it. */
@@ -58,6 +60,35 @@ export function inputOf(input: Partial<QuotaInput> = {}): QuotaInput {
 /** What a store is opened with on its own. */
 export function contextOf(clock: Clock): StoreContext {
   return { clock, timeoutMs: 5_000, logger: console };
+}
+
+/** A store over another: the same, but for some ways to its documents, and how it closes. */
+export function storeOver(
+  store: Store,
+  documents: Partial<Documents>,
+  close: () => Promise<void> = () => store.close(),
+): Store {
+  const inner = store.documents;
+  return {
+    guarantees: store.guarantees,
+    clock: store.clock,
+    get isOpen() {
+      return store.isOpen;
+    },
+    open: () => store.open(),
+    apply: (plan, options) => store.apply(plan, options),
+    scan: (prefix) => store.scan(prefix),
+    dump: () => store.dump(),
+    load: (piece, homeOf) => store.load(piece, homeOf),
+    close,
+    documents: {
+      changes: (sequence) => inner.changes(sequence),
+      get: (key) => inner.get(key),
+      list: (folder, page) => inner.list(folder, page),
+      write: (writes, forget) => inner.write(writes, forget),
+      ...documents,
+    },
+  };
 }
 
 /** The store URLs a test runs on: both engines, the file in `folder`. */

@@ -19,15 +19,27 @@ interface MemoryDocument {
 
 type Folder = Map<string, MemoryDocument>;
 
+/** A change of a watched document: the newest of its key as long as the document is this one. */
+interface Change {
+  readonly key: string;
+  readonly document: MemoryDocument;
+}
+
+/** Changes are looked through when there are this many more than twice the newest of each key. */
+const SPARE_CHANGES = 64;
+
 /** Documents looked at for each written one: more than one keeps ahead of the growth. */
 const VISITS_PER_WRITE = 2;
 
-/** Documents in this process, by folder. Reading the changes costs nothing where there are none. */
+/** Documents in this process, by folder. Reading changes costs as much as there are new ones. */
 export class MemoryDocuments implements Documents {
   readonly #folders = new Map<string, Folder>();
   readonly #clock: Clock;
   readonly #forget: (prefix: string) => void;
   #sequence = 0;
+  /** In the order of their sequence; some have a newer one of the same key behind them. */
+  #changes: Change[] = [];
+  #changesMax = SPARE_CHANGES;
   #walk = this.#walkExpired();
 
   constructor(clock: Clock, forget: (prefix: string) => void) {
@@ -38,12 +50,12 @@ export class MemoryDocuments implements Documents {
   changes(after: number): Promise<{ sequence: number; changes: DocumentChange[] }> {
     const changes: DocumentChange[] = [];
     const nowMs = this.#clock();
-    if (after < this.#sequence) {
-      for (const folder of this.#folders.values()) {
-        for (const [key, { sequence, revision, value, expiresMs }] of folder) {
-          if (sequence > after && expiresMs > nowMs) changes.push({ key, revision, value });
-        }
-      }
+    for (let i = this.#firstAfter(after); i < this.#changes.length; i++) {
+      const change = this.#changes[i];
+      if (change === undefined || !this.#isNewest(change)) continue;
+      const { key, document } = change;
+      const { revision, value, expiresMs } = document;
+      if (expiresMs > nowMs) changes.push({ key, revision, value });
     }
     return Promise.resolve({ sequence: this.#sequence, changes });
   }
@@ -96,6 +108,29 @@ export class MemoryDocuments implements Documents {
     }
   }
 
+  /** Where the changes begin that are later than `after`. */
+  #firstAfter(after: number): number {
+    let low = 0;
+    let high = this.#changes.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#changes[middle]?.document.sequence ?? 0) > after) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  #isNewest({ key, document }: Change): boolean {
+    return this.#find(key) === document;
+  }
+
+  #note(change: Change): void {
+    this.#changes.push(change);
+    if (this.#changes.length < this.#changesMax) return;
+    this.#changes = this.#changes.filter((each) => this.#isNewest(each));
+    this.#changesMax = this.#changes.length * 2 + SPARE_CHANGES;
+  }
+
   #find(key: string): MemoryDocument | undefined {
     return this.#folders.get(folderOf(key))?.get(key);
   }
@@ -116,7 +151,11 @@ export class MemoryDocuments implements Documents {
     this.#folders.set(name, folder);
     const revision = revisionGiven ?? (folder.get(key)?.revision ?? 0) + 1;
     if (unwatched && value === null) folder.delete(key);
-    else folder.set(key, { revision, value, expiresMs, sequence: unwatched ? 0 : this.#sequence });
+    else {
+      const document = { revision, value, expiresMs, sequence: unwatched ? 0 : this.#sequence };
+      folder.set(key, document);
+      if (!unwatched) this.#note({ key, document });
+    }
     if (folder.size === 0) this.#folders.delete(name);
   }
 

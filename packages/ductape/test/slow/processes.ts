@@ -20,10 +20,14 @@ export interface Worker {
 
 /**
  * Starts a worker, behind the command `before` where one is given. It writes to a file, which keeps
- * every byte of a killed process.
+ * every byte of a killed process. `script` is what it runs.
  */
-export function startWorker(args: readonly string[], before: readonly string[] = []): Worker {
-  const [command = "", ...rest] = [...before, process.execPath, "--import", "tsx", WORKER, ...args];
+export function startWorker(
+  args: readonly string[],
+  before: readonly string[] = [],
+  script = WORKER,
+): Worker {
+  const [command = "", ...rest] = [...before, process.execPath, "--import", "tsx", script, ...args];
   const folder = temporaryFolder();
   const file = join(folder.path, "told");
   const out = openSync(file, "w");
