@@ -133,7 +133,7 @@ export class TestServer {
 
   /** Stops all of it for a while (SIGSTOP), and lets it go on (SIGCONT). */
   signal(signal: NodeJS.Signals): void {
-    for (const pid of processesOf(this.#child?.pid)) process.kill(pid, signal);
+    for (const pid of processesOf(this.#child?.pid)) send(pid, signal);
   }
 
   /** Ends it and removes its files. */
@@ -175,4 +175,13 @@ function processesOf(parent: number | undefined): number[] {
 export function postgresPlace(server: TestServer): StorePlace {
   const url = server.freshUrl();
   return { connect: () => url, remove: () => undefined };
+}
+
+/** A process may have ended meanwhile. */
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
 }
