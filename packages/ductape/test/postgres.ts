@@ -1,7 +1,7 @@
 // A PostgreSQL server of the tests' own, in a temporary folder and on a free port.
 import { once } from "node:events";
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { chownSync, existsSync, readdirSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Client, type QueryResult } from "pg";
@@ -87,8 +87,14 @@ export class TestServer {
   }
 
   /** Runs statements as the superuser, on a connection of their own. */
-  async run(sql: string, values?: unknown[]): Promise<QueryResult> {
-    const client = new Client({ connectionString: this.url(), connectionTimeoutMillis: 2_000 });
+  run(sql: string, values?: unknown[]): Promise<QueryResult> {
+    return this.runIn("postgres", sql, values);
+  }
+
+  /** As `run`, in another database. */
+  async runIn(database: string, sql: string, values?: unknown[]): Promise<QueryResult> {
+    const connectionString = this.url("tester", database);
+    const client = new Client({ connectionString, connectionTimeoutMillis: 2_000 });
     client.on("error", () => undefined);
     await client.connect();
     try {
@@ -96,6 +102,13 @@ export class TestServer {
     } finally {
       await client.end();
     }
+  }
+
+  /** Puts a line before the others of pg_hba.conf. */
+  async allowFirst(line: string): Promise<void> {
+    const path = `${this.#data}/pg_hba.conf`;
+    writeFileSync(path, `${line}\n${readFileSync(path, "utf8")}`);
+    await this.run("SELECT pg_reload_conf()");
   }
 
   /** Starts it, also again after `kill`. */

@@ -17,7 +17,7 @@ export function isBusy(error: unknown): boolean {
 
 /** True where the tables are gone: opening anew makes them, and reads all definitions. */
 export function isLost(error: unknown): boolean {
-  const code = codeOf(error) ?? codeOf(error instanceof Error ? error.cause : null);
+  const code = codeOf(DuctapeError.is(error) ? error.cause : error);
   return code === "42P01" || code === "3F000";
 }
 

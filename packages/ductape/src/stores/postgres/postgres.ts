@@ -118,13 +118,15 @@ export class PostgresStore implements Store {
     const { shown } = this.#server;
     const { schema } = this.#place;
     const { clock, timeoutMs } = this.#context;
+    let connections: Connections | null = null;
     try {
-      const connections = new Connections(await this.#server.open(), timeoutMs);
+      connections = new Connections(await this.#server.open(), timeoutMs);
       await connections.with((connection) => migrate(connection, schema, shown));
       const parts = { connections, schema, clock, timeoutMs, shown };
       const shared = { housekeeping: this.#housekeeping, engineClock: this.#engineClock };
       this.#opened = { connections, decider: new Decider({ ...parts, ...shared }) };
     } catch (error) {
+      connections?.release();
       await this.#server.close();
       throw storeError(error, shown);
     }
@@ -154,8 +156,7 @@ export class PostgresStore implements Store {
     await this.#opening?.catch(() => undefined);
     await this.#lanes.drain();
     this.#listener.stop();
-    this.#opened?.connections.release();
-    this.#opened = null;
+    this.#lose();
     await this.#server.close();
   }
 
@@ -175,7 +176,7 @@ export class PostgresStore implements Store {
       changes: async (sequence) => {
         const told = await this.#on((connection) => documents.changes(connection, sequence));
         if (told !== null) return told;
-        this.#opened = null;
+        this.#lose();
         const why = "the server was set back to an older state; the next call reads it anew";
         throw new StoreError("STORE_UNAVAILABLE", `the store ${this.#server.shown}: ${why}`);
       },
@@ -219,8 +220,13 @@ export class PostgresStore implements Store {
   /** The public error. Tables that are gone are made anew by the next call. */
   #failed(error: unknown, isCommitting = false): unknown {
     const fault = storeError(error, this.#server.shown, isCommitting);
-    if (isLost(fault)) this.#opened = null;
+    if (isLost(fault)) this.#lose();
     return fault;
+  }
+
+  #lose(): void {
+    this.#opened?.connections.release();
+    this.#opened = null;
   }
 
   #open(): Opened {

@@ -26,14 +26,16 @@ const CONNECTIONS_MAX = 100;
 
 /**
  * Reads `postgres://user:password@host:port/database?schema=...&pool=...&listen=false`; other
- * options are those of `pg`, such as `sslmode`. Throws `VALIDATION` that names `option`, and never
+ * options are those of `pg`, such as `sslmode`. What the URL leaves out comes from the variables of
+ * `pg`, such as `PGHOST`. Throws `VALIDATION` that names `option`, and never
  * tells the password.
  */
 export function parsePostgresUrl(url: string, option: string): PostgresUrl {
   const invalid = (message: string) => new ValidationError([{ path: option, message }]);
   const [base = "", ...rest] = url.split("?");
   const query = new URLSearchParams(rest.join("?"));
-  const server = URL.canParse(base) ? new URL(base) : null;
+  const isUrl = /^postgres(ql)?:\/\//.test(base) && URL.canParse(base);
+  const server = isUrl ? new URL(base) : null;
   if (server === null || server.hash !== "") {
     const wanted = "wants postgres://user:password@host:port/database";
     throw invalid(`${wanted}, with special characters of the password escaped as in %23`);
