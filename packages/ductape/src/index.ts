@@ -12,6 +12,13 @@ export {
   type ErrorRow,
   type Issue,
 } from "./errors.js";
+export { postgresStore, type PostgresStoreOptions } from "./stores/postgres/postgres.js";
+export type {
+  PostgresClient,
+  PostgresPool,
+  PostgresQuery,
+  PostgresResult,
+} from "./stores/postgres/pool.js";
 export { QuotaExceededError } from "./quota.js";
 export type { OutagePolicy, QuotaCalls } from "./outage.js";
 export type { Action, Empty, QuotaInput, SessionInput, SubjectInput } from "./request.js";

@@ -2,12 +2,15 @@ import { afterAll, describe, expect, it } from "vitest";
 import { copyStore, Ductape, type CopyProgress, type StoreMaker } from "ductape";
 import { manualClock } from "ductape/testing";
 import { MemoryStore } from "../src/stores/memory.js";
-import { clientWith, faultOf, inputOf, temporaryFolder } from "./support.js";
+import { clientWith, faultOf, inputOf } from "./support.js";
+import { testedStores } from "./tested.js";
 
-const folder = temporaryFolder();
-afterAll(folder.remove);
-let files = 0;
-const newStore = () => `sqlite:${folder.path}/${files++}.db`;
+const { stores, stop } = await testedStores();
+afterAll(stop);
+const shared = stores.filter(({ isShared }) => isShared);
+let places = 0;
+const newStore = (store = shared[0]) => store?.url(`copy_${places++}`) ?? "";
+const PAIRS = shared.flatMap((from) => shared.map((to) => ({ from, to })));
 
 const TARGET = { product: "shop", env: "prd", tag: "user" } as const;
 const USERS = 2_500;
@@ -50,8 +53,8 @@ async function fill(store: string) {
 }
 
 describe("a copy", () => {
-  it("has every counter, definition, session and answer, and goes on from there", async () => {
-    const [from, to] = [newStore(), newStore()];
+  it.each(PAIRS)("from $from.name to $to.name goes on from there", async (pair) => {
+    const [from, to] = [newStore(pair.from), newStore(pair.to)];
     const { session, token, keyed, first } = await fill(from);
     const told: CopyProgress[] = [];
     const copied = await copyStore(from, to, { onProgress: (progress) => told.push(progress) });

@@ -2,10 +2,11 @@ import { afterAll, describe, expect, it } from "vitest";
 import { manualClock } from "ductape/testing";
 import type { DocumentWrite } from "../src/store.js";
 import { openStore } from "../src/stores/url.js";
-import { contextOf, randomOf, seedOf, storeUrls, temporaryFolder } from "./support.js";
+import { contextOf, randomOf, seedOf } from "./support.js";
+import { testedStores } from "./tested.js";
 
-const folder = temporaryFolder();
-afterAll(folder.remove);
+const { stores, stop } = await testedStores();
+afterAll(stop);
 const seed = seedOf();
 const START_MS = Date.UTC(2026, 0, 15);
 
@@ -22,7 +23,9 @@ const made = (key: string, more: Partial<DocumentWrite> = {}): DocumentWrite => 
   ...more,
 });
 
-describe.each(storeUrls(folder.path))("documents on %s", (url) => {
+describe.each(stores)("documents on $name", (tested) => {
+  const url = tested.url("documents");
+
   it("are written all or none, each under its revision", async () => {
     const { store, documents } = await opened(url);
     expect(await documents.write([made("a/1/"), made("a/2/", { unwatched: true })], [])).toBe(null);

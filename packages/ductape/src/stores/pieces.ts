@@ -12,3 +12,15 @@ export async function* piecesOf<T>(rows: AsyncIterable<T>): AsyncGenerator<T[]> 
   }
   if (piece.length > 0) yield piece;
 }
+
+/** All rows of a kind by their keys, a piece at a time; `read` gives those later than a key. */
+export async function* pagesOf<T extends { readonly key: string }>(
+  read: (after: string) => Promise<readonly T[]>,
+): AsyncGenerator<readonly T[]> {
+  let after: string | undefined = "";
+  while (after !== undefined) {
+    const rows: readonly T[] = await read(after);
+    if (rows.length > 0) yield rows;
+    after = rows.length < PIECE_ROWS ? undefined : rows.at(-1)?.key;
+  }
+}

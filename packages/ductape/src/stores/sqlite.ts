@@ -20,7 +20,7 @@ import type {
   StorePiece,
 } from "../store.js";
 import { Batching, timedOut } from "./batching.js";
-import { PIECE_ROWS, piecesOf } from "./pieces.js";
+import { PIECE_ROWS, pagesOf, piecesOf } from "./pieces.js";
 import {
   openSqlite,
   type Sqlite,
@@ -123,29 +123,14 @@ export class SqliteStore implements Store {
   async *dump(): AsyncIterable<StorePiece> {
     const nothing = { counters: [], answers: [], documents: [] };
     for await (const counters of piecesOf(this.scan(""))) yield { ...nothing, counters };
-    for await (const answers of piecesOf(this.#rows((after, engine) => engine.answers(after)))) {
-      yield { ...nothing, answers };
-    }
-    for await (const documents of piecesOf(this.#rows((after, engine) => engine.all(after)))) {
-      yield { ...nothing, documents };
-    }
+    const answered = (after: string) => this.#whileBusy((engine) => engine.answers(after));
+    for await (const answers of pagesOf(answered)) yield { ...nothing, answers };
+    const kept = (after: string) => this.#whileBusy((engine) => engine.all(after));
+    for await (const documents of pagesOf(kept)) yield { ...nothing, documents };
   }
 
   async load(piece: StorePiece): Promise<void> {
     await this.#whileBusy((engine) => engine.load(piece));
-  }
-
-  /** All rows of a kind, read by their keys a piece at a time. */
-  async *#rows<T extends { readonly key: string }>(
-    read: (after: string, engine: Engine) => readonly T[],
-  ): AsyncGenerator<T> {
-    for (let after = ""; ; await nextTurn()) {
-      const rows = await this.#whileBusy((engine) => read(after, engine));
-      yield* rows;
-      const last = rows.at(-1);
-      if (last === undefined || rows.length < PIECE_ROWS) return;
-      after = last.key;
-    }
   }
 
   async close(): Promise<void> {

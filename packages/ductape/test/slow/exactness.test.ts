@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape } from "ductape";
-import { temporaryFolder } from "../support.js";
+import { testedStores } from "../tested.js";
 import { acknowledged, prepareStore, startWorker, usedOf } from "./processes.js";
 
-const folder = temporaryFolder();
-afterAll(folder.remove);
+const { stores, stop } = await testedStores();
+afterAll(stop);
 
 const PROCESSES = 4;
 
@@ -17,9 +17,11 @@ async function race(store: string, args: readonly string[]): Promise<number> {
   return ends.reduce((sum, { text }) => sum + acknowledged(text), 0);
 }
 
-describe("four processes of forty callers on one file", () => {
-  it("admit exactly the limit of one quota, and the file agrees", async () => {
-    const store = `sqlite:${folder.path}/one.db`;
+const shared = stores.filter(({ isShared }) => isShared);
+
+describe.each(shared)("four processes of forty callers on $name", ({ url }) => {
+  it("admit exactly the limit of one quota, and the store agrees", async () => {
+    const store = url("one");
     await prepareStore(store, [{ tag: "q", limit: 3_000, period: "lifetime" }]);
     expect(await race(store, ["q", "until-denied"])).toBe(3_000);
     await using ductape = new Ductape({ store });
@@ -27,7 +29,7 @@ describe("four processes of forty callers on one file", () => {
   });
 
   it("admit exactly what both of two rules allow", async () => {
-    const store = `sqlite:${folder.path}/two.db`;
+    const store = url("two");
     const period = "lifetime";
     const rules = [
       { name: "user", scope: "$Session{userId}", limit: 1_000, period },
@@ -58,7 +60,7 @@ describe("four processes of forty callers on one file", () => {
   });
 
   it("count an idempotency key once, whichever process repeats it", async () => {
-    const store = `sqlite:${folder.path}/keys.db`;
+    const store = url("keys");
     await prepareStore(store, [{ tag: "q", limit: null, period: "lifetime" }]);
     expect(await race(store, ["q", "same-keys", "1000"])).toBe(1_000);
     await using ductape = new Ductape({ store });

@@ -2,10 +2,11 @@ import { deepStrictEqual } from "node:assert/strict";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Decision, Ductape, QuotaInput, RuleInput } from "ductape";
 import { Model, type ModelRule } from "../model.js";
-import { clientWith, randomOf, seedOf, storeUrls, temporaryFolder } from "../support.js";
+import { clientWith, randomOf, seedOf } from "../support.js";
+import { testedStores } from "../tested.js";
 
-const folder = temporaryFolder();
-afterAll(folder.remove);
+const { stores, stop } = await testedStores();
+afterAll(stop);
 
 const SEQUENCES = Number(process.env["SEQUENCES"] ?? 2_000);
 const COMMANDS = 100;
@@ -173,7 +174,9 @@ async function changeLimit(
   await ductape.product.quotas.update("shop", tag, { rules: inputs });
 }
 
-describe.each(storeUrls(folder.path))("the naive model and %s", (store) => {
+describe.each(stores)("the naive model and $name", ({ url }) => {
+  const store = url("model");
+
   it(`agree on ${SEQUENCES} random sequences of ${COMMANDS} commands (SEED=${seed})`, async () => {
     const clock = { nowMs: Date.UTC(2026, 0, 1) };
     await using ductape = await clientWith([], { store, clock: () => clock.nowMs });

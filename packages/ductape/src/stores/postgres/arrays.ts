@@ -1,0 +1,14 @@
+/** Text as one parameter of the type `text[]`. */
+export function textArray(items: readonly (string | null)[]): string {
+  return `{${items.map(quoted).join(",")}}`;
+}
+
+/** Numbers, and what stands for them as text, as one parameter of a numeric array type. */
+export function numberArray(items: readonly (number | string | null)[]): string {
+  return `{${items.map((item) => item ?? "NULL").join(",")}}`;
+}
+
+function quoted(item: string | null): string {
+  if (item === null) return "NULL";
+  return /["\\]/.test(item) ? `"${item.replaceAll(/["\\]/g, "\\$&")}"` : `"${item}"`;
+}

@@ -1,0 +1,242 @@
+import { randomBytes } from "node:crypto";
+import type { Step } from "../../plan.js";
+import type { Clock } from "../../store.js";
+import type { Answers } from "../batching.js";
+import { numberArray, textArray } from "./arrays.js";
+import { Batch, bodyValues, type Slot } from "./batch.js";
+import { localMs, type EngineClock } from "./clock.js";
+import { isBusy, storeError } from "./errors.js";
+import type { PostgresHousekeeping } from "./housekeeping.js";
+import { KnownCells } from "./known.js";
+import type { Connection, Connections, Statement } from "./pool.js";
+import {
+  begin,
+  cellStatements,
+  COMMIT,
+  GUARD_BEHIND_MS,
+  ROLLBACK,
+  type CellStatements,
+} from "./statements.js";
+
+/** What a {@link Decider} works with. */
+export interface DeciderParts {
+  readonly connections: Connections;
+  readonly schema: string;
+  readonly housekeeping: PostgresHousekeeping;
+  /** Decides in place of the server's clock. */
+  readonly clock: Clock | undefined;
+  readonly engineClock: EngineClock;
+  readonly timeoutMs: number;
+  /** The store as messages name it. */
+  readonly shown: string;
+}
+
+/** Tries under locks before the batch waits for a while. */
+const TRIES_MAX = 3;
+
+/**
+ * Decides batches, in one of three ways. What only reads is decided on one moment of the tables.
+ * What writes counters that are in memory, and that no other process seems to touch, is decided
+ * first, and written by one statement if nothing has changed meanwhile. All else is decided under
+ * locks, in two round trips.
+ */
+export class Decider {
+  readonly #parts: DeciderParts;
+  readonly #sql: CellStatements;
+  readonly #known = new KnownCells();
+  readonly #begin: Statement;
+  /** Begins anywhere in 62 bits, and counts on: no two changes of any process have the same. */
+  #lastVersion = randomBytes(8).readBigUInt64BE() >> 2n;
+
+  constructor(parts: DeciderParts) {
+    this.#parts = parts;
+    this.#sql = cellStatements(parts.schema);
+    this.#begin = begin(parts.timeoutMs);
+  }
+
+  /** As `Flush`. Throws `STORE_UNAVAILABLE`, and `OUTCOME_UNKNOWN` once a change was sent. */
+  async decide(plans: readonly Step[]): Promise<Answers> {
+    let connection: Connection;
+    try {
+      connection = await this.#parts.connections.acquire();
+    } catch (error) {
+      throw storeError(error, this.#parts.shown);
+    }
+    try {
+      const answers = await this.#decideOn(connection, plans);
+      connection.release();
+      return answers;
+    } catch (error) {
+      connection.destroy();
+      throw storeError(error, this.#parts.shown);
+    }
+  }
+
+  async #decideOn(connection: Connection, plans: readonly Step[]): Promise<Answers> {
+    const batch = new Batch(plans, this.#known);
+    if (plans.every(onlyReads)) return this.#read(connection, batch);
+    // Forgotten spaces are cleared under locks.
+    if (batch.isCalm && !this.#parts.housekeeping.isBehind) {
+      const answers = await this.#guard(connection, batch);
+      if (answers !== null) return answers;
+    }
+    for (let tries = 0; tries < TRIES_MAX; tries++) {
+      const answers = await this.#lock(connection, batch);
+      if (answers !== null) return answers;
+    }
+    return null;
+  }
+
+  /** Decides on the tables as they are at one moment; null where that would change something. */
+  async #read(connection: Connection, batch: Batch): Promise<Answers> {
+    const statement = { text: this.#sql.read, values: [textArray(batch.keys)] };
+    const sentMs = localMs();
+    const { rows } = await connection.query(statement);
+    const engineMs = this.#learn(rows[0]?.[0], sentMs);
+    batch.load(rows.map((row) => row.slice(1)));
+    const verdicts = batch.decide(this.#instant(engineMs, batch));
+    if (batch.hasChanged) return null;
+    batch.keep(this.#known, "");
+    return verdicts;
+  }
+
+  /** Decides on what is in memory; null where it does not hold any more, and nothing was done. */
+  async #guard(connection: Connection, batch: Batch): Promise<Answers> {
+    const { clock, engineClock } = this.#parts;
+    const estimateMs = clock === undefined ? engineClock.estimate() : 0;
+    if (estimateMs === null) return null;
+    const nowMs = this.#instant(estimateMs, batch);
+    const verdicts = batch.decide(nowMs);
+    if (!batch.hasChanged) return this.#read(connection, batch);
+    const version = this.#nextVersion();
+    const guardMs = clock === undefined ? GUARD_BEHIND_MS : null;
+    const statement = this.#guardStatement(batch, nowMs, version, guardMs);
+    try {
+      const sentMs = localMs();
+      const { rows } = await connection.query(statement);
+      const [toldMs, isDone = "t"] = rows[0] ?? [];
+      if (toldMs !== undefined) this.#learn(toldMs, sentMs);
+      if (toldMs === undefined || isDone !== "t") return null;
+    } catch (error) {
+      if (isBusy(error)) return null;
+      throw storeError(error, this.#parts.shown, true);
+    }
+    batch.keep(this.#known, version);
+    return verdicts;
+  }
+
+  #guardStatement(batch: Batch, nowMs: number, version: string, guardMs: number | null): Statement {
+    const one = batch.single();
+    if (one?.cell !== undefined) {
+      const values = [one.key, one.version, one.cell.used, nowMs, version, guardMs];
+      return { text: this.#sql.countOne, values };
+    }
+    const { keys, versions, used, body } = batch.guardValues();
+    const values = [keys, versions, used, nowMs, version, guardMs];
+    if (body === null) return { text: this.#sql.countAll, values };
+    return { text: this.#sql.guardAll, values: [...values, ...body] };
+  }
+
+  /** Decides under locks; null where others were at the same rows, and nothing was done. */
+  async #lock(connection: Connection, batch: Batch): Promise<Answers> {
+    let isCommitting = false;
+    try {
+      const nowMs = await this.#loadLocked(connection, batch);
+      if (nowMs === null) {
+        await connection.query(ROLLBACK);
+        return null;
+      }
+      const verdicts = batch.decide(nowMs);
+      const version = this.#nextVersion();
+      const writes = this.#writes(batch, nowMs, version);
+      const { housekeeping } = this.#parts;
+      const chores = batch.hasChanged ? housekeeping.statements(batch.insertCount, nowMs) : [];
+      const work = [...writes, ...chores];
+      // A connection that sends all at once has sent the commit with the first of them.
+      isCommitting = connection.isPipelined;
+      const results = await connection.all(isCommitting ? [...work, COMMIT] : work);
+      const end = isCommitting ? results.at(-1) : null;
+      isCommitting = true;
+      const { command } = end ?? (await connection.query(COMMIT));
+      if (command !== "COMMIT") throw new Error(`COMMIT answered ${command}`);
+      batch.keep(this.#known, version);
+      const gone = housekeeping.learn(chores, results.slice(writes.length));
+      for (const key of gone) this.#known.drop(key);
+      return verdicts;
+    } catch (error) {
+      if (!isBusy(error)) throw storeError(error, this.#parts.shown, isCommitting);
+      await connection.query(ROLLBACK);
+      return null;
+    }
+  }
+
+  /** Locks and reads; returns the instant to decide at, or null where rows came to be meanwhile. */
+  async #loadLocked(connection: Connection, batch: Batch): Promise<number | null> {
+    // Sorted, as all processes lock in the same order.
+    const keys = textArray(batch.keys.sort());
+    const counted = batch.hasSeveral ? keys : "{}";
+    const sentMs = localMs();
+    const [, locked, told] = await connection.all([
+      this.#begin,
+      { text: this.#sql.lock, values: [keys] },
+      { text: this.#sql.tell, values: [textArray(batch.answerKeys), counted] },
+    ]);
+    const rows = locked?.rows ?? [];
+    const engineMs = this.#learn(told?.rows[0]?.[0], sentMs);
+    batch.load(rows);
+    if (batch.hasSeveral && told?.rows[0]?.[1] !== String(rows.length)) return null;
+    for (const [, , key, answer] of told?.rows ?? []) {
+      if (key != null && answer != null) batch.loadAnswer(key, answer);
+    }
+    return this.#instant(engineMs, batch);
+  }
+
+  #writes(batch: Batch, nowMs: number, version: string): Statement[] {
+    const writes: Statement[] = [];
+    const cells = (text: string, slots: Slot[]) => {
+      if (slots.length === 0) return;
+      const keys = textArray(slots.map(({ key }) => key));
+      const used = numberArray(slots.map(({ cell }) => cell?.used ?? 0));
+      writes.push({ text, values: [keys, used, nowMs, version, ...bodyValues(slots)] });
+    };
+    cells(this.#sql.update, batch.updates());
+    cells(this.#sql.insert, batch.inserts());
+    const answers = batch.newAnswers();
+    if (answers.length === 0) return writes;
+    const keys = textArray(answers.map(([key]) => key));
+    const expires = numberArray(answers.map(([, { expiresMs }]) => expiresMs));
+    const texts = textArray(answers.map(([, answer]) => JSON.stringify(answer)));
+    writes.push({ text: this.#sql.dropExpired, values: [keys, nowMs] });
+    writes.push({ text: this.#sql.insertAnswers, values: [keys, expires, texts] });
+    return writes;
+  }
+
+  #learn(toldMs: string | null | undefined, sentMs: number): number {
+    const engineMs = Number(toldMs);
+    if (toldMs == null) throw new Error("the server did not tell its clock");
+    this.#parts.engineClock.learn(engineMs, sentMs, localMs());
+    return engineMs;
+  }
+
+  /**
+   * The instant of a batch. Other processes estimate the server's clock as well: by less than it
+   * could be wrong, no counter is decided earlier than it was before.
+   */
+  #instant(engineMs: number, { seenMs }: Batch): number {
+    const { clock } = this.#parts;
+    if (clock !== undefined) return clock();
+    return seenMs > engineMs && seenMs - engineMs < GUARD_BEHIND_MS ? seenMs : engineMs;
+  }
+
+  #nextVersion(): string {
+    this.#lastVersion++;
+    return this.#lastVersion.toString();
+  }
+}
+
+function onlyReads(plan: Step): boolean {
+  for (let step: Step | null = plan; step !== null; step = step.next) {
+    if (step.action !== "check" || step.answer !== null) return false;
+  }
+  return true;
+}

@@ -1,0 +1,73 @@
+import { PAST_GRACE_MS, VISITS_PER_INSERT } from "../memory.js";
+import type { PostgresResult, Statement } from "./pool.js";
+
+const FORGET_ROWS = 200;
+/** Later than every character of a key. */
+const END = "\u{10FFFF}";
+
+/**
+ * Drops counters of past windows, expired answers and forgotten spaces, a few rows at a time, as
+ * part of a batch's transaction. It waits for no row that another transaction has.
+ */
+export class PostgresHousekeeping {
+  readonly #walk: string;
+  readonly #dropAnswers: string;
+  readonly #forget: string;
+  #afterKey = "";
+  /** Spaces may have been forgotten whose rows are still there. */
+  isBehind = true;
+
+  constructor(schema: string) {
+    const cells = `${schema}.cells`;
+    const answers = `${schema}.answers`;
+    const forgotten = `${schema}.forgotten`;
+    this.#walk = `WITH walk AS MATERIALIZED (
+        SELECT key, end_ms FROM ${cells} WHERE key > $1 ORDER BY key LIMIT $2),
+      past AS MATERIALIZED (SELECT c.key FROM walk w CROSS JOIN LATERAL (
+        SELECT k.key FROM ${cells} k WHERE k.key = w.key AND k.end_ms <= $3
+        FOR UPDATE SKIP LOCKED) c WHERE w.end_ms <= $3),
+      gone AS (DELETE FROM ${cells} WHERE key IN (SELECT key FROM past) RETURNING key)
+      SELECT (SELECT count(*) FROM walk), (SELECT max(key) FROM walk),
+        (SELECT json_agg(key) FROM gone)`;
+    this.#dropAnswers = `DELETE FROM ${answers} WHERE key IN (
+      SELECT key FROM ${answers} WHERE expires_ms <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`;
+    const some = (table: string) => `SELECT r.key FROM one o CROSS JOIN LATERAL (
+        SELECT key FROM ${table} WHERE key >= o.prefix AND key < o.prefix || $1
+        LIMIT ${FORGET_ROWS} FOR UPDATE SKIP LOCKED) r`;
+    const none = (table: string) =>
+      `NOT EXISTS (SELECT FROM ${table} WHERE key >= o.prefix AND key < o.prefix || $1)`;
+    this.#forget = `WITH one AS MATERIALIZED (
+        SELECT prefix FROM ${forgotten} LIMIT 1 FOR UPDATE SKIP LOCKED),
+      cells_gone AS (DELETE FROM ${cells} WHERE key IN (${some(cells)}) RETURNING key),
+      answers_gone AS (DELETE FROM ${answers} WHERE key IN (${some(answers)})),
+      done AS (DELETE FROM ${forgotten} WHERE prefix IN (
+        SELECT o.prefix FROM one o WHERE ${none(cells)} AND ${none(answers)}))
+      SELECT (SELECT count(*) FROM one), NULL, (SELECT json_agg(key) FROM cells_gone)`;
+  }
+
+  /** What to run for so many new rows at the end of a transaction, in order. */
+  statements(inserts: number, nowMs: number): Statement[] {
+    const statements: Statement[] = [];
+    if (this.isBehind) statements.push({ text: this.#forget, values: [END] });
+    if (inserts === 0) return statements;
+    const visits = inserts * VISITS_PER_INSERT;
+    const walk = [this.#afterKey, visits, nowMs - PAST_GRACE_MS];
+    statements.push({ text: this.#walk, values: walk });
+    statements.push({ text: this.#dropAnswers, values: [nowMs, visits] });
+    return statements;
+  }
+
+  /** Learns from the results of {@link statements}; returns the keys of counters that are gone. */
+  learn(statements: readonly Statement[], results: readonly PostgresResult[]): string[] {
+    const gone: string[] = [];
+    for (const [i, { text, values }] of statements.entries()) {
+      if (text === this.#dropAnswers) continue;
+      const [count, last, keys] = results[i]?.rows[0] ?? [];
+      if (text === this.#forget) this.isBehind = count !== "0";
+      else this.#afterKey = Number(count) < Number(values?.[1]) ? "" : (last ?? "");
+      const dropped: string[] = keys == null ? [] : JSON.parse(keys);
+      gone.push(...dropped);
+    }
+    return gone;
+  }
+}

@@ -1,0 +1,104 @@
+import type { Logger } from "../../events.js";
+import type { PostgresClient } from "./pool.js";
+
+/** A connection that listens, and how to let it go. */
+export interface ListeningClient {
+  readonly client: Pick<PostgresClient, "query" | "on">;
+  /** Closes it. Never throws. */
+  end(): void;
+}
+
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 5_000;
+
+/** What a {@link Listener} works with. */
+export interface ListenerParts {
+  readonly channel: string;
+  /** A new connection; throws where there is none. */
+  connect(): Promise<ListeningClient>;
+  readonly logger: Logger;
+}
+
+/**
+ * Listens on a channel by a connection of its own, and connects again when that is lost. It may
+ * miss what was told in between: whoever relies on it asks again from time to time.
+ */
+export class Listener {
+  readonly #parts: ListenerParts;
+  readonly #followers = new Set<() => void>();
+  #current: ListeningClient | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #retryMs = RETRY_MS_MIN;
+  #isStopped = true;
+
+  constructor(parts: ListenerParts) {
+    this.#parts = parts;
+  }
+
+  /** Calls `changed` at each notification, and after each connection. Returns how to stop. */
+  watch(changed: () => void): () => void {
+    // A function of its own for each: the same may be given twice.
+    const follower = (): void => changed();
+    this.#followers.add(follower);
+    if (this.#isStopped) {
+      this.#isStopped = false;
+      void this.#connect();
+    }
+    return () => {
+      this.#followers.delete(follower);
+      if (this.#followers.size === 0) this.stop();
+    };
+  }
+
+  /** Closes the connection, until the next `watch`. */
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    this.#current?.end();
+    this.#current = null;
+  }
+
+  async #connect(): Promise<void> {
+    let opened: ListeningClient | null = null;
+    try {
+      opened = await this.#parts.connect();
+      await this.#listen(opened);
+    } catch (error) {
+      opened?.end();
+      this.#lose(opened, error);
+    }
+  }
+
+  async #listen(opened: ListeningClient): Promise<void> {
+    if (this.#isStopped || this.#current !== null) return opened.end();
+    this.#current = opened;
+    const { client } = opened;
+    client.on("error", (error) => this.#lose(opened, error));
+    client.on("notification", () => this.#tell());
+    await client.query({
+      text: `LISTEN ${this.#parts.channel}`,
+      rowMode: "array",
+      types: { getTypeParser: () => (value) => value },
+      query_timeout: RETRY_MS_MAX,
+    });
+    this.#retryMs = RETRY_MS_MIN;
+    this.#tell();
+  }
+
+  #lose(lost: ListeningClient | null, error: unknown): void {
+    if (lost !== this.#current) return;
+    this.#current?.end();
+    this.#current = null;
+    if (this.#isStopped) return;
+    // Once an outage.
+    if (this.#retryMs === RETRY_MS_MIN) {
+      this.#parts.logger.warn("changes of definitions are seen by polling for now", error);
+    }
+    this.#timer = setTimeout(() => void this.#connect(), this.#retryMs).unref();
+    this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
+  }
+
+  #tell(): void {
+    for (const follower of this.#followers) follower();
+  }
+}

@@ -1,0 +1,232 @@
+import { Socket } from "node:net";
+import { StoreError } from "../../errors.js";
+
+/** A row; each column is the text that PostgreSQL writes. */
+export type Row = readonly (string | null)[];
+
+/** A statement and the values of `$1`, `$2`, ... */
+export interface Statement {
+  readonly text: string;
+  readonly values?: Value[];
+}
+
+/** What a statement takes. Arrays are given as text: see `arrays.ts`. */
+export type Value = string | number | boolean | null;
+
+/** What is asked of a client of `pg`. */
+export interface PostgresQuery extends Statement {
+  readonly rowMode: "array";
+  readonly types: { getTypeParser(): (value: string) => string };
+  readonly query_timeout: number;
+}
+
+/** What it answers. */
+export interface PostgresResult {
+  readonly command: string;
+  readonly rows: readonly Row[];
+}
+
+/** The part of a client of a `pg` pool that is used. */
+export interface PostgresClient {
+  query(query: PostgresQuery): Promise<PostgresResult>;
+  release(error?: Error | boolean): void;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  on(event: "notification", listener: () => void): unknown;
+  removeListener(event: string, listener: (error: Error) => void): unknown;
+  /** True where statements are sent without waiting for the answers to those before. */
+  readonly pipeline?: boolean;
+}
+
+/** The part of a pool of `pg` 8 that is used. */
+export interface PostgresPool {
+  connect(): Promise<PostgresClient>;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  removeListener(event: string, listener: (error: Error) => void): unknown;
+  readonly options?: { readonly max?: number };
+}
+
+/** A pool that is ours to end. */
+export interface OwnPool extends PostgresPool {
+  end(): Promise<void>;
+}
+
+/** Text as the server sends it: types that a program registers with `pg` have no say here. */
+const TEXT = { getTypeParser: () => (value: string) => value };
+
+/** Connections to one database, each for the time of one batch. */
+export class Connections {
+  readonly #pool: PostgresPool;
+  readonly #timeoutMs: number;
+
+  /** `timeoutMs` bounds the wait for a connection, and for each answer. */
+  constructor(pool: PostgresPool, timeoutMs: number) {
+    this.#pool = pool;
+    this.#timeoutMs = timeoutMs;
+    // Without a listener, an idle connection that breaks would end the process.
+    pool.on("error", ignore);
+  }
+
+  /** A free connection. Throws what `pg` throws, and `STORE_UNAVAILABLE` where none gets free. */
+  async acquire(): Promise<Connection> {
+    const timeoutMs = this.#timeoutMs;
+    const client = await within(timeoutMs, this.#pool.connect());
+    return new Connection(client, timeoutMs);
+  }
+
+  /** Runs `work` on a connection, which is thrown away where `work` fails. */
+  async with<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    const connection = await this.acquire();
+    try {
+      const result = await work(connection);
+      connection.release();
+      return result;
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+  }
+
+  /** Lets go of the pool. */
+  release(): void {
+    this.#pool.removeListener("error", ignore);
+  }
+}
+
+/** A connection that is ours until it is released. */
+export class Connection {
+  readonly #client: PostgresClient;
+  readonly #timeoutMs: number;
+  #fault: Error | null = null;
+  readonly #onError = (error: Error): void => {
+    this.#fault ??= error;
+  };
+
+  constructor(client: PostgresClient, timeoutMs: number) {
+    this.#client = client;
+    this.#timeoutMs = timeoutMs;
+    client.on("error", this.#onError);
+  }
+
+  /** Several statements can be on their way at once. */
+  get isPipelined(): boolean {
+    return this.#client.pipeline === true;
+  }
+
+  /** Throws what `pg` throws; a connection that is known to be lost sends nothing. */
+  query({ text, values }: Statement): Promise<PostgresResult> {
+    if (this.#fault !== null) return Promise.reject(lostBefore(this.#fault));
+    const shared = { text, rowMode: "array", types: TEXT, query_timeout: this.#timeoutMs } as const;
+    return this.#client.query(values === undefined ? shared : { ...shared, values });
+  }
+
+  /**
+   * Runs statements in order, in one round trip where the connection can. Throws the first fault,
+   * when all have ended.
+   */
+  async all(statements: readonly Statement[]): Promise<PostgresResult[]> {
+    if (!this.isPipelined) {
+      const results: PostgresResult[] = [];
+      for (const statement of statements) results.push(await this.query(statement));
+      return results;
+    }
+    const settled = await Promise.allSettled(statements.map((each) => this.query(each)));
+    return settled.map((each) => {
+      if (each.status === "rejected") throw each.reason;
+      return each.value;
+    });
+  }
+
+  /** Gives it back for others. */
+  release(): void {
+    this.#end(this.#fault ?? undefined);
+  }
+
+  /** Closes it, whatever goes on. */
+  destroy(): void {
+    this.#end(true);
+  }
+
+  #end(fault: Error | true | undefined): void {
+    this.#client.release(fault);
+    // After the release, by which the pool listens again.
+    this.#client.removeListener("error", this.#onError);
+  }
+}
+
+function ignore(): void {}
+
+/** A client that comes too late goes back to its pool. */
+function within(timeoutMs: number, connecting: Promise<PostgresClient>): Promise<PostgresClient> {
+  return new Promise((resolve, reject) => {
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      reject(noConnection(timeoutMs));
+    }, timeoutMs);
+    const arrive = (client: PostgresClient): void => {
+      clearTimeout(timer);
+      if (isLate) return client.release();
+      resolve(client);
+    };
+    connecting.then(arrive, (error: unknown) => {
+      clearTimeout(timer);
+      reject(error);
+    });
+  });
+}
+
+function noConnection(timeoutMs: number): StoreError {
+  const message = `no connection got free within ${timeoutMs} ms; nothing is changed`;
+  return new StoreError("STORE_UNAVAILABLE", message);
+}
+
+function lostBefore(cause: Error): StoreError {
+  const message = "the connection was lost before the call was sent; nothing is changed";
+  return new StoreError("STORE_UNAVAILABLE", message, { cause });
+}
+
+/** How a pool of our own is made. */
+export interface PoolSettings {
+  readonly connectionString: string;
+  readonly connectionsMax: number;
+  /** How long to wait for a new connection, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** Loads `pg` and makes a pool. Throws `STORE_UNAVAILABLE` where `pg` is not installed. */
+export async function makePool(settings: PoolSettings): Promise<OwnPool> {
+  const { Pool } = await loadPg();
+  return new Pool({
+    connectionString: settings.connectionString,
+    max: settings.connectionsMax,
+    connectionTimeoutMillis: settings.timeoutMs,
+    application_name: "ductape",
+    keepAlive: true,
+    pipeline: true,
+    // A program that has nothing else to do may end.
+    allowExitOnIdle: true,
+  });
+}
+
+/** A connection outside of any pool, which does not keep the process alive. */
+export async function connectAlone(connectionString: string, timeoutMs: number) {
+  const { Client } = await loadPg();
+  const client = new Client({
+    connectionString,
+    connectionTimeoutMillis: timeoutMs,
+    application_name: "ductape listen",
+    keepAlive: true,
+    stream: () => new Socket().unref(),
+  });
+  return client;
+}
+
+async function loadPg() {
+  try {
+    const { default: pg } = await import("pg");
+    return pg;
+  } catch (cause) {
+    const message = 'a postgres: store needs the package "pg"; run: npm install pg';
+    throw new StoreError("STORE_UNAVAILABLE", message, { cause, retryable: false });
+  }
+}

@@ -1,0 +1,268 @@
+import type { Verdict } from "../../apply.js";
+import { show, StoreError, ValidationError } from "../../errors.js";
+import { splitCellKey } from "../../key.js";
+import type { Step } from "../../plan.js";
+import type {
+  CallOptions,
+  CellRow,
+  Clock,
+  Documents,
+  DocumentWrite,
+  Store,
+  StoreContext,
+  StoreMaker,
+  StorePiece,
+} from "../../store.js";
+import { timedOut } from "../batching.js";
+import { Lanes } from "../lanes.js";
+import { PIECE_ROWS, pagesOf, piecesOf } from "../pieces.js";
+import { cellOf } from "./batch.js";
+import { EngineClock } from "./clock.js";
+import { Decider } from "./decider.js";
+import { channelOf, PostgresDocuments } from "./documents.js";
+import { isBusy, isLost, storeError } from "./errors.js";
+import { PostgresHousekeeping } from "./housekeeping.js";
+import { Listener } from "./listener.js";
+import { PostgresMoving } from "./moving.js";
+import { Connections, type Connection, type PostgresPool } from "./pool.js";
+import { migrate } from "./schema.js";
+import { ownServer, type PostgresServer, sharedServer } from "./server.js";
+import { cellStatements } from "./statements.js";
+import { checkSchema, DEFAULT_SCHEMA, parsePostgresUrl, type PostgresPlace } from "./url.js";
+
+/** How {@link postgresStore} uses a pool. */
+export interface PostgresStoreOptions {
+  /** Holds the tables, and nothing else: at most 48 of a-z, 0-9 and "_". Default `ductape`. */
+  readonly schema?: string | undefined;
+  /**
+   * Takes one connection out of the pool, to hear of changed definitions at once; else they are
+   * asked for. Default true; a pool of one connection, and a pooler of transactions, cannot.
+   */
+  readonly listen?: boolean | undefined;
+}
+
+/**
+ * Counters and definitions in PostgreSQL, through a pool of `pg` 8 that the caller makes and ends.
+ * Give `pipeline: true` to the pool, and it needs fewer round trips. Throws `VALIDATION`.
+ *
+ *     new Ductape({ store: postgresStore(new Pool({ pipeline: true })) })
+ */
+export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): StoreMaker {
+  const { schema = DEFAULT_SCHEMA, listen = true } = options;
+  const fault = typeof schema === "string" ? checkSchema(schema) : `got ${show(schema)}`;
+  if (fault !== null) throw new ValidationError([{ path: "options.schema", message: fault }]);
+  return (context) => new PostgresStore(sharedServer(pool), { schema, listens: listen }, context);
+}
+
+/** The store of a `postgres:` URL. Throws `VALIDATION` that names `option`. */
+export function openPostgres(url: string, context: StoreContext, option: string): Store {
+  const parsed = parsePostgresUrl(url, option);
+  return new PostgresStore(ownServer(parsed, context.timeoutMs), parsed, context);
+}
+
+const QUEUE_PLANS_MAX = 65_536;
+const BATCH_PLANS_MAX = 2_048;
+
+/**
+ * Counters and definitions in PostgreSQL 13 or newer, shared exactly by any number of machines. A
+ * call resolves after its batch is committed: what was acknowledged survives what
+ * `synchronous_commit` of the server promises. The server's clock decides.
+ */
+export class PostgresStore implements Store {
+  readonly guarantees = { name: "postgres", durable: true, shared: "network" } as const;
+  readonly documents: Documents;
+  readonly clock: Clock;
+  readonly #server: PostgresServer;
+  readonly #place: PostgresPlace;
+  readonly #context: StoreContext;
+  readonly #engineClock = new EngineClock();
+  readonly #lanes: Lanes;
+  readonly #housekeeping: PostgresHousekeeping;
+  readonly #stored: PostgresDocuments;
+  readonly #listener: Listener;
+  readonly #moving: PostgresMoving;
+  #opened: Opened | null = null;
+  #opening: Promise<void> | null = null;
+  #isClosed = false;
+
+  constructor(server: PostgresServer, place: PostgresPlace, context: StoreContext) {
+    this.#server = server;
+    this.#place = place;
+    this.#context = context;
+    const { clock, timeoutMs, logger } = context;
+    const { schema } = place;
+    this.clock = clock ?? this.#engineClock.now;
+    this.#housekeeping = new PostgresHousekeeping(schema);
+    this.#stored = new PostgresDocuments(schema, clock, timeoutMs);
+    this.#moving = new PostgresMoving(schema, clock, timeoutMs);
+    this.#listener = new Listener({
+      channel: channelOf(schema),
+      connect: () => this.#server.connectListener(),
+      logger,
+    });
+    const bounds = { batchPlansMax: BATCH_PLANS_MAX, queuePlansMax: QUEUE_PLANS_MAX, timeoutMs };
+    this.#lanes = new Lanes((plans) => this.#flush(plans), bounds, server.lanes);
+    this.documents = this.#makeDocuments();
+  }
+
+  get isOpen(): boolean {
+    return this.#opened !== null;
+  }
+
+  open(): Promise<void> {
+    if (this.#opened !== null) return Promise.resolve();
+    this.#opening ??= this.#openNow().finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  async #openNow(): Promise<void> {
+    this.#isClosed = false;
+    const { shown } = this.#server;
+    const { schema } = this.#place;
+    const { clock, timeoutMs } = this.#context;
+    let connections: Connections | null = null;
+    try {
+      connections = new Connections(await this.#server.open(), timeoutMs);
+      await connections.with((connection) => migrate(connection, schema, shown));
+      const parts = { connections, schema, clock, timeoutMs, shown };
+      const shared = { housekeeping: this.#housekeeping, engineClock: this.#engineClock };
+      this.#opened = { connections, decider: new Decider({ ...parts, ...shared }) };
+    } catch (error) {
+      connections?.release();
+      await this.#server.close();
+      throw storeError(error, shown);
+    }
+  }
+
+  apply(plan: Step, options?: CallOptions): Promise<Verdict> {
+    if (this.#isClosed) return Promise.reject(this.#notOpen());
+    return this.#lanes.submit(plan, options);
+  }
+
+  async *scan(prefix: string): AsyncIterable<CellRow> {
+    const text = cellStatements(this.#place.schema).scan;
+    let after = "";
+    for (;;) {
+      const values = [prefix, after, `${prefix}\u{10FFFF}`, PIECE_ROWS];
+      const { rows } = await this.#on((connection) => connection.query({ text, values }));
+      for (const row of rows) yield { ...splitCellKey(row[0] ?? ""), cell: cellOf(row, null) };
+      const last = rows.at(-1)?.[0];
+      if (last == null || rows.length < PIECE_ROWS) return;
+      after = last;
+    }
+  }
+
+  async *dump(): AsyncIterable<StorePiece> {
+    const nothing = { counters: [], answers: [], documents: [] };
+    for await (const counters of piecesOf(this.scan(""))) yield { ...nothing, counters };
+    const moving = this.#moving;
+    const answered = (after: string) => this.#on((on) => moving.answers(on, after));
+    for await (const answers of pagesOf(answered)) yield { ...nothing, answers };
+    const kept = (after: string) => this.#on((on) => moving.documents(on, after));
+    for await (const documents of pagesOf(kept)) yield { ...nothing, documents };
+  }
+
+  async load(piece: StorePiece): Promise<void> {
+    await this.#on((connection) => this.#moving.load(connection, piece));
+  }
+
+  async close(): Promise<void> {
+    // First, so that calls made from now on cannot put off the end for ever.
+    this.#isClosed = true;
+    await this.#opening?.catch(() => undefined);
+    await this.#lanes.drain();
+    this.#listener.stop();
+    this.#lose();
+    await this.#server.close();
+  }
+
+  async #flush(plans: readonly Step[]) {
+    const opened = this.#open();
+    try {
+      return await opened.decider.decide(plans);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  #makeDocuments(): Documents {
+    const documents = this.#stored;
+    const watch = (changed: () => void) => this.#listener.watch(changed);
+    return {
+      changes: async (sequence) => {
+        const told = await this.#on((connection) => documents.changes(connection, sequence));
+        if (told !== null) return told;
+        this.#lose();
+        const why = "the server was set back to an older state; the next call reads it anew";
+        throw new StoreError("STORE_UNAVAILABLE", `the store ${this.#server.shown}: ${why}`);
+      },
+      get: (key) => this.#on((connection) => documents.get(connection, key)),
+      list: (folder, page) => this.#on((connection) => documents.list(connection, folder, page)),
+      write: (writes, forget) => this.#write(writes, forget),
+      ...(this.#place.listens && this.#server.canListen ? { watch } : {}),
+    };
+  }
+
+  async #write(writes: readonly DocumentWrite[], forget: readonly string[]) {
+    const deadlineMs = performance.now() + this.#context.timeoutMs;
+    for (;;) {
+      let isCommitting = false;
+      const committing = () => {
+        isCommitting = true;
+      };
+      try {
+        const { connections } = this.#open();
+        const { stale } = await connections.with((connection) =>
+          this.#stored.write(connection, writes, forget, committing),
+        );
+        if (forget.length > 0 && stale === null) this.#housekeeping.isBehind = true;
+        return stale;
+      } catch (error) {
+        if (!isBusy(error)) throw this.#failed(error, isCommitting);
+        if (performance.now() > deadlineMs) throw timedOut(this.#context.timeoutMs);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1 + Math.random() * RETRY_MS_MAX));
+    }
+  }
+
+  async #on<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    try {
+      return await this.#open().connections.with(work);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  /** The public error. Tables that are gone are made anew by the next call. */
+  #failed(error: unknown, isCommitting = false): unknown {
+    const fault = storeError(error, this.#server.shown, isCommitting);
+    if (isLost(fault)) this.#lose();
+    return fault;
+  }
+
+  #lose(): void {
+    this.#opened?.connections.release();
+    this.#opened = null;
+  }
+
+  #open(): Opened {
+    if (this.#opened !== null) return this.#opened;
+    throw this.#notOpen();
+  }
+
+  #notOpen(): StoreError {
+    const why = this.#isClosed ? "is closed" : "is not open";
+    const message = `the store ${this.#server.shown} ${why}`;
+    return new StoreError("STORE_UNAVAILABLE", message, { retryable: !this.#isClosed });
+  }
+}
+
+const RETRY_MS_MAX = 8;
+
+/** What an open store works with. */
+interface Opened {
+  readonly connections: Connections;
+  readonly decider: Decider;
+}

@@ -1,0 +1,145 @@
+import type { Statement } from "./pool.js";
+
+/** What the server's clock says, in epoch milliseconds. */
+export const NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+/** Columns of a counter, in the order in which they are read. */
+const COLUMNS =
+  "key, version, shape, start_ms, end_ms, used, granted, alerted, entries, seen_ms, planned_limit";
+
+/** Texts of the statements on counters and answers. Every one names the schema. */
+export interface CellStatements {
+  /** $1 keys. Counters as one moment shows them, after a row that tells the server's clock. */
+  readonly read: string;
+  /** $1 keys, sorted: rows are locked in this order. */
+  readonly lock: string;
+  /** $1 keys of answers, $2 keys of counters: the clock, how many counters there are, answers. */
+  readonly tell: string;
+  /** $1 key, $2 version, $3 used, $4 instant, $5 new version, $6 {@link GUARD_BEHIND_MS}. */
+  readonly countOne: string;
+  /** As `countOne`, $1 to $3 arrays; used is null for a counter that must only stand. */
+  readonly countAll: string;
+  /** As `countAll`, and $7 to $13 the other columns. */
+  readonly guardAll: string;
+  /** $1 keys, $2 used, $3 instant, $4 new version, $5 to $11 the other columns. */
+  readonly update: string;
+  /** As `update`. Fails where a counter exists. */
+  readonly insert: string;
+  /** $1 keys, $2 instant. */
+  readonly dropExpired: string;
+  /** $1 keys, $2 instants of expiry, $3 answers. Fails where an answer exists. */
+  readonly insertAnswers: string;
+  /** $1 prefix, $2 after, $3 before, $4 most. */
+  readonly scan: string;
+}
+
+/** A decision made on a clock that is further behind than this is not written. */
+export const GUARD_BEHIND_MS = 500;
+
+const BODY = "shape, start_ms, end_ms, granted, alerted, entries, planned_limit";
+const BODY_TYPES = "int[], bigint[], bigint[], bigint[], float8[], text[], bigint[]".split(", ");
+
+/** The texts for the tables of one schema, whose name needs no quotes. */
+export function cellStatements(schema: string): CellStatements {
+  const cells = `${schema}.cells`;
+  const answers = `${schema}.answers`;
+  const each = (keys: string) => `unnest(${keys}::text[]) AS g (key)`;
+  return {
+    read: `SELECT n.ms, c.* FROM (SELECT ${NOW_MS} AS ms) n LEFT JOIN ${each("$1")}
+      CROSS JOIN LATERAL (SELECT ${COLUMNS} FROM ${cells} k WHERE k.key = g.key OFFSET 0) c
+      ON true`,
+    lock: `SELECT c.* FROM ${each("$1")}
+      CROSS JOIN LATERAL (SELECT ${COLUMNS} FROM ${cells} k WHERE k.key = g.key FOR UPDATE) c`,
+    tell: `SELECT n.ms, n.found, a.key, a.answer FROM (SELECT ${NOW_MS} AS ms,
+        (SELECT count(*) FROM ${cells} WHERE key = ANY ($2::text[])) AS found) n
+      LEFT JOIN ${answers} a ON a.key = ANY ($1::text[])`,
+    countOne: `UPDATE ${cells} SET used = $3, seen_ms = $4, version = $5
+      WHERE key = $1 AND version = $2 AND ${isTimely("$4", "$6")} RETURNING ${NOW_MS}`,
+    countAll: guarded(cells, "", []),
+    guardAll: guarded(cells, `, ${BODY}`, BODY_TYPES),
+    update: `UPDATE ${cells} c SET used = g.used, seen_ms = $3, version = $4,
+      ${assigned("g")} FROM ${written(5)} WHERE c.key = g.key`,
+    insert: `INSERT INTO ${cells} (key, used, seen_ms, version, ${BODY})
+      SELECT g.key, g.used, $3::bigint, $4::bigint, ${BODY} FROM ${written(5)}`,
+    dropExpired: `DELETE FROM ${answers} WHERE key = ANY ($1::text[]) AND expires_ms <= $2`,
+    insertAnswers: `INSERT INTO ${answers} (key, expires_ms, answer)
+      SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[])`,
+    scan: `SELECT ${COLUMNS} FROM ${cells} WHERE key >= $1 AND key > $2 AND key < $3
+      ORDER BY key LIMIT $4`,
+  };
+}
+
+/**
+ * Writes counters over those that stand there. $1 keys, $2 used, $3 instants, $4 new version, $5 to
+ * $11 the other columns.
+ */
+export function loadStatement(schema: string): string {
+  const body = BODY_TYPES.map((type, i) => `$${5 + i}::${type}`).join(", ");
+  return `INSERT INTO ${schema}.cells (key, used, seen_ms, version, ${BODY})
+    SELECT g.key, g.used, g.seen_ms, $4::bigint, ${BODY}
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[], ${body})
+      AS g (key, used, seen_ms, ${BODY})
+    ON CONFLICT (key) DO UPDATE SET used = excluded.used, seen_ms = excluded.seen_ms,
+      version = excluded.version, ${assigned("excluded")}`;
+}
+
+/** Counters to write, as rows `g`; the columns of the body begin at the parameter `from`. */
+function written(from: number): string {
+  const body = BODY_TYPES.map((type, i) => `$${from + i}::${type}`).join(", ");
+  return `unnest($1::text[], $2::bigint[], ${body}) AS g (key, used, ${BODY})`;
+}
+
+function assigned(row: string): string {
+  return BODY.split(", ")
+    .map((column) => `${column} = ${row}.${column}`)
+    .join(", ");
+}
+
+/** Null for the second: the instant is not the server's to judge. */
+function isTimely(instant: string, behind: string): string {
+  const late = `${instant} > ${NOW_MS} - ${behind}`;
+  return `(${behind}::bigint IS NULL OR (${instant} <= ${NOW_MS} AND ${late}))`;
+}
+
+/**
+ * Writes all or none: only if every counter is there in its version, nobody holds one of them, and
+ * the instant is right. The locks come first, and none is waited for.
+ */
+function guarded(cells: string, body: string, types: readonly string[]): string {
+  const values = types.map((type, i) => `, $${7 + i}::${type}`).join("");
+  const set = body === "" ? "" : `, ${assigned("l")}`;
+  return `WITH given AS (
+      SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[]${values})
+        AS g (key, version, used${body})),
+    locked AS MATERIALIZED (SELECT g.* FROM given g CROSS JOIN LATERAL (
+      SELECT FROM ${cells} k WHERE k.key = g.key AND k.version = g.version
+      FOR UPDATE SKIP LOCKED) c),
+    told AS MATERIALIZED (SELECT ${NOW_MS} AS ms, count(*) AS found FROM locked),
+    verdict AS MATERIALIZED (SELECT ms, found = cardinality($1::text[])
+      AND ($6::bigint IS NULL OR ($4::bigint <= ms AND $4::bigint > ms - $6::bigint)) AS isDone
+      FROM told),
+    written AS (UPDATE ${cells} c SET used = l.used, seen_ms = $4, version = $5${set}
+      FROM locked l WHERE c.key = l.key AND l.used IS NOT NULL AND (SELECT isDone FROM verdict))
+    SELECT ms, isDone FROM verdict`;
+}
+
+/** Begins a transaction whose waits are bounded, in milliseconds. */
+export function begin(timeoutMs: number): Statement {
+  const lockMs = Math.max(1, Math.min(LOCK_MS_MAX, Math.floor(timeoutMs / 2)));
+  const statementMs = Math.max(1, Math.floor(timeoutMs));
+  return {
+    text: `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${lockMs};
+      SET LOCAL statement_timeout = ${statementMs};
+      SET LOCAL idle_in_transaction_session_timeout = ${IDLE_MS_MAX}`,
+  };
+}
+
+/** Longest wait for one lock. */
+const LOCK_MS_MAX = 1_000;
+/** How long a process that stands still may keep others from its counters. */
+const IDLE_MS_MAX = 2_000;
+
+/** Ends a transaction. */
+export const COMMIT: Statement = { text: "COMMIT" };
+/** Ends a transaction and undoes it. */
+export const ROLLBACK: Statement = { text: "ROLLBACK" };

@@ -1,0 +1,41 @@
+// The stores that one test runs on, each with places of its own.
+import { join } from "node:path";
+import { POSTGRES_BIN, startPostgres } from "./postgres.js";
+import { temporaryFolder } from "./support.js";
+
+/** A store to test. */
+export interface TestedStore {
+  readonly name: string;
+  /** Shared by several processes, and kept when they end. */
+  readonly isShared: boolean;
+  /** The URL of a place that is empty at the first call with this name, an identifier. */
+  url(name: string): string;
+}
+
+/** What is tested, and how to end what was started for it. */
+export interface TestedStores {
+  readonly stores: readonly TestedStore[];
+  stop(): Promise<void>;
+}
+
+/** Starts what the stores need. What cannot run here is printed as `SKIPPED`. */
+export async function testedStores(): Promise<TestedStores> {
+  const folder = temporaryFolder();
+  const stores: TestedStore[] = [
+    { name: "memory", isShared: false, url: () => "memory:" },
+    { name: "sqlite", isShared: true, url: (name) => `sqlite:${join(folder.path, name)}.db` },
+  ];
+  const ends = [() => Promise.resolve(folder.remove())];
+  if (POSTGRES_BIN !== null) {
+    const server = await startPostgres(["fsync = off"]);
+    ends.push(() => server.stop());
+    const url = (name: string) => `${server.url()}?schema=${name}`;
+    stores.push({ name: "postgres", isShared: true, url });
+  }
+  return {
+    stores,
+    async stop() {
+      await Promise.all(ends.map((end) => end()));
+    },
+  };
+}
