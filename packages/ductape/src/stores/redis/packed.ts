@@ -1,0 +1,102 @@
+import type { Answer, Cell, LegNumbers } from "../../cell.js";
+import type { StepStatus } from "../../plan.js";
+
+// Counters and answers as apply.lua keeps them: little-endian doubles, which hold every amount and
+// every instant exactly.
+
+const DOUBLE_BYTES = 8;
+
+/** The status of a step, by the number that the script tells; 5: its plan is stale. */
+export const STATUSES: readonly StepStatus[] = [
+  "done",
+  "denied",
+  "withheld",
+  "overflow",
+  "conflict",
+];
+
+/** Reads packed doubles, one after the other. */
+export class PackedReader {
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** The next number. Throws `RangeError` past the end. */
+  next(): number {
+    const value = this.#view.getFloat64(this.#at, true);
+    this.#at += DOUBLE_BYTES;
+    return value;
+  }
+
+  /** The next counter; undefined where nothing was ever counted. */
+  counter(): Cell | undefined {
+    const form = this.next();
+    if (form === 0) return undefined;
+    const window = { startMs: this.next(), endMs: this.next() };
+    const cell: Cell = {
+      shape: Math.abs(form),
+      window,
+      used: this.next(),
+      granted: this.next(),
+      alerted: this.next(),
+      entries: null,
+      seenMs: this.next(),
+      plannedLimit: orNull(this.next()),
+    };
+    if (form < 0) cell.entries = Array.from({ length: 2 * this.next() }, () => this.next());
+    return cell;
+  }
+
+  /** The numbers of the next leg of an answer. */
+  leg(): LegNumbers {
+    const window = { startMs: this.next(), endMs: this.next() };
+    const [used, granted, previousUsed] = [this.next(), this.next(), this.next()];
+    const [admits, inTheWay, isRolling] = [this.next() === 1, this.next() === 1, this.next() === 1];
+    const [leavesMs, fitsMs] = [this.next(), orNull(this.next())];
+    return {
+      window,
+      used,
+      granted,
+      previousUsed,
+      admits,
+      inTheWay,
+      rolling: isRolling ? { leavesMs, fitsMs } : null,
+      alertedFrom: this.next(),
+      alerted: this.next(),
+    };
+  }
+
+  /** How many bytes were read. */
+  get at(): number {
+    return this.#at;
+  }
+}
+
+/** A stored counter; undefined where there is none. */
+export function readCounter(bytes: Buffer | null): Cell | undefined {
+  return bytes === null ? undefined : new PackedReader(bytes).counter();
+}
+
+/** A stored answer to an idempotency key. */
+export function readAnswer(bytes: Buffer): Answer {
+  const reader = new PackedReader(bytes);
+  const [expiresMs, nowMs, status] = [reader.next(), reader.next(), reader.next()];
+  const [legCount, fingerprintBytes] = [reader.next(), reader.next()];
+  const legs = Array.from({ length: legCount }, () => reader.leg());
+  const factsAt = reader.at + fingerprintBytes;
+  return {
+    fingerprint: bytes.toString("utf8", reader.at, factsAt),
+    facts: bytes.toString("utf8", factsAt),
+    status: STATUSES[status] ?? "done",
+    nowMs,
+    legs,
+    expiresMs,
+  };
+}
+
+function orNull(value: number): number | null {
+  return value === -1 ? null : value;
+}

@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compactScript, embeddedModule, scriptSource, scriptsModule } from "../../../embed.js";
+import { APPLY_SCRIPT } from "../src/stores/redis/scripts.js";
+import { firstDifference } from "./equivalence.js";
+import { hasRedis, startRedis, type RedisServer } from "./redis.js";
+import { seedOf } from "./support.js";
+
+const SEED = seedOf();
+const PLANS = Number(process.env["PLANS"] ?? 6_000);
+/** Faults are looked for in the same few worlds: one alone may lack a rule that shows it. */
+const WORLDS = 12;
+const WORLD_PLANS = 5_000;
+
+/** Faults planted in the script: what stands there, and what stood. */
+const MUTANTS: readonly (readonly [to: string, from: string])[] = [
+  ["previousUsed + amount >= limit", "previousUsed + amount > limit"],
+  ["if used + amount >= limit then", "if used + amount > limit then"],
+  ["local isOutside = now > endMs or", "local isOutside = now >= endMs or"],
+  ["if now <= kind.endMs and", "if now < kind.endMs and"],
+  ["now > kind.startMs then return false", "now >= kind.startMs then return false"],
+  ["if isOutside and (now > sinceMs or", "if isOutside and (now >= sinceMs or"],
+  ["return now > cell.startMs or", "return now >= cell.startMs or"],
+  ["if cell and cell.shape >= kind.shape", "if cell and cell.shape > kind.shape"],
+  ["if sinceMs > startMs then", "if sinceMs >= startMs then"],
+  ["if cell.startMs > startMs then", "if cell.startMs >= startMs then"],
+  ["if entries[i] >= leftMs then sum", "if entries[i] > leftMs then sum"],
+  ["entries[gone + 1] < leftMs do", "entries[gone + 1] <= leftMs do"],
+  ["if newest >= rest then", "if newest > rest then"],
+  ["floor(now / partMs) >= floor(lastMs", "floor(now / partMs) > floor(lastMs"],
+  ["entries[count - 1] = now", "entries[count - 1] = max(lastMs, now)"],
+  ["if left < room then return", "if left <= room then return"],
+  ["isPast = atMs <= kind.startMs", "isPast = atMs < kind.startMs"],
+  ["return atMs <= cell.endMs and", "return atMs < cell.endMs and"],
+  ["used > shareOf(limit, fraction)", "used >= shareOf(limit, fraction)"],
+  [
+    "if near < 0 then return near end",
+    "if math.abs(share - near) <= near * 2 ^ -51 then return near end",
+  ],
+  ["(action == INCREMENT or known)", "(action == INCREMENT or not known)"],
+  ["if kind.isByPlan and known then planned", "if kind.isByPlan then planned"],
+  ["if used >= AMOUNT_MAX then return OVERFLOW", "if used > AMOUNT_MAX then return OVERFLOW"],
+  ["(useds[leg] >= AMOUNT_MAX or", "(useds[leg] > AMOUNT_MAX or"],
+  ["if answer and answer.expiresMs >= now then", "if answer and answer.expiresMs > now then"],
+  ["and answer.status or DONE, true", "and answer.status or CONFLICT, true"],
+  ["if status == DONE then used, alerted", "if status ~= DONE then used, alerted"],
+  ["return cell", "return cell and copyOf(cell)"],
+  ["if not areAllDone and not step.answer then", "if not areAllDone and step.status == DONE then"],
+  ["if step.answer then keepAnswer", "if not isFaulty and step.answer then keepAnswer"],
+  ["local isArmed = not cell or action", "local isArmed = not cell or previousUsed == 0 or action"],
+  ["if action == RESET then alertedFrom = 1 end", "if action == RESET then alertedFrom = 0 end"],
+  ["cell.endMs = now + periodMs", "cell.endMs = max(now, entries[#entries - 1] or now) + periodMs"],
+];
+
+it("embeds the scripts as they are", () => {
+  expect(embeddedModule()).toBe(scriptsModule());
+});
+
+describe.runIf(hasRedis("the equivalence of apply.lua"))("apply.lua", () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+  afterAll(() => server.remove());
+
+  it(`decides ${PLANS} random plans as apply.ts does (SEED=${SEED})`, async () => {
+    expect(await firstDifference(server.admin(), APPLY_SCRIPT, SEED, PLANS)).toBe(null);
+  });
+
+  it.each(MUTANTS)("with %s instead of %s is found out", async (to, from) => {
+    const source = scriptSource("APPLY");
+    expect(source.split(from).length, `stands once: ${from}`).toBe(2);
+    const mutant = compactScript(source.replace(from, () => to));
+    let found: string | null = null;
+    for (let seed = 1; seed <= WORLDS && found === null; seed++) {
+      found = await firstDifference(server.admin(), mutant, seed, WORLD_PLANS);
+    }
+    expect(found, `no difference in ${WORLDS} worlds of ${WORLD_PLANS} plans`).not.toBe(null);
+  });
+});

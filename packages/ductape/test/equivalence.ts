@@ -1,0 +1,117 @@
+// Drives apply.ts and the script on a real server with the same random plans, and compares.
+import { createHash } from "node:crypto";
+import type { Redis } from "ioredis";
+import { apply } from "../src/apply.js";
+import type { Answer, Cell, Cells } from "../src/cell.js";
+import type { Leg, Step } from "../src/plan.js";
+import { Batch } from "../src/stores/redis/batch.js";
+import { Keyspace } from "../src/stores/redis/keys.js";
+import { readAnswer, readCounter } from "../src/stores/redis/packed.js";
+import { replyOf } from "../src/stores/redis/reply.js";
+import { RandomPlans } from "./random-plans.js";
+import { randomOf } from "./support.js";
+
+/** Counters and answers in a plain map: the specification's side. */
+class PlainCells implements Cells {
+  readonly cells = new Map<string, Cell>();
+  readonly answers = new Map<string, Answer>();
+  readonly #keyspace: Keyspace;
+
+  constructor(keyspace: Keyspace) {
+    this.#keyspace = keyspace;
+  }
+
+  get(leg: Leg): Cell | undefined {
+    return this.cells.get(this.#keyspace.counter(leg.rule, leg.subject));
+  }
+
+  put(leg: Leg, cell: Cell): void {
+    this.cells.set(this.#keyspace.counter(leg.rule, leg.subject), cell);
+  }
+
+  getAnswer(key: string): Answer | undefined {
+    return this.answers.get(key);
+  }
+
+  putAnswer(key: string, answer: Answer): void {
+    this.answers.set(key, answer);
+  }
+}
+
+/** What is compared of one plan: all that `apply` fills in. */
+function toldOf(plan: Step, verdict: unknown): unknown {
+  if (verdict !== "decided") return [String(verdict)];
+  const steps: unknown[] = [];
+  for (let step: Step | null = plan; step !== null; step = step.next) {
+    const legs: unknown[] = [];
+    for (let leg = step.told; leg !== null; leg = leg.next) {
+      const { next: _next, cell: _cell, ...numbers } = leg;
+      legs.push(numbers);
+    }
+    steps.push([step.status, step.nowMs, step.isReplayed, legs]);
+  }
+  return steps;
+}
+
+/** Where the two differ first, in words; null where `plans` plans differ in nothing. */
+export async function firstDifference(
+  redis: Redis,
+  script: string,
+  seed: number,
+  plans: number,
+): Promise<string | null> {
+  const random = randomOf(seed);
+  const keyspace = new Keyspace(`e${seed}`);
+  const world = new RandomPlans(random);
+  const plain = new PlainCells(keyspace);
+  const sha = createHash("sha1").update(script).digest("hex");
+  await redis.script("LOAD", script);
+  await redis.flushdb();
+  for (let done = 0; done < plans;) {
+    const count = random.pick([1, 1, 2, 5, 9]);
+    const makes = Array.from({ length: count }, () => world.next());
+    // The plans of one batch are decided at one instant, though each was planned at its own.
+    const { nowMs } = world;
+    done += count;
+    const wanted = makes.map((make) => {
+      const plan = make();
+      return toldOf(plan, apply(plain, plan, nowMs));
+    });
+    const batch = new Batch(
+      makes.map((make) => make()),
+      keyspace,
+    );
+    const args = [nowMs, batch.counterCount, batch.text] as const;
+    let got: readonly unknown[] = [];
+    try {
+      const reply = replyOf(
+        await redis.callBuffer("EVALSHA", sha, batch.keys.length, ...batch.keys, ...args),
+      );
+      const { verdicts } = batch.tell(reply);
+      got = batch.plans.map((plan, i) => toldOf(plan, verdicts[i]));
+    } catch (error) {
+      return `after ${done} plans: ${String(error)}`;
+    }
+    for (let i = 0; i < count; i++) {
+      const [spec, told] = [JSON.stringify(wanted[i]), JSON.stringify(got[i])];
+      if (spec !== told) return `plan ${done - count + i}: wanted ${spec}, got ${told}`;
+    }
+    const difference = await storedDifference(redis, batch, plain);
+    if (difference !== null) return `after ${done} plans: ${difference}`;
+  }
+  return null;
+}
+
+async function storedDifference(redis: Redis, batch: Batch, plain: PlainCells) {
+  const texts = await redis.mgetBuffer(batch.keys);
+  for (const [i, key] of batch.keys.entries()) {
+    const bytes = texts[i] ?? null;
+    const isCounter = i < batch.counterCount;
+    const got = isCounter ? readCounter(bytes) : bytes === null ? undefined : readAnswer(bytes);
+    const answerKey = key.slice(key.indexOf("}") + 1);
+    const wanted = isCounter ? plain.cells.get(key) : plain.answers.get(answerKey);
+    const [spec, stored] = [JSON.stringify(wanted), JSON.stringify(got)];
+    if (spec !== stored) return `${key}: wanted ${spec}, stored ${stored}`;
+  }
+  return null;
+}

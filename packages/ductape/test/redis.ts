@@ -1,0 +1,153 @@
+// Redis servers for tests, each in a folder of its own, on a free port.
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { Redis } from "ioredis";
+import { temporaryFolder } from "./support.js";
+
+/** A server that a test starts, stops and kills. */
+export interface RedisServer {
+  readonly port: number;
+  readonly url: string;
+  /** The process, to pause it. */
+  readonly pid: () => number;
+  /** A plain connection, closed with the server's removal. */
+  admin(): Redis;
+  /** SIGKILL, as where the machine dies; the folder stays. */
+  kill(): Promise<void>;
+  /** Starts it again on the same folder and port. */
+  restart(): Promise<void>;
+  /** Ends it and deletes its folder. */
+  remove(): Promise<void>;
+}
+
+/** Whether there is a redis-server here; where not, says loudly what is left out. */
+export function hasRedis(what: string): boolean {
+  if (spawnSync("redis-server", ["--version"]).status === 0) return true;
+  if (process.env["REQUIRE_STORES"] === "all") throw new Error("redis-server is not on the PATH");
+  console.warn(`SKIPPED: ${what}, as redis-server is not on the PATH`);
+  return false;
+}
+
+/** Starts a server; `config` are options such as `{ appendonly: "yes" }`. */
+export async function startRedis(config: Readonly<Record<string, string>> = {}) {
+  const folder = temporaryFolder();
+  const port = await freePort();
+  const admins: Redis[] = [];
+  let child = await launch(port, folder.path, config);
+  const server: RedisServer = {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    pid: () => child.pid ?? 0,
+    admin: () => {
+      const admin = new Redis(port, { lazyConnect: true });
+      admin.on("error", () => undefined);
+      admins.push(admin);
+      return admin;
+    },
+    kill: () => end(child),
+    restart: async () => {
+      child = await launch(port, folder.path, config);
+    },
+    remove: async () => {
+      for (const admin of admins) admin.disconnect();
+      await end(child);
+      folder.remove();
+    },
+  };
+  return server;
+}
+
+/** A cluster of three masters, each with `replicas` replicas. */
+export async function startCluster(
+  config: Readonly<Record<string, string>> = {},
+  replicas = 0,
+): Promise<{ servers: RedisServer[]; url: string; remove: () => Promise<void> }> {
+  const servers: RedisServer[] = [];
+  const remove = async () => void (await Promise.all(servers.map((each) => each.remove())));
+  try {
+    for (let i = 0; i < 3 * (1 + replicas); i++) {
+      const cluster = { "cluster-enabled": "yes", "cluster-node-timeout": "1000", ...config };
+      servers.push(await startRedis(cluster));
+    }
+    const hosts = servers.map(({ port }) => `127.0.0.1:${port}`);
+    const args = ["--cluster", "create", ...hosts, "--cluster-replicas", `${replicas}`];
+    const { status, stdout } = spawnSync("redis-cli", [...args, "--cluster-yes"]);
+    if (status !== 0) throw new Error(`the cluster was not made: ${String(stdout)}`);
+    await Promise.all(servers.map((server) => clusterReady(server)));
+    return { servers, url: `redis://${hosts.join(",")}`, remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+async function clusterReady(server: RedisServer): Promise<void> {
+  const admin = server.admin();
+  await until(async () => String(await admin.cluster("INFO")).includes("cluster_state:ok"));
+}
+
+/** Waits until `isSo`; throws after ten seconds. */
+export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + 10_000;
+  while (!(await isSo())) {
+    if (performance.now() > deadlineMs) throw new Error("waited for ten seconds in vain");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function launch(port: number, folder: string, config: Readonly<Record<string, string>>) {
+  const options = {
+    port: String(port),
+    bind: "127.0.0.1",
+    dir: folder,
+    save: "",
+    "cluster-config-file": `${folder}/nodes.conf`,
+    ...config,
+  };
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+  const child = spawn("redis-server", args, { stdio: "ignore" });
+  // A test run that is killed must leave no server behind.
+  const endWithUs = () => child.kill("SIGKILL");
+  process.once("exit", endWithUs);
+  child.once("exit", () => process.off("exit", endWithUs));
+  await until(() => answers(port, config["requirepass"]));
+  return child;
+}
+
+async function answers(port: number, password = ""): Promise<boolean> {
+  const probe = new Redis(port, { lazyConnect: true, retryStrategy: () => null, password });
+  probe.on("error", () => undefined);
+  try {
+    await probe.connect();
+    return (await probe.ping()) === "PONG";
+  } catch {
+    return false;
+  } finally {
+    probe.disconnect();
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGCONT");
+  child.kill("SIGKILL");
+  await exited;
+}
+
+/** Cluster servers also listen 10,000 above their port. */
+const PORTS_END = 50_000;
+
+/** A port on which nothing listens. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const probe = createServer().listen(0, "127.0.0.1");
+    await once(probe, "listening");
+    const address = probe.address();
+    probe.close();
+    await once(probe, "close");
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    if (port > 0 && port < PORTS_END) return port;
+  }
+}
