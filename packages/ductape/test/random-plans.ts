@@ -89,6 +89,7 @@ export class RandomPlans {
         rollingMs: isRolling ? random.pick(ROLLING_MS) : 0,
         soft: random.below(5) === 0,
         isByPlan: random.below(3) === 0,
+        defaultLimit: random.pick([null, 3, 10]),
         alerts: random.pick(ALERTS),
         period: "day",
       },

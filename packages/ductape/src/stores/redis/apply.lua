@@ -12,7 +12,7 @@
 -- only before the first write. Numbers are doubles and exact up to 2^53; none passes through text.
 --
 -- A counter is a text of 8 doubles: shape, start and end of its window, used, granted, alerted,
--- when it was seen, planned limit (-1: none). Where shape is negative the window is rolling, and
+-- when it was seen, planned limit (-1: unlimited, -2: not known). Where shape is negative the window is rolling, and
 -- the number of its pairs (latest instant, amount) follows, then these, oldest first.
 
 local AMOUNT_MAX = 9007199254740991
@@ -23,6 +23,9 @@ local PAST_GRACE_MIN_MS = 60000
 local PAST_GRACE_MAX_MS = 86400000
 -- Fewer than the stack of a call holds.
 local KEYS_PER_CALL = 4000
+
+-- A planned limit that nobody has told.
+local UNKNOWN = -2
 
 local CHECK, INCREMENT, DECREMENT, SET, RESET, GRANT = 0, 1, 2, 3, 4, 5
 local DONE, DENIED, WITHHELD, OVERFLOW, CONFLICT, STALE = 0, 1, 2, 3, 4, 5
@@ -363,12 +366,18 @@ local function writeRolling(cell, leg, kind, action, amount)
   end
 end
 
+-- byPlan, 1: the limit is picked by plan, and is the default; 2: by plan, and another. Who counts
+-- is known by plan; whoever else changes a counter may know none.
+local function tellsPlan(kind, action)
+  return kind.byPlan == 2 or kind.byPlan == 1 and action == INCREMENT
+end
+
 local function write(action, amount)
   if amount == 0 and action == INCREMENT then return end
   for leg = 1, legCount do
     if speaks[leg] then
       local kind, known = kinds[leg], cells[leg]
-      local cell = known or { shape = kind.shape, endMs = 0, used = 0, planned = -1, entries = false }
+      local cell = known or { shape = kind.shape, endMs = 0, used = 0, planned = UNKNOWN, entries = false }
       if kind.rollingMs ~= 0 then writeRolling(cell, leg, kind, action, amount)
       else
         cell.entries = false
@@ -380,7 +389,7 @@ local function write(action, amount)
       cell.granted = granteds[leg]
       cell.alerted = alerteds[leg]
       cell.seenMs = now
-      if kind.isByPlan and (action == INCREMENT or not known) then cell.planned = kind.limit end
+      if tellsPlan(kind, action) then cell.planned = kind.limit end
       put(places[leg], cell)
     end
   end
@@ -455,7 +464,7 @@ local function readKinds()
   for number = 1, readNumber() do
     local kind = {
       shape = readNumber(), shapedMs = readNumber(), rollingMs = readNumber(),
-      isSoft = readNumber() == 1, isByPlan = readNumber() == 1,
+      isSoft = readNumber() == 1, byPlan = readNumber(),
       startMs = readNumber(), endMs = readNumber(), limit = readNumber(), alerts = {},
     }
     for i = 1, readNumber() do kind.alerts[i] = readNumber() end
@@ -565,7 +574,7 @@ local function decidePlain(kind, place)
   local text = stored[place]
   local startMs, endMs = kind.startMs, kind.endMs
   local isOutside = now >= endMs or now < startMs
-  local used, granted, alerted, planned = 0, 0, 0, -1
+  local used, granted, alerted, planned = 0, 0, 0, UNKNOWN
   local change = CHANGED
   if text then
     local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
@@ -585,7 +594,7 @@ local function decidePlain(kind, place)
   if action == CHECK or amount == 0 then return DONE end
   used = used + amount
   if used > AMOUNT_MAX then return OVERFLOW end
-  if kind.isByPlan then planned = kind.limit end
+  if kind.byPlan > 0 then planned = kind.limit end
   stored[place] =
     pack('<dddddddd', kind.shape, startMs, endMs, used, granted, alerted, now, planned)
   changes[place] = change

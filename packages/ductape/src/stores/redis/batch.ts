@@ -190,14 +190,20 @@ export class Batch implements Cells {
     }
     const number = ++this.#kindCount;
     kinds.push({ number, startMs, endMs, limit });
-    const { shape, shapedMs, rollingMs, soft, isByPlan, alerts } = rule;
-    this.#kindNumbers.push(shape, shapedMs, rollingMs, soft ? 1 : 0, isByPlan ? 1 : 0);
+    const { shape, shapedMs, rollingMs, soft, alerts } = rule;
+    this.#kindNumbers.push(shape, shapedMs, rollingMs, soft ? 1 : 0, byPlan(rule, limit));
     this.#kindNumbers.push(startMs, endMs, limit ?? NO_LIMIT, alerts.length, ...alerts);
     return number;
   }
 }
 
 const NO_LIMIT = -1;
+
+/** 0: the limit is that of the rule. By plan, 1: it is the default, 2: another. */
+function byPlan({ isByPlan, defaultLimit }: LegRule, limit: number | null): number {
+  if (!isByPlan) return 0;
+  return limit === defaultLimit ? 1 : 2;
+}
 
 function unlike(told: string | undefined, wanted: number): Error {
   return new Error(`the script decided ${told} where the specification decides ${wanted}`);

@@ -44,7 +44,7 @@ export class PackedReader {
       alerted: this.next(),
       entries: null,
       seenMs: this.next(),
-      plannedLimit: orNull(this.next()),
+      plannedLimit: orUnknown(this.next()),
     };
     if (form < 0) cell.entries = Array.from({ length: 2 * this.next() }, () => this.next());
     return cell;
@@ -95,6 +95,13 @@ export function readAnswer(bytes: Buffer): Answer {
     legs,
     expiresMs,
   };
+}
+
+/** A planned limit that nobody has told; -1 is one without a limit. */
+export const UNKNOWN = -2;
+
+function orUnknown(value: number): number | null {
+  return value === UNKNOWN ? null : value;
 }
 
 function orNull(value: number): number | null {

@@ -3,7 +3,7 @@
 /** What apply.lua is to the server. */
 export const APPLY_SCRIPT = `local AMOUNT_MAX = 9007199254740991 local FOREVER_MS = 8640000000000000
 local ANSWER_TTL_MS = 86400000 local ROLLING_PARTS = 60 local PAST_GRACE_MIN_MS = 60000
-local PAST_GRACE_MAX_MS = 86400000 local KEYS_PER_CALL = 4000
+local PAST_GRACE_MAX_MS = 86400000 local KEYS_PER_CALL = 4000 local UNKNOWN = -2
 local CHECK, INCREMENT, DECREMENT, SET, RESET, GRANT = 0, 1, 2, 3, 4, 5
 local DONE, DENIED, WITHHELD, OVERFLOW, CONFLICT, STALE = 0, 1, 2, 3, 4, 5
 local floor, min, max = math.floor, math.min, math.max
@@ -130,15 +130,17 @@ if action == INCREMENT then addAmount(entries, amount, periodMs) end
 if action == DECREMENT then takeNewest(entries, amount) end end cell.entries = entries
 cell.startMs = now cell.endMs = max(now, entries[#entries - 1] or now) + periodMs
 if tellsRolling then leavesMs[leg] = oldestLeavesMs(entries, periodMs) fitMs[leg] = now end end
+local function tellsPlan(kind, action)
+return kind.byPlan == 2 or kind.byPlan == 1 and action == INCREMENT end
 local function write(action, amount) if amount == 0 and action == INCREMENT then return end
 for leg = 1, legCount do if speaks[leg] then local kind, known = kinds[leg], cells[leg]
-local cell = known or { shape = kind.shape, endMs = 0, used = 0, planned = -1, entries = false }
+local cell = known or { shape = kind.shape, endMs = 0, used = 0, planned = UNKNOWN, entries = false }
 if kind.rollingMs ~= 0 then writeRolling(cell, leg, kind, action, amount) else
 cell.entries = false cell.startMs = startsMs[leg] cell.endMs = endsMs[leg] end
 cell.shape = kind.shape cell.used = useds[leg] cell.granted = granteds[leg]
 cell.alerted = alerteds[leg] cell.seenMs = now
-if kind.isByPlan and (action == INCREMENT or not known) then cell.planned = kind.limit end
-put(places[leg], cell) end end end local function readAnswer(place) local answer = answers[place]
+if tellsPlan(kind, action) then cell.planned = kind.limit end put(places[leg], cell) end end end
+local function readAnswer(place) local answer = answers[place]
 if answer ~= nil then return answer end local text = stored[place] if not text then
 answers[place] = false return false end
 local expiresMs, nowMs, status, legs, length = unpackText('<ddddd', text)
@@ -161,7 +163,7 @@ end local function keepAnswer(place, answer) answers[place] = answer keptAnswers
 end local kindList = {} local at = 1 local function readNumber() at = at + 1
 return request[at - 1] end local function readKinds() for number = 1, readNumber() do
 local kind = { shape = readNumber(), shapedMs = readNumber(), rollingMs = readNumber(),
-isSoft = readNumber() == 1, isByPlan = readNumber() == 1,
+isSoft = readNumber() == 1, byPlan = readNumber(),
 startMs = readNumber(), endMs = readNumber(), limit = readNumber(), alerts = {}, }
 for i = 1, readNumber() do kind.alerts[i] = readNumber() end
 kind.isPlain = kind.rollingMs == 0 and #kind.alerts == 0 kindList[number] = kind end end
@@ -198,7 +200,7 @@ if step.answer then step.answer = answerOf(WITHHELD) end end
 if not isFaulty and step.answer then keepAnswer(step.place, step.answer) end end tell(step.status)
 end at = from end local function decidePlain(kind, place) local text = stored[place]
 local startMs, endMs = kind.startMs, kind.endMs local isOutside = now >= endMs or now < startMs
-local used, granted, alerted, planned = 0, 0, 0, -1 local change = CHANGED if text then
+local used, granted, alerted, planned = 0, 0, 0, UNKNOWN local change = CHANGED if text then
 local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
 if shape ~= kind.shape then return nil end
 if isOutside and (now >= sinceMs or startMs > sinceMs) then return STALE end planned = p
@@ -208,7 +210,7 @@ local limit = kind.limit if limit >= 0 and amount ~= 0 and not kind.isSoft then
 if granted ~= 0 then limit = min(AMOUNT_MAX, limit + granted) end
 if used + amount > limit then return DENIED end end
 if action == CHECK or amount == 0 then return DONE end used = used + amount
-if used > AMOUNT_MAX then return OVERFLOW end if kind.isByPlan then planned = kind.limit end
+if used > AMOUNT_MAX then return OVERFLOW end if kind.byPlan > 0 then planned = kind.limit end
 stored[place] =
 pack('<dddddddd', kind.shape, startMs, endMs, used, granted, alerted, now, planned)
 changes[place] = change return DONE end local function decidePlan() if request[at + 2] == 8 then
