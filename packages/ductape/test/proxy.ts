@@ -1,4 +1,4 @@
-import { createServer, connect, type AddressInfo, type Socket } from "node:net";
+import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 
 /**
  * What becomes of the bytes that a server answers: `pass` forwards them, `hold` keeps them back
@@ -6,75 +6,79 @@ import { createServer, connect, type AddressInfo, type Socket } from "node:net";
  */
 export type Replies = "pass" | "hold" | "cut" | "half";
 
-/** A TCP proxy before a server, that disturbs the answers. Requests always reach the server. */
-export interface Proxy {
-  readonly port: number;
-  /** Takes effect at once, also on open connections. */
-  set(replies: Replies): void;
+/** A proxy on a free port that forwards, until it is told otherwise. */
+export class Proxy {
+  /** Called with each piece that a client sends; true cuts the connection after it is forwarded. */
+  cutsAfter: (sent: Buffer) => boolean = () => false;
   /** Answers that were cut. */
-  readonly cuts: number;
-  /** Ends all connections; new ones are accepted. */
-  cutAll(): void;
-  close(): Promise<void>;
-}
+  cuts = 0;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #replies: Replies = "pass";
+  #release: (() => void)[] = [];
 
-/** Starts a proxy before a port of this machine. */
-export async function startProxy(serverPort: number): Promise<Proxy> {
-  let replies: Replies = "pass";
-  let cuts = 0;
-  const pairs = new Set<{ client: Socket; server: Socket; held: Buffer[] }>();
-  const listener = createServer((client) => {
-    const server = connect(serverPort, "127.0.0.1");
-    const pair = { client, server, held: [] as Buffer[] };
-    pairs.add(pair);
+  private constructor(port: number) {
+    this.#server = createServer((client) => this.#join(client, connect(port, "127.0.0.1")));
+  }
+
+  /** Starts one in front of a port of this machine. */
+  static async start(port: number): Promise<Proxy> {
+    const proxy = new Proxy(port);
+    proxy.#server.listen(0, "127.0.0.1");
+    await new Promise((resolve) => proxy.#server.once("listening", resolve));
+    return proxy;
+  }
+
+  get port(): number {
+    const address: AddressInfo | string | null = this.#server.address();
+    if (typeof address !== "object" || address === null) throw new Error("the proxy is closed");
+    return address.port;
+  }
+
+  /** Takes effect at once, also on open connections. */
+  set replies(wanted: Replies) {
+    this.#replies = wanted;
+    if (wanted === "pass") for (const release of this.#release.splice(0)) release();
+  }
+
+  /** Cuts all connections; new ones are accepted. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #join(client: Socket, server: Socket): void {
     const end = (): void => {
-      pairs.delete(pair);
       client.destroy();
       server.destroy();
     };
     for (const socket of [client, server]) {
+      this.#sockets.add(socket);
       socket.setNoDelay(true);
+      socket.on("close", () => this.#sockets.delete(socket));
       socket.on("error", end);
       socket.on("close", end);
     }
-    client.on("data", (data) => void server.write(data));
-    server.on("data", (data: Buffer) => {
-      if (replies === "pass") client.write(data);
-      else if (replies === "hold") pair.held.push(data);
+    let isCut = false;
+    client.on("data", (sent: Buffer) => {
+      if (isCut) return;
+      server.write(sent);
+      isCut = this.cutsAfter(sent);
+    });
+    server.on("data", (reply: Buffer) => {
+      if (isCut) end();
+      else if (this.#replies === "pass") client.write(reply);
+      else if (this.#replies === "hold") this.#release.push(() => client.write(reply));
       else {
-        cuts++;
-        if (replies === "cut") end();
-        else client.write(data.subarray(0, Math.ceil(data.length / 2)), end);
+        this.cuts++;
+        isCut = true;
+        if (this.#replies === "half") client.write(reply.subarray(0, reply.length >> 1), end);
+        else end();
       }
     });
-  });
-  const cutAll = (): void => {
-    for (const { client, server } of pairs) {
-      client.destroy();
-      server.destroy();
-    }
-  };
-  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
-  const { port } = addressOf(listener.address());
-  return {
-    port,
-    set(wanted) {
-      replies = wanted;
-      if (wanted !== "pass") return;
-      for (const { client, held } of pairs) for (const data of held.splice(0)) client.write(data);
-    },
-    get cuts() {
-      return cuts;
-    },
-    cutAll,
-    async close() {
-      cutAll();
-      await new Promise((resolve) => listener.close(resolve));
-    },
-  };
-}
-
-function addressOf(address: AddressInfo | string | null): AddressInfo {
-  if (typeof address === "object" && address !== null) return address;
-  throw new Error("the proxy does not listen on a port");
+  }
 }

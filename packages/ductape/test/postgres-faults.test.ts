@@ -1,0 +1,189 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, describe, expect, it } from "vitest";
+import { Client } from "pg";
+import type { Ductape, DuctapeOptions, QuotaDefinition } from "ductape";
+import { Load } from "./load.js";
+import { POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
+import { Proxy } from "./proxy.js";
+import { clientWith, faultOf, inputOf } from "./support.js";
+
+const started = POSTGRES_BIN === null ? null : await startPostgres(["fsync = off"]);
+afterAll(() => started?.stop());
+
+function running(): TestServer {
+  if (started === null) throw new Error("there is no server");
+  return started;
+}
+
+const quota: QuotaDefinition = { tag: "q", limit: null, period: "lifetime" };
+const quiet = { warn: () => undefined };
+const schemaOf = (store: string) => new URL(store).searchParams.get("schema") ?? "";
+
+const clientOn = (store: string, options: DuctapeOptions = {}) =>
+  clientWith([quota], { store, logger: quiet, ...options });
+
+async function usedOf(ductape: Ductape): Promise<number> {
+  const result = await ductape.processor.quota.run(inputOf({ action: "check", amount: 0 }));
+  if (result.degraded) throw new Error("the store did not answer");
+  return result.used;
+}
+
+/** What the load has been told agrees with what is counted. */
+async function expectExact(load: Load, ductape: Ductape): Promise<void> {
+  const used = await usedOf(ductape);
+  const { acknowledged, faults } = load.report;
+  expect(used).toBeGreaterThanOrEqual(acknowledged);
+  expect(used).toBeLessThanOrEqual(acknowledged + load.faultsOf("OUTCOME_UNKNOWN"));
+  const known = ["STORE_UNAVAILABLE", "OUTCOME_UNKNOWN", "TIMEOUT"];
+  expect([...faults.keys()].filter((code) => !known.includes(code))).toEqual([]);
+}
+
+/** Ends all other connections of the tests' database. */
+async function terminateAll(): Promise<void> {
+  const others = "FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid()";
+  await running().run(`SELECT pg_terminate_backend(pid) ${others}`);
+}
+
+describe.runIf(started !== null)("connections that the server ends", () => {
+  it("under load cost some calls, and never a count", async () => {
+    await using ductape = await clientOn(running().freshUrl());
+    const load = new Load(ductape, 40, () => ({}));
+    for (let round = 0; round < 10; round++) {
+      await load.goesOn();
+      await terminateAll();
+    }
+    await load.goesOn();
+    await load.stop();
+    await expectExact(load, ductape);
+  });
+
+  it("while idle cost nothing", async () => {
+    await using ductape = await clientOn(running().freshUrl());
+    for (let round = 0; round < 5; round++) {
+      expect(await ductape.processor.quota.run(inputOf())).toMatchObject({ used: round + 1 });
+      await terminateAll();
+      await delay(20);
+    }
+  });
+});
+
+describe.runIf(started !== null)("a reply that is lost", () => {
+  it.each([
+    ["of one statement", {}],
+    ["of a transaction", { idempotency_key: "first" }],
+  ])("%s is OUTCOME_UNKNOWN, and the same key counts once", async (_, key) => {
+    const server = running();
+    const proxy = await Proxy.start(server.port);
+    try {
+      const store = server.freshUrl("&listen=false").replace(`:${server.port}/`, `:${proxy.port}/`);
+      await using ductape = await clientOn(store, { timeoutMs: 2_000 });
+      const run = (input: object) => ductape.processor.quota.run(inputOf(input));
+      await run({});
+      proxy.cutsAfter = (sent) => /UPDATE test|COMMIT\0/.test(sent.toString("latin1"));
+      expect(await faultOf(run(key))).toMatchObject({ code: "OUTCOME_UNKNOWN", retryable: false });
+      proxy.cutsAfter = () => false;
+      expect(await usedOf(ductape)).toBe(2);
+      if ("idempotency_key" in key) expect(await run(key)).toMatchObject({ replayed: true });
+      expect(await usedOf(ductape)).toBe(2);
+    } finally {
+      await proxy.stop();
+    }
+  });
+
+  it("before the commit was sent leaves nothing behind, and may be tried again", async () => {
+    const server = running();
+    const proxy = await Proxy.start(server.port);
+    try {
+      const store = server.freshUrl("&listen=false").replace(`:${server.port}/`, `:${proxy.port}/`);
+      await using ductape = await clientOn(store, { timeoutMs: 2_000 });
+      proxy.cutsAfter = (sent) => sent.includes("FOR UPDATE");
+      const call = ductape.processor.quota.run(inputOf({ idempotency_key: "k" }));
+      expect(await faultOf(call)).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+      proxy.cutsAfter = () => false;
+      expect(await usedOf(ductape)).toBe(0);
+    } finally {
+      await proxy.stop();
+    }
+  });
+});
+
+describe.runIf(started !== null)("a server that stands still", () => {
+  it("holds no call longer than it may wait, and goes on within a second", async () => {
+    await using ductape = await clientOn(running().freshUrl(), { timeoutMs: 400 });
+    const load = new Load(ductape, 40, () => ({}));
+    await load.goesOn();
+    running().signal("SIGSTOP");
+    try {
+      await delay(1_500);
+    } finally {
+      running().signal("SIGCONT");
+    }
+    const backMs = performance.now();
+    await load.goesOn();
+    expect(performance.now() - backMs).toBeLessThan(1_000);
+    await load.stop();
+    expect(load.report.longestMs).toBeLessThan(900);
+    // What was sent before is decided when the server goes on, also where nobody waits for it.
+    await delay(500);
+    await expectExact(load, ductape);
+  });
+});
+
+describe.runIf(started !== null)("a lock that another program holds", () => {
+  it("lets calls of that counter run out of time, and those of others go on", async () => {
+    const store = running().freshUrl();
+    await using ductape = await clientWith(
+      [quota, { ...quota, tag: "other", scope: "$Session{id}" }],
+      { store, logger: quiet, timeoutMs: 700 },
+    );
+    const run = (input: object) => ductape.processor.quota.run(inputOf(input));
+    await run({});
+    const client = new Client({ connectionString: running().url() });
+    await client.connect();
+    await client.query("BEGIN");
+    await client.query(`SELECT FROM ${schemaOf(store)}.cells FOR UPDATE`);
+    const fault = await faultOf(run({}));
+    expect(["TIMEOUT", "OUTCOME_UNKNOWN"]).toContain(fault.code);
+    await client.query("ROLLBACK");
+    await client.end();
+    await delay(100);
+    const used = await usedOf(ductape);
+    expect(used).toBeLessThanOrEqual(2);
+    expect(await run({})).toMatchObject({ used: used + 1 });
+  });
+});
+
+describe.runIf(started !== null)("a server that refuses for a while", () => {
+  it("has no connection left, then has one again", async () => {
+    const server = running();
+    await server.run("CREATE ROLE few LOGIN SUPERUSER");
+    const store = server.freshUrl("&listen=false").replace("tester@", "few@");
+    await using ductape = await clientOn(store);
+    await server.run("ALTER ROLE few NOSUPERUSER CONNECTION LIMIT 0");
+    await terminateAll();
+    const fault = await faultOf(ductape.processor.quota.run(inputOf()));
+    expect(fault).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+    expect(fault.message).toContain("no connection left; lower pool, or raise max_connections");
+    await server.run("ALTER ROLE few SUPERUSER CONNECTION LIMIT -1");
+    expect(await ductape.processor.quota.run(inputOf())).toMatchObject({ used: 1 });
+  });
+
+  it("is read-only, as after a failover, then is not", async () => {
+    const server = running();
+    await server.run("CREATE ROLE reader LOGIN SUPERUSER");
+    const store = server.freshUrl("&listen=false").replace("tester@", "reader@");
+    await using ductape = await clientOn(store);
+    await ductape.processor.quota.run(inputOf());
+    await server.run("ALTER ROLE reader SET default_transaction_read_only = on");
+    await terminateAll();
+    for (const key of [{}, { idempotency_key: "k" }]) {
+      const fault = await faultOf(ductape.processor.quota.run(inputOf(key)));
+      expect(fault).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
+      expect(fault.message).toContain("the server is read-only");
+    }
+    expect(await usedOf(ductape)).toBe(1);
+    await server.run("ALTER ROLE reader RESET default_transaction_read_only");
+    await terminateAll();
+    expect(await ductape.processor.quota.run(inputOf())).toMatchObject({ used: 2 });
+  });
+});

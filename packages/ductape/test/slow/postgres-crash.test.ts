@@ -1,0 +1,54 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, describe, expect, it } from "vitest";
+import { Load } from "../load.js";
+import { POSTGRES_BIN, startPostgres, type TestServer } from "../postgres.js";
+import { clientWith, inputOf, randomOf, seedOf } from "../support.js";
+
+const started = POSTGRES_BIN === null ? null : await startPostgres();
+afterAll(() => started?.stop());
+
+function running(): TestServer {
+  if (started === null) throw new Error("there is no server");
+  return started;
+}
+
+const KILLS = Number(process.env["KILLS"] ?? 20);
+const USERS = 10;
+const BACK_MS_MAX = 1_000;
+const seed = seedOf();
+
+describe.runIf(started !== null)("a PostgreSQL server that crashes", () => {
+  it(`loses no acknowledged count in ${KILLS} recoveries under load (SEED=${seed})`, async () => {
+    const random = randomOf(seed);
+    const quota = { tag: "q", limit: null, scope: "$Session{id}", period: "lifetime" } as const;
+    const logger = { warn: () => undefined };
+    await using ductape = await clientWith([quota], {
+      store: running().freshUrl(),
+      timeoutMs: 10_000,
+      logger,
+    });
+    const usedOf = async (subject: string): Promise<number> => {
+      const check = inputOf({ action: "check", amount: 0, subject });
+      const result = await ductape.processor.quota.run(check);
+      if (result.degraded) throw new Error("the store did not answer");
+      return result.used;
+    };
+    const load = new Load(ductape, 40, (call) => ({ subject: `user-${call % USERS}` }));
+    for (let kills = 0; kills < KILLS; kills++) {
+      await load.goesOn();
+      await delay(random.below(200));
+      await running().kill();
+      await running().start();
+      const backMs = performance.now();
+      await load.goesOn();
+      expect(performance.now() - backMs).toBeLessThan(BACK_MS_MAX);
+    }
+    await load.stop();
+    const subjects = Array.from({ length: USERS }, (_, i) => `user-${i}`);
+    const used = (await Promise.all(subjects.map(usedOf))).reduce((sum, each) => sum + each, 0);
+    const { acknowledged } = load.report;
+    expect(used).toBeGreaterThanOrEqual(acknowledged);
+    expect(used).toBeLessThanOrEqual(acknowledged + load.faultsOf("OUTCOME_UNKNOWN"));
+    expect(acknowledged).toBeGreaterThan(KILLS);
+  }, 1_800_000);
+});
