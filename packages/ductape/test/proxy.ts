@@ -54,7 +54,8 @@ export class Proxy {
   #join(client: Socket, server: Socket): void {
     const end = (): void => {
       client.destroy();
-      server.destroy();
+      // Not destroyed: what was forwarded still reaches the server.
+      server.end();
     };
     for (const socket of [client, server]) {
       this.#sockets.add(socket);
@@ -70,6 +71,7 @@ export class Proxy {
       isCut = this.cutsAfter(sent);
     });
     server.on("data", (reply: Buffer) => {
+      if (client.destroyed) return;
       if (isCut) end();
       else if (this.#replies === "pass") client.write(reply);
       else if (this.#replies === "hold") this.#release.push(() => client.write(reply));
