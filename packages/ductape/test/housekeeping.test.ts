@@ -3,10 +3,11 @@ import type { QuotaDefinition, QuotaInput, Store } from "ductape";
 import { manualClock } from "ductape/testing";
 import { openSqlite } from "../src/stores/sqlite-driver.js";
 import { openStore } from "../src/stores/url.js";
-import { contextOf, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
+import { contextOf, clientWith, faultOf, inputOf } from "./support.js";
+import { testedStores, type TestedStore } from "./tested.js";
 
-const folder = temporaryFolder();
-afterAll(folder.remove);
+const { stores, stop } = await testedStores();
+afterAll(stop);
 afterEach(() => {
   vi.restoreAllMocks();
 });
@@ -14,13 +15,14 @@ afterEach(() => {
 const DAY_MS = 86_400_000;
 const START = "2026-01-15T12:00:00Z";
 const BY_USER = { scope: "$Session{userId}", limit: null } as const;
-let files = 0;
+let opened = 0;
 
 /** A client with quotas, the clock it reads and its store. */
-async function open(url: string, quotas: readonly QuotaDefinition[]) {
+async function open(tested: TestedStore, quotas: readonly QuotaDefinition[]) {
   const clock = manualClock(START);
-  const path = url.replace("sqlite:", "").replace("store.db", `${++files}.db`);
-  const store = openStore(url === "memory:" ? url : `sqlite:${path}`, contextOf(clock));
+  const place = `place_${++opened}`;
+  const url = tested.url(place);
+  const store = openStore(url, contextOf(clock));
   const ductape = await clientWith(quotas, { store, clock });
   const run = async (input: Partial<QuotaInput>) => {
     const result = await ductape.processor.quota.run(inputOf(input));
@@ -35,7 +37,8 @@ async function open(url: string, quotas: readonly QuotaDefinition[]) {
       await Promise.all(subjects.map((subject) => run({ quota_tag, subject })));
     }
   };
-  return { ductape, clock, store, path, run, countNew, [Symbol.asyncDispose]: close };
+  const rows = (table: string) => tested.rows(place, table);
+  return { ductape, clock, store, url, rows, run, countNew, [Symbol.asyncDispose]: close };
   function close() {
     return ductape.close();
   }
@@ -51,18 +54,9 @@ async function subjectsOf(store: Store): Promise<Record<string, number>> {
   return counts;
 }
 
-async function rowsOf(path: string, table: string): Promise<number> {
-  const db = await openSqlite(path);
-  try {
-    return Number(db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.["n"]);
-  } finally {
-    db.close();
-  }
-}
-
-describe.each(storeUrls(folder.path))("counters of past windows on %s", (url) => {
+describe.each(stores)("counters of past windows on $name", (tested) => {
   it("go as new ones come, and those of windows that last stay", async () => {
-    await using bench = await open(url, [
+    await using bench = await open(tested, [
       { tag: "q", period: "day", ...BY_USER },
       { tag: "for-ever", period: "lifetime", ...BY_USER },
       { tag: "year", period: "year", ...BY_USER },
@@ -83,7 +77,7 @@ describe.each(storeUrls(folder.path))("counters of past windows on %s", (url) =>
   });
 
   it("stay a minute longer than their window, for a clock that is set back", async () => {
-    await using bench = await open(url, [{ tag: "q", period: "minute", ...BY_USER }]);
+    await using bench = await open(tested, [{ tag: "q", period: "minute", ...BY_USER }]);
     await bench.countNew("old", 20);
     bench.clock.advance(119_000);
     await bench.countNew("later", 60);
@@ -97,7 +91,7 @@ describe.each(storeUrls(folder.path))("counters of past windows on %s", (url) =>
   });
 
   it("that roll over under the same subjects become no more", async () => {
-    await using bench = await open(url, [{ tag: "q", period: "day", ...BY_USER }]);
+    await using bench = await open(tested, [{ tag: "q", period: "day", ...BY_USER }]);
     for (let day = 0; day < 20; day++) {
       await bench.countNew("same", 30);
       expect(await bench.run({ action: "check", subject: "same-3" })).toMatchObject({ used: 1 });
@@ -107,7 +101,7 @@ describe.each(storeUrls(folder.path))("counters of past windows on %s", (url) =>
   });
 
   it("are looked at two for each new one, never swept", async () => {
-    await using bench = await open(url, [{ tag: "q", period: "day", ...BY_USER }]);
+    await using bench = await open(tested, [{ tag: "q", period: "day", ...BY_USER }]);
     await bench.countNew("old", 300);
     bench.clock.advance(2 * DAY_MS);
     let left = 300;
@@ -122,7 +116,7 @@ describe.each(storeUrls(folder.path))("counters of past windows on %s", (url) =>
 
   it("of a rolling rule go when their newest amount has left, wherever the clock was", async () => {
     const rolling = { tag: "q", ...BY_USER, limit: 10, period: "hour", window: "rolling" } as const;
-    await using bench = await open(url, [rolling, { tag: "other", period: "day", ...BY_USER }]);
+    await using bench = await open(tested, [rolling, { tag: "other", period: "day", ...BY_USER }]);
     await bench.run({ subject: "rolling-1", amount: 9 });
     bench.clock.advance(-1_800_000);
     await bench.run({ subject: "rolling-1", amount: 1 });
@@ -136,9 +130,9 @@ describe.each(storeUrls(folder.path))("counters of past windows on %s", (url) =>
   });
 });
 
-describe.each(storeUrls(folder.path))("what is deleted on %s", (url) => {
+describe.each(stores)("what is deleted on $name", (tested) => {
   it("takes its counters with it, a part with each batch that changes something", async () => {
-    await using bench = await open(url, [
+    await using bench = await open(tested, [
       { tag: "q", period: "lifetime", ...BY_USER },
       { tag: "gone", period: "lifetime", ...BY_USER },
     ]);
@@ -148,7 +142,7 @@ describe.each(storeUrls(folder.path))("what is deleted on %s", (url) => {
     await bench.run({ subject: "kept-1" });
     await bench.ductape.product.quotas.delete("shop", "gone");
     let { gone: left = 0 } = await subjectsOf(bench.store);
-    if (url !== "memory:") expect(left).toBe(900);
+    if (bench.url !== "memory:") expect(left).toBe(900);
     for (let batches = 0; left > 0; batches++) {
       expect(batches).toBeLessThan(10);
       await bench.run({ subject: "kept-1" });
@@ -157,15 +151,15 @@ describe.each(storeUrls(folder.path))("what is deleted on %s", (url) => {
       left = gone;
     }
     expect(await subjectsOf(bench.store)).toEqual({ kept: 1 });
-    if (url === "memory:") return;
+    if (bench.url === "memory:") return;
     for (let i = 0; i < 3; i++) await bench.run({ subject: "kept-1" });
-    expect(await rowsOf(bench.path, "forgotten")).toBe(0);
+    expect(await bench.rows("forgotten")).toBe(0);
   });
 
   it("is a rule as well: its counters go, those of the other rules stay", async () => {
     const user = { name: "user", period: "lifetime", ...BY_USER } as const;
     const all = { name: "all", period: "lifetime", limit: null } as const;
-    await using bench = await open(url, [{ tag: "q", rules: [user, all] }]);
+    await using bench = await open(tested, [{ tag: "q", rules: [user, all] }]);
     await bench.countNew("user", 5);
     await bench.ductape.product.quotas.update("shop", "q", { rules: [all] });
     for (let i = 0; i < 3; i++) await bench.run({});
@@ -174,11 +168,11 @@ describe.each(storeUrls(folder.path))("what is deleted on %s", (url) => {
   });
 });
 
-describe.each(storeUrls(folder.path))("an idempotency key on %s", (url) => {
+describe.each(stores)("an idempotency key on $name", (tested) => {
   const quota = { tag: "q", period: "hour", limit: 5 } as const;
 
   it("is kept for 24 hours, over ends of windows and resets, then counts again", async () => {
-    await using bench = await open(url, [quota]);
+    await using bench = await open(tested, [quota]);
     const first = await bench.run({ idempotency_key: "k", amount: 2 });
     await bench.run({ action: "reset" });
     bench.clock.advance(DAY_MS - 1);
@@ -195,7 +189,7 @@ describe.each(storeUrls(folder.path))("an idempotency key on %s", (url) => {
   });
 
   it("is another one in each product, environment and quota", async () => {
-    await using bench = await open(url, [quota, { ...quota, tag: "other" }]);
+    await using bench = await open(tested, [quota, { ...quota, tag: "other" }]);
     const { product } = bench.ductape;
     await product.environments.create("shop", { slug: "dev" });
     await product.create({ tag: "shop/prd" });
@@ -216,7 +210,7 @@ describe.each(storeUrls(folder.path))("an idempotency key on %s", (url) => {
   });
 
   it("is not spent by a fault", async () => {
-    await using bench = await open(url, [{ ...quota, limit: null }]);
+    await using bench = await open(tested, [{ ...quota, limit: null }]);
     await bench.run({ amount: Number.MAX_SAFE_INTEGER });
     const over = bench.ductape.processor.quota.run(inputOf({ idempotency_key: "k" }));
     expect(await faultOf(over)).toMatchObject({ code: "VALIDATION" });
@@ -228,7 +222,7 @@ describe.each(storeUrls(folder.path))("an idempotency key on %s", (url) => {
   });
 
   it("goes after its time, two for each new one", async () => {
-    await using bench = await open(url, [{ ...quota, limit: null }]);
+    await using bench = await open(tested, [{ ...quota, limit: null }]);
     for (let i = 0; i < 100; i++) await bench.run({ idempotency_key: `old-${i}` });
     bench.clock.advance(DAY_MS + 1);
     const gone = new Set<unknown>();
@@ -245,7 +239,7 @@ describe.each(storeUrls(folder.path))("an idempotency key on %s", (url) => {
     for (let i = 0; i < 60; i++) {
       await bench.run({ idempotency_key: `new-${i}` });
       const left =
-        url === "memory:" ? 100 - gone.size : (await rowsOf(bench.path, "answers")) - i - 1;
+        bench.url === "memory:" ? 100 - gone.size : (await bench.rows("answers")) - i - 1;
       expect(100 - left - dropped).toBeLessThanOrEqual(2);
       dropped = 100 - left;
     }
@@ -254,10 +248,11 @@ describe.each(storeUrls(folder.path))("an idempotency key on %s", (url) => {
 });
 
 it("an idempotency key is not spent by a call that waits too long for a lock", async () => {
-  const [, url = ""] = storeUrls(folder.path);
-  await using bench = await open(url, [{ tag: "q", period: "day", limit: 5 }]);
+  const tested = stores.find(({ name }) => name === "sqlite");
+  if (tested === undefined) throw new Error("there is no SQLite");
+  await using bench = await open(tested, [{ tag: "q", period: "day", limit: 5 }]);
   await bench.run({});
-  const other = await openSqlite(bench.path);
+  const other = await openSqlite(bench.url.slice("sqlite:".length));
   other.exec("BEGIN IMMEDIATE");
   const input = inputOf({ idempotency_key: "k" });
   const late = bench.ductape.processor.quota.run(input, { timeoutMs: 20 });

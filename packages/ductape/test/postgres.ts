@@ -52,7 +52,6 @@ export class TestServer {
   readonly #data: string;
   readonly #removeFolder: () => void;
   #child: ChildProcess | null = null;
-  #log = "";
   #schemas = 0;
 
   /** Makes the files, with lines of `postgresql.conf`; starts nothing. */
@@ -113,26 +112,33 @@ export class TestServer {
 
   /** Starts it, also again after `kill`. */
   async start(): Promise<void> {
-    const child = spawn(`${POSTGRES_BIN}/postgres`, ["-D", this.#data], {
-      ...owner(),
-      stdio: "pipe",
-    });
-    this.#child = child;
-    child.stderr?.on("data", (text: Buffer) => (this.#log += text.toString()));
     const deadlineMs = performance.now() + START_MS_MAX;
+    let log = "";
     for (;;) {
+      if (!this.#isAlive()) {
+        const child = spawn(`${POSTGRES_BIN}/postgres`, ["-D", this.#data], {
+          ...owner(),
+          stdio: "pipe",
+        });
+        child.stderr.on("data", (text: Buffer) => (log = log.slice(-2_000) + text.toString()));
+        this.#child = child;
+      }
       try {
         await this.run("SELECT 1");
         return;
       } catch (error) {
-        if (child.exitCode !== null || performance.now() > deadlineMs) {
-          throw new Error(`PostgreSQL does not start: ${this.#log.slice(-2_000)}`, {
-            cause: error,
-          });
+        if (performance.now() > deadlineMs) {
+          throw new Error(`PostgreSQL does not start: ${log}`, { cause: error });
         }
+        // Right after a crash, what is left of the old server may still be there for a moment.
         await delay(20);
       }
     }
+  }
+
+  #isAlive(): boolean {
+    const child = this.#child;
+    return child !== null && child.exitCode === null && child.signalCode === null;
   }
 
   /** Kills every process of the server as a crash would. */
@@ -140,13 +146,13 @@ export class TestServer {
     const child = this.#child;
     if (child === null) return;
     this.signal("SIGKILL");
-    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    if (this.#isAlive()) await once(child, "exit");
     this.#child = null;
   }
 
   /** Stops all of it for a while (SIGSTOP), and lets it go on (SIGCONT). */
   signal(signal: NodeJS.Signals): void {
-    for (const pid of processesOf(this.#child?.pid)) send(pid, signal);
+    if (this.#isAlive()) for (const pid of processesOf(this.#child?.pid)) send(pid, signal);
   }
 
   /** Ends it and removes its files. */

@@ -1,5 +1,6 @@
 // The stores that one test runs on, each with places of its own.
 import { join } from "node:path";
+import { openSqlite } from "../src/stores/sqlite-driver.js";
 import { POSTGRES_BIN, startPostgres } from "./postgres.js";
 import { temporaryFolder } from "./support.js";
 
@@ -10,6 +11,8 @@ export interface TestedStore {
   readonly isShared: boolean;
   /** The URL of a place that is empty at the first call with this name, an identifier. */
   url(name: string): string;
+  /** Rows of a table of that place; NaN where there are no tables. */
+  rows(name: string, table: string): Promise<number>;
 }
 
 /** What is tested, and how to end what was started for it. */
@@ -22,15 +25,29 @@ export interface TestedStores {
 export async function testedStores(): Promise<TestedStores> {
   const folder = temporaryFolder();
   const stores: TestedStore[] = [
-    { name: "memory", isShared: false, url: () => "memory:" },
-    { name: "sqlite", isShared: true, url: (name) => `sqlite:${join(folder.path, name)}.db` },
+    {
+      name: "memory",
+      isShared: false,
+      url: () => "memory:",
+      rows: () => Promise.resolve(Number.NaN),
+    },
+    {
+      name: "sqlite",
+      isShared: true,
+      url: (name) => `sqlite:${join(folder.path, name)}.db`,
+      rows: (name, table) => sqliteRows(`${join(folder.path, name)}.db`, table),
+    },
   ];
   const ends = [() => Promise.resolve(folder.remove())];
   if (POSTGRES_BIN !== null) {
     const server = await startPostgres(["fsync = off"]);
     ends.push(() => server.stop());
     const url = (name: string) => `${server.url()}?schema=${name}`;
-    stores.push({ name: "postgres", isShared: true, url });
+    const rows = async (name: string, table: string): Promise<number> => {
+      const { rows: counts } = await server.run(`SELECT count(*) AS n FROM ${name}.${table}`);
+      return Number(counts[0]?.["n"]);
+    };
+    stores.push({ name: "postgres", isShared: true, url, rows });
   }
   return {
     stores,
@@ -38,4 +55,13 @@ export async function testedStores(): Promise<TestedStores> {
       await Promise.all(ends.map((end) => end()));
     },
   };
+}
+
+async function sqliteRows(path: string, table: string): Promise<number> {
+  const db = await openSqlite(path);
+  try {
+    return Number(db.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.["n"]);
+  } finally {
+    db.close();
+  }
 }

@@ -21,13 +21,16 @@ export class PostgresHousekeeping {
     const cells = `${schema}.cells`;
     const answers = `${schema}.answers`;
     const forgotten = `${schema}.forgotten`;
-    this.#walk = `WITH walk AS MATERIALIZED (
-        SELECT key, end_ms FROM ${cells} WHERE key > $1 ORDER BY key LIMIT $2),
+    const piece = (which: string) =>
+      `(SELECT key, end_ms FROM ${cells} WHERE ${which} ORDER BY key LIMIT $2)`;
+    // Round and round, in the order of keys.
+    this.#walk = `WITH walk AS MATERIALIZED (SELECT key, end_ms, row_number() OVER () AS nr FROM (
+        ${piece("key > $1")} UNION ALL ${piece("key <= $1")}) c LIMIT $2),
       past AS MATERIALIZED (SELECT c.key FROM walk w CROSS JOIN LATERAL (
         SELECT k.key FROM ${cells} k WHERE k.key = w.key AND k.end_ms <= $3
         FOR UPDATE SKIP LOCKED) c WHERE w.end_ms <= $3),
       gone AS (DELETE FROM ${cells} WHERE key IN (SELECT key FROM past) RETURNING key)
-      SELECT (SELECT count(*) FROM walk), (SELECT max(key) FROM walk),
+      SELECT NULL, (SELECT key FROM walk ORDER BY nr DESC LIMIT 1),
         (SELECT json_agg(key) FROM gone)`;
     this.#dropAnswers = `DELETE FROM ${answers} WHERE key IN (
       SELECT key FROM ${answers} WHERE expires_ms <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`;
@@ -60,11 +63,11 @@ export class PostgresHousekeeping {
   /** Learns from the results of {@link statements}; returns the keys of counters that are gone. */
   learn(statements: readonly Statement[], results: readonly PostgresResult[]): string[] {
     const gone: string[] = [];
-    for (const [i, { text, values }] of statements.entries()) {
+    for (const [i, { text }] of statements.entries()) {
       if (text === this.#dropAnswers) continue;
       const [count, last, keys] = results[i]?.rows[0] ?? [];
       if (text === this.#forget) this.isBehind = count !== "0";
-      else this.#afterKey = Number(count) < Number(values?.[1]) ? "" : (last ?? "");
+      else this.#afterKey = last ?? "";
       const dropped: string[] = keys == null ? [] : JSON.parse(keys);
       gone.push(...dropped);
     }

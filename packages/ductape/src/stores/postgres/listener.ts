@@ -1,4 +1,3 @@
-import type { Logger } from "../../events.js";
 import type { PostgresClient } from "./pool.js";
 
 /** A connection that listens, and how to let it go. */
@@ -16,7 +15,8 @@ export interface ListenerParts {
   readonly channel: string;
   /** A new connection; throws where there is none. */
   connect(): Promise<ListeningClient>;
-  readonly logger: Logger;
+  /** Is told of the first fault of an outage. */
+  lost(error: unknown): void;
 }
 
 /**
@@ -90,10 +90,7 @@ export class Listener {
     this.#current?.end();
     this.#current = null;
     if (this.#isStopped) return;
-    // Once an outage.
-    if (this.#retryMs === RETRY_MS_MIN) {
-      this.#parts.logger.warn("changes of definitions are seen by polling for now", error);
-    }
+    if (this.#retryMs === RETRY_MS_MIN) this.#parts.lost(error);
     this.#timer = setTimeout(() => void this.#connect(), this.#retryMs).unref();
     this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
   }

@@ -98,7 +98,10 @@ export class PostgresStore implements Store {
     this.#listener = new Listener({
       channel: channelOf(schema),
       connect: () => this.#server.connectListener(),
-      logger,
+      lost: (error) => {
+        const fault = storeError(error, server.shown);
+        logger.warn("changes of definitions are seen by polling for now", fault);
+      },
     });
     const bounds = { batchPlansMax: BATCH_PLANS_MAX, queuePlansMax: QUEUE_PLANS_MAX, timeoutMs };
     this.#lanes = new Lanes((plans) => this.#flush(plans), bounds, server.lanes);
