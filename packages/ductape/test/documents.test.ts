@@ -2,10 +2,16 @@ import { afterAll, describe, expect, it } from "vitest";
 import { manualClock } from "ductape/testing";
 import type { DocumentWrite } from "../src/store.js";
 import { openStore } from "../src/stores/url.js";
+import { hasRedis, startCluster, startRedis } from "./redis.js";
 import { contextOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
-afterAll(folder.remove);
+const servers = hasRedis("documents on Redis") ? [await startRedis(), await startCluster()] : [];
+afterAll(async () => {
+  folder.remove();
+  await Promise.all(servers.map(({ remove }) => remove()));
+});
+const urls = [...storeUrls(folder.path), ...servers.map(({ url }) => url)];
 const START_MS = Date.UTC(2026, 0, 15);
 
 async function opened(url: string, clock = manualClock(START_MS)) {
@@ -21,7 +27,7 @@ const made = (key: string, more: Partial<DocumentWrite> = {}): DocumentWrite => 
   ...more,
 });
 
-describe.each(storeUrls(folder.path))("documents on %s", (url) => {
+describe.each(urls)("documents on %s", (url) => {
   it("are written all or none, each under its revision", async () => {
     const { store, documents } = await opened(url);
     expect(await documents.write([made("a/1/"), made("a/2/", { unwatched: true })], [])).toBe(null);

@@ -2,23 +2,25 @@ import { resolve } from "node:path";
 import { show, ValidationError } from "../errors.js";
 import type { Store, StoreContext } from "../store.js";
 import { MemoryStore } from "./memory.js";
+import { RedisStore } from "./redis/redis.js";
+import { isRedisUrl, settingsOfUrl } from "./redis/settings.js";
 import type { SqliteDriver } from "./sqlite-driver.js";
 import { SqliteStore } from "./sqlite.js";
 
 /**
- * The store of a URL: `memory:`, or `sqlite:path` with an optional `?driver=node:sqlite` or
- * `?driver=better-sqlite3`. Nothing is opened yet. Throws `VALIDATION` that names `option`, the
- * option or variable that the URL comes from.
+ * The store of a URL: `memory:`, `sqlite:path` with an optional `?driver=node:sqlite` or
+ * `?driver=better-sqlite3`, or `redis://` and its like. Nothing is opened yet. Throws `VALIDATION`
+ * that names `option`, the option or variable that the URL comes from.
  */
-export function openStore(
-  url: string,
-  { clock = Date.now, timeoutMs }: StoreContext,
-  option = "options.store",
-): Store {
+export function openStore(url: string, context: StoreContext, option = "options.store"): Store {
+  if (isRedisUrl(url)) return new RedisStore(settingsOfUrl(url, option), context);
+  const { clock = Date.now, timeoutMs } = context;
   if (url === "memory:") return new MemoryStore(clock);
   const invalid = (message: string) => new ValidationError([{ path: option, message }]);
   if (!url.startsWith("sqlite:")) {
-    throw invalid(`wants "memory:" or "sqlite:path/to/file.db", got ${shownUrl(url)}`);
+    throw invalid(
+      `wants "memory:", "sqlite:path/to/file.db" or "redis://host:port", got ${shownUrl(url)}`,
+    );
   }
   const query = url.indexOf("?");
   const path = url.slice("sqlite:".length, query === -1 ? undefined : query);
