@@ -23,9 +23,14 @@ export function compactScript(lua: string): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** The source of a script. */
+/** The source of a script, with the parts that it includes. */
 export function scriptSource(name: keyof typeof SCRIPTS): string {
-  return readFileSync(new URL(SCRIPTS[name], FOLDER), "utf8");
+  return fileWithParts(SCRIPTS[name]);
+}
+
+function fileWithParts(file: string): string {
+  const text = readFileSync(new URL(file, FOLDER), "utf8");
+  return text.replaceAll(/^ *--@ include (\S+)$/gm, (_, part: string) => fileWithParts(part));
 }
 
 /** The module as it has to be. */

@@ -14,11 +14,11 @@ const WORLD_PLANS = 5_000;
 /** Faults planted in the script: what stands there, and what stood. */
 const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   ["previousUsed + amount >= limit", "previousUsed + amount > limit"],
-  ["if used + amount >= limit then", "if used + amount > limit then"],
+  ["and used + amount >= limit then", "and used + amount > limit then"],
   ["local isOutside = now > endMs or", "local isOutside = now >= endMs or"],
   ["if now <= kind.endMs and", "if now < kind.endMs and"],
   ["now > kind.startMs then return false", "now >= kind.startMs then return false"],
-  ["if isOutside and (now > sinceMs or", "if isOutside and (now >= sinceMs or"],
+  ["isOutside and (now > sinceMs or", "isOutside and (now >= sinceMs or"],
   ["return now > cell.startMs or", "return now >= cell.startMs or"],
   ["if cell and cell.shape >= kind.shape", "if cell and cell.shape > kind.shape"],
   ["if sinceMs > startMs then", "if sinceMs >= startMs then"],
@@ -38,7 +38,7 @@ const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   ],
   ["(action == INCREMENT or known)", "(action == INCREMENT or not known)"],
   ["if kind.isByPlan and known then planned", "if kind.isByPlan then planned"],
-  ["if used >= AMOUNT_MAX then return OVERFLOW", "if used > AMOUNT_MAX then return OVERFLOW"],
+  ["elseif used + amount >= AMOUNT_MAX then", "elseif used + amount > AMOUNT_MAX then"],
   ["(useds[leg] >= AMOUNT_MAX or", "(useds[leg] > AMOUNT_MAX or"],
   ["if answer and answer.expiresMs >= now then", "if answer and answer.expiresMs > now then"],
   ["and answer.status or DONE, true", "and answer.status or CONFLICT, true"],
