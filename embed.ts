@@ -23,9 +23,14 @@ export function compactScript(lua: string): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** The source of a script. */
+/** The source of a script, with the parts that it includes. */
 export function scriptSource(name: keyof typeof SCRIPTS): string {
-  return readFileSync(new URL(SCRIPTS[name], FOLDER), "utf8");
+  return fileWithParts(SCRIPTS[name]);
+}
+
+function fileWithParts(file: string): string {
+  const text = readFileSync(new URL(file, FOLDER), "utf8");
+  return text.replaceAll(/^ *--@ include (\S+)$/gm, (_, part: string) => fileWithParts(part));
 }
 
 /** The module as it has to be. */
@@ -35,7 +40,8 @@ export function scriptsModule(): string {
   const names: readonly (keyof typeof SCRIPTS)[] = ["APPLY", "DOCUMENTS"];
   const consts = names.map((name) => {
     const text = compactScript(scriptSource(name));
-    return `\n/** What ${SCRIPTS[name]} is to the server. */\nexport const ${name}_SCRIPT = \`${text}\`;\n`;
+    const comment = `/** What ${SCRIPTS[name]} is to the server. */`;
+    return `\n${comment}\nexport const ${name}_SCRIPT = \`${text}\`;\n`;
   });
   return head + consts.join("");
 }

@@ -51,6 +51,8 @@ export type {
   StoreGuarantees,
   StoreMaker,
 } from "./store.js";
+export { redisStore } from "./stores/redis/redis.js";
+export type { Durability, RedisClient, RedisStoreOptions } from "./stores/redis/settings.js";
 export type { SubjectsInput, SubjectsPage, SubjectUsage, Usage } from "./usage.js";
 export type { Algorithm, IssuerBody, IssuerInput } from "./trust.js";
 export type { SessionData } from "./sample.js";

@@ -4,10 +4,9 @@ import type { Redis } from "ioredis";
 import { apply } from "../src/apply.js";
 import type { Answer, Cell, Cells } from "../src/cell.js";
 import type { Leg, Step } from "../src/plan.js";
-import { Batch } from "../src/stores/redis/batch.js";
+import { Batch, replyOf } from "../src/stores/redis/batch.js";
 import { Keyspace } from "../src/stores/redis/keys.js";
 import { readAnswer, readCounter } from "../src/stores/redis/packed.js";
-import { replyOf } from "../src/stores/redis/reply.js";
 import { RandomPlans } from "./random-plans.js";
 import { randomOf } from "./support.js";
 

@@ -101,7 +101,7 @@ async function launch(port: number, folder: string, config: Readonly<Record<stri
     port: String(port),
     bind: "127.0.0.1",
     dir: folder,
-    save: "",
+    save: "3600 1",
     "cluster-config-file": `${folder}/nodes.conf`,
     ...config,
   };

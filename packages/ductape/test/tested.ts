@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { openSqlite } from "../src/stores/sqlite-driver.js";
 import { POSTGRES_BIN, startPostgres } from "./postgres.js";
+import { hasRedis, startCluster, startRedis } from "./redis.js";
 import { temporaryFolder } from "./support.js";
 
 /** A store to test. */
@@ -22,7 +23,7 @@ export interface TestedStores {
 }
 
 /** Starts what the stores need. What cannot run here is printed as `SKIPPED`. */
-export async function testedStores(): Promise<TestedStores> {
+export async function testedStores({ redis = true } = {}): Promise<TestedStores> {
   const folder = temporaryFolder();
   const stores: TestedStore[] = [
     {
@@ -48,6 +49,16 @@ export async function testedStores(): Promise<TestedStores> {
       return Number(counts[0]?.["n"]);
     };
     stores.push({ name: "postgres", isShared: true, url, rows });
+  }
+  if (redis && hasRedis("what is tested on every store")) {
+    const server = await startRedis();
+    ends.push(() => server.remove());
+    const cluster = await startCluster();
+    ends.push(() => cluster.remove());
+    const rows = () => Promise.resolve(Number.NaN);
+    const urlOn = (base: string) => (prefix: string) => `${base}?prefix=${prefix}`;
+    stores.push({ name: "redis", isShared: true, url: urlOn(server.url), rows });
+    stores.push({ name: "a redis cluster", isShared: true, url: urlOn(cluster.url), rows });
   }
   return {
     stores,

@@ -3,23 +3,27 @@ import { show, ValidationError } from "../errors.js";
 import type { Store, StoreContext } from "../store.js";
 import { MemoryStore } from "./memory.js";
 import { openPostgres } from "./postgres/postgres.js";
+import { RedisStore } from "./redis/redis.js";
+import { isRedisUrl, settingsOfUrl } from "./redis/settings.js";
 import type { SqliteDriver } from "./sqlite-driver.js";
 import { SqliteStore } from "./sqlite.js";
 
 /**
  * The store of a URL: `memory:`, `sqlite:path` with an optional `?driver=node:sqlite` or
- * `?driver=better-sqlite3`, or `postgres://user:password@host:port/database`. Nothing is opened
- * yet. Throws `VALIDATION` that names `option`, the
- * option or variable that the URL comes from.
+ * `?driver=better-sqlite3`, `postgres://user:password@host:port/database`, or `redis://` and its
+ * like. Nothing is opened yet. Throws `VALIDATION` that names `option`, the option or variable that
+ * the URL comes from.
  */
 export function openStore(url: string, context: StoreContext, option = "options.store"): Store {
-  const { clock = Date.now, timeoutMs } = context;
   if (/^postgres(ql)?:/.test(url)) return openPostgres(url, context, option);
+  if (isRedisUrl(url)) return new RedisStore(settingsOfUrl(url, option), context);
+  const { clock = Date.now, timeoutMs } = context;
   if (url === "memory:") return new MemoryStore(clock);
   const invalid = (message: string) => new ValidationError([{ path: option, message }]);
   if (!url.startsWith("sqlite:")) {
     throw invalid(
-      `wants "memory:", "sqlite:path/to/file.db" or "postgres://...", got ${shownUrl(url)}`,
+      `wants "memory:", "sqlite:path/to/file.db", "postgres://..." or "redis://...", ` +
+        `got ${shownUrl(url)}`,
     );
   }
   const query = url.indexOf("?");

@@ -12,6 +12,7 @@
 --          write    channel, number of writes, for each: key, ifRevision, what (check, set,
 --                   delete), value, expiry ('': none), watched (1 or 0); prefixes to forget
 --                                    -> { now, key of the first write whose revision is another }
+--          load     number, for each: key, revision, value, expiry, watched
 --
 -- A text is 4 doubles: revision, sequence (0: unwatched), expiry (-1: none), 1 for a deleted one;
 -- then the value. Atomic as every script is: all revisions are checked before the first write.
@@ -47,10 +48,10 @@ local function remove(key)
   redis.call('ZREM', expiries, key)
 end
 
-local function put(key, value, expiresMs, isWatched, isDeleted, sequence)
+local function put(key, value, expiresMs, isWatched, isDeleted, sequence, givenRevision)
   local text = redis.call('HGET', texts, key)
-  local revision = 1
-  if text then revision = struct.unpack('<d', text) + 1 end
+  local revision = givenRevision or 1
+  if text and not givenRevision then revision = struct.unpack('<d', text) + 1 end
   remove(key)
   if isDeleted and not isWatched then return end
   local head = struct.pack('<dddd', revision, isWatched and sequence or 0, expiresMs,
@@ -142,6 +143,15 @@ function operations.write()
   if count > 0 then dropExpired(count * DROPS_PER_WRITE) end
   -- Who may not publish still finds the change at the next poll.
   if isChange then redis.pcall('PUBLISH', channel, whole(sequence)) end
+end
+
+function operations.load()
+  local sequence = redis.call('INCR', lastSequence)
+  for i = 0, tonumber(ARGV[3]) - 1 do
+    local at = 4 + 5 * i
+    local expiresMs, isWatched = tonumber(ARGV[at + 3]) or -1, ARGV[at + 4] == '1'
+    put(ARGV[at], ARGV[at + 2], expiresMs, isWatched, false, sequence, tonumber(ARGV[at + 1]))
+  end
 end
 
 operations[ARGV[2]]()

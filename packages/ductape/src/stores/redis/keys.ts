@@ -24,7 +24,7 @@ export class Keyspace {
   counter(rule: LegRule, subject: string): string {
     let start = this.#starts.get(rule);
     if (start === undefined) {
-      start = `${this.prefix}:{${tagOf(rule.home)}}${rule.space}`;
+      start = this.keyOf(rule.home, rule.space);
       this.#starts.set(rule, start);
     }
     return start + subject;
@@ -32,7 +32,12 @@ export class Keyspace {
 
   /** The key of an answer to an idempotency key, beside the counters of its rule. */
   answer(rule: LegRule, key: string): string {
-    return `${this.prefix}:{${tagOf(rule.home)}}${key}`;
+    return this.keyOf(rule.home, key);
+  }
+
+  /** The key of what lies in a home: a counter by its space and subject, or an answer. */
+  keyOf(home: string, key: string): string {
+    return `${this.prefix}:{${tagOf(home)}}${key}`;
   }
 
   /** The key of something beside the documents. */
@@ -47,12 +52,23 @@ export class Keyspace {
 
   /** The space and the subject of a counter's key; null for any other key. */
   split(key: string): { space: string; subject: string } | null {
-    const at = this.prefix.length + 1;
-    const isOurs = key.startsWith(`${this.prefix}:{`) && key[at + TAG_CHARS + 1] === "}";
-    if (!isOurs) return null;
-    const parts = splitCellKey(key.slice(at + TAG_CHARS + 2));
+    const parts = splitCellKey(this.#inHome(key));
     // Answers lie in a space without a rule.
     return spaceParts(parts.space).rule === "" ? null : parts;
+  }
+
+  /** The key of an answer as plans name it; null for any other key. */
+  answerKey(key: string): string | null {
+    const inHome = this.#inHome(key);
+    const { space } = splitCellKey(inHome);
+    return space === "" || spaceParts(space).rule !== "" ? null : inHome;
+  }
+
+  /** What follows the tag of a home; "" for any other key. */
+  #inHome(key: string): string {
+    const at = this.prefix.length + 1;
+    const isOurs = key.startsWith(`${this.prefix}:{`) && key[at + TAG_CHARS + 1] === "}";
+    return isOurs ? key.slice(at + TAG_CHARS + 2) : "";
   }
 }
 
@@ -64,7 +80,12 @@ export const DOCUMENTS_SLOT = slotOf(DOCUMENTS_TAG);
 
 /** The slot in which a rule's counters lie. */
 export function slotOfRule(rule: LegRule): number {
-  return slotOf(tagOf(rule.home));
+  return slotOfHome(rule.home);
+}
+
+/** The slot in which all of a home lies. */
+export function slotOfHome(home: string): number {
+  return slotOf(tagOf(home));
 }
 
 const tags = new Map<string, string>();

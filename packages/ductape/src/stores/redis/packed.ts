@@ -107,3 +107,43 @@ function orUnknown(value: number): number | null {
 function orNull(value: number): number | null {
   return value === -1 ? null : value;
 }
+
+/** A counter as {@link readCounter} reads it. */
+export function packCounter(cell: Cell): Buffer {
+  const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit } = cell;
+  const { startMs, endMs } = window;
+  const form = entries === null ? shape : -shape;
+  const numbers = [form, startMs, endMs, used, granted, alerted, seenMs, plannedLimit ?? UNKNOWN];
+  return packed(entries === null ? numbers : [...numbers, entries.length / 2, ...entries]);
+}
+
+/** An answer as {@link readAnswer} reads it. */
+export function packAnswer({ fingerprint, facts, ...answer }: Answer): Buffer {
+  const { expiresMs, nowMs, status, legs } = answer;
+  const print = Buffer.from(fingerprint);
+  const head = [expiresMs, nowMs, STATUSES.indexOf(status), legs.length, print.length];
+  return Buffer.concat([packed([...head, ...legs.flatMap(legNumbers)]), print, Buffer.from(facts)]);
+}
+
+function legNumbers({ window, rolling, ...leg }: LegNumbers): number[] {
+  const { startMs, endMs } = window;
+  const flags = [leg.admits, leg.inTheWay, rolling !== null].map(Number);
+  const { leavesMs, fitsMs } = rolling ?? { leavesMs: 0, fitsMs: 0 };
+  const counts = [leg.used, leg.granted, leg.previousUsed];
+  return [
+    startMs,
+    endMs,
+    ...counts,
+    ...flags,
+    leavesMs,
+    fitsMs ?? -1,
+    leg.alertedFrom,
+    leg.alerted,
+  ];
+}
+
+function packed(numbers: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(numbers.length * DOUBLE_BYTES);
+  for (const [i, number] of numbers.entries()) bytes.writeDoubleLE(number, i * DOUBLE_BYTES);
+  return bytes;
+}

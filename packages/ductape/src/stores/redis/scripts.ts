@@ -2,24 +2,29 @@
 
 /** What apply.lua is to the server. */
 export const APPLY_SCRIPT = `local AMOUNT_MAX = 9007199254740991 local FOREVER_MS = 8640000000000000
-local ANSWER_TTL_MS = 86400000 local ROLLING_PARTS = 60 local PAST_GRACE_MIN_MS = 60000
-local PAST_GRACE_MAX_MS = 86400000 local KEYS_PER_CALL = 4000 local UNKNOWN = -2
-local CHECK, INCREMENT, DECREMENT, SET, RESET, GRANT = 0, 1, 2, 3, 4, 5
-local DONE, DENIED, WITHHELD, OVERFLOW, CONFLICT, STALE = 0, 1, 2, 3, 4, 5
-local floor, min, max = math.floor, math.min, math.max
+local PAST_GRACE_MIN_MS = 60000 local PAST_GRACE_MAX_MS = 86400000 local KEYS_PER_CALL = 4000
+local UNKNOWN = -2 local CHECK, INCREMENT = 0, 1 local DONE, DENIED, OVERFLOW, STALE = 0, 1, 3, 5
+local CHANGED, COUNTED = 1, 2 local floor, min, max = math.floor, math.min, math.max
 local pack, unpackText = struct.pack, struct.unpack local now = tonumber(ARGV[1])
 local isGivenClock = now ~= 0 if not isGivenClock then local time = redis.call('TIME')
 now = time[1] * 1000 + floor(time[2] / 1000) end local counterCount = tonumber(ARGV[2])
 local request = cjson.decode(ARGV[3]) local stored = {} for from = 1, #KEYS, KEYS_PER_CALL do
 local values = redis.call('MGET', unpack(KEYS, from, min(from + KEYS_PER_CALL - 1, #KEYS)))
 if from == 1 then stored = values else for i = 1, #values do stored[from + i - 1] = values[i] end
-end end local told = {} local function tellCounters() local NONE = pack('<d', 0)
-local texts = { pack('<d', now) }
-for place = 1, counterCount do texts[place + 1] = stored[place] or NONE end
-told[1] = table.concat(texts)
-for place = counterCount + 1, #KEYS do told[place - counterCount + 2] = stored[place] end end
-local counters = {} local CHANGED, COUNTED = 1, 2 local changes = {} local draft = nil
-local answers = {} local keptAnswers = {} local pairFormats = {} local function pairFormat(count)
+end end local told = {} local NONE = pack('<d', 0) local before = { pack('<d', now) }
+for place = 1, counterCount do before[place + 1] = stored[place] or NONE end
+told[1] = table.concat(before)
+for place = counterCount + 1, #KEYS do told[place - counterCount + 2] = stored[place] end
+local changes = {} local counters = {} local statuses = {} local statusCount = 0 local at = 2
+local kindList = {} for number = 1, request[1] do local alertCount = request[at + 8]
+local kind = { shape = request[at], shapedMs = request[at + 1], rollingMs = request[at + 2],
+isSoft = request[at + 3] == 1, byPlan = request[at + 4], startMs = request[at + 5],
+endMs = request[at + 6], limit = request[at + 7], alerts = {},
+isPlain = request[at + 2] == 0 and alertCount == 0, } at = at + 9
+for i = 1, alertCount do kind.alerts[i] = request[at + i - 1] end at = at + alertCount
+kindList[number] = kind end local function general()
+local DECREMENT, SET, RESET, GRANT = 2, 3, 4, 5 local WITHHELD, CONFLICT = 2, 4 local dirty = {}
+local draft = nil local pairFormats = {} local function pairFormat(count)
 local format = pairFormats[count] if not format then format = '<' .. string.rep('d', count)
 pairFormats[count] = format end return format end local function readCounter(place)
 local text = stored[place] if not text then counters[place] = false return false end
@@ -36,10 +41,10 @@ return copy end local function getBase(place) local cell = counters[place]
 if cell == nil then return readCounter(place) end return cell end local function get(place)
 if not draft then return getBase(place) end local cell = draft[place] if cell then return cell end
 cell = getBase(place) return cell and copyOf(cell) end local function put(place, cell)
-if draft then draft[place] = cell return end counters[place] = cell changes[place] = CHANGED end
-local function liveSum(entries, leftMs) local sum = 0 for i = #entries - 1, 1, -2 do
-if entries[i] > leftMs then sum = sum + entries[i + 1] end end return sum end
-local function oldestLeavesMs(entries, periodMs) for i = 1, #entries, 2 do
+if draft then draft[place] = cell return end counters[place] = cell dirty[place] = true end
+local ROLLING_PARTS = 60 local function liveSum(entries, leftMs) local sum = 0
+for i = #entries - 1, 1, -2 do if entries[i] > leftMs then sum = sum + entries[i + 1] end end
+return sum end local function oldestLeavesMs(entries, periodMs) for i = 1, #entries, 2 do
 if entries[i] > now - periodMs then return entries[i] + periodMs end end return now end
 local function fitsMs(entries, room, periodMs) if room < 0 then return -1 end
 local left = liveSum(entries, now - periodMs) for i = 1, #entries, 2 do local atMs = entries[i]
@@ -140,6 +145,7 @@ cell.entries = false cell.startMs = startsMs[leg] cell.endMs = endsMs[leg] end
 cell.shape = kind.shape cell.used = useds[leg] cell.granted = granteds[leg]
 cell.alerted = alerteds[leg] cell.seenMs = now
 if tellsPlan(kind, action) then cell.planned = kind.limit end put(places[leg], cell) end end end
+local ANSWER_TTL_MS = 86400000 local answers = {} local keptAnswers = {}
 local function readAnswer(place) local answer = answers[place]
 if answer ~= nil then return answer end local text = stored[place] if not text then
 answers[place] = false return false end
@@ -160,31 +166,27 @@ isRolling and fitMs[leg] or 0, alertedFroms[leg], alerted ) end parts[legCount +
 parts[legCount + 3] = facts return {
 expiresMs = expiresMs, status = status, fingerprint = fingerprint, text = table.concat(parts), }
 end local function keepAnswer(place, answer) answers[place] = answer keptAnswers[place] = answer
-end local kindList = {} local at = 1 local function readNumber() at = at + 1
-return request[at - 1] end local function readKinds() for number = 1, readNumber() do
-local kind = { shape = readNumber(), shapedMs = readNumber(), rollingMs = readNumber(),
-isSoft = readNumber() == 1, byPlan = readNumber(),
-startMs = readNumber(), endMs = readNumber(), limit = readNumber(), alerts = {}, }
-for i = 1, readNumber() do kind.alerts[i] = readNumber() end
-kind.isPlain = kind.rollingMs == 0 and #kind.alerts == 0 kindList[number] = kind end end
-local function isAmount(value)
+end local function keepAnswers() for place, answer in pairs(keptAnswers) do
+if isGivenClock then redis.call('SET', KEYS[place], answer.text) else
+redis.call('SET', KEYS[place], answer.text, 'PXAT', string.format('%.0f', answer.expiresMs)) end
+end end local function isAmount(value)
 return type(value) == 'number' and value >= 0 and value <= AMOUNT_MAX and floor(value) == value
 end local function readStep() action, amount = request[at], request[at + 1]
 if not isAmount(amount) then error('an amount wants an integer from 0 to 2^53-1') end
 local form = request[at + 2] at = at + 3 legCount = floor(form / 8) isLast = form % 2 == 0
 local speaksToOne = form % 4 >= 2 for leg = 1, legCount do
 kinds[leg], places[leg] = kindList[request[at]], request[at + 1] at = at + 2 speaks[leg] = true
-if speaksToOne then speaks[leg] = readNumber() == 1 end end tellsRolling = form % 8 >= 4
-if tellsRolling then answerPlace, fingerprint, facts =
+if speaksToOne then speaks[leg] = request[at] == 1 at = at + 1 end end
+tellsRolling = form % 8 >= 4 if tellsRolling then answerPlace, fingerprint, facts =
 counterCount + request[at], request[at + 1], request[at + 2] at = at + 3
 else answerPlace = nil end end local function decideStep() if answerPlace then
 local answer = readAnswer(answerPlace) if answer and answer.expiresMs > now then
 return answer.fingerprint == fingerprint and answer.status or CONFLICT, true end end
 local status = lookAll(action, amount)
 if status == DONE and action ~= CHECK then write(action, amount) end return status, false end
-local statuses = {} local statusCount = 0 local function tell(status)
-statusCount = statusCount + 1 statuses[statusCount] = status end local function load(from)
-at = from readStep() for leg = 1, legCount do cells[leg] = get(places[leg]) end end
+local function tell(status) statusCount = statusCount + 1 statuses[statusCount] = status end
+local function load(from) at = from readStep()
+for leg = 1, legCount do cells[leg] = get(places[leg]) end end
 local function decideAll(from, stepCount) local steps = {}
 local areAllDone, isFaulty = true, false draft = {} for i = 1, stepCount do
 local step = { from = from } load(from) from = at step.status, step.isReplayed = decideStep()
@@ -198,53 +200,51 @@ local step = steps[i] if not step.isReplayed then if not areAllDone and step.sta
 step.status = WITHHELD load(step.from) lookAll(CHECK, amount)
 if step.answer then step.answer = answerOf(WITHHELD) end end
 if not isFaulty and step.answer then keepAnswer(step.place, step.answer) end end tell(step.status)
-end at = from end local function decidePlain(kind, place) local text = stored[place]
-local startMs, endMs = kind.startMs, kind.endMs local isOutside = now >= endMs or now < startMs
-local used, granted, alerted, planned = 0, 0, 0, UNKNOWN local change = CHANGED if text then
-local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
-if shape ~= kind.shape then return nil end
-if isOutside and (now >= sinceMs or startMs > sinceMs) then return STALE end planned = p
-if sinceMs >= startMs then startMs, endMs, used, granted, alerted = sinceMs, untilMs, u, g, a
-change = changes[place] or COUNTED end elseif isOutside then return STALE end
-local limit = kind.limit if limit >= 0 and amount ~= 0 and not kind.isSoft then
-if granted ~= 0 then limit = min(AMOUNT_MAX, limit + granted) end
-if used + amount > limit then return DENIED end end
-if action == CHECK or amount == 0 then return DONE end used = used + amount
-if used > AMOUNT_MAX then return OVERFLOW end if kind.byPlan > 0 then planned = kind.limit end
-stored[place] =
-pack('<dddddddd', kind.shape, startMs, endMs, used, granted, alerted, now, planned)
-changes[place] = change return DONE end local function decidePlan() if request[at + 2] == 8 then
-local kind, place = kindList[request[at + 3]], request[at + 4]
-action, amount = request[at], request[at + 1]
-if kind.isPlain and action <= INCREMENT and isAmount(amount) and counters[place] == nil then
-local status = decidePlain(kind, place) if status then at = at + 5 return tell(status) end end end
-local from = at local stepCount = 0 local isPlanStale = false repeat readStep()
-stepCount = stepCount + 1 for leg = 1, legCount do local cell = getBase(places[leg])
-cells[leg] = cell if isStale(cell, kinds[leg]) then isPlanStale = true end end until isLast
-if isPlanStale then for _ = 1, stepCount do tell(STALE) end
-elseif stepCount > 1 then decideAll(from, stepCount) else local status, isReplayed = decideStep()
-if answerPlace and not isReplayed then local answer = answerOf(status)
-if answer then keepAnswer(answerPlace, answer) end end tell(status) end end local expiries = {}
-local function expiryOf(startMs, endMs) local expiry = expiries[endMs] if expiry == nil then
-local graceMs = min(max(endMs - startMs, PAST_GRACE_MIN_MS), PAST_GRACE_MAX_MS)
-expiry = not isGivenClock and endMs < FOREVER_MS and string.format('%.0f', endMs + graceMs)
-expiries[endMs] = expiry end return expiry end local function keep(place, text, expiry)
-if expiry then redis.call('SET', KEYS[place], text, 'PXAT', expiry)
-else redis.call('SET', KEYS[place], text) end end local function keepText(place, change)
-local text = stored[place] if change == COUNTED then redis.call('SETRANGE', KEYS[place], 0, text)
-else local _, startMs, endMs = unpackText('<ddd', text)
-keep(place, text, expiryOf(startMs, endMs)) end end local function keepCounter(place, cell)
-local entries = cell.entries local text = pack(
+end at = from end local function decidePlan() local from = at local stepCount = 0
+local isPlanStale = false repeat readStep() stepCount = stepCount + 1 for leg = 1, legCount do
+local cell = getBase(places[leg]) cells[leg] = cell
+if isStale(cell, kinds[leg]) then isPlanStale = true end end until isLast if isPlanStale then
+for _ = 1, stepCount do tell(STALE) end elseif stepCount > 1 then decideAll(from, stepCount) else
+local status, isReplayed = decideStep() if answerPlace and not isReplayed then
+local answer = answerOf(status) if answer then keepAnswer(answerPlace, answer) end end
+tell(status) end end local function finish() for place in pairs(dirty) do
+local cell = counters[place] local entries = cell.entries local text = pack(
 '<dddddddd', entries and -cell.shape or cell.shape, cell.startMs, cell.endMs, cell.used,
 cell.granted, cell.alerted, cell.seenMs, cell.planned ) if entries then local count = #entries
-text = text .. pack(pairFormat(count + 1), count / 2, unpack(entries)) end
-keep(place, text, expiryOf(cell.startMs, cell.endMs)) end tellCounters() readKinds()
-local requestEnd = #request while at <= requestEnd do decidePlan() end
-for place, change in pairs(changes) do
-if counters[place] then keepCounter(place, counters[place]) else keepText(place, change) end end
-for place, answer in pairs(keptAnswers) do
-keep(place, answer.text, not isGivenClock and string.format('%.0f', answer.expiresMs)) end
-told[2] = table.concat(statuses) return told
+text = text .. pack(pairFormat(count + 1), count / 2, unpack(entries)) end stored[place] = text
+changes[place] = CHANGED end keepAnswers() end return decidePlan, finish end
+local decidePlan, finish local requestEnd = #request while at <= requestEnd do
+local action, amount, kind, place = request[at], request[at + 1], kindList[request[at + 3]],
+request[at + 4] local status = nil
+if request[at + 2] == 8 and action <= INCREMENT and kind.isPlain and counters[place] == nil then
+local text = stored[place] local startMs, endMs = kind.startMs, kind.endMs
+local isOutside = now >= endMs or now < startMs
+local used, granted, alerted, planned = 0, 0, 0, UNKNOWN local change = CHANGED
+local isOfForm, isStale = true, isOutside if text then
+local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
+isOfForm = shape == kind.shape isStale = isOutside and (now >= sinceMs or startMs > sinceMs)
+planned = p if sinceMs >= startMs then
+startMs, endMs, used, granted, alerted = sinceMs, untilMs, u, g, a
+change = changes[place] or COUNTED end end local limit = kind.limit
+if granted ~= 0 and limit >= 0 then limit = min(AMOUNT_MAX, limit + granted) end
+if isOfForm and amount >= 0 and amount <= AMOUNT_MAX and floor(amount) == amount then
+if isStale then status = STALE
+elseif limit >= 0 and amount ~= 0 and not kind.isSoft and used + amount > limit then
+status = DENIED elseif action == CHECK or amount == 0 then status = DONE
+elseif used + amount > AMOUNT_MAX then status = OVERFLOW else status = DONE
+if kind.byPlan > 0 then planned = kind.limit end stored[place] = pack(
+'<dddddddd', kind.shape, startMs, endMs, used + amount, granted, alerted, now, planned )
+changes[place] = change end end end if status then at = at + 5 statusCount = statusCount + 1
+statuses[statusCount] = status else if not decidePlan then decidePlan, finish = general() end
+decidePlan() end end if finish then finish() end local expiries = {}
+for place, change in pairs(changes) do local text = stored[place]
+if change == COUNTED then redis.call('SETRANGE', KEYS[place], 0, text) else
+local _, startMs, endMs = unpackText('<ddd', text) local expiry = expiries[endMs]
+if not expiry and not isGivenClock and endMs < FOREVER_MS then
+local graceMs = min(max(endMs - startMs, PAST_GRACE_MIN_MS), PAST_GRACE_MAX_MS)
+expiry = string.format('%.0f', endMs + graceMs) expiries[endMs] = expiry end
+if expiry then redis.call('SET', KEYS[place], text, 'PXAT', expiry)
+else redis.call('SET', KEYS[place], text) end end end told[2] = table.concat(statuses) return told
 `;
 
 /** What documents.lua is to the server. */
@@ -259,9 +259,9 @@ if isDeleted == 1 or (expiresMs >= 0 and expiresMs <= now) then return nil end
 return text, revision end local function remove(key) redis.call('HDEL', texts, key)
 redis.call('ZREM', changes, key) redis.call('ZREM', unwatched, key)
 redis.call('ZREM', expiries, key) end
-local function put(key, value, expiresMs, isWatched, isDeleted, sequence)
-local text = redis.call('HGET', texts, key) local revision = 1
-if text then revision = struct.unpack('<d', text) + 1 end remove(key)
+local function put(key, value, expiresMs, isWatched, isDeleted, sequence, givenRevision)
+local text = redis.call('HGET', texts, key) local revision = givenRevision or 1
+if text and not givenRevision then revision = struct.unpack('<d', text) + 1 end remove(key)
 if isDeleted and not isWatched then return end
 local head = struct.pack('<dddd', revision, isWatched and sequence or 0, expiresMs,
 isDeleted and 1 or 0) redis.call('HSET', texts, key, head .. value)
@@ -300,6 +300,10 @@ if what ~= 'check' then
 put(key, value, tonumber(expiry) or -1, ARGV[at + 5] == '1', what == 'delete', sequence) end end
 for i = 5 + 6 * count, #ARGV do redis.call('SADD', forgotten, ARGV[i]) end
 if count > 0 then dropExpired(count * DROPS_PER_WRITE) end
-if isChange then redis.pcall('PUBLISH', channel, whole(sequence)) end end operations[ARGV[2]]()
-return told
+if isChange then redis.pcall('PUBLISH', channel, whole(sequence)) end end
+function operations.load() local sequence = redis.call('INCR', lastSequence)
+for i = 0, tonumber(ARGV[3]) - 1 do local at = 4 + 5 * i
+local expiresMs, isWatched = tonumber(ARGV[at + 3]) or -1, ARGV[at + 4] == '1'
+put(ARGV[at], ARGV[at + 2], expiresMs, isWatched, false, sequence, tonumber(ARGV[at + 1])) end end
+operations[ARGV[2]]() return told
 `;

@@ -1,0 +1,71 @@
+import { DuctapeError, StoreError } from "../../errors.js";
+
+const REPLIES: Readonly<Record<string, readonly [text: string, retryable: boolean]>> = {
+  READONLY: ["the server is a replica, which takes no writes", true],
+  OOM: ["the server has used all of its maxmemory; let it have more, with noeviction", true],
+  BUSY: ["the server is busy with another script", true],
+  LOADING: ["the server is loading its data", true],
+  MASTERDOWN: ["the server is a replica without its master", true],
+  CLUSTERDOWN: ["the cluster is down", true],
+  MISCONF: ["the server refuses writes, as it cannot save to its disk", true],
+  NOREPLICAS: ["the server refuses writes, as it has too few replicas", true],
+  MOVED: ["the cluster keeps moving the slot", true],
+  ASK: ["the cluster keeps moving the slot", true],
+  TRYAGAIN: ["the cluster keeps moving the slot", true],
+  UNBLOCKED: ["the server was demoted", true],
+  NOPERM: ["the user may not run a command or use a key of the store", false],
+  NOAUTH: ["the server wants a password", false],
+  WRONGPASS: ["the server refused the user or the password", false],
+};
+const CODE = new RegExp(`(?:^|[-\\s])(${Object.keys(REPLIES).join("|")})\\b`);
+const TOLD_CHARS_MAX = 120;
+
+/** What a server answered with an error: it ran nothing, as scripts fail before they write. */
+export function isReply(error: unknown, code = ""): error is Error {
+  return error instanceof Error && error.name === "ReplyError" && error.message.startsWith(code);
+}
+
+/** True where the same command may be sent again: the server ran nothing, and will be another. */
+export function isElsewhere(error: unknown): error is Error {
+  return isReply(error) && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY)\b/.test(error.message);
+}
+
+/** What went wrong, in words. Never a password: the client library tells none. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error && typeof error.code === "string" ? error.code : error.name;
+  return (error.message === "" ? code : error.message).slice(0, TOLD_CHARS_MAX);
+}
+
+/** The fault of a server that cannot be reached, or answered with an error; nothing is done. */
+export function unavailable(name: string, error: unknown): DuctapeError {
+  if (DuctapeError.is(error)) return error;
+  const told = error instanceof Error ? error.message : "";
+  // Older servers wrap the error of a command in that of its script.
+  const code = error instanceof Error && isReply(error) ? CODE.exec(told)?.[1] : codeOf(told);
+  const [text, retryable] = REPLIES[code ?? ""] ?? [reasonOf(error), true];
+  const message = `the store ${name}: ${text}; nothing is changed`;
+  return new StoreError("STORE_UNAVAILABLE", message, { cause: error, retryable });
+}
+
+/** The code at the start of an error that came while connecting. */
+function codeOf(text: string): string | undefined {
+  return /^(NOAUTH|WRONGPASS|LOADING)\b/.exec(text)?.[1];
+}
+
+/** The fault of a command that was sent: the server may have done it all the same. */
+export function unknown(name: string, error: unknown): DuctapeError {
+  const why = isTimeout(error) ? "gave no answer" : "was lost under way";
+  const message = `the store ${name} ${why}; the call may have counted`;
+  return new StoreError("OUTCOME_UNKNOWN", message, { cause: error });
+}
+
+/** True where the client library refused a command before it wrote any of it. */
+export function isUnsent(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith("Stream isn't writeable");
+}
+
+/** True where a command was sent and the server gave no answer in its time. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === "Command timed out";
+}

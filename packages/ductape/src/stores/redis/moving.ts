@@ -1,0 +1,83 @@
+import type { CellRow, StorePiece } from "../../store.js";
+import { piecesOf } from "../pieces.js";
+import type { RedisDocuments } from "./documents.js";
+import { unavailable } from "./errors.js";
+import { slotOfHome, type Keyspace } from "./keys.js";
+import type { Nodes } from "./nodes.js";
+import { packAnswer, packCounter, readAnswer } from "./packed.js";
+import { keysOf, scanCounters } from "./sweep.js";
+
+/** What a move works with. */
+export interface MovingParts {
+  readonly nodes: Nodes;
+  readonly keyspace: Keyspace;
+  readonly documents: RedisDocuments;
+  /** The store as messages name it. */
+  readonly name: string;
+  /** Epoch milliseconds. */
+  readonly nowMs: number;
+}
+
+const NOTHING: StorePiece = { counters: [], answers: [], documents: [] };
+
+/** As `Store.dump`. */
+export async function* dumpRedis(parts: MovingParts): AsyncGenerator<StorePiece> {
+  const { nodes, keyspace, name } = parts;
+  const counted: AsyncIterable<CellRow> = scanCounters(nodes, keyspace, "", name);
+  for await (const counters of piecesOf(counted)) yield { ...NOTHING, counters };
+  for await (const answers of piecesOf(scanAnswers(parts))) yield { ...NOTHING, answers };
+  for await (const documents of piecesOf(keptDocuments(parts))) yield { ...NOTHING, documents };
+}
+
+async function* keptDocuments({ documents, name, nowMs }: MovingParts) {
+  try {
+    yield* documents.all(nowMs);
+  } catch (error) {
+    throw unavailable(name, error);
+  }
+}
+
+async function* scanAnswers({ nodes, keyspace, name, nowMs }: MovingParts) {
+  const told = new Set<string>();
+  try {
+    for await (const [redis, keys] of keysOf(nodes, keyspace.pattern(""))) {
+      const fresh = keys.filter((key) => keyspace.answerKey(key) !== null && !told.has(key));
+      const texts = await Promise.all(fresh.map((key) => redis.getBuffer(key)));
+      for (const [i, full] of fresh.entries()) {
+        const [key, text] = [keyspace.answerKey(full), texts[i] ?? null];
+        const answer = text === null ? null : readAnswer(text);
+        if (key === null || answer === null || answer.expiresMs <= nowMs || told.has(full))
+          continue;
+        told.add(full);
+        yield { key, answer };
+      }
+    }
+  } catch (error) {
+    throw unavailable(name, error);
+  }
+}
+
+/** As `Store.load`. */
+export async function loadRedis(
+  parts: MovingParts,
+  { counters, answers, documents }: StorePiece,
+  homeOf: (key: string) => string,
+): Promise<void> {
+  const { nodes, keyspace, name } = parts;
+  const put = async (key: string, bytes: Buffer, expiresMs: number | null) => {
+    const home = homeOf(key);
+    const redis = nodes.at(slotOfHome(home));
+    const expiry = expiresMs === null ? [] : ["PXAT", expiresMs];
+    await redis.call("SET", keyspace.keyOf(home, key), bytes, ...expiry);
+  };
+  try {
+    // The next decision in the counter gives it its expiry.
+    await Promise.all([
+      ...counters.map(({ space, subject, cell }) => put(space + subject, packCounter(cell), null)),
+      ...answers.map(({ key, answer }) => put(key, packAnswer(answer), answer.expiresMs)),
+    ]);
+  } catch (error) {
+    throw unavailable(name, error);
+  }
+  if (documents.length > 0) await parts.documents.load(documents);
+}

@@ -1,0 +1,228 @@
+import type { Verdict } from "../../apply.js";
+import { show, StoreError, ValidationError } from "../../errors.js";
+import { spaceParts } from "../../key.js";
+import type { Step } from "../../plan.js";
+import type {
+  CallOptions,
+  CellRow,
+  Clock,
+  Store,
+  StoreContext,
+  StoreMaker,
+  StorePiece,
+} from "../../store.js";
+import { Batching } from "../batching.js";
+import { Batch, replyOf } from "./batch.js";
+import { Checks } from "./checks.js";
+import { ServerClock } from "./clock.js";
+import { ClusterNodes } from "./cluster.js";
+import { RedisDocuments } from "./documents.js";
+import { Keyspace, slotOfRule } from "./keys.js";
+import { dumpRedis, loadRedis, type MovingParts } from "./moving.js";
+import { loadConnect, SingleNode, type Nodes } from "./nodes.js";
+import { Runner, scriptOf } from "./script.js";
+import { APPLY_SCRIPT } from "./scripts.js";
+import {
+  settingsOfClient,
+  type RedisClient,
+  type RedisSettings,
+  type RedisStoreOptions,
+} from "./settings.js";
+import { scanCounters, Sweep } from "./sweep.js";
+
+const SCRIPT = scriptOf(APPLY_SCRIPT);
+const BATCHING = { batchPlansMax: 500, queuePlansMax: 65_536, inFlightMax: 3 } as const;
+/** Of the time of a command, what replicas may take. */
+const WAIT_SHARE = 0.8;
+
+/** What an open store works with. */
+interface Engine {
+  readonly nodes: Nodes;
+  readonly runner: Runner;
+  readonly sweep: Sweep;
+}
+
+/**
+ * Counters and definitions on Redis or Valkey 6.2 or newer: one server, one behind sentinels, or a
+ * cluster. A batch of plans is one script for each slot, so it is decided at once and in order. A
+ * call resolves when the server has it, and with `durable` when the replicas asked for have it
+ * too: what that survives is up to the server's persistence.
+ */
+export class RedisStore implements Store {
+  readonly guarantees = { name: "redis", durable: true, shared: "network" } as const;
+  readonly documents: RedisDocuments;
+  readonly clock: Clock | undefined;
+  readonly #settings: RedisSettings;
+  readonly #context: StoreContext;
+  readonly #keyspace: Keyspace;
+  readonly #checks: Checks;
+  readonly #serverClock = new ServerClock();
+  readonly #batchings = new Map<number, Batching>();
+  #engine: Engine | null = null;
+  #isOpen = false;
+  #isClosed = false;
+  #opening: Promise<void> | null = null;
+
+  constructor(settings: RedisSettings, context: StoreContext) {
+    this.#settings = settings;
+    this.#context = context;
+    this.#keyspace = new Keyspace(settings.prefix);
+    this.#checks = new Checks(settings, context.logger);
+    this.clock = context.clock === undefined ? this.#serverClock.now : undefined;
+    this.documents = new RedisDocuments({
+      keyspace: this.#keyspace,
+      opened: () => this.#opened(),
+      now: () => this.#givenNow(),
+      learn: (nowMs, sentMs) => this.#serverClock.learn(nowMs, sentMs),
+      lost: () => this.#lose(),
+      forgotten: () => this.#engine?.sweep.start(),
+    });
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  open(): Promise<void> {
+    if (this.#isOpen) return Promise.resolve();
+    this.#opening ??= this.#openNow().finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  apply(plan: Step, options?: CallOptions): Promise<Verdict> {
+    if (this.#isClosed || this.#engine === null) return Promise.reject(this.#notOpen());
+    if (!this.#engine.nodes.isCluster) return this.#batchingOf(0).submit(plan, options);
+    const slot = slotOfRule(plan.legs.rule);
+    const fault = apartFault(plan, slot);
+    return fault === null ? this.#batchingOf(slot).submit(plan, options) : Promise.reject(fault);
+  }
+
+  scan(prefix: string): AsyncIterable<CellRow> {
+    const { nodes } = this.#opened();
+    return scanCounters(nodes, this.#keyspace, prefix, this.#settings.name);
+  }
+
+  dump(): AsyncIterable<StorePiece> {
+    return dumpRedis(this.#moving());
+  }
+
+  load(piece: StorePiece, homeOf: (key: string) => string): Promise<void> {
+    return loadRedis(this.#moving(), piece, homeOf);
+  }
+
+  #moving(): MovingParts {
+    const { nodes } = this.#opened();
+    const nowMs = (this.#context.clock ?? this.#serverClock.now)();
+    const shared = { keyspace: this.#keyspace, documents: this.documents };
+    return { ...shared, nodes, nowMs, name: this.#settings.name };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#opening?.catch(() => undefined);
+    await Promise.all([...this.#batchings.values()].map((batching) => batching.drain()));
+    await this.#engine?.sweep.stop();
+    this.#engine?.nodes.close();
+    this.#engine = null;
+    this.#isOpen = false;
+  }
+
+  async #openNow(): Promise<void> {
+    this.#isClosed = false;
+    this.#engine ??= await this.#connect();
+    const { nodes, sweep } = this.#engine;
+    await nodes.open();
+    await this.#checks.check(nodes.masters().filter(({ status }) => status === "ready"));
+    this.#isOpen = true;
+    sweep.start();
+  }
+
+  async #connect(): Promise<Engine> {
+    const settings = this.#settings;
+    const { timeoutMs } = this.#context;
+    const connect = await loadConnect(settings, timeoutMs);
+    const nodes =
+      settings.seeds === null
+        ? new SingleNode(settings, connect, timeoutMs, () => this.#lose())
+        : new ClusterNodes(settings, connect, timeoutMs);
+    const { name, replicas } = settings;
+    const waitMs = Math.ceil(timeoutMs * WAIT_SHARE);
+    const runner = new Runner(name, nodes, { replicas, waitMs });
+    return { nodes, runner, sweep: new Sweep(this.#keyspace, nodes) };
+  }
+
+  /** Plans of one batching share a server; those of a cluster, a slot. */
+  #batchingOf(slot: number): Batching {
+    const known = this.#batchings.get(slot);
+    if (known !== undefined) return known;
+    const { timeoutMs } = this.#context;
+    const batching = new Batching((plans) => this.#flush(plans, slot), { ...BATCHING, timeoutMs });
+    this.#batchings.set(slot, batching);
+    return batching;
+  }
+
+  async #flush(plans: readonly Step[], slot: number): Promise<readonly (Verdict | Error)[]> {
+    const { runner } = this.#opened();
+    const batch = new Batch(plans, this.#keyspace);
+    const { keys, counterCount, text } = batch;
+    const args = [this.#givenNow(), counterCount, text];
+    const sentMs = performance.now();
+    const onlyReads = plans.every(changesNothing);
+    const reply = await runner.run({ script: SCRIPT, slot, keys, args, onlyReads });
+    const { nowMs, verdicts } = batch.tell(replyOf(reply));
+    this.#serverClock.learn(nowMs, sentMs);
+    return verdicts;
+  }
+
+  #givenNow(): number {
+    return this.#context.clock?.() ?? 0;
+  }
+
+  /** What was read may be lost: the next call opens the store, and reads all of it, anew. */
+  #lose(): void {
+    this.#isOpen = false;
+  }
+
+  #opened(): Engine {
+    if (this.#engine !== null) return this.#engine;
+    throw this.#notOpen();
+  }
+
+  #notOpen(): StoreError {
+    const why = this.#isClosed ? "is closed" : "is not open";
+    const message = `the store ${this.#settings.name} ${why}`;
+    return new StoreError("STORE_UNAVAILABLE", message, { retryable: !this.#isClosed });
+  }
+}
+
+/**
+ * A store on the servers of a client of ioredis, `Redis` or `Cluster`, with its options but on
+ * connections of its own. Throws `VALIDATION`.
+ */
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): StoreMaker {
+  const settings = settingsOfClient(client, options);
+  return (context) => new RedisStore(settings, context);
+}
+
+function changesNothing(plan: Step): boolean {
+  for (let step: Step | null = plan; step !== null; step = step.next) {
+    if (step.action !== "check" || step.answer !== null) return false;
+  }
+  return true;
+}
+
+/** The fault of a plan whose counters lie in several slots of a cluster; null: in one. */
+function apartFault(plan: Step, slot: number): ValidationError | null {
+  let at = 0;
+  for (let step: Step | null = plan; step !== null; step = step.next, at++) {
+    if (slotOfRule(step.legs.rule) === slot) continue;
+    const [one, other] = [plan, step].map(({ legs }) => show(spaceParts(legs.rule.space).quota));
+    const message =
+      `quota ${other} and quota ${one} of inputs[0] lie in different slots of the cluster; ` +
+      "make their product with co_locate, or decide them apart";
+    return new ValidationError([{ path: `inputs[${at}].quota_tag`, message }]);
+  }
+  return null;
+}

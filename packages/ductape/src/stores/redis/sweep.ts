@@ -1,0 +1,100 @@
+import type { Redis } from "ioredis";
+import type { CellRow } from "../../store.js";
+import { unavailable } from "./errors.js";
+import { DOCUMENTS_SLOT, type Keyspace } from "./keys.js";
+import type { Nodes } from "./nodes.js";
+import { readCounter } from "./packed.js";
+
+/** Keys looked at in one step of a walk. */
+const PIECE = 1_000;
+
+/** Keys that match a glob on all masters, a piece at a time; one may be told twice. */
+export async function* keysOf(nodes: Nodes, pattern: string): AsyncGenerator<[Redis, string[]]> {
+  for (const redis of nodes.masters()) {
+    let cursor = "0";
+    do {
+      const [next, keys] = await redis.scan(cursor, "MATCH", pattern, "COUNT", PIECE);
+      cursor = next;
+      if (keys.length > 0) yield [redis, keys];
+    } while (cursor !== "0");
+  }
+}
+
+/** As `Store.scan`. */
+export async function* scanCounters(
+  nodes: Nodes,
+  keyspace: Keyspace,
+  prefix: string,
+  name: string,
+): AsyncGenerator<CellRow> {
+  const told = new Set<string>();
+  try {
+    for await (const [redis, keys] of keysOf(nodes, keyspace.pattern(prefix))) {
+      const fresh = keys.filter((key) => !told.has(key));
+      const texts = await Promise.all(fresh.map((key) => redis.getBuffer(key)));
+      for (const [i, key] of fresh.entries()) {
+        const parts = keyspace.split(key);
+        const cell = parts === null ? undefined : readCounter(texts[i] ?? null);
+        if (told.has(key) || parts === null || cell === undefined) continue;
+        told.add(key);
+        yield { ...parts, cell };
+      }
+    }
+  } catch (error) {
+    throw unavailable(name, error);
+  }
+}
+
+/**
+ * Deletes what forgotten spaces left, in the background. Nobody can ask for it any more, so when
+ * does not matter; what is not done yet is kept on the server, for whoever opens the store next.
+ */
+export class Sweep {
+  readonly #keyspace: Keyspace;
+  readonly #nodes: Nodes;
+  #isStopped = false;
+  #isWanted = false;
+  #sweeping: Promise<void> | null = null;
+
+  constructor(keyspace: Keyspace, nodes: Nodes) {
+    this.#keyspace = keyspace;
+    this.#nodes = nodes;
+  }
+
+  /** There may be something to forget. */
+  start(): void {
+    this.#isWanted = true;
+    this.#sweeping ??= this.#sweep()
+      .catch(() => undefined)
+      .finally(() => {
+        this.#sweeping = null;
+      });
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#sweeping;
+  }
+
+  async #sweep(): Promise<void> {
+    const key = this.#keyspace.document("forgotten");
+    while (this.#isWanted && !this.#isStopped) {
+      this.#isWanted = false;
+      for (const space of await this.#nodes.at(DOCUMENTS_SLOT).smembers(key)) {
+        if (!(await this.#forget(space))) return;
+        await this.#nodes.at(DOCUMENTS_SLOT).srem(key, space);
+      }
+    }
+  }
+
+  /** False where it was stopped before the end, or a master was away. */
+  async #forget(space: string): Promise<boolean> {
+    for await (const [redis, keys] of keysOf(this.#nodes, this.#keyspace.pattern(space))) {
+      // One at a time, as those of a cluster lie in many slots.
+      await Promise.all(keys.map((key) => redis.unlink(key)));
+      if (this.#isStopped) return false;
+    }
+    return true;
+  }
+}
