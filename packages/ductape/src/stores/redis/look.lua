@@ -165,7 +165,8 @@ local function write(action, amount)
   for leg = 1, legCount do
     if speaks[leg] then
       local kind, known = kinds[leg], cells[leg]
-      local cell = known or { shape = kind.shape, endMs = 0, used = 0, planned = UNKNOWN, entries = false }
+      local cell = known
+        or { shape = kind.shape, endMs = 0, used = 0, planned = UNKNOWN, entries = false }
       if kind.rollingMs ~= 0 then writeRolling(cell, leg, kind, action, amount)
       else
         cell.entries = false

@@ -139,7 +139,8 @@ local function tellsPlan(kind, action)
 return kind.byPlan == 2 or kind.byPlan == 1 and action == INCREMENT end
 local function write(action, amount) if amount == 0 and action == INCREMENT then return end
 for leg = 1, legCount do if speaks[leg] then local kind, known = kinds[leg], cells[leg]
-local cell = known or { shape = kind.shape, endMs = 0, used = 0, planned = UNKNOWN, entries = false }
+local cell = known
+or { shape = kind.shape, endMs = 0, used = 0, planned = UNKNOWN, entries = false }
 if kind.rollingMs ~= 0 then writeRolling(cell, leg, kind, action, amount) else
 cell.entries = false cell.startMs = startsMs[leg] cell.endMs = endsMs[leg] end
 cell.shape = kind.shape cell.used = useds[leg] cell.granted = granteds[leg]
