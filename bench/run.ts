@@ -4,6 +4,8 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { benchCaches } from "./caches.js";
 import { benchMemory } from "./memory.js";
+import { benchPostgres } from "./postgres.js";
+import { benchRedis } from "./redis.js";
 import { benchSessions } from "./sessions.js";
 import { benchSqlite } from "./sqlite.js";
 import { machine } from "./measure.js";
@@ -11,6 +13,8 @@ import { machine } from "./measure.js";
 const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   memory: benchMemory,
   sqlite: benchSqlite,
+  postgres: benchPostgres,
+  redis: benchRedis,
   caches: benchCaches,
   sessions: benchSessions,
 };

@@ -1,0 +1,79 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { DuctapeError, type Ductape, type ErrorCode, type QuotaInput } from "ductape";
+import { inputOf } from "../support.js";
+
+/** What callers of one quota were told. */
+export interface Told {
+  /** Admitted increments. */
+  acknowledged: number;
+  /** Sent, and never answered: they may have counted. */
+  unknown: number;
+  denied: number;
+  /** Every fault by its code; what is no fault of ours by its text. */
+  readonly faults: Map<ErrorCode | string, number>;
+  /** The longest that one call took, in milliseconds. */
+  longestMs: number;
+  /** `performance.now()` of the last admission. */
+  admittedMs: number;
+}
+
+/** Callers that increment a quota, each its next call after its last, until they are stopped. */
+export class Load {
+  readonly told: Told = {
+    acknowledged: 0,
+    unknown: 0,
+    denied: 0,
+    faults: new Map(),
+    longestMs: 0,
+    admittedMs: 0,
+  };
+  readonly #client: Ductape;
+  readonly #timeoutMs: number;
+  readonly #callers: Promise<void[]>;
+  #isStopped = false;
+
+  constructor(
+    client: Ductape,
+    { callers = 40, timeoutMs = 2_000, input = {} as Partial<QuotaInput> } = {},
+  ) {
+    this.#client = client;
+    this.#timeoutMs = timeoutMs;
+    const call = async (): Promise<void> => {
+      while (!this.#isStopped) await this.#once(inputOf(input));
+    };
+    this.#callers = Promise.all(Array.from({ length: callers }, call));
+  }
+
+  /** Resolves when the call under way of every caller has ended. */
+  async stop(): Promise<Told> {
+    this.#isStopped = true;
+    await this.#callers;
+    return this.told;
+  }
+
+  /** Resolves when `count` more were admitted. */
+  async admits(count: number): Promise<void> {
+    const wanted = this.told.acknowledged + count;
+    while (this.told.acknowledged < wanted) await delay(2);
+  }
+
+  async #once(input: QuotaInput): Promise<void> {
+    const { told } = this;
+    const startMs = performance.now();
+    try {
+      const options = { timeoutMs: this.#timeoutMs };
+      const { allowed } = await this.#client.processor.quota.run(input, options);
+      if (allowed) {
+        told.acknowledged++;
+        told.admittedMs = performance.now();
+      } else told.denied++;
+    } catch (error) {
+      const code = DuctapeError.is(error) ? error.code : String(error);
+      told.faults.set(code, (told.faults.get(code) ?? 0) + 1);
+      if (code === "OUTCOME_UNKNOWN") told.unknown++;
+      // As a caller would: not at once again.
+      await delay(2);
+    }
+    told.longestMs = Math.max(told.longestMs, performance.now() - startMs);
+  }
+}
