@@ -299,6 +299,17 @@ const CASES: Readonly<Record<string, Body>> = {
     assert.equal(await usedOf(client), 7);
     assert.equal(await admittedOf(client, 9), 3);
   },
+  "keeps what it carried, though the window before is long past": async ({ client, clock }) => {
+    await define(client, { ...BY_USER, limit: 10, period: "day" });
+    for (const subject of ["a", "b", "c"]) await run(client, { subject, amount: 7 });
+    await client.product.quotas.update("shop", "q", { period: "month" });
+    clock.advance(3 * DAY_MS);
+    for (let i = 0; i < 30; i++) await run(client, { subject: `another-${i}` });
+    for (const subject of ["a", "b", "c"]) {
+      assert.equal(await usedOf(client, { subject }), 7);
+      assert.equal((await run(client, { subject, amount: 4 })).allowed, false);
+    }
+  },
   "starts at zero for a quota that is made again": async ({ client }) => {
     await define(client, { limit: 10, period: "day" });
     await run(client, { amount: 7, idempotency_key: "k" });

@@ -192,15 +192,19 @@ function planLegs(
   return first;
 }
 
-/** A check of 0 on one counter: how it stands at `nowMs`. */
-export function planCheck(
+/**
+ * An amount of 0 on one counter at `nowMs`: a `check` fills in how it stands, and a `decrement`
+ * writes that down in the form that its rule has now.
+ */
+export function planNothing(
+  action: "check" | "decrement",
   rule: CompiledRule,
   subject: string,
   limit: number | null,
   nowMs: number,
 ): Step {
   const legs = legOf(rule, subject, limit, nowMs);
-  return stepOf("check", 0, null, legs, null, null, nowMs);
+  return stepOf(action, 0, null, legs, null, null, nowMs);
 }
 
 function planLeg(

@@ -1,5 +1,12 @@
 import { Caches, type CachesParts } from "./caches.js";
-import { QUOTA, type QuotaBody, type QuotaDefinition } from "./definition.js";
+import { carryCounters } from "./carry.js";
+import {
+  compileQuota,
+  QUOTA,
+  type QuotaBody,
+  type QuotaDefinition,
+  type QuotaView,
+} from "./definition.js";
 import {
   ENVIRONMENT,
   type EnvironmentBody,
@@ -131,6 +138,9 @@ export class Environments extends ProductResource<
   }
 }
 
+/** What a patch may change the form of a window by. */
+const FORM_FIELDS = ["rules", "period", "window", "time_zone", "week_start", "anchor"];
+
 /**
  * Quotas of a product: `ductape.product.quotas`. A quota is made at zero. In a changed one a rule
  * of the same name and scope keeps its counters, a changed window carries `used` over, and counters
@@ -152,6 +162,37 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
     identity: QuotaIdentity | null,
   ): string[] | null {
     return identity && entry.spaces(product, { quotas: [[tag, identity]] });
+  }
+
+  /**
+   * Changes what the patch names and keeps the rest. Where that is the form of a window, it goes
+   * through all counters of the quota and resolves when each stands in its new window. Throws
+   * `VALIDATION`, `*_NOT_FOUND`, `REVISION_CONFLICT`, and as the store does.
+   */
+  override update(product: string, tag: string, patch: Patch<QuotaDefinition>): Promise<QuotaView> {
+    return this.parts.underWay.track(this.#updateNow(product, tag, patch));
+  }
+
+  async #updateNow(
+    product: string,
+    tag: string,
+    patch: Patch<QuotaDefinition>,
+  ): Promise<QuotaView> {
+    const changed = await super.update(product, tag, patch);
+    if (FORM_FIELDS.some((field) => field in patch)) await this.#carry(product, tag);
+    return changed;
+  }
+
+  /** In all environments, also those that are not active. */
+  async #carry(product: string, tag: string): Promise<void> {
+    const { catalogue, store, clock } = this.parts;
+    const entry = catalogue.products.get(product);
+    const quota = entry?.quotas.readable().find(({ body }) => body.tag === tag);
+    if (entry === undefined || quota === undefined) return;
+    for (const [slug, { uid }] of entry.environments.identities()) {
+      const compiled = compileQuota(quota, product, { slug, uid }, entry.caches);
+      await carryCounters(store, compiled, clock);
+    }
   }
 
   /** Deletes a quota with its counters. Throws `PRODUCT_NOT_FOUND`, `QUOTA_NOT_FOUND`. */

@@ -5,7 +5,7 @@ import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { show, StoreError, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
 import { FOREVER_MS } from "./period.js";
-import { planCheck } from "./plan.js";
+import { planNothing } from "./plan.js";
 import type { Empty } from "./request.js";
 import type { Clock, Store } from "./store.js";
 import type { UnderWay } from "./under-way.js";
@@ -134,7 +134,7 @@ interface Standing {
 function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number): Standing | null {
   if (cell.window.endMs <= nowMs) return null;
   const limit = rule.limit === undefined ? plannedLimit(rule, cell) : rule.limit;
-  const step = planCheck(rule, subject, limit, nowMs);
+  const step = planNothing("check", rule, subject, limit, nowMs);
   if (apply(new OneCell(cell), step, nowMs) === "stale") return null;
   const { used, granted, window } = step.legs;
   return {

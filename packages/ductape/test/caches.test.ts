@@ -234,14 +234,27 @@ describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
     expect(await check()).toMatchObject({ source: "cache", age_ms: 0 });
   });
 
-  it("goes by a changed window at once", async () => {
-    const { client, run, check } = await setUp(url, { limit: 5, period: "day" });
+  it("goes by a changed window at once, whoever changes it", async () => {
+    const { client, clock, counted, run, check } = await setUp(url, { limit: 5, period: "day" });
     await run({ amount: 4 });
     await client.product.quotas.update("shop", "q", { limit: 5, period: "month" });
-    const [cached, exact] = [await check(), await decided(client, { action: "check" })];
-    expect(cached).toEqual({ ...exact, source: "cache" });
+    const exact = await decided(client, { action: "check" });
+    expect(exact).toMatchObject({ used: 4, period: "month" });
+    expect(await check()).toEqual(exact);
+    // Another client leaves the copy as it is: its count is carried as that of the counter was.
+    const other = new Ductape({ store: counted, clock });
+    await other.product.quotas.update("shop", "q", { limit: 5, period: "year" });
+    await client.product.fetchAll();
+    expect(await check()).toEqual({ ...exact, ...(await yearOf(client)), source: "cache" });
   });
 });
+
+/** The part of a decision that tells the window. */
+async function yearOf(client: Ductape) {
+  const { period, window, resets_at } = await decided(client, { action: "check" });
+  expect(period).toBe("year");
+  return { period, window, resets_at };
+}
 
 it("keeps a bounded number of counters, those of the last uses", async () => {
   const { client, check, run } = await setUp("memory:", { limit: 5, period: "day", ...BY_USER });

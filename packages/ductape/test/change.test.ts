@@ -8,7 +8,16 @@ import {
 } from "ductape";
 import { manualClock } from "ductape/testing";
 import { openStore } from "../src/stores/url.js";
-import { contextOf, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
+import {
+  contextOf,
+  clientWith,
+  faultOf,
+  inputOf,
+  randomOf,
+  seedOf,
+  storeUrls,
+  temporaryFolder,
+} from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -23,6 +32,7 @@ const BY_USER = { name: "user", scope: userId, limit: 10, period: "day" } as con
 const BY_ORG = { name: "org", scope: "$Session{orgId}", limit: 20, period: "month" } as const;
 const ann = { userId: "ann", orgId: "acme" };
 
+const seed = seedOf();
 let files = 0;
 /** A client with quota `q`, the clock it reads, and its counters as the store has them. */
 async function open(url: string, quota: Omit<QuotaDefinition, "tag">) {
@@ -192,6 +202,7 @@ describe.each(URLS)("changed rules on %s", (url) => {
 type Form = Omit<RuleInput, "limit">;
 const DAY: Form = { period: "day" };
 const ROLLING: Form = { period: "day", window: "rolling" };
+const HOURLY: Form = { period: "hour", window: "rolling" };
 const today = spanOf("2026-05-15T00:00:00", "2026-05-16T00:00:00");
 const month = spanOf("2026-05-01T00:00:00", "2026-06-01T00:00:00");
 const rolled = spanOf("2026-05-14T12:00:00", "2026-05-15T12:00:00");
@@ -305,6 +316,41 @@ describe.each(URLS)("a changed window on %s", (url) => {
     await quota.change({ period: to });
     quota.clock.advance(hours * HOUR_MS);
     expect(await quota.run()).toMatchObject({ allowed: false, used: 10 });
+  });
+
+  it.each([
+    ["a month, and the month into a year", DAY, { period: "month" }, 10 * DAY_MS, "year", 7],
+    ["a rolling hour that still counts it", DAY, HOURLY, HOUR_MS - 1, "month", 7],
+    ["a rolling hour that it has left", DAY, HOURLY, HOUR_MS, "month", 0],
+    ["a day that has ended, of all time", { period: "lifetime" }, DAY, DAY_MS, "month", 0],
+  ] as const)("carries through %s, though nobody asked", async (_, from, by, afterMs, to, used) => {
+    await using quota = await open(url, { limit: 10, ...from });
+    await quota.run({ amount: 7 });
+    await quota.change(by);
+    quota.clock.advance(afterMs);
+    await quota.change({ period: to, window: null });
+    expect(await quota.check()).toMatchObject({ used });
+    await quota.run();
+    expect(await quota.check()).toMatchObject({ used: used + 1 });
+  });
+
+  it(`carries of who never asks what it does of who does (SEED=${seed})`, async () => {
+    const random = randomOf(seed);
+    for (let chain = 0; chain < 8; chain++) {
+      await using quota = await open(url, { scope: userId, limit: null, ...DAY });
+      const used = async (subject: string) => (await quota.check({ subject })).used;
+      for (const subject of ["asks", "sleeps"]) await quota.run({ subject, amount: 7 });
+      for (let change = 0; change < 12; change++) {
+        quota.clock.advance(random.pick([0, 1, HOUR_MS / 2, HOUR_MS, 13 * HOUR_MS, DAY_MS]));
+        await quota.change({ window: null, time_zone: null, week_start: null, anchor: null });
+        await quota.change(random.pick(FORMS)[2]);
+        await quota.run({ subject: "asks", action: "decrement", amount: 0 });
+        const about = `SEED=${seed}, chain ${chain}, change ${change}`;
+        expect(await used("sleeps"), about).toBe(await used("asks"));
+        quota.clock.advance(random.pick([0, HOUR_MS]));
+        expect(await used("sleeps"), about).toBe(await used("asks"));
+      }
+    }
   });
 
   it("carries into a rolling window as one amount at the change", async () => {

@@ -129,24 +129,29 @@ function unknownIn(command: string): string[] {
 async function differencesOf(page: string, markdown: string): Promise<string[]> {
   const blocks = blocksOf(markdown);
   for (const { file, text } of blocks) if (file !== null) writeFileSync(join(folder, file), text);
-  const differences = runsOf(blocks).map(async (run, i) => {
-    const [first] = run.snippets;
-    if (first === undefined) return [];
-    const example = /^npx tsx (examples\/\S+) ?(.*)$/.exec(first.text.trim());
-    if (run.kind === "command" && example === null) {
-      return unknownIn(first.text).map((part) => `line ${first.line}: no such command: ${part}`);
-    }
-    const file = `${page.replaceAll(/\W/g, "-")}-${i}.ts`;
-    if (run.kind === "program") writeFileSync(join(folder, file), sourceOf(run));
-    const [, path = "", args = ""] = example ?? [];
-    const out = await runNode(example === null ? [file] : [join(ROOT, path), ...args.split(" ")]);
-    const printed = out.split(`${MARK}\n`);
-    return run.snippets.flatMap(({ line, output }, at) => {
-      const [told, wanted] = [(printed[at] ?? "").trimEnd(), (output ?? "").trimEnd()];
-      return told === wanted ? [] : [`line ${line} prints:\n${told}\nthe page says:\n${wanted}`];
-    });
+  const differences: string[] = [];
+  // In the order of the page: on a server, a later program finds what an earlier one left.
+  for (const [i, run] of runsOf(blocks).entries()) {
+    differences.push(...(await differencesIn(run, `${page.replaceAll(/\W/g, "-")}-${i}.ts`)));
+  }
+  return differences;
+}
+
+async function differencesIn(run: Run, file: string): Promise<string[]> {
+  const [first] = run.snippets;
+  if (first === undefined) return [];
+  const example = /^npx tsx (examples\/\S+) ?(.*)$/.exec(first.text.trim());
+  if (run.kind === "command" && example === null) {
+    return unknownIn(first.text).map((part) => `line ${first.line}: no such command: ${part}`);
+  }
+  if (run.kind === "program") writeFileSync(join(folder, file), sourceOf(run));
+  const [, path = "", args = ""] = example ?? [];
+  const out = await runNode(example === null ? [file] : [join(ROOT, path), ...args.split(" ")]);
+  const printed = out.split(`${MARK}\n`);
+  return run.snippets.flatMap(({ line, output }, at) => {
+    const [told, wanted] = [(printed[at] ?? "").trimEnd(), (output ?? "").trimEnd()];
+    return told === wanted ? [] : [`line ${line} prints:\n${told}\nthe page says:\n${wanted}`];
   });
-  return (await Promise.all(differences)).flat();
 }
 
 /** What the compiler says to the programs of a page, under the project's own options. */

@@ -7,13 +7,12 @@ import { clientWith, inputOf, storeOver } from "./support.js";
 /** A store in this process whose answers about definitions come when `held` lets them. */
 function storeWith(held: () => Promise<void>): Store {
   const store = new MemoryStore(Date.now);
-  return storeOver(store, {
-    changes: async (sequence) => {
-      const answer = await store.documents.changes(sequence);
-      await held();
-      return answer;
-    },
-  });
+  const changes = async (sequence: number) => {
+    const answer = await store.documents.changes(sequence);
+    await held();
+    return answer;
+  };
+  return storeOver(store, { documents: { changes } });
 }
 
 it("a change of a definition is not undone by an older answer that comes late", async () => {

@@ -28,7 +28,7 @@ class Interleaver {
       write: (writes: readonly DocumentWrite[], forget: readonly string[]) =>
         turn().then(() => documents.write(writes, forget)),
     };
-    return storeOver(store, waiting, () => Promise.resolve());
+    return storeOver(store, { documents: waiting, close: () => Promise.resolve() });
   }
 
   /** Runs the actors until all have ended. */

@@ -62,11 +62,10 @@ export function contextOf(clock: Clock): StoreContext {
   return { clock, timeoutMs: 5_000, logger: console };
 }
 
-/** A store over another: the same, but for some ways to its documents, and how it closes. */
+/** A store over another: the same, but for what is changed, also of its documents. */
 export function storeOver(
   store: Store,
-  documents: Partial<Documents>,
-  close: () => Promise<void> = () => store.close(),
+  changed: Partial<Pick<Store, "apply" | "close">> & { documents?: Partial<Documents> },
 ): Store {
   const inner = store.documents;
   return {
@@ -80,13 +79,14 @@ export function storeOver(
     scan: (prefix) => store.scan(prefix),
     dump: () => store.dump(),
     load: (piece, homeOf) => store.load(piece, homeOf),
-    close,
+    close: () => store.close(),
+    ...changed,
     documents: {
       changes: (sequence) => inner.changes(sequence),
       get: (key) => inner.get(key),
       list: (folder, page) => inner.list(folder, page),
       write: (writes, forget) => inner.write(writes, forget),
-      ...documents,
+      ...changed.documents,
     },
   };
 }

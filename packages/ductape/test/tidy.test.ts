@@ -33,7 +33,7 @@ const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["errors", ["errors"]],
   ["pure", []],
   ["edge", ["store", "shelf", "catalogue", "events", "stores", "sessions", "under-way"]],
-  ["flow", ["quota", "outage", "usage"]],
+  ["flow", ["quota", "outage", "usage", "carry"]],
   ["wiring", ["ductape", "copy", "resource", "products", "caches", "index"]],
   ["testing", ["conformance", "testing"]],
 ];
