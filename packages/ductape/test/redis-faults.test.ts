@@ -1,9 +1,9 @@
-import { createServer, connect, type Socket } from "node:net";
-import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Ductape, type DuctapeOptions } from "ductape";
 import { isOlder } from "../src/stores/redis/checks.js";
+import { Load } from "./load.js";
+import { Proxy } from "./proxy.js";
 import { hasRedis, startRedis, until, type RedisServer } from "./redis.js";
 import { clientWith, faultOf, inputOf } from "./support.js";
 
@@ -21,44 +21,6 @@ const usedOf = async (ductape: Ductape): Promise<number> => {
   const result = await ductape.processor.quota.run(inputOf({ action: "check", amount: 0 }));
   return result.degraded ? Number.NaN : result.used;
 };
-
-/** Forwards to a port; may drop what comes back, as a network does. */
-async function startProxy(port: number) {
-  const sockets = new Set<Socket>();
-  let keepsReplies = true;
-  const proxy = createServer((client) => {
-    const server = connect(port, "127.0.0.1");
-    for (const socket of [client, server]) {
-      sockets.add(socket);
-      socket.on("error", () => undefined);
-      socket.on("close", () => sockets.delete(socket));
-    }
-    client.pipe(server);
-    server.on("data", (bytes) => keepsReplies && client.write(bytes));
-    client.on("close", () => server.destroy());
-    server.on("close", () => client.destroy());
-  });
-  proxy.listen(0, "127.0.0.1");
-  await once(proxy, "listening");
-  const address = proxy.address();
-  const cut = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
-  return {
-    url: `redis://127.0.0.1:${typeof address === "object" ? address?.port : 0}`,
-    dropReplies: () => (keepsReplies = false),
-    /** Ends all connections, and lets replies through again. */
-    cut: () => {
-      cut();
-      keepsReplies = true;
-    },
-    close: async () => {
-      cut();
-      proxy.close();
-      await once(proxy, "close");
-    },
-  };
-}
 
 describe.runIf(hasServers)("a Redis server", () => {
   let server: RedisServer;
@@ -100,68 +62,51 @@ describe.runIf(hasServers)("a Redis server", () => {
     const victim = await startRedis({ appendonly: "yes", appendfsync: "always" });
     ends.push(() => victim.remove());
     const { ductape, store } = await made(victim.url);
-    let acknowledged = 0;
-    let inDoubt = 0;
-    const codes = new Set<string>();
-    const over = new AbortController();
-    const caller = async (): Promise<void> => {
-      while (!over.signal.aborted) {
-        try {
-          await ductape.processor.quota.run(input);
-          acknowledged++;
-        } catch (error) {
-          const { code } = await faultOf(Promise.reject(error));
-          codes.add(code);
-          if (code === "OUTCOME_UNKNOWN") inDoubt++;
-          await delay(5);
-        }
-      }
-    };
-    const callers = Promise.all(Array.from({ length: 40 }, caller));
-    await until(() => acknowledged > 500);
+    const load = new Load(ductape, 40, () => ({}));
+    const { report } = load;
+    await until(() => report.acknowledged > 500);
     await victim.kill();
     await delay(300);
-    const before = acknowledged;
     await victim.restart();
     const startMs = performance.now();
-    await until(() => acknowledged > before);
+    await load.goesOn();
     expect(performance.now() - startMs).toBeLessThan(1_000);
-    over.abort();
-    await callers;
-    expect(
-      [...codes].filter((code) => !/^(STORE_UNAVAILABLE|OUTCOME_UNKNOWN)$/.test(code)),
-    ).toEqual([]);
+    await load.stop();
+    const codes = [...report.faults.keys()];
+    expect(codes.filter((code) => !/^(STORE_UNAVAILABLE|OUTCOME_UNKNOWN)$/.test(code))).toEqual([]);
     const other = new Ductape({ store });
     clients.push(other);
     const used = await usedOf(other);
-    expect(used).toBeGreaterThanOrEqual(acknowledged);
-    expect(used).toBeLessThanOrEqual(acknowledged + inDoubt);
+    expect(used).toBeGreaterThanOrEqual(report.acknowledged);
+    expect(used).toBeLessThanOrEqual(report.acknowledged + load.faultsOf("OUTCOME_UNKNOWN"));
   });
 
   it("whose reply is lost leaves the call in doubt; with a key it may be repeated", async () => {
-    const proxy = await startProxy(server.port);
-    ends.push(() => proxy.close());
-    const { ductape } = await made(proxy.url);
+    const proxy = await Proxy.start(server.port);
+    ends.push(() => proxy.stop());
+    const { ductape } = await made(`redis://127.0.0.1:${proxy.port}`);
     const keyed = inputOf({ idempotency_key: "k", amount: 3 });
     // So that the server knows the script, and the lost reply is that of a decision.
     await usedOf(ductape);
-    proxy.dropReplies();
+    proxy.replies = "hold";
     const call = faultOf(ductape.processor.quota.run(keyed));
     await delay(200);
     proxy.cut();
+    proxy.replies = "pass";
     expect(await call).toMatchObject({ code: "OUTCOME_UNKNOWN", retryable: false });
     expect(await ductape.processor.quota.run(keyed)).toMatchObject({ replayed: true, used: 3 });
     expect(await usedOf(ductape)).toBe(3);
   });
 
   it("whose reply to a check is lost leaves nothing in doubt", async () => {
-    const proxy = await startProxy(server.port);
-    ends.push(() => proxy.close());
-    const { ductape } = await made(proxy.url);
-    proxy.dropReplies();
+    const proxy = await Proxy.start(server.port);
+    ends.push(() => proxy.stop());
+    const { ductape } = await made(`redis://127.0.0.1:${proxy.port}`);
+    proxy.replies = "hold";
     const call = faultOf(usedOf(ductape));
     await delay(200);
     proxy.cut();
+    proxy.replies = "pass";
     expect(await call).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
   });
 
@@ -302,7 +247,7 @@ describe.runIf(hasServers)("a durable store", () => {
       const admin = master.admin();
       await until(async () => String(await admin.info("replication")).includes("state=online"));
       const store = `${master.url}?durability=durable&replicas=1`;
-      await using ductape = await clientWith([QUOTA], { store, timeoutMs: 1_000 });
+      await using ductape = await clientWith([QUOTA], { store, timeoutMs: 2_000 });
       expect(await ductape.processor.quota.run(input)).toMatchObject({ used: 1 });
       await replica.kill();
       const fault = await faultOf(ductape.processor.quota.run(input));
