@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import type { Logger } from "./events.js";
 import { ConflictError, StoreError, ValidationError } from "./errors.js";
-import { homeOf } from "./key.js";
+import { QUOTA } from "./definition.js";
+import { homeOf, keyParts, spaceParts } from "./key.js";
+import { readDefinition } from "./kind.js";
 import type { Store, StoreMaker, StorePiece } from "./store.js";
 import { openStore } from "./stores/url.js";
 
@@ -76,6 +78,7 @@ async function copied(
 ): Promise<CopyProgress> {
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
     const sinceMs = (source.clock ?? Date.now)();
+    const homeIn = await homesOf(source);
     const before = new Tally("copying", sinceMs, tell);
     const definitions: StorePiece[] = [];
     for await (const piece of source.dump()) {
@@ -83,18 +86,34 @@ async function copied(
       const watched = piece.documents.filter(({ isUnwatched }) => !isUnwatched);
       const unwatched = piece.documents.filter(({ isUnwatched }) => isUnwatched);
       definitions.push({ counters: [], answers: [], documents: watched });
-      await target.load({ ...piece, documents: unwatched }, homeOf);
+      await target.load({ ...piece, documents: unwatched }, homeIn);
     }
     const after = await tallied(source, new Tally("comparing", sinceMs, tell));
     if (after.sum !== before.sum) continue;
     const documents = definitions.flatMap((piece) => piece.documents);
-    await target.load({ counters: [], answers: [], documents }, homeOf);
+    await target.load({ counters: [], answers: [], documents }, homeIn);
     const there = await tallied(target, new Tally("comparing", sinceMs, tell));
     if (there.sum === before.sum) return before.progress;
     throw new StoreError("STORE_UNAVAILABLE", "to: does not hold what was written; copy again");
   }
   const message = `from: changed while it was copied, ${ATTEMPTS_MAX} times; stop its clients`;
   throw new ConflictError("REVISION_CONFLICT", message);
+}
+
+/** Tells the home of a key; that of a co-located quota is its environment's. */
+async function homesOf(source: Store): Promise<(key: string) => string> {
+  const coLocated = new Map<string, Set<string>>();
+  for (const { key, revision, value } of (await source.documents.changes(0)).changes) {
+    const { kind, product, id } = keyParts(key);
+    if (kind !== "quota" || value === null) continue;
+    const { identity } = readDefinition(QUOTA, id, revision, value);
+    if (identity?.coLocated !== true) continue;
+    coLocated.set(product, (coLocated.get(product) ?? new Set()).add(id));
+  }
+  return (key) => {
+    const { product, quota } = spaceParts(key);
+    return homeOf(key, coLocated.get(product)?.has(quota) === true);
+  };
 }
 
 async function tallied(store: Store, tally: Tally): Promise<Tally> {

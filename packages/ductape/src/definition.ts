@@ -174,7 +174,7 @@ export function compileQuota(
 ): CompiledQuota {
   const scale = 10 ** quota.decimals;
   const spaces = spacesOf(identity, product, env, quota.tag);
-  const home = spacePrefix(product, env.slug, quota.tag);
+  const home = spacePrefix(product, env.slug, ...(identity.coLocated ? [] : [quota.tag]));
   const selectors = new Set(quota.rules.map(({ scope }) => scope));
   const isApart = selectors.size === 1 && !selectors.has("product");
   const rules = quota.rules.map((rule, i) => {

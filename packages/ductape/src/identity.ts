@@ -20,6 +20,8 @@ export interface RuleIdentity {
 /** Which counters and answers are a quota's, and the unit they are kept in. */
 export interface QuotaIdentity {
   readonly uid: string;
+  /** Its counters lie where those of the other quotas of its environment do. */
+  readonly coLocated: boolean;
   readonly decimals: number;
   /** In the order of the rules. */
   readonly rules: readonly RuleIdentity[];
@@ -50,6 +52,7 @@ export function identifyQuota(
   }
   return {
     uid: before === null ? making.newUid() : before.identity.uid,
+    coLocated: before === null ? making.coLocate : before.identity.coLocated,
     decimals,
     rules: rules.map((rule) => identifyRule(rule, before, making)),
   };
@@ -88,11 +91,11 @@ function decimalsFixed(decimals: number): ValidationError {
 /** Reads a stored identity again. Throws where it is none. */
 export function readQuotaIdentity(value: unknown): QuotaIdentity {
   const uid = parseUid(value);
-  const { decimals, rules } = isRecord(value) ? value : {};
+  const { coLocated, decimals, rules } = isRecord(value) ? value : {};
   if (typeof decimals !== "number" || !Array.isArray(rules)) {
     throw new Error("its identity has no decimals or no rules");
   }
-  return { uid, decimals, rules: rules.map(readRuleIdentity) };
+  return { uid, coLocated: coLocated === true, decimals, rules: rules.map(readRuleIdentity) };
 }
 
 function readRuleIdentity(value: unknown): RuleIdentity {

@@ -76,15 +76,18 @@ export const ruleSpace = (
   uid: string,
 ): string => `${spacePrefix(product, env, quota)}${join(rule, uid)}`;
 
-/** The prefix of all counters and answers of the quota that a space or a key of an answer is of. */
-export function homeOf(key: string): string {
-  return firstParts(key, HOME_PARTS);
+/**
+ * The prefix of all counters and answers that lie where a space or a key of an answer does: those
+ * of its quota, or, co-located, those of its environment.
+ */
+export function homeOf(key: string, isCoLocated: boolean): string {
+  return firstParts(key, isCoLocated ? HOME_PARTS - 1 : HOME_PARTS);
 }
 
-/** What a space of counters belongs to. */
-export function spaceParts(space: string): { env: string; quota: string; rule: string } {
-  const [, , env = "", quota = "", rule = ""] = partsOf(space);
-  return { env, quota, rule };
+/** What a space of counters, or a key of an answer, belongs to. */
+export function spaceParts(space: string) {
+  const [, product = "", env = "", quota = "", rule = ""] = partsOf(space);
+  return { product, env, quota, rule };
 }
 
 /** A stored counter's key, which is its space followed by its subject, taken apart. */

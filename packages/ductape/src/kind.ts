@@ -49,6 +49,8 @@ export interface Making {
   newUid(): string;
   /** Epoch milliseconds. */
   readonly nowMs: number;
+  /** All quotas of an environment are kept on one server. */
+  readonly coLocate: boolean;
 }
 
 /** What a changed definition was; `body` is null where it could not be read. */
@@ -106,7 +108,11 @@ export function readDefinition<Body extends object, Identity>(
     const body = kind.parse(input);
     if (kind.idOf(body) !== id) throw new Error(`its ${kind.id} is ${show(kind.idOf(body))}`);
     // Every part must be the one it was: a new identity would be a fresh allowance.
-    identity = kind.identify(body, { body, identity }, { newUid: refuseNew, nowMs: 0 });
+    identity = kind.identify(
+      body,
+      { body, identity },
+      { newUid: refuseNew, nowMs: 0, coLocate: false },
+    );
     return { ...stamps, body, identity, unreadable: null };
   } catch (error) {
     const unreadable = error instanceof Error ? error.message : String(error);

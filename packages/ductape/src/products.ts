@@ -17,8 +17,13 @@ import { Fields, Issues } from "./field.js";
 import type { QuotaIdentity } from "./identity.js";
 import { spacePrefix } from "./key.js";
 import type { Patch } from "./patch.js";
-import { PRODUCT, type Product, type ProductBody, type ProductInput } from "./product.js";
-import type { Empty } from "./request.js";
+import {
+  PRODUCT,
+  type Product,
+  type ProductBody,
+  type ProductIdentity,
+  type ProductInput,
+} from "./product.js";
 import {
   ProductResource,
   removal,
@@ -36,7 +41,7 @@ import { checkPublicKey } from "./sessions/issuer.js";
 import { ProductEntry } from "./shelf.js";
 
 /** Products: `ductape.product`. */
-export class Products extends Resource<ProductBody, Empty> {
+export class Products extends Resource<ProductBody, ProductIdentity> {
   readonly environments: Environments;
   readonly quotas: Quotas;
   readonly sessions: Sessions;

@@ -105,7 +105,7 @@ export abstract class Resource<Body extends object, Identity> {
       const entry = catalogue.products.get(product);
       if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
         throw exists(kind.id, kind.name, id);
-      const identity = kind.identify(body, null, this.#making());
+      const identity = kind.identify(body, null, this.#making(entry, product));
       const created_at = this.#nowIso();
       const value = definitionText(body, identity, { created_at, updated_at: created_at });
       const key = definitionKey(kind.name, product, id);
@@ -138,7 +138,7 @@ export abstract class Resource<Body extends object, Identity> {
     const { kind } = this;
     const id = kind.idOf(body);
     const before = old.identity === null ? null : { body: old.body, identity: old.identity };
-    const identity = kind.identify(body, before, this.#making());
+    const identity = kind.identify(body, before, this.#making(entry, product));
     const updated_at = this.#nowIso();
     const created_at = old.created_at === "" ? updated_at : old.created_at;
     const value = definitionText(body, identity, { created_at, updated_at });
@@ -199,8 +199,9 @@ export abstract class Resource<Body extends object, Identity> {
     return definitions.map(viewOf).toSorted((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
   }
 
-  #making(): Making {
-    return { newUid, nowMs: this.parts.clock() };
+  #making(entry: ProductEntry | undefined, product: string): Making {
+    const coLocate = entry?.product.get(product)?.identity?.coLocate ?? false;
+    return { newUid, nowMs: this.parts.clock(), coLocate };
   }
 
   #nowIso(): string {

@@ -10,7 +10,7 @@ import { inputOf, randomOf, seedOf } from "./support.js";
 
 const SEED = seedOf();
 const body = QUOTA.parse({ tag: "q", limit: null, period: "lifetime" });
-const identity = QUOTA.identify(body, null, { newUid: () => "uid", nowMs: 0 });
+const identity = QUOTA.identify(body, null, { newUid: () => "uid", nowMs: 0, coLocate: false });
 const quota = compileQuota({ body, identity }, "shop", { slug: "prd", uid: "uid" }, new Map());
 
 /** A plan that can be told from others by its amount. */

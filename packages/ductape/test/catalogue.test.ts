@@ -240,11 +240,12 @@ describe("a good definition", () => {
       active: true,
       ...stamps,
     });
-    const product = { tag: "other", name: {}, description: {} };
+    const product = { tag: "other", name: {}, description: {}, co_locate: {} };
     expect(await ductape.product.create(product)).toEqual({
       tag: "other",
       name: "other",
       description: "",
+      co_locate: false,
       ...stamps,
     });
   });

@@ -38,7 +38,7 @@ const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   ],
   ["return kind.byPlan == 1 and", "return kind.byPlan == 2 or kind.byPlan == 1 and"],
   ["kind.byPlan == 1 and action == SET", "kind.byPlan == 1 and action == INCREMENT"],
-  ["if kind.byPlan > 1 then planned", "if kind.byPlan > 0 then planned"],
+  ["if request[kind + 4] > 1 then planned", "if request[kind + 4] > 0 then planned"],
   ["elseif used + amount >= AMOUNT_MAX then", "elseif used + amount > AMOUNT_MAX then"],
   ["(useds[leg] >= AMOUNT_MAX or", "(useds[leg] > AMOUNT_MAX or"],
   ["if answer and answer.expiresMs >= now then", "if answer and answer.expiresMs > now then"],

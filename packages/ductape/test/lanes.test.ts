@@ -11,7 +11,7 @@ const SEED = seedOf();
 
 function quotaOf(tag: string, scope: string) {
   const body = QUOTA.parse({ tag, limit: null, period: "lifetime", scope });
-  const identity = QUOTA.identify(body, null, { newUid: () => "uid", nowMs: 0 });
+  const identity = QUOTA.identify(body, null, { newUid: () => "uid", nowMs: 0, coLocate: false });
   return compileQuota({ body, identity }, "shop", { slug: "prd", uid: "uid" }, new Map());
 }
 

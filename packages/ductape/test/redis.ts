@@ -102,6 +102,7 @@ async function launch(port: number, folder: string, config: Readonly<Record<stri
     bind: "127.0.0.1",
     dir: folder,
     save: "3600 1",
+    "repl-diskless-sync-delay": "0",
     "cluster-config-file": `${folder}/nodes.conf`,
     ...config,
   };

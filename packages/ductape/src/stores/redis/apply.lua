@@ -13,7 +13,8 @@
 --
 -- A counter is a text of 8 doubles: shape, start and end of its window, used, granted, alerted,
 -- when it was seen, planned limit (-1: unlimited, -2: not known). Where shape is negative the
--- window is rolling, and the number of its pairs (latest instant, amount) follows, then these, oldest first.
+-- window is rolling, and the number of its pairs (latest instant, amount) follows, then these,
+-- oldest first.
 
 local AMOUNT_MAX = 9007199254740991
 local FOREVER_MS = 8640000000000000
@@ -63,28 +64,12 @@ local changes = {}
 -- Counters that general() has taken over from `stored`, by place.
 local counters = {}
 local statuses = {}
-local statusCount = 0
-
-local at = 2
--- The kinds of leg come first: a rule, a window and a limit, which many legs share.
-local kindList = {}
-for number = 1, request[1] do
-  local alertCount = request[at + 8]
-  local kind = {
-    shape = request[at], shapedMs = request[at + 1], rollingMs = request[at + 2],
-    isSoft = request[at + 3] == 1, byPlan = request[at + 4], startMs = request[at + 5],
-    endMs = request[at + 6], limit = request[at + 7], alerts = {},
-    isPlain = request[at + 2] == 0 and alertCount == 0,
-  }
-  at = at + 9
-  for i = 1, alertCount do kind.alerts[i] = request[at + i - 1] end
-  at = at + alertCount
-  kindList[number] = kind
-end
 
 -- All that is not common. Its functions are made where a plan needs them: making them takes longer
--- than a common batch of one.
-local function general()
+-- than a common batch of one. It takes no upvalue, for the same reason.
+local function general(
+  now, isGivenClock, counterCount, request, stored, changes, counters, statuses
+)
   --@ include general.lua
 end
 
@@ -92,21 +77,22 @@ local decidePlan, finish
 
 -- The common plan is written out here: a check or an increment of one calendar counter without
 -- alerts, read and written as text.
+local at = request[1]
 local requestEnd = #request
 while at <= requestEnd do
-  local action, amount, kind, place = request[at], request[at + 1], kindList[request[at + 3]],
-    request[at + 4]
+  local action, amount, kind, place = request[at], request[at + 1], request[at + 3], request[at + 4]
   local status = nil
-  if request[at + 2] == 8 and action <= INCREMENT and kind.isPlain and counters[place] == nil then
+  local isPlain = request[at + 2] == 8 and request[kind + 2] == 0 and request[kind + 8] == 0
+  if isPlain and action <= INCREMENT and counters[place] == nil then
     local text = stored[place]
-    local startMs, endMs = kind.startMs, kind.endMs
+    local formNow, startMs, endMs = request[kind], request[kind + 5], request[kind + 6]
     local isOutside = now >= endMs or now < startMs
     local used, granted, alerted, planned = 0, 0, 0, UNKNOWN
     local change = CHANGED
     local isOfForm, isStale = true, isOutside
     if text then
       local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
-      isOfForm = shape == kind.shape
+      isOfForm = shape == formNow
       isStale = isOutside and (now >= sinceMs or startMs > sinceMs)
       planned = p
       if sinceMs >= startMs then
@@ -114,20 +100,20 @@ while at <= requestEnd do
         change = changes[place] or COUNTED
       end
     end
-    local limit = kind.limit
+    local limit = request[kind + 7]
     if granted ~= 0 and limit >= 0 then limit = min(AMOUNT_MAX, limit + granted) end
     -- Anything else than an amount is left to general(), which refuses it.
     if isOfForm and amount >= 0 and amount <= AMOUNT_MAX and floor(amount) == amount then
       if isStale then status = STALE
-      elseif limit >= 0 and amount ~= 0 and not kind.isSoft and used + amount > limit then
+      elseif limit >= 0 and amount ~= 0 and request[kind + 3] == 0 and used + amount > limit then
         status = DENIED
       elseif action == CHECK or amount == 0 then status = DONE
       elseif used + amount > AMOUNT_MAX then status = OVERFLOW
       else
         status = DONE
-        if kind.byPlan > 0 then planned = kind.limit end
+        if request[kind + 4] > 0 then planned = request[kind + 7] end
         stored[place] = pack(
-          '<dddddddd', kind.shape, startMs, endMs, used + amount, granted, alerted, now, planned
+          '<dddddddd', formNow, startMs, endMs, used + amount, granted, alerted, now, planned
         )
         changes[place] = change
       end
@@ -135,11 +121,13 @@ while at <= requestEnd do
   end
   if status then
     at = at + 5
-    statusCount = statusCount + 1
-    statuses[statusCount] = status
+    statuses[#statuses + 1] = status
   else
-    if not decidePlan then decidePlan, finish = general() end
-    decidePlan()
+    if not decidePlan then
+      decidePlan, finish =
+        general(now, isGivenClock, counterCount, request, stored, changes, counters, statuses)
+    end
+    at = decidePlan(at)
   end
 end
 if finish then finish() end

@@ -34,7 +34,8 @@ interface KeptAnswer {
 
 /** A leg's rule, window and limit: most plans of a batch share a few. */
 interface Kind {
-  readonly number: number;
+  /** Where it stands in the request, from 1 as Lua counts. */
+  readonly place: number;
   readonly startMs: number;
   readonly endMs: number;
   readonly limit: number | null;
@@ -71,7 +72,6 @@ export class Batch implements Cells {
   readonly #kinds = new Map<LegRule, Kind[]>();
   readonly #kindNumbers: number[] = [];
   readonly #steps: (number | string)[] = [];
-  #kindCount = 0;
   #lastSpace = "";
   #lastCounters: Map<string, Counter> | undefined;
 
@@ -90,7 +90,8 @@ export class Batch implements Cells {
 
   /** The request as one JSON text: a flat array is what both sides read fastest. */
   get text(): string {
-    return JSON.stringify([this.#kindCount, ...this.#kindNumbers, ...this.#steps]);
+    const kinds = this.#kindNumbers;
+    return JSON.stringify([FIRST_KIND + kinds.length, ...kinds, ...this.#steps]);
   }
 
   /**
@@ -146,7 +147,7 @@ export class Batch implements Cells {
     for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) form += PER_LEG;
     steps.push(ACTIONS[action], amount, form);
     for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
-      steps.push(this.#kindNumber(leg), this.#counter(leg).place);
+      steps.push(this.#kindPlace(leg), this.#counter(leg).place);
       if (rule !== null) steps.push(leg.rule.name === rule ? 1 : 0);
     }
     if (answer !== null) this.#addAnswer(step.legs.rule, answer, answerKeys);
@@ -180,24 +181,26 @@ export class Batch implements Cells {
     return counter;
   }
 
-  #kindNumber({ rule, planned, limit }: Leg): number {
+  #kindPlace({ rule, planned, limit }: Leg): number {
     let kinds = this.#kinds.get(rule);
     if (kinds === undefined) this.#kinds.set(rule, (kinds = []));
     const { startMs, endMs } = planned;
     for (const kind of kinds) {
       if (kind.limit === limit && kind.startMs === startMs && kind.endMs === endMs)
-        return kind.number;
+        return kind.place;
     }
-    const number = ++this.#kindCount;
-    kinds.push({ number, startMs, endMs, limit });
+    const place = FIRST_KIND + this.#kindNumbers.length;
+    kinds.push({ place, startMs, endMs, limit });
     const { shape, shapedMs, rollingMs, soft, alerts } = rule;
     this.#kindNumbers.push(shape, shapedMs, rollingMs, soft ? 1 : 0, byPlan(rule, limit));
     this.#kindNumbers.push(startMs, endMs, limit ?? NO_LIMIT, alerts.length, ...alerts);
-    return number;
+    return place;
   }
 }
 
 const NO_LIMIT = -1;
+/** The request starts with the place of its first step. */
+const FIRST_KIND = 2;
 
 /** 0: the limit is that of the rule. By plan, 1: it is the default, 2: another. */
 function byPlan({ isByPlan, defaultLimit }: LegRule, limit: number | null): number {

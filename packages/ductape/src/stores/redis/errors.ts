@@ -18,6 +18,8 @@ const REPLIES: Readonly<Record<string, readonly [text: string, retryable: boolea
   WRONGPASS: ["the server refused the user or the password", false],
 };
 const CODE = new RegExp(`(?:^|[-\\s])(${Object.keys(REPLIES).join("|")})\\b`);
+/** What the client library says of commands whose connection ended. */
+const LOST = /^(Reached the max retries per request|Connection is closed)/;
 const TOLD_CHARS_MAX = 120;
 
 /** What a server answered with an error: it ran nothing, as scripts fail before they write. */
@@ -33,6 +35,7 @@ export function isElsewhere(error: unknown): error is Error {
 /** What went wrong, in words. Never a password: the client library tells none. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  if (LOST.test(error.message)) return "the connection was lost";
   const code = "code" in error && typeof error.code === "string" ? error.code : error.name;
   return (error.message === "" ? code : error.message).slice(0, TOLD_CHARS_MAX);
 }

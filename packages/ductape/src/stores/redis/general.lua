@@ -1,8 +1,19 @@
 -- Every plan: the port of apply.ts and draft.ts, on counters as tables. A part of apply.lua.
--- Returns what decides the plan at hand, and what hands over all that was changed.
+-- Returns what decides the plan that starts at a place of the request, and returns where the next
+-- one starts; and what hands over all that was changed.
 
-local DECREMENT, SET, RESET, GRANT = 2, 3, 4, 5
-local WITHHELD, CONFLICT = 2, 4
+local AMOUNT_MAX = 9007199254740991
+local CHECK, INCREMENT, DECREMENT, SET, RESET, GRANT = 0, 1, 2, 3, 4, 5
+local DONE, DENIED, WITHHELD, OVERFLOW, CONFLICT, STALE = 0, 1, 2, 3, 4, 5
+local CHANGED = 1
+-- A planned limit that nobody has told.
+local UNKNOWN = -2
+
+local floor, min, max = math.floor, math.min, math.max
+local pack, unpackText = struct.pack, struct.unpack
+
+-- Where it is in the request.
+local at = 0
 
 -- Changed counters. A counter is nil until looked at, false where nothing was ever counted.
 local dirty = {}
@@ -81,11 +92,30 @@ end
 --@ include look.lua
 --@ include answers.lua
 
+-- A kind of leg is a rule, a window and a limit, which many legs share. In the request: shape,
+-- shapedMs, rollingMs, 1 for soft, whether its limit is by plan (0: no, 1: the default, 2: another),
+-- start and end of the window, limit (-1: none), number of alerts, and these.
+local kindsRead = {}
+
+local function kindOf(place)
+  local kind = kindsRead[place]
+  if kind then return kind end
+  kind = {
+    shape = request[place], shapedMs = request[place + 1], rollingMs = request[place + 2],
+    isSoft = request[place + 3] == 1, byPlan = request[place + 4],
+    startMs = request[place + 5], endMs = request[place + 6], limit = request[place + 7],
+    alerts = {},
+  }
+  for i = 1, request[place + 8] do kind.alerts[i] = request[place + 8 + i] end
+  kindsRead[place] = kind
+  return kind
+end
+
 local function isAmount(value)
   return type(value) == 'number' and value >= 0 and value <= AMOUNT_MAX and floor(value) == value
 end
 
--- A step: action, amount, form; for each leg its kind and its counter, and where the action speaks
+-- A step: action, amount, form; for each leg the place of its kind and its counter, and where the action speaks
 -- to one rule, 1 for that one; where it has an idempotency key, its place, fingerprint and facts.
 -- Form: 8 for each leg, plus 1: more steps follow, 2: speaks to one rule, 4: has a key.
 local function readStep()
@@ -97,7 +127,7 @@ local function readStep()
   isLast = form % 2 == 0
   local speaksToOne = form % 4 >= 2
   for leg = 1, legCount do
-    kinds[leg], places[leg] = kindList[request[at]], request[at + 1]
+    kinds[leg], places[leg] = kindOf(request[at]), request[at + 1]
     at = at + 2
     speaks[leg] = true
     if speaksToOne then
@@ -126,10 +156,7 @@ local function decideStep()
   return status, false
 end
 
-local function tell(status)
-  statusCount = statusCount + 1
-  statuses[statusCount] = status
-end
+local function tell(status) statuses[#statuses + 1] = status end
 
 local function load(from)
   at = from
@@ -176,8 +203,8 @@ local function decideAll(from, stepCount)
   at = from
 end
 
-local function decidePlan()
-  local from = at
+local function decidePlan(from)
+  at = from
   local stepCount = 0
   local isPlanStale = false
   repeat
@@ -200,6 +227,7 @@ local function decidePlan()
     end
     tell(status)
   end
+  return at
 end
 
 local function finish()

@@ -1,3 +1,5 @@
+import type { Cell } from "../../cell.js";
+import { FOREVER_MS } from "../../period.js";
 import type { CellRow, StorePiece } from "../../store.js";
 import { piecesOf } from "../pieces.js";
 import type { RedisDocuments } from "./documents.js";
@@ -16,6 +18,8 @@ export interface MovingParts {
   readonly name: string;
   /** Epoch milliseconds. */
   readonly nowMs: number;
+  /** The clock was given: nothing expires by that of the server. */
+  readonly isGivenClock: boolean;
 }
 
 const NOTHING: StorePiece = { counters: [], answers: [], documents: [] };
@@ -63,21 +67,35 @@ export async function loadRedis(
   { counters, answers, documents }: StorePiece,
   homeOf: (key: string) => string,
 ): Promise<void> {
-  const { nodes, keyspace, name } = parts;
-  const put = async (key: string, bytes: Buffer, expiresMs: number | null) => {
+  const { nodes, keyspace, name, isGivenClock } = parts;
+  const put = async (key: string, bytes: Buffer, expiresMs: number) => {
     const home = homeOf(key);
     const redis = nodes.at(slotOfHome(home));
-    const expiry = expiresMs === null ? [] : ["PXAT", expiresMs];
-    await redis.call("SET", keyspace.keyOf(home, key), bytes, ...expiry);
+    const expires = !isGivenClock && expiresMs < FOREVER_MS;
+    await redis.call(
+      "SET",
+      keyspace.keyOf(home, key),
+      bytes,
+      ...(expires ? ["PXAT", expiresMs] : []),
+    );
   };
   try {
-    // The next decision in the counter gives it its expiry.
     await Promise.all([
-      ...counters.map(({ space, subject, cell }) => put(space + subject, packCounter(cell), null)),
+      ...counters.map(({ space, subject, cell }) =>
+        put(space + subject, packCounter(cell), expiryOf(cell)),
+      ),
       ...answers.map(({ key, answer }) => put(key, packAnswer(answer), answer.expiresMs)),
     ]);
   } catch (error) {
     throw unavailable(name, error);
   }
   if (documents.length > 0) await parts.documents.load(documents);
+}
+
+const GRACE_MS_MIN = 60_000;
+const GRACE_MS_MAX = 86_400_000;
+
+/** When a counter is dropped: as apply.lua has it. */
+function expiryOf({ window: { startMs, endMs } }: Cell): number {
+  return endMs + Math.min(Math.max(endMs - startMs, GRACE_MS_MIN), GRACE_MS_MAX);
 }

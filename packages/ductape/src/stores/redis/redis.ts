@@ -114,9 +114,10 @@ export class RedisStore implements Store {
 
   #moving(): MovingParts {
     const { nodes } = this.#opened();
-    const nowMs = (this.#context.clock ?? this.#serverClock.now)();
-    const shared = { keyspace: this.#keyspace, documents: this.documents };
-    return { ...shared, nodes, nowMs, name: this.#settings.name };
+    const { clock = this.#serverClock.now } = this.#context;
+    const { name } = this.#settings;
+    const shared = { keyspace: this.#keyspace, documents: this.documents, name };
+    return { ...shared, nodes, nowMs: clock(), isGivenClock: this.#context.clock !== undefined };
   }
 
   async close(): Promise<void> {

@@ -15,15 +15,13 @@ end end local told = {} local NONE = pack('<d', 0) local before = { pack('<d', n
 for place = 1, counterCount do before[place + 1] = stored[place] or NONE end
 told[1] = table.concat(before)
 for place = counterCount + 1, #KEYS do told[place - counterCount + 2] = stored[place] end
-local changes = {} local counters = {} local statuses = {} local statusCount = 0 local at = 2
-local kindList = {} for number = 1, request[1] do local alertCount = request[at + 8]
-local kind = { shape = request[at], shapedMs = request[at + 1], rollingMs = request[at + 2],
-isSoft = request[at + 3] == 1, byPlan = request[at + 4], startMs = request[at + 5],
-endMs = request[at + 6], limit = request[at + 7], alerts = {},
-isPlain = request[at + 2] == 0 and alertCount == 0, } at = at + 9
-for i = 1, alertCount do kind.alerts[i] = request[at + i - 1] end at = at + alertCount
-kindList[number] = kind end local function general()
-local DECREMENT, SET, RESET, GRANT = 2, 3, 4, 5 local WITHHELD, CONFLICT = 2, 4 local dirty = {}
+local changes = {} local counters = {} local statuses = {} local function general(
+now, isGivenClock, counterCount, request, stored, changes, counters, statuses )
+local AMOUNT_MAX = 9007199254740991
+local CHECK, INCREMENT, DECREMENT, SET, RESET, GRANT = 0, 1, 2, 3, 4, 5
+local DONE, DENIED, WITHHELD, OVERFLOW, CONFLICT, STALE = 0, 1, 2, 3, 4, 5 local CHANGED = 1
+local UNKNOWN = -2 local floor, min, max = math.floor, math.min, math.max
+local pack, unpackText = struct.pack, struct.unpack local at = 0 local dirty = {}
 local draft = nil local pairFormats = {} local function pairFormat(count)
 local format = pairFormats[count] if not format then format = '<' .. string.rep('d', count)
 pairFormats[count] = format end return format end local function readCounter(place)
@@ -170,13 +168,19 @@ end local function keepAnswer(place, answer) answers[place] = answer keptAnswers
 end local function keepAnswers() for place, answer in pairs(keptAnswers) do
 if isGivenClock then redis.call('SET', KEYS[place], answer.text) else
 redis.call('SET', KEYS[place], answer.text, 'PXAT', string.format('%.0f', answer.expiresMs)) end
-end end local function isAmount(value)
+end end local kindsRead = {} local function kindOf(place) local kind = kindsRead[place]
+if kind then return kind end kind = {
+shape = request[place], shapedMs = request[place + 1], rollingMs = request[place + 2],
+isSoft = request[place + 3] == 1, byPlan = request[place + 4],
+startMs = request[place + 5], endMs = request[place + 6], limit = request[place + 7], alerts = {},
+} for i = 1, request[place + 8] do kind.alerts[i] = request[place + 8 + i] end
+kindsRead[place] = kind return kind end local function isAmount(value)
 return type(value) == 'number' and value >= 0 and value <= AMOUNT_MAX and floor(value) == value
 end local function readStep() action, amount = request[at], request[at + 1]
 if not isAmount(amount) then error('an amount wants an integer from 0 to 2^53-1') end
 local form = request[at + 2] at = at + 3 legCount = floor(form / 8) isLast = form % 2 == 0
 local speaksToOne = form % 4 >= 2 for leg = 1, legCount do
-kinds[leg], places[leg] = kindList[request[at]], request[at + 1] at = at + 2 speaks[leg] = true
+kinds[leg], places[leg] = kindOf(request[at]), request[at + 1] at = at + 2 speaks[leg] = true
 if speaksToOne then speaks[leg] = request[at] == 1 at = at + 1 end end
 tellsRolling = form % 8 >= 4 if tellsRolling then answerPlace, fingerprint, facts =
 counterCount + request[at], request[at + 1], request[at + 2] at = at + 3
@@ -185,9 +189,8 @@ local answer = readAnswer(answerPlace) if answer and answer.expiresMs > now then
 return answer.fingerprint == fingerprint and answer.status or CONFLICT, true end end
 local status = lookAll(action, amount)
 if status == DONE and action ~= CHECK then write(action, amount) end return status, false end
-local function tell(status) statusCount = statusCount + 1 statuses[statusCount] = status end
-local function load(from) at = from readStep()
-for leg = 1, legCount do cells[leg] = get(places[leg]) end end
+local function tell(status) statuses[#statuses + 1] = status end local function load(from)
+at = from readStep() for leg = 1, legCount do cells[leg] = get(places[leg]) end end
 local function decideAll(from, stepCount) local steps = {}
 local areAllDone, isFaulty = true, false draft = {} for i = 1, stepCount do
 local step = { from = from } load(from) from = at step.status, step.isReplayed = decideStep()
@@ -201,43 +204,46 @@ local step = steps[i] if not step.isReplayed then if not areAllDone and step.sta
 step.status = WITHHELD load(step.from) lookAll(CHECK, amount)
 if step.answer then step.answer = answerOf(WITHHELD) end end
 if not isFaulty and step.answer then keepAnswer(step.place, step.answer) end end tell(step.status)
-end at = from end local function decidePlan() local from = at local stepCount = 0
+end at = from end local function decidePlan(from) at = from local stepCount = 0
 local isPlanStale = false repeat readStep() stepCount = stepCount + 1 for leg = 1, legCount do
 local cell = getBase(places[leg]) cells[leg] = cell
 if isStale(cell, kinds[leg]) then isPlanStale = true end end until isLast if isPlanStale then
 for _ = 1, stepCount do tell(STALE) end elseif stepCount > 1 then decideAll(from, stepCount) else
 local status, isReplayed = decideStep() if answerPlace and not isReplayed then
 local answer = answerOf(status) if answer then keepAnswer(answerPlace, answer) end end
-tell(status) end end local function finish() for place in pairs(dirty) do
+tell(status) end return at end local function finish() for place in pairs(dirty) do
 local cell = counters[place] local entries = cell.entries local text = pack(
 '<dddddddd', entries and -cell.shape or cell.shape, cell.startMs, cell.endMs, cell.used,
 cell.granted, cell.alerted, cell.seenMs, cell.planned ) if entries then local count = #entries
 text = text .. pack(pairFormat(count + 1), count / 2, unpack(entries)) end stored[place] = text
 changes[place] = CHANGED end keepAnswers() end return decidePlan, finish end
-local decidePlan, finish local requestEnd = #request while at <= requestEnd do
-local action, amount, kind, place = request[at], request[at + 1], kindList[request[at + 3]],
-request[at + 4] local status = nil
-if request[at + 2] == 8 and action <= INCREMENT and kind.isPlain and counters[place] == nil then
-local text = stored[place] local startMs, endMs = kind.startMs, kind.endMs
+local decidePlan, finish local at = request[1] local requestEnd = #request
+while at <= requestEnd do
+local action, amount, kind, place = request[at], request[at + 1], request[at + 3], request[at + 4]
+local status = nil
+local isPlain = request[at + 2] == 8 and request[kind + 2] == 0 and request[kind + 8] == 0
+if isPlain and action <= INCREMENT and counters[place] == nil then local text = stored[place]
+local formNow, startMs, endMs = request[kind], request[kind + 5], request[kind + 6]
 local isOutside = now >= endMs or now < startMs
 local used, granted, alerted, planned = 0, 0, 0, UNKNOWN local change = CHANGED
 local isOfForm, isStale = true, isOutside if text then
 local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
-isOfForm = shape == kind.shape isStale = isOutside and (now >= sinceMs or startMs > sinceMs)
+isOfForm = shape == formNow isStale = isOutside and (now >= sinceMs or startMs > sinceMs)
 planned = p if sinceMs >= startMs then
 startMs, endMs, used, granted, alerted = sinceMs, untilMs, u, g, a
-change = changes[place] or COUNTED end end local limit = kind.limit
+change = changes[place] or COUNTED end end local limit = request[kind + 7]
 if granted ~= 0 and limit >= 0 then limit = min(AMOUNT_MAX, limit + granted) end
 if isOfForm and amount >= 0 and amount <= AMOUNT_MAX and floor(amount) == amount then
 if isStale then status = STALE
-elseif limit >= 0 and amount ~= 0 and not kind.isSoft and used + amount > limit then
+elseif limit >= 0 and amount ~= 0 and request[kind + 3] == 0 and used + amount > limit then
 status = DENIED elseif action == CHECK or amount == 0 then status = DONE
 elseif used + amount > AMOUNT_MAX then status = OVERFLOW else status = DONE
-if kind.byPlan > 0 then planned = kind.limit end stored[place] = pack(
-'<dddddddd', kind.shape, startMs, endMs, used + amount, granted, alerted, now, planned )
-changes[place] = change end end end if status then at = at + 5 statusCount = statusCount + 1
-statuses[statusCount] = status else if not decidePlan then decidePlan, finish = general() end
-decidePlan() end end if finish then finish() end local expiries = {}
+if request[kind + 4] > 0 then planned = request[kind + 7] end stored[place] = pack(
+'<dddddddd', formNow, startMs, endMs, used + amount, granted, alerted, now, planned )
+changes[place] = change end end end if status then at = at + 5 statuses[#statuses + 1] = status
+else if not decidePlan then decidePlan, finish =
+general(now, isGivenClock, counterCount, request, stored, changes, counters, statuses) end
+at = decidePlan(at) end end if finish then finish() end local expiries = {}
 for place, change in pairs(changes) do local text = stored[place]
 if change == COUNTED then redis.call('SETRANGE', KEYS[place], 0, text) else
 local _, startMs, endMs = unpackText('<ddd', text) local expiry = expiries[endMs]
