@@ -1,15 +1,19 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
-const source = (file: string) =>
-  fileURLToPath(new URL(`packages/ductape/src/${file}`, import.meta.url));
+const source = (file: string) => fileURLToPath(new URL(`packages/${file}`, import.meta.url));
 
 const shared = {
   pool: "forks" as const,
   testTimeout: 120_000,
   hookTimeout: 60_000,
 };
-const alias = { "ductape/testing": source("testing.ts"), ductape: source("index.ts") };
+// Whole names, so that none is the beginning of another.
+const alias = [
+  { find: /^ductape\/testing$/, replacement: source("ductape/src/testing.ts") },
+  { find: /^ductape$/, replacement: source("ductape/src/index.ts") },
+  { find: /^ductape-server$/, replacement: source("server/src/index.ts") },
+];
 
 // Two projects: `unit` is what `npm run check` runs; `slow` starts processes and kills them.
 export default defineConfig({

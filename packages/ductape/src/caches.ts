@@ -5,7 +5,7 @@ import { Fields, Issues } from "./field.js";
 import { spaceParts } from "./key.js";
 import type { Span } from "./period.js";
 import type { Empty } from "./request.js";
-import { ProductResource, type ResourceParts } from "./resource.js";
+import { ProductResource, type DeleteOptions, type ResourceParts } from "./resource.js";
 import type { ProductEntry } from "./shelf.js";
 import type { CachedStore, Copy } from "./stores/cached.js";
 
@@ -64,9 +64,12 @@ export class Caches extends ProductResource<CacheInput, CacheBody, Empty> {
     return [];
   }
 
-  /** Deletes a cache; no counter changes. Throws `PRODUCT_NOT_FOUND`, `CACHE_NOT_FOUND`. */
-  async delete(product: string, tag: string): Promise<void> {
-    await this.remove(product, tag, null);
+  /**
+   * Deletes a cache; no counter changes. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`,
+   * `CACHE_NOT_FOUND`, `REVISION_CONFLICT`.
+   */
+  async delete(product: string, tag: string, options?: DeleteOptions): Promise<void> {
+    await this.remove(product, tag, null, options);
   }
 
   /**

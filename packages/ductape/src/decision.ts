@@ -62,7 +62,7 @@ export interface ResultBase extends Omit<RuleResult, "admits" | "retry_after_ms"
   degraded: false;
   /** Who asked by a session, where the numbers are those of another subject. */
   asked_by?: string;
-  /** Of `reset`: what it set to 0. */
+  /** Of `reset` and `set`: what was counted before. */
   previous_used?: number;
   alerts?: Alert[];
   /** All rules, where there are several. */
@@ -181,7 +181,9 @@ function tell<V extends Verdict>(
   if (request.identity !== null && request.identity.identifier !== binding.subject) {
     result.asked_by = request.identity.identifier;
   }
-  if (request.action === "reset") result.previous_used = unscaled(binding.previousUsed, scale);
+  if (request.action === "reset" || request.action === "set") {
+    result.previous_used = unscaled(binding.previousUsed, scale);
+  }
   if (first.next !== null) result.rules = ruleResults(step, first, scale);
   if (verdict.allowed) addAlerts(result, first);
   return result;

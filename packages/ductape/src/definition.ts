@@ -11,7 +11,7 @@ import {
 import type { Definition, Kind, Stamps } from "./kind.js";
 import { spacePrefix } from "./key.js";
 import { scaled, type LimitInput } from "./limit.js";
-import { rollingMs, windowAt, type Span } from "./period.js";
+import { rollingMs, windowAt, type Period, type Span } from "./period.js";
 import type { LegRule } from "./plan.js";
 import type { Changes } from "./patch.js";
 import type { Empty } from "./request.js";
@@ -19,14 +19,15 @@ import { parseRule, RULE_FIELDS, type Rule, type RuleInput } from "./rule.js";
 import { selectorPath } from "./text.js";
 
 /** What `quotas.create` takes: `rules`, or the members of its only rule. */
-export interface QuotaDefinition extends Partial<Omit<RuleInput, "name">> {
+export interface QuotaDefinition extends Partial<Omit<RuleInput, "name" | "limit" | "period">> {
   readonly tag: string;
   readonly name?: string | Empty | undefined;
   readonly description?: string | Empty | undefined;
   /** Fraction digits of amounts, 0..6, for good. Default 0: integers. */
   readonly decimals?: number | Empty | undefined;
   readonly rules?: readonly RuleInput[] | Empty | undefined;
-  readonly limit?: LimitInput;
+  readonly limit?: LimitInput | Empty | undefined;
+  readonly period?: Period | Empty | undefined;
 }
 
 /** The parsed part of a quota's definition. */

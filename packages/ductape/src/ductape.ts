@@ -4,6 +4,7 @@ import { Events, type AlertListener, type Logger } from "./events.js";
 import { OutageQuota, type OutagePolicy, type QuotaCalls } from "./outage.js";
 import { Products } from "./products.js";
 import { Quota } from "./quota.js";
+import { probeStore, Records } from "./records.js";
 import { SessionCalls } from "./sessions/calls.js";
 import { Issuers } from "./sessions/issuer.js";
 import { Logins } from "./sessions/logins.js";
@@ -63,9 +64,12 @@ export class Ductape {
   readonly processor: { readonly quota: QuotaCalls; readonly sessions: SessionCalls };
   /** Who has used how much. */
   readonly usage: Usage;
+  /** What a program keeps in the store beside the definitions, such as the keys of a server. */
+  readonly records: Records;
   readonly #store: CachedStore;
   readonly #catalogue: Catalogue;
   readonly #events: Events;
+  readonly #clock: Clock;
   readonly #underWay = new UnderWay();
   #isReady = false;
   #opening: Promise<void> | null = null;
@@ -78,6 +82,7 @@ export class Ductape {
       typeof store === "function" ? store({ clock: parsed.clock, timeoutMs, logger }) : store,
     );
     const clock = parsed.clock ?? this.#store.clock ?? Date.now;
+    this.#clock = clock;
     this.guarantees = this.#store.guarantees;
     this.#catalogue = new Catalogue(this.#store, logger);
     this.#events = new Events(logger);
@@ -91,9 +96,23 @@ export class Ductape {
     const quota = new Quota({ ...shared, verifier, events: this.#events, timeoutMs });
     this.product = new Products(shared);
     this.usage = new Usage(shared);
+    this.records = new Records(shared);
     const calls: QuotaCalls = policy === "throw" ? quota : new OutageQuota(quota, policy, logger);
     const logins = new Logins(this.#store);
     this.processor = { quota: calls, sessions: new SessionCalls({ ...shared, verifier, logins }) };
+  }
+
+  /**
+   * Resolves when the store has been read and written just now; nothing is left of it after a
+   * minute. Throws as the store does, `TIMEOUT` and `ABORTED`.
+   */
+  probe(call: CallOptions = {}): Promise<void> {
+    return within(this.#underWay.track(this.#probeNow()), call);
+  }
+
+  async #probeNow(): Promise<void> {
+    await this.#ready();
+    await probeStore({ catalogue: this.#catalogue, clock: this.#clock });
   }
 
   /**
@@ -140,8 +159,8 @@ export class Ductape {
   }
 }
 
-/** Waits for the store no longer than a call may. Throws `ABORTED`, `TIMEOUT`. */
-function within(opening: Promise<void>, { signal, timeoutMs }: CallOptions): Promise<void> {
+/** Waits no longer than a call may. Throws `ABORTED`, `TIMEOUT`. */
+function within(waiting: Promise<void>, { signal, timeoutMs }: CallOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(abortedError(signal?.reason));
     if (signal?.aborted === true) return abort();
@@ -154,7 +173,7 @@ function within(opening: Promise<void>, { signal, timeoutMs }: CallOptions): Pro
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
     };
-    opening.then(resolve, reject).finally(end);
+    waiting.then(resolve, reject).finally(end);
   });
 }
 

@@ -45,6 +45,16 @@ export const ERRORS = {
   OVERLOADED: row(503, 69, true),
   OUTCOME_UNKNOWN: row(503, 69),
   QUOTA_EXCEEDED: row(429, 3),
+  UNAUTHORIZED: row(401, 1),
+  FORBIDDEN: row(403, 1),
+  KEY_NOT_FOUND: row(404, 4),
+  ROUTE_NOT_FOUND: row(404, 4),
+  METHOD_NOT_ALLOWED: row(405, 2),
+  REQUEST_TIMEOUT: row(408, 1, true),
+  BODY_TOO_LARGE: row(413, 2),
+  MEDIA_TYPE_UNSUPPORTED: row(415, 2),
+  HEADERS_TOO_LARGE: row(431, 2),
+  INTERNAL: row(500, 1),
 } as const satisfies Record<string, ErrorRow>;
 
 /** The code of a fault: a key of {@link ERRORS}. */

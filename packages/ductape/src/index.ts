@@ -8,6 +8,7 @@ export {
   StoreError,
   ValidationError,
   ERRORS,
+  show,
   type ErrorCode,
   type ErrorRow,
   type Issue,
@@ -21,6 +22,7 @@ export type {
 } from "./stores/postgres/pool.js";
 export { QuotaExceededError } from "./quota.js";
 export type { OutagePolicy, QuotaCalls } from "./outage.js";
+export { unknownField } from "./request.js";
 export type { Action, Empty, QuotaInput, SessionInput, SubjectInput } from "./request.js";
 export type {
   Admitted,
@@ -53,6 +55,7 @@ export type {
 } from "./store.js";
 export { redisStore } from "./stores/redis/redis.js";
 export type { Durability, RedisClient, RedisStoreOptions } from "./stores/redis/settings.js";
+export type { KeptRecord, Records, RecordWrite } from "./records.js";
 export type { SubjectsInput, SubjectsPage, SubjectUsage, Usage } from "./usage.js";
 export type { Algorithm, IssuerBody, IssuerInput } from "./trust.js";
 export type { SessionData } from "./sample.js";

@@ -49,6 +49,15 @@ export const loginFolder = (place: SessionPlace): string =>
 export const loginsOfFolder = (place: SessionPlace, identifier: string): string =>
   join("logins-of", place.product, place.env, place.uid, place.tag, place.sessionUid, identifier);
 
+/** Where a record is stored that a program keeps beside the definitions. */
+export const recordKey = (kind: string, id: string): string => join("record", kind, id);
+
+/** The kind and the id of a record's key. */
+export function recordParts(key: string): { kind: string; id: string } {
+  const [, kind = "", id = ""] = partsOf(key);
+  return { kind, id };
+}
+
 /** A key in a folder. */
 export const keyIn = (folder: string, name: string): string => `${folder}${part(name)}/`;
 

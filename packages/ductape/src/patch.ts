@@ -39,7 +39,8 @@ export function parsePatch(
   return { ifRevision, fields };
 }
 
-function parseRevision(given: Fields): number | null {
+/** The `if_revision` of a change; null where it is left out. What is wrong goes to the issues. */
+export function parseRevision(given: Fields): number | null {
   const value = given.get("if_revision");
   if (value === undefined) return null;
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1) return value;

@@ -200,9 +200,12 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
     }
   }
 
-  /** Deletes a quota with its counters. Throws `PRODUCT_NOT_FOUND`, `QUOTA_NOT_FOUND`. */
-  async delete(product: string, tag: string): Promise<void> {
-    await this.remove(product, tag, null);
+  /**
+   * Deletes a quota with its counters, also those in use. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`,
+   * `QUOTA_NOT_FOUND`, `REVISION_CONFLICT`.
+   */
+  async delete(product: string, tag: string, options?: DeleteOptions): Promise<void> {
+    await this.remove(product, tag, null, options);
   }
 }
 
@@ -248,9 +251,10 @@ export class Sessions extends ProductResource<SessionDefinition, SessionBody, Se
 
   /**
    * Deletes a session definition: its tokens are refused from then on, also where another is made
-   * under its tag. Throws `PRODUCT_NOT_FOUND`, `SESSION_NOT_FOUND`.
+   * under its tag. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `SESSION_NOT_FOUND`,
+   * `REVISION_CONFLICT`.
    */
-  async delete(product: string, tag: string): Promise<void> {
-    await this.remove(product, tag, null);
+  async delete(product: string, tag: string, options?: DeleteOptions): Promise<void> {
+    await this.remove(product, tag, null, options);
   }
 }

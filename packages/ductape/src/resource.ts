@@ -10,7 +10,7 @@ import {
   type Making,
   type Stamps,
 } from "./kind.js";
-import { checkRevision, parsePatch, type Patch } from "./patch.js";
+import { checkRevision, parsePatch, parseRevision, type Patch } from "./patch.js";
 import type { Empty } from "./request.js";
 import type { ProductEntry, Shelf, StoredAt } from "./shelf.js";
 import type { SigningKeys } from "./sessions/signing.js";
@@ -29,9 +29,12 @@ export interface ResourceParts {
   readonly underWay: UnderWay;
 }
 
-/** Deletes although counters are in use, with `force`. */
+/** What a deletion may ask for. */
 export interface DeleteOptions {
+  /** Deletes although counters are in use. */
   readonly force?: boolean | Empty | undefined;
+  /** Deletes that revision and no other: else `REVISION_CONFLICT`. */
+  readonly if_revision?: number | Empty | undefined;
 }
 
 /**
@@ -158,10 +161,11 @@ export abstract class Resource<Body extends object, Identity> {
     guarded: string | null,
     options: DeleteOptions = {},
   ): Promise<void> {
-    const force = parseForce(options);
+    const { force, ifRevision } = parseDeletion(options);
     await this.change(async (catalogue) => {
       const entry = catalogue.entry(product);
-      const { identity } = this.shelf(entry).find(product, id);
+      const { identity, revision } = this.shelf(entry).find(product, id);
+      checkRevision(ifRevision, revision);
       const spaces = this.spaces(entry, product, id, identity);
       if (guarded !== null && !force) await this.#refuseInUse(id, guarded, spaces);
       const writes = this.documents(entry, product, id).map(removal);
@@ -255,11 +259,13 @@ function viewOf<Body extends object, Identity>({
   return structuredClone({ ...body, revision, created_at, updated_at });
 }
 
-function parseForce(options: unknown): boolean {
+function parseDeletion(options: unknown): { force: boolean; ifRevision: number | null } {
   const issues = new Issues();
-  const force = new Fields(options, "options", ["force"], issues).flag("force", false);
+  const fields = new Fields(options, "options", ["force", "if_revision"], issues);
+  const force = fields.flag("force", false);
+  const ifRevision = parseRevision(fields);
   issues.throwAny();
-  return force;
+  return { force, ifRevision };
 }
 
 /** Deletes what is stored there in that revision. */

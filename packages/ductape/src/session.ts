@@ -139,7 +139,7 @@ function parseOwn(fields: Fields): OwnBody {
 function parseOutside(fields: Fields): OwnBody {
   for (const field of OWN_FIELDS) {
     const value = fields.get(field) ?? undefined;
-    if (value === undefined || value === false) continue;
+    if (value === undefined || (field === "encrypted" && value === false)) continue;
     fields.refuse(field, "has no meaning beside issuer, whose tokens say it");
   }
   const selector = parseSelector(fields, "$Session{sub}");

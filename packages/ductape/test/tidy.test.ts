@@ -23,7 +23,15 @@ interface Rule {
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const LIBRARY = "packages/ductape/src/";
-const FOLDERS = [LIBRARY, "packages/ductape/test/", "bench/", "examples/"];
+const SERVER = "packages/server/src/";
+const FOLDERS = [
+  LIBRARY,
+  "packages/ductape/test/",
+  SERVER,
+  "packages/server/test/",
+  "bench/",
+  "examples/",
+];
 const LINES_MAX = 400;
 const COLUMNS_MAX = 100;
 const FUNCTION_LINES_MAX = 70;
@@ -32,7 +40,7 @@ const FUNCTION_LINES_MAX = 70;
 const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["errors", ["errors"]],
   ["pure", []],
-  ["edge", ["store", "shelf", "catalogue", "events", "stores", "sessions", "under-way"]],
+  ["edge", "store shelf catalogue records events stores sessions under-way".split(" ")],
   ["flow", ["quota", "outage", "usage", "carry"]],
   ["wiring", ["ductape", "copy", "resource", "products", "caches", "index"]],
   ["testing", ["conformance", "testing"]],
@@ -121,7 +129,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   "has a doc comment for each export": {
     breaches: (file) =>
-      file.path.startsWith(LIBRARY)
+      file.path.startsWith(LIBRARY) || file.path.startsWith(SERVER)
         ? file.tree.statements.flatMap((node) => undocumentedIn(file, node))
         : [],
     planted: [
@@ -130,10 +138,12 @@ const RULES: Readonly<Record<string, Rule>> = {
       [src("a"), "/** @internal */\nexport function a() {}", ["line 2: export"]],
       [src("stores/a"), "export abstract class A {}", ["line 1: export"]],
       [src("a"), "class A {}\nexport { A };", ["line 2: export it where it is declared"]],
+      [`${SERVER}a.ts`, "export const a = 1;", ["line 1: export"]],
     ],
     kept: [
       [src("a"), '/** A. */\nexport type A = 1;\nconst b = 1;\nexport { c } from "./c.js";'],
       ["packages/ductape/test/a.ts", "export const a = 1;"],
+      ["packages/server/test/a.ts", "export const a = 1;"],
     ],
   },
   "has no default export": {

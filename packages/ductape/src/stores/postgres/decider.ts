@@ -139,6 +139,8 @@ export class Decider {
 
   /** Decides under locks; null where others were at the same rows, and nothing was done. */
   async #lock(connection: Connection, batch: Batch): Promise<Answers> {
+    const { housekeeping } = this.#parts;
+    let chores: Statement[] = [];
     let isCommitting = false;
     try {
       const nowMs = await this.#loadLocked(connection, batch);
@@ -149,8 +151,7 @@ export class Decider {
       const verdicts = batch.decide(nowMs);
       const version = this.#nextVersion();
       const writes = this.#writes(batch, nowMs, version);
-      const { housekeeping } = this.#parts;
-      const chores = batch.hasChanged ? housekeeping.statements(batch.insertCount, nowMs) : [];
+      if (batch.hasChanged) chores = housekeeping.statements(batch.insertCount, nowMs);
       const work = [...writes, ...chores];
       // A connection that sends all at once has sent the commit with the first of them.
       isCommitting = connection.isPipelined;
@@ -167,6 +168,8 @@ export class Decider {
       if (!isBusy(error)) throw storeError(error, this.#parts.shown, isCommitting);
       await connection.query(ROLLBACK);
       return null;
+    } finally {
+      housekeeping.end(chores);
     }
   }
 

@@ -2,6 +2,7 @@ import { PAST_GRACE_MS, VISITS_PER_INSERT } from "../memory.js";
 import type { PostgresResult, Statement } from "./pool.js";
 
 const FORGET_ROWS = 200;
+const VISITS_MAX = 2_000;
 /** Later than every character of a key. */
 const END = "\u{10FFFF}";
 
@@ -14,6 +15,10 @@ export class PostgresHousekeeping {
   readonly #dropAnswers: string;
   readonly #forget: string;
   #afterKey = "";
+  /** Rows to look at for the counters made since the last walk. */
+  #owedVisits = 0;
+  /** Of batches under way at once one walks, or both would look at the same rows. */
+  #walking: readonly Statement[] | null = null;
   /** Spaces may have been forgotten whose rows are still there. */
   isBehind = true;
 
@@ -52,12 +57,20 @@ export class PostgresHousekeeping {
   statements(inserts: number, nowMs: number): Statement[] {
     const statements: Statement[] = [];
     if (this.isBehind) statements.push({ text: this.#forget, values: [END] });
-    if (inserts === 0) return statements;
-    const visits = inserts * VISITS_PER_INSERT;
+    this.#owedVisits = Math.min(this.#owedVisits + inserts * VISITS_PER_INSERT, VISITS_MAX);
+    if (this.#owedVisits === 0 || this.#walking !== null) return statements;
+    const visits = this.#owedVisits;
+    this.#owedVisits = 0;
+    this.#walking = statements;
     const walk = [this.#afterKey, visits, nowMs - PAST_GRACE_MS];
     statements.push({ text: this.#walk, values: walk });
     statements.push({ text: this.#dropAnswers, values: [nowMs, visits] });
     return statements;
+  }
+
+  /** The transaction of these {@link statements} has ended, however it did. */
+  end(statements: readonly Statement[]): void {
+    if (this.#walking === statements) this.#walking = null;
   }
 
   /** Learns from the results of {@link statements}; returns the keys of counters that are gone. */

@@ -1,0 +1,156 @@
+import { DuctapeError, NotFoundError, show } from "ductape";
+
+/** What a key may be allowed to do; those with `*` and `quota:admin` stand for several. */
+export const SCOPES = [
+  "*",
+  "quota:admin",
+  "quota:check",
+  "quota:increment",
+  "quota:decrement",
+  "quota:set",
+  "quota:reset",
+  "quota:grant",
+  "catalogue:*",
+  "catalogue:read",
+  "catalogue:write",
+  "sessions:*",
+  "sessions:start",
+  "sessions:decrypt",
+  "sessions:refresh",
+  "sessions:revoke",
+  "sessions:list",
+  "sessions:rotate",
+  "usage:read",
+  "keys:admin",
+] as const;
+
+/** A scope as keys name it. */
+export type Scope = (typeof SCOPES)[number];
+
+/** What a key is allowed: nothing that is not named. `"*"` among tags means all. */
+export interface Grant {
+  readonly scopes: readonly Scope[];
+  /** Tags of products. */
+  readonly products: readonly string[];
+  /** Slugs of environments, of each of those products. */
+  readonly environments: readonly string[];
+}
+
+/** Who asks: the id of a key. */
+export interface Actor {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** What is allowed to everybody where no key is asked for. */
+export const ALL: Grant = { scopes: ["*"], products: ["*"], environments: ["*"] };
+
+/**
+ * What one who asks may do. A scope that is missing is `FORBIDDEN`, which tells nothing of what is
+ * stored. A product or an environment that is not the key's own is answered as one that does not
+ * exist, in the library's words.
+ */
+export class Access {
+  readonly actor: Actor;
+  readonly grant: Grant;
+  readonly #scopes: ReadonlySet<Scope>;
+  /** Null: all. */
+  readonly #products: ReadonlySet<string> | null;
+  readonly #environments: ReadonlySet<string> | null;
+
+  constructor(actor: Actor, grant: Grant) {
+    this.actor = actor;
+    this.grant = grant;
+    this.#scopes = new Set(grant.scopes.flatMap(singleScopes));
+    this.#products = grant.products.includes("*") ? null : new Set(grant.products);
+    this.#environments = grant.environments.includes("*") ? null : new Set(grant.environments);
+  }
+
+  /** True where the scope is allowed. */
+  has(scope: Scope): boolean {
+    return singleScopes(scope).every((single) => this.#scopes.has(single));
+  }
+
+  /** Throws `FORBIDDEN` that names the scope, unless it is allowed. */
+  require(scope: Scope): void {
+    if (!this.#scopes.has(scope)) throw lacking(`scope ${scope}`);
+  }
+
+  /** True for a product of the key's own. */
+  hasProduct(tag: string): boolean {
+    return this.#products === null || this.#products.has(tag);
+  }
+
+  /** True for an environment of the key's own. */
+  hasEnvironment(slug: string): boolean {
+    return this.#environments === null || this.#environments.has(slug);
+  }
+
+  /** Throws `PRODUCT_NOT_FOUND` unless the product is the key's own. */
+  requireProduct(tag: string): void {
+    if (this.hasProduct(tag)) return;
+    const message = `product_tag: there is no product ${show(tag)}`;
+    throw new NotFoundError("PRODUCT_NOT_FOUND", message);
+  }
+
+  /** Throws `PRODUCT_NOT_FOUND` or `ENVIRONMENT_NOT_FOUND` unless both are the key's own. */
+  requireEnvironment(product: string, slug: string): void {
+    this.requireProduct(product);
+    if (this.hasEnvironment(slug)) return;
+    const message = `env: product ${show(product)} has no environment ${show(slug)}`;
+    throw new NotFoundError("ENVIRONMENT_NOT_FOUND", message);
+  }
+
+  /** Throws `FORBIDDEN` unless a product of this tag is the key's own, whether there is one. */
+  requireOwnProduct(tag: string): void {
+    if (!this.hasProduct(tag)) throw lacking(`product ${show(tag)}`);
+  }
+
+  /** Throws `FORBIDDEN` unless an environment of this slug is the key's own. */
+  requireOwnEnvironment(slug: string): void {
+    if (!this.hasEnvironment(slug)) throw lacking(`environment ${show(slug)}`);
+  }
+
+  /**
+   * Throws `FORBIDDEN` unless all environments are the key's own: what stands beside them in a
+   * product, such as a quota, is of all of them.
+   */
+  requireAllEnvironments(): void {
+    if (this.#environments !== null) throw lacking("all environments, as this change is for all");
+  }
+
+  /** True where all that `grant` allows is allowed here too. */
+  covers({ scopes, products, environments }: Grant): boolean {
+    return (
+      scopes.every((scope) => this.has(scope)) &&
+      products.every((tag) => (tag === "*" ? this.#products === null : this.hasProduct(tag))) &&
+      environments.every((slug) =>
+        slug === "*" ? this.#environments === null : this.hasEnvironment(slug),
+      )
+    );
+  }
+}
+
+/** The scopes that one stands for and that stand for no others. */
+function singleScopes(scope: Scope): readonly Scope[] {
+  const singles = SINGLES.get(scope);
+  if (singles === undefined) throw new Error(`no such scope: ${scope}`);
+  return singles;
+}
+
+const SINGLES: ReadonlyMap<Scope, readonly Scope[]> = new Map(
+  SCOPES.map((scope) => [scope, SCOPES.filter((each) => isSingle(each) && isIn(each, scope))]),
+);
+
+function isSingle(scope: Scope): boolean {
+  return !scope.endsWith("*") && scope !== "quota:admin";
+}
+
+function isIn(single: Scope, scope: Scope): boolean {
+  const prefix = scope === "quota:admin" ? "quota:" : scope.endsWith("*") ? scope.slice(0, -1) : "";
+  return single === scope || ((prefix !== "" || scope === "*") && single.startsWith(prefix));
+}
+
+function lacking(what: string): DuctapeError {
+  return new DuctapeError("FORBIDDEN", `key: it lacks ${what}; use another key`);
+}

@@ -1,0 +1,100 @@
+import { Command, Option } from "commander";
+import { Ductape, ValidationError } from "ductape";
+import { Access, ALL } from "../access.js";
+import { Keys } from "../keys.js";
+import { printLine, printTable, say } from "../print.js";
+import { KEY_INPUT } from "../schema/key.js";
+import { checkWire } from "../wire.js";
+import { storeOption } from "./serve.js";
+
+/** Who works on the store itself. */
+const OPERATOR = new Access({ id: "command-line", name: "command line" }, ALL);
+
+interface StoreFlags {
+  readonly store?: string;
+  readonly json?: boolean;
+}
+
+interface CreateFlags extends StoreFlags {
+  readonly name?: string;
+  readonly scope: readonly string[];
+  readonly product: readonly string[];
+  readonly env: readonly string[];
+}
+
+/** `ductape key create|ls|revoke`: the API keys of a store. */
+export function keyCommand(): Command {
+  const command = new Command("key").description("make, list and revoke the API keys of a store");
+  command
+    .command("create")
+    .description("make a key, which is printed and told nowhere else")
+    .addOption(storeOption())
+    .option("--name <name>", "whose it is")
+    .requiredOption("--scope <scope...>", "what it may do, such as quota:increment")
+    .requiredOption("--product <tag...>", 'tags of products; "*" for all')
+    .requiredOption("--env <slug...>", 'slugs of environments; "*" for all')
+    .addOption(jsonOption())
+    .action((flags: CreateFlags) => create(flags));
+  command
+    .command("ls")
+    .description("list keys, without their secrets")
+    .addOption(storeOption())
+    .addOption(jsonOption())
+    .action((flags: StoreFlags) => list(flags));
+  command
+    .command("revoke <id>")
+    .description("revoke a key: refused within a second by every server")
+    .addOption(storeOption())
+    .action((id: string, flags: StoreFlags) => revoke(id, flags));
+  return command;
+}
+
+function jsonOption(): Option {
+  return new Option("--json", "print JSON");
+}
+
+async function create({ store, json, name, scope, product, env }: CreateFlags): Promise<void> {
+  const input: unknown = { name, scopes: scope, products: product, environments: env };
+  checkWire(KEY_INPUT, input, "key");
+  const made = await withKeys(store, (keys) => keys.create(input, OPERATOR.actor));
+  if (json === true) return printLine(JSON.stringify(made));
+  say("the key, which is not told again:");
+  printLine(made.key);
+}
+
+async function list({ store, json }: StoreFlags): Promise<void> {
+  const keys = await withKeys(store, (each) => each.list(OPERATOR));
+  if (json === true) return printLine(JSON.stringify({ keys }));
+  printTable(
+    ["ID", "NAME", "SCOPES", "PRODUCTS", "ENVIRONMENTS", "CREATED"],
+    keys.map(({ id, name, scopes, products, environments, created_at }) => [
+      id,
+      name,
+      scopes.join(","),
+      products.join(","),
+      environments.join(","),
+      created_at,
+    ]),
+  );
+}
+
+async function revoke(id: string, { store }: StoreFlags): Promise<void> {
+  await withKeys(store, (keys) => keys.revoke(id, OPERATOR));
+  say(`revoked ${id}`);
+}
+
+async function withKeys<T>(store: string | undefined, work: (keys: Keys) => Promise<T>) {
+  const ductape = new Ductape({ store });
+  try {
+    if (!ductape.guarantees.durable) throw forgetful();
+    const { records } = ductape;
+    return await work(new Keys({ records, rootKey: null, clock: Date.now, warn: say }));
+  } finally {
+    await ductape.close();
+  }
+}
+
+function forgetful(): ValidationError {
+  const message = "wants a store that outlives this command; memory: is gone with it";
+  return new ValidationError([{ path: "--store", message }]);
+}

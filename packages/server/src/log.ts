@@ -1,0 +1,43 @@
+import { pino, type DestinationStream, type Logger } from "pino";
+
+/** Where lines go: standard output, nowhere, a file to add to, or a stream. */
+export type LogTarget = "-" | "off" | { readonly file: string } | DestinationStream;
+
+/** Each line is written before the call that writes it returns. */
+type Care = "now" | "soon";
+
+/** A log of JSON lines, one for each event; null where it is off. */
+export function openLog(name: string, target: LogTarget, care: Care): Logger | null {
+  if (target === "off") return null;
+  const options = {
+    base: { log: name },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (level: string) => ({ level }) },
+  };
+  return pino(options, streamOf(target, care));
+}
+
+function streamOf(target: Exclude<LogTarget, "off">, care: Care): DestinationStream {
+  if (typeof target === "object" && "write" in target) return target;
+  const dest = target === "-" ? 1 : target.file;
+  const sync = care === "now";
+  const stream = pino.destination({
+    dest,
+    append: true,
+    mkdir: true,
+    sync,
+    minLength: sync ? 0 : 4_096,
+    periodicFlush: sync ? 0 : 250,
+  });
+  // A log that cannot be written must not end the server.
+  stream.on("error", (error: Error) => console.error(`ductape: log: ${error.message}`));
+  return stream;
+}
+
+/** Writes what is still waiting; resolves when it is written. */
+export function flushLog(logger: Logger | null): Promise<void> {
+  return new Promise((resolve) => {
+    if (logger === null) return resolve();
+    logger.flush(() => resolve());
+  });
+}

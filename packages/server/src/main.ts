@@ -1,0 +1,26 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+import { keyCommand } from "./commands/key.js";
+import { serveCommand } from "./commands/serve.js";
+import { sayFault } from "./print.js";
+import { VERSION } from "./version.js";
+
+const USAGE = 2;
+
+const program = new Command("ductape")
+  .description("Exact usage quotas: the server and its keys.")
+  .version(VERSION)
+  .exitOverride()
+  .showHelpAfterError("(ductape --help lists the commands)");
+for (const command of [serveCommand(), keyCommand()]) {
+  command.copyInheritedSettings(program);
+  for (const part of command.commands) part.copyInheritedSettings(program);
+  program.addCommand(command);
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE;
+  else process.exitCode = sayFault(error);
+}

@@ -1,0 +1,71 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+
+/** A request that was answered. */
+export interface AnsweredRequest {
+  readonly method: string;
+  /** The route's pattern, never the path: that names tags. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+}
+
+const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/**
+ * What Prometheus reads. No label tells a subject, a tag or a key: there is no end of them, and
+ * `/metrics` asks for no key.
+ */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #requests: Histogram<"method" | "route" | "status">;
+  readonly #decisions: Counter<"action" | "outcome">;
+  readonly #store: Gauge;
+
+  constructor() {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    this.#requests = new Histogram({
+      name: "ductape_http_request_duration_seconds",
+      help: "Seconds from a request's headers to the end of its answer.",
+      labelNames: ["method", "route", "status"],
+      buckets: BUCKETS_S,
+      registers,
+    });
+    this.#decisions = new Counter({
+      name: "ductape_decisions_total",
+      help: "Inputs of quotas, by action and by what became of them: a result's code or a fault's.",
+      labelNames: ["action", "outcome"],
+      registers,
+    });
+    this.#store = new Gauge({
+      name: "ductape_store_up",
+      help: "1 where the store could be read and written at the last look of /readyz, else 0.",
+      registers,
+    });
+  }
+
+  /** Counts a request that was answered. */
+  answered({ method, route, status, seconds }: AnsweredRequest): void {
+    this.#requests.labels(method, route, String(status)).observe(seconds);
+  }
+
+  /** Counts what became of an input. `action` is one that the library knows, else `unknown`. */
+  decided(action: string, outcome: string): void {
+    this.#decisions.labels(action, outcome).inc();
+  }
+
+  /** Keeps whether the store answered. */
+  storeIsUp(isUp: boolean): void {
+    this.#store.set(isUp ? 1 : 0);
+  }
+
+  /** The media type of `text`. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All of it in Prometheus' text format. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}

@@ -1,0 +1,185 @@
+import { ERRORS, type ErrorCode } from "ductape";
+import { z } from "zod";
+import { PROBLEM_TYPE } from "./problem.js";
+import { takesBody, type Answer, type Route } from "./route.js";
+import { PROBLEM } from "./schema/problem.js";
+
+/** A part of an OpenAPI document: plain JSON. */
+export type Json = { readonly [name: string]: unknown };
+
+/** The faults that any route may answer. */
+const OF_ALL: readonly ErrorCode[] = [
+  "VALIDATION",
+  "REQUEST_TIMEOUT",
+  "BODY_TOO_LARGE",
+  "MEDIA_TYPE_UNSUPPORTED",
+  "HEADERS_TOO_LARGE",
+  "INTERNAL",
+];
+/** Those that any route with a key may answer besides. */
+const OF_KEYED: readonly ErrorCode[] = [
+  "UNAUTHORIZED",
+  "FORBIDDEN",
+  "STORE_UNAVAILABLE",
+  "TIMEOUT",
+  "OVERLOADED",
+  "OUTCOME_UNKNOWN",
+];
+
+/** What the headers of answers say. */
+const HEADERS: Readonly<Record<string, string>> = {
+  ETag: "The revision, in quotes.",
+  Location: "Where it is.",
+  "RateLimit-Policy": "The limit (q) and the seconds (w) of each rule that has a limit.",
+  RateLimit: "What is left (r) and the seconds until the reset (t) of each such rule.",
+  "Retry-After": "Seconds to wait before the next try.",
+};
+
+/** The OpenAPI 3.1 document of these routes: what they check and what they answer. */
+export function openApiOf(routes: readonly Route[], version: string): Json {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const route of routes) {
+    const path = route.path.replaceAll(/:(\w+)/g, "{$1}");
+    const operations = paths[path] ?? {};
+    operations[route.method.toLowerCase()] = operationOf(route);
+    paths[path] = operations;
+  }
+  return {
+    openapi: "3.1.1",
+    info: {
+      title: "Ductape Quotas",
+      version,
+      description: "Who may use how much in which period, decided in one call.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/" }],
+    security: [{ key: [] }],
+    tags: [...new Set(routes.map(groupOf))].map((name) => ({ name })),
+    paths,
+    components: {
+      schemas: schemas(),
+      securitySchemes: { key: { type: "http", scheme: "bearer", description: "A key dk_..." } },
+    },
+  };
+}
+
+const groupOf = ({ path }: Route): string => {
+  const parts = path.split("/").filter((part) => part !== "" && part !== "v1");
+  return parts.findLast((part, i) => i < 3 && !part.startsWith(":")) ?? "server";
+};
+
+function operationOf(route: Route): Json {
+  const { summary, scopes, answers } = route;
+  const responses: Record<string, unknown> = {};
+  for (const [status, answer] of Object.entries(answers)) responses[status] = answerOf(answer);
+  for (const [status, codes] of faultsOf(route)) responses[status] = problemAnswer(codes, status);
+  return {
+    operationId: operationIdOf(route),
+    summary,
+    tags: [groupOf(route)],
+    ...(scopes === null ? { security: [] } : {}),
+    ...(scopes === null ? {} : { description: `Scope: ${scopes.join(" or ")}.` }),
+    ...parametersOf(route),
+    ...(takesBody(route.method) ? { requestBody: bodyOf(route.input) } : {}),
+    responses,
+  };
+}
+
+/** As `post_quota_run`. */
+function operationIdOf({ method, path }: Route): string {
+  const words = path.split("/").filter((part) => part !== "" && part !== "v1");
+  const named = words.map((word) => (word.startsWith(":") ? `by_${word.slice(1)}` : word));
+  return [method.toLowerCase(), ...named].join("_").replaceAll(/[^\w]/g, "_");
+}
+
+function parametersOf(route: Route): Json {
+  const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string", minLength: 1, maxLength: 255 },
+  }));
+  const inHeader = route.headers.map((name) => ({
+    name,
+    in: "header",
+    required: false,
+    schema: { type: "string" },
+  }));
+  const parameters = [...inPath, ...inHeader, ...(takesBody(route.method) ? [] : queryOf(route))];
+  return parameters.length === 0 ? {} : { parameters };
+}
+
+function queryOf({ input }: Route): Json[] {
+  const { properties = {}, required = [] } = schemaOf(input);
+  if (typeof properties !== "object" || properties === null || !Array.isArray(required)) return [];
+  return Object.entries(properties).map(([name, schema]) => ({
+    name,
+    in: "query",
+    required: required.includes(name),
+    schema,
+  }));
+}
+
+function bodyOf(schema: z.ZodType): Json {
+  return { required: true, content: { "application/json": { schema: referenceOf(schema) } } };
+}
+
+function answerOf({ description, schema, headers = [] }: Answer): Json {
+  return {
+    description,
+    ...(headers.length === 0 ? {} : { headers: headersOf(headers) }),
+    ...(schema === null
+      ? {}
+      : { content: { "application/json": { schema: referenceOf(schema) } } }),
+  };
+}
+
+function headersOf(names: readonly string[]): Json {
+  return Object.fromEntries(
+    names.map((name) => [name, { description: HEADERS[name], schema: { type: "string" } }]),
+  );
+}
+
+/** The codes of a route's faults, by status. */
+function faultsOf({ faults, scopes }: Route): Map<string, ErrorCode[]> {
+  const common = scopes === null ? OF_ALL : [...OF_ALL, ...OF_KEYED];
+  const byStatus = new Map<string, ErrorCode[]>();
+  for (const code of new Set([...common, ...faults])) {
+    const status = String(ERRORS[code].httpStatus);
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+    // The condition of a header has a status of its own (RFC 9110, 13.2.2).
+    if (code === "REVISION_CONFLICT") byStatus.set("412", [code]);
+  }
+  return byStatus;
+}
+
+function problemAnswer(codes: readonly ErrorCode[], status: string): Json {
+  return {
+    description: codes.join(", "),
+    ...(status === "503" ? { headers: headersOf(["Retry-After"]) } : {}),
+    content: { [PROBLEM_TYPE]: { schema: referenceOf(PROBLEM) } },
+  };
+}
+
+function referenceOf(schema: z.ZodType): Json {
+  const id = z.globalRegistry.get(schema)?.id;
+  if (id === undefined) throw new Error("a schema of a route has no id");
+  return { $ref: `#/components/schemas/${id}` };
+}
+
+function schemas(): Json {
+  const { schemas: all } = z.toJSONSchema(z.globalRegistry, {
+    io: "input",
+    uri: (id) => `#/components/schemas/${id}`,
+  });
+  return Object.fromEntries(Object.entries(all).map(([id, schema]) => [id, plain(schema)]));
+}
+
+function schemaOf(schema: z.ZodType): Json {
+  return plain(z.toJSONSchema(schema, { io: "input" }));
+}
+
+/** Without what says which dialect it is, and with no id of its own. */
+function plain({ $schema: _dialect, $id: _id, id: _name, ...schema }: Json): Json {
+  return schema;
+}

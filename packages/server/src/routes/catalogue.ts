@@ -1,0 +1,154 @@
+import type { Ductape } from "ductape";
+import type { Access } from "../access.js";
+import { route, type Route } from "../route.js";
+import {
+  CACHE,
+  CACHE_PATCH,
+  CACHE_QUERY,
+  CACHE_VALUES,
+  CACHE_VIEW,
+  CACHES_PAGE,
+  ENVIRONMENT,
+  ENVIRONMENT_PATCH,
+  ENVIRONMENT_VIEW,
+  ENVIRONMENTS_PAGE,
+  PRODUCT,
+  PRODUCT_PATCH,
+  PRODUCT_VIEW,
+  PRODUCTS_PAGE,
+  QUOTA,
+  QUOTA_PATCH,
+  QUOTA_VIEW,
+  QUOTAS_PAGE,
+} from "../schema/definition.js";
+import { SESSION, SESSION_PATCH, SESSION_VIEW, SESSIONS_DEFINED } from "../schema/session.js";
+import { definitionRoutes } from "./definitions.js";
+
+/** What a key may do with all that is of a product and not of one of its environments. */
+const OF_PRODUCT = {
+  mayList: () => true,
+  requireRead: (access: Access, product: string) => access.requireProduct(product),
+  requireCreate: requireWhole,
+  requireChange: requireWhole,
+};
+
+function requireWhole(access: Access, product: string): void {
+  access.requireProduct(product);
+  access.requireAllEnvironments();
+}
+
+const products = definitionRoutes({
+  name: "products",
+  path: "/v1/products",
+  param: "product",
+  missing: ["PRODUCT_NOT_FOUND"],
+  input: PRODUCT,
+  patch: PRODUCT_PATCH,
+  view: PRODUCT_VIEW,
+  page: PRODUCTS_PAGE,
+  of: ({ product }: Ductape) => ({
+    create: (_none, input) => product.create(input),
+    update: (_none, tag, patch) => product.update(tag, patch),
+    fetch: (_none, tag) => product.fetch(tag),
+    fetchAll: () => product.fetchAll(),
+    delete: (_none, tag, options) => product.delete(tag, options),
+  }),
+  idOf: ({ tag }) => tag,
+  ...OF_PRODUCT,
+  mayList: (access, tag) => access.hasProduct(tag),
+  requireCreate(access, _none, tag) {
+    access.requireOwnProduct(tag);
+    access.requireAllEnvironments();
+  },
+});
+
+const environments = definitionRoutes({
+  name: "environments",
+  path: "/v1/products/:product/environments",
+  param: "env",
+  missing: ["ENVIRONMENT_NOT_FOUND", "PRODUCT_NOT_FOUND"],
+  input: ENVIRONMENT,
+  patch: ENVIRONMENT_PATCH,
+  view: ENVIRONMENT_VIEW,
+  page: ENVIRONMENTS_PAGE,
+  of: ({ product }: Ductape) => product.environments,
+  idOf: ({ slug }) => slug,
+  mayList: (access, slug) => access.hasEnvironment(slug),
+  requireRead: (access, product, slug) => access.requireEnvironment(product, slug),
+  requireCreate(access, product, slug) {
+    access.requireProduct(product);
+    access.requireOwnEnvironment(slug);
+  },
+  requireChange: (access, product, slug) => access.requireEnvironment(product, slug),
+});
+
+const quotas = definitionRoutes({
+  name: "quotas",
+  path: "/v1/products/:product/quotas",
+  param: "tag",
+  missing: ["QUOTA_NOT_FOUND", "PRODUCT_NOT_FOUND"],
+  input: QUOTA,
+  patch: QUOTA_PATCH,
+  view: QUOTA_VIEW,
+  page: QUOTAS_PAGE,
+  of: ({ product }: Ductape) => product.quotas,
+  idOf: ({ tag }) => tag,
+  ...OF_PRODUCT,
+});
+
+const sessions = definitionRoutes({
+  name: "sessions",
+  path: "/v1/products/:product/sessions",
+  param: "tag",
+  missing: ["SESSION_NOT_FOUND", "PRODUCT_NOT_FOUND"],
+  input: SESSION,
+  patch: SESSION_PATCH,
+  view: SESSION_VIEW,
+  page: SESSIONS_DEFINED,
+  of: ({ product }: Ductape) => product.sessions,
+  idOf: ({ tag }) => tag,
+  ...OF_PRODUCT,
+});
+
+const caches = definitionRoutes({
+  name: "caches",
+  path: "/v1/products/:product/caches",
+  param: "tag",
+  missing: ["CACHE_NOT_FOUND", "PRODUCT_NOT_FOUND"],
+  input: CACHE,
+  patch: CACHE_PATCH,
+  view: CACHE_VIEW,
+  page: CACHES_PAGE,
+  of: ({ product }: Ductape) => product.caches,
+  idOf: ({ tag }) => tag,
+  ...OF_PRODUCT,
+});
+
+const cacheValues = route({
+  method: "GET",
+  path: "/v1/products/:product/caches/:tag/values",
+  summary: "List the live entries of a cache, in the process that answers",
+  scopes: ["usage:read"],
+  input: CACHE_QUERY,
+  answers: { 200: { description: "The entries, by key", schema: CACHE_VALUES } },
+  faults: ["PRODUCT_NOT_FOUND", "CACHE_NOT_FOUND"],
+  async handle({ service, access, params }, query) {
+    const { product = "", tag = "" } = params;
+    access.requireProduct(product);
+    const values = await service.ductape.product.caches.values(product, {
+      ...query,
+      cache_tag: tag,
+    });
+    return { values: values.filter(({ value }) => access.hasEnvironment(value.env)) };
+  },
+});
+
+/** The routes of definitions. */
+export const CATALOGUE_ROUTES: readonly Route[] = [
+  ...products,
+  ...environments,
+  ...quotas,
+  ...sessions,
+  ...caches,
+  cacheValues,
+];

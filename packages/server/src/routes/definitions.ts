@@ -1,0 +1,203 @@
+import { ValidationError } from "ductape";
+import type { z } from "zod";
+import { changeOf, etagOf, ifMatchOf, isKnown } from "../revision.js";
+import { route, type Call, type Route } from "../route.js";
+import { DELETE_QUERY, PAGE_QUERY } from "../schema/definition.js";
+import type { Kind, View } from "./kind.js";
+
+const PAGE_DEFAULT = 100;
+
+/** The routes of one kind of definition: list, create, fetch, change, delete. */
+export function definitionRoutes<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  kind: Kind<I, P, V>,
+): readonly Route[] {
+  return [list(kind), create(kind), fetchOne(kind), change(kind), remove(kind)];
+}
+
+function list<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  kind: Kind<I, P, V>,
+): Route {
+  const { name, path, page, missing } = kind;
+  return route({
+    method: "GET",
+    path,
+    summary: `List ${name}`,
+    scopes: ["catalogue:read"],
+    input: PAGE_QUERY,
+    answers: { 200: { description: "A page, in the order of their names", schema: page } },
+    faults: path.includes(":product") ? ["PRODUCT_NOT_FOUND"] : missing.slice(1),
+    async handle({ service, access, params }, query) {
+      const product = params["product"] ?? "";
+      if (path.includes(":product")) access.requireProduct(product);
+      const all = await kind.of(service.ductape).fetchAll(product);
+      const { after = "" } = query;
+      const limit = limitOf(query.limit);
+      const seen = all.filter((view) => {
+        const id = kind.idOf(view);
+        return id > after && kind.mayList(access, id);
+      });
+      const last = seen.length > limit ? seen[limit - 1] : undefined;
+      const next = last === undefined ? null : kind.idOf(last);
+      return { [name]: seen.slice(0, limit), next };
+    },
+  });
+}
+
+function create<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  kind: Kind<I, P, V>,
+): Route {
+  const { name, path, input, view, missing } = kind;
+  return route({
+    method: "POST",
+    path,
+    summary: `Create one of ${name}`,
+    scopes: ["catalogue:write"],
+    input,
+    answers: { 201: { description: "Made", schema: view, headers: ["Location", "ETag"] } },
+    faults: ["ALREADY_EXISTS", ...missing.slice(1)],
+    async handle(call, body) {
+      const { service, access, params, reply } = call;
+      const product = params["product"] ?? "";
+      kind.requireCreate(access, product, kind.idOf(body));
+      const made = await kind.of(service.ductape).create(product, body);
+      const id = kind.idOf(made);
+      note(call, kind, "create", id, { before: null, after: made });
+      const place = `${path.replace(":product", encodeURIComponent(product))}/`;
+      reply.code(201).header("location", `${place}${encodeURIComponent(id)}`);
+      reply.header("etag", etagOf(made.revision));
+      return made;
+    },
+  });
+}
+
+function fetchOne<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  kind: Kind<I, P, V>,
+): Route {
+  return route({
+    method: "GET",
+    path: `${kind.path}/:${kind.param}`,
+    summary: `Fetch one of ${kind.name}`,
+    scopes: ["catalogue:read"],
+    input: PAGE_QUERY.pick({}),
+    headers: ["If-None-Match"],
+    answers: {
+      200: { description: "As it is defined", schema: kind.view, headers: ["ETag"] },
+      304: { description: "It is still of the revision in If-None-Match", schema: null },
+    },
+    faults: kind.missing,
+    async handle(call) {
+      const { service, access, reply } = call;
+      const { product, id } = placeOf(call, kind);
+      kind.requireRead(access, product, id);
+      const view = await kind.of(service.ductape).fetch(product, id);
+      reply.header("etag", etagOf(view.revision));
+      if (!isKnown(call.header("if-none-match"), view.revision)) return view;
+      reply.code(304);
+      return undefined;
+    },
+  });
+}
+
+function change<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  kind: Kind<I, P, V>,
+): Route {
+  return route({
+    method: "PATCH",
+    path: `${kind.path}/:${kind.param}`,
+    summary: `Change one of ${kind.name}: what the body names, and nothing else`,
+    scopes: ["catalogue:write"],
+    input: kind.patch,
+    headers: ["If-Match"],
+    answers: { 200: { description: "Changed", schema: kind.view, headers: ["ETag"] } },
+    faults: ["REVISION_CONFLICT", ...kind.missing],
+    async handle(call, body) {
+      const { service, access, reply } = call;
+      const { product, id } = placeOf(call, kind);
+      kind.requireChange(access, product, id);
+      const definitions = kind.of(service.ductape);
+      const wanted = revisionOf(call, body);
+      const changed = await changeOf(
+        wanted,
+        () => definitions.fetch(product, id),
+        (if_revision) =>
+          definitions.update(
+            product,
+            id,
+            if_revision === undefined ? body : patched(body, if_revision),
+          ),
+      );
+      note(call, kind, "update", id, changed);
+      reply.header("etag", etagOf(changed.after.revision));
+      return changed.after;
+    },
+  });
+}
+
+function remove<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  kind: Kind<I, P, V>,
+): Route {
+  return route({
+    method: "DELETE",
+    path: `${kind.path}/:${kind.param}`,
+    summary: `Delete one of ${kind.name}, with its counters`,
+    scopes: ["catalogue:write"],
+    input: DELETE_QUERY,
+    headers: ["If-Match"],
+    answers: { 204: { description: "Deleted", schema: null } },
+    faults: ["REVISION_CONFLICT", ...kind.missing],
+    async handle(call, { force }) {
+      const { service, access, reply } = call;
+      const { product, id } = placeOf(call, kind);
+      kind.requireChange(access, product, id);
+      const definitions = kind.of(service.ductape);
+      const { before } = await changeOf(
+        ifMatchOf(call.header("if-match")),
+        () => definitions.fetch(product, id),
+        (if_revision) => definitions.delete(product, id, { force: force === "true", if_revision }),
+      );
+      note(call, kind, "delete", id, { before, after: null });
+      reply.code(204);
+      return undefined;
+    },
+  });
+}
+
+/** Which definition a path names; of a product both are its tag. */
+function placeOf({ params }: Call, { param }: { readonly param: string }) {
+  return { product: params["product"] ?? "", id: params[param] ?? "" };
+}
+
+/** The revision that a change is of, by the header or by the field. */
+function revisionOf(call: Call, body: unknown): number | undefined {
+  const header = ifMatchOf(call.header("if-match"));
+  const field: unknown =
+    typeof body === "object" && body !== null ? Reflect.get(body, "if_revision") : undefined;
+  if (typeof field !== "number") return header;
+  if (header === undefined || header === field) return field;
+  const message = `is not the revision of the header If-Match, ${header}; send one of the two`;
+  throw new ValidationError([{ path: "if_revision", message }]);
+}
+
+function patched<T>(body: T, if_revision: number): T {
+  return { ...body, if_revision };
+}
+
+function note(
+  { service, access, requestId, params }: Call,
+  { name }: { readonly name: string },
+  verb: string,
+  id: string,
+  { before, after }: { readonly before: unknown; readonly after: unknown },
+): void {
+  const target = { product_tag: params["product"] ?? id, id };
+  const event = `${name}.${verb}`;
+  service.audit.add({ event, actor: access.actor, request_id: requestId, target, before, after });
+}
+
+/** The most of a page. Throws `VALIDATION`. */
+export function limitOf(text: string | undefined): number {
+  const limit = text === undefined ? PAGE_DEFAULT : Number(text);
+  if (Number.isInteger(limit) && limit >= 1 && limit <= 1_000) return limit;
+  const message = `wants an integer from 1 to 1000, got ${limit}`;
+  throw new ValidationError([{ path: "limit", message }]);
+}

@@ -1,0 +1,43 @@
+import type { DeleteOptions, Ductape, ErrorCode } from "ductape";
+import type { z } from "zod";
+import type { Access } from "../access.js";
+
+/** A definition as it is told. */
+export interface View {
+  readonly revision: number;
+}
+
+/** The definitions of a kind, as the library has them. */
+export interface Definitions<I, P, V extends View> {
+  create(product: string, input: I): Promise<V>;
+  update(product: string, id: string, patch: P): Promise<V>;
+  fetch(product: string, id: string): Promise<V>;
+  fetchAll(product: string): Promise<V[]>;
+  delete(product: string, id: string, options?: DeleteOptions): Promise<void>;
+}
+
+/** One kind of definition over HTTP. */
+export interface Kind<I extends z.ZodType, P extends z.ZodType, V extends View> {
+  /** The name of a page of it, and of its log: `quotas`. */
+  readonly name: string;
+  /** Where its list is, as Fastify writes it. */
+  readonly path: string;
+  /** The name of the last part of the path of one. */
+  readonly param: string;
+  readonly missing: readonly ErrorCode[];
+  readonly input: I;
+  readonly patch: P;
+  readonly view: z.ZodType;
+  readonly page: z.ZodType;
+  of(ductape: Ductape): Definitions<z.input<I>, z.input<P>, V>;
+  /** What names one. */
+  idOf(definition: z.input<I> | V): string;
+  /** True for one that is listed to the key. */
+  mayList(access: Access, id: string): boolean;
+  /** Throws unless the key may see one. */
+  requireRead(access: Access, product: string, id: string): void;
+  /** Throws unless the key may make one. */
+  requireCreate(access: Access, product: string, id: string): void;
+  /** Throws unless the key may change one. */
+  requireChange(access: Access, product: string, id: string): void;
+}

@@ -1,0 +1,196 @@
+import {
+  DuctapeError,
+  ValidationError,
+  type ErrorCode,
+  type QuotaInput,
+  type QuotaResult,
+} from "ductape";
+import type { Access, Scope } from "../access.js";
+import { faultAt, problemOf, type Problem } from "../problem.js";
+import { rateLimitFields } from "../rate-limit.js";
+import { route, type Call, type Route } from "../route.js";
+import { BATCH_INPUT, BATCH_RESULT, QUOTA_INPUT, QUOTA_RESULT } from "../schema/quota.js";
+import { checkWire } from "../wire.js";
+
+const SCOPES: readonly Scope[] = [
+  "quota:check",
+  "quota:increment",
+  "quota:decrement",
+  "quota:set",
+  "quota:reset",
+  "quota:grant",
+];
+
+const FAULTS: readonly ErrorCode[] = [
+  "PRODUCT_NOT_FOUND",
+  "ENVIRONMENT_NOT_FOUND",
+  "ENVIRONMENT_INACTIVE",
+  "QUOTA_NOT_FOUND",
+  "SESSION_NOT_FOUND",
+  "CACHE_NOT_FOUND",
+  "SUBJECT_REQUIRED",
+  "SESSION_INVALID",
+  "SESSION_EXPIRED",
+  "SESSION_REVOKED",
+  "IDEMPOTENCY_CONFLICT",
+  "ISSUER_UNAVAILABLE",
+  "OUTCOME_UNKNOWN",
+];
+
+const INPUTS_MAX = 1_000;
+const BATCH_BYTES_MAX = 1_048_576;
+
+const run = route({
+  method: "POST",
+  path: "/v1/quota/run",
+  summary: "Decide one request",
+  scopes: SCOPES,
+  input: QUOTA_INPUT,
+  headers: ["Idempotency-Key"],
+  answers: {
+    200: {
+      description: "The decision: admitted or denied",
+      schema: QUOTA_RESULT,
+      headers: ["RateLimit-Policy", "RateLimit", "Retry-After"],
+    },
+  },
+  faults: FAULTS,
+  async handle(call, body) {
+    const { service, reply } = call;
+    const input = withKey(body, call.header("idempotency-key"));
+    try {
+      authorize(call.access, input);
+      const result = await service.ductape.processor.quota.run(input);
+      tell(call, result);
+      if (result.degraded) return result;
+      const fields = rateLimitFields(result, service.clock(), service.random);
+      if (fields.policy !== null) reply.header("ratelimit-policy", fields.policy);
+      if (fields.limit !== null) reply.header("ratelimit", fields.limit);
+      if (fields.retryAfter !== null) reply.header("retry-after", fields.retryAfter);
+      return result;
+    } catch (error) {
+      service.metrics.decided(input.action, outcomeOf(error));
+      throw error;
+    }
+  },
+});
+
+const batch = route({
+  method: "POST",
+  path: "/v1/quota/batch",
+  summary: "Decide several requests, each on its own or all as one",
+  scopes: SCOPES,
+  input: BATCH_INPUT,
+  bodyBytesMax: BATCH_BYTES_MAX,
+  answers: { 200: { description: "A result or a problem for each input", schema: BATCH_RESULT } },
+  faults: FAULTS,
+  async handle(call, { inputs, atomic }) {
+    if (inputs.length > INPUTS_MAX) {
+      const message = `wants an array of at most ${INPUTS_MAX} inputs, got ${inputs.length}`;
+      throw new ValidationError([{ path: "inputs", message }]);
+    }
+    const results = atomic === true ? await runAtomic(call, inputs) : await runEach(call, inputs);
+    return { results };
+  },
+});
+
+/** The routes of decisions. */
+export const QUOTA_ROUTES: readonly Route[] = [run, batch];
+
+async function runAtomic(call: Call, inputs: readonly unknown[]): Promise<QuotaResult[]> {
+  const checked = inputs.map((input, i) => {
+    const prefix = `inputs[${i}]`;
+    checkWire(QUOTA_INPUT, input, prefix, `${prefix}.`);
+    try {
+      authorize(call.access, input);
+    } catch (error) {
+      throw faultAt(`${prefix}.`, error);
+    }
+    return input;
+  });
+  const { ductape, metrics } = call.service;
+  try {
+    const results = await ductape.processor.quota.runAll(checked, { atomic: true });
+    for (const result of results) tell(call, result);
+    return results;
+  } catch (error) {
+    for (const { action } of checked) metrics.decided(action, outcomeOf(error));
+    throw error;
+  }
+}
+
+async function runEach(call: Call, inputs: readonly unknown[]): Promise<(QuotaResult | Problem)[]> {
+  const { ductape, metrics } = call.service;
+  const places: (QuotaResult | Problem | null)[] = [];
+  const allowed: QuotaInput[] = [];
+  for (const input of inputs) {
+    try {
+      checkWire(QUOTA_INPUT, input, "input");
+      authorize(call.access, input);
+      allowed.push(input);
+      places.push(null);
+    } catch (error) {
+      metrics.decided("unknown", outcomeOf(error));
+      places.push(problemOf(error, call.requestId));
+    }
+  }
+  const results = await ductape.processor.quota.runAll(allowed);
+  let next = 0;
+  return places.map((place) => {
+    if (place !== null) return place;
+    const [input, result] = [allowed[next], results[next]];
+    next++;
+    if (input === undefined || result === undefined) throw new Error("an input has no result");
+    if (!DuctapeError.is(result)) {
+      tell(call, result);
+      return result;
+    }
+    metrics.decided(input.action, result.code);
+    return problemOf(result, call.requestId);
+  });
+}
+
+/** Throws unless the key may do this, there. */
+function authorize(access: Access, { action, product_tag, env }: QuotaInput): void {
+  access.require(`quota:${action}`);
+  access.requireEnvironment(product_tag, env);
+}
+
+const AUDITED = new Set(["reset", "set", "grant"]);
+
+/** Counts a decision, and writes down those by which somebody changed a count or a limit. */
+function tell({ service, access, requestId }: Call, result: QuotaResult): void {
+  const { action, code } = result;
+  service.metrics.decided(action, code);
+  if (!AUDITED.has(action) || result.degraded || result.replayed || !result.allowed) return;
+  const { product_tag, env, quota_tag, subject, rule, used, limit, amount } = result;
+  const before =
+    action === "grant"
+      ? { limit: limit === null ? null : limit - amount }
+      : { used: result.previous_used ?? null };
+  service.audit.add({
+    event: `quota.${action}`,
+    actor: access.actor,
+    request_id: requestId,
+    target: { product_tag, env, quota_tag, rule, subject },
+    before,
+    after: action === "grant" ? { limit } : { used },
+  });
+}
+
+/** The header may stand for the field; it is a text in quotes, or one without any. */
+function withKey(input: QuotaInput, header: string | undefined): QuotaInput {
+  if (header === undefined) return input;
+  const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header)?.[1]?.replaceAll(/\\(.)/g, "$1");
+  const key = quoted ?? header;
+  const given = input.idempotency_key;
+  if (typeof given === "string" && given !== key) {
+    const message = "is not the key of the header Idempotency-Key; send one of the two";
+    throw new ValidationError([{ path: "idempotency_key", message }]);
+  }
+  return { ...input, idempotency_key: key };
+}
+
+function outcomeOf(error: unknown): string {
+  return DuctapeError.is(error) ? error.code : "INTERNAL";
+}

@@ -1,0 +1,77 @@
+import { StoreError } from "ductape";
+import { PROBLEM_TYPE, problemOf } from "../problem.js";
+import { openApiOf } from "../openapi.js";
+import { PAGE_POLICY, pageOf } from "../page.js";
+import { route, type Answer, type Route } from "../route.js";
+import { object } from "../schema/part.js";
+import { HEALTH, READY, OPENAPI } from "../schema/server.js";
+
+const NOTHING = object({});
+const text = (description: string): Readonly<Record<number, Answer>> => ({
+  200: { description, schema: null },
+});
+const open = { method: "GET" as const, scopes: null, input: NOTHING };
+
+const health = route({
+  ...open,
+  path: "/healthz",
+  summary: "Tell that the process is alive",
+  answers: { 200: { description: "Alive", schema: HEALTH } },
+  handle: () => ({ status: "ok" }),
+});
+
+const ready = route({
+  ...open,
+  path: "/readyz",
+  summary: "Tell whether calls can be decided: the store is read and written",
+  answers: { 200: { description: "Ready", schema: READY } },
+  faults: ["STORE_UNAVAILABLE", "TIMEOUT", "OVERLOADED"],
+  async handle({ service, reply, requestId }) {
+    const { fault: ofStore } = await service.prober.look();
+    const fault = ofStore ?? (service.isDraining ? draining() : null);
+    if (fault === null) return { status: "ready", store: service.ductape.guarantees.name };
+    reply.code(503).type(PROBLEM_TYPE).header("retry-after", "1");
+    return { ...problemOf(fault, requestId), status: 503 };
+  },
+});
+
+const metrics = route({
+  ...open,
+  path: "/metrics",
+  summary: "Metrics for Prometheus, in its text format",
+  answers: text("Metrics"),
+  handle({ service, reply }) {
+    reply.type(service.metrics.contentType);
+    return service.metrics.text();
+  },
+});
+
+/** The routes of the server itself, which ask for no key, beside `routes`. */
+export function serverRoutes(routes: readonly Route[], version: string): readonly Route[] {
+  const all: Route[] = [...routes, health, ready, metrics];
+  const openApi = route({
+    ...open,
+    path: "/openapi.json",
+    summary: "This document",
+    answers: { 200: { description: "OpenAPI 3.1", schema: OPENAPI } },
+    handle: () => document,
+  });
+  const page = route({
+    ...open,
+    path: "/docs",
+    summary: "A page for people",
+    answers: text("HTML"),
+    handle({ reply }) {
+      reply.type("text/html; charset=utf-8").header("content-security-policy", PAGE_POLICY);
+      return html;
+    },
+  });
+  all.push(openApi, page);
+  const document = openApiOf(all, version);
+  const html = pageOf(all, version);
+  return all.slice(routes.length);
+}
+
+function draining(): StoreError {
+  return new StoreError("OVERLOADED", "server: it is about to stop, and takes no new work");
+}

@@ -1,0 +1,140 @@
+import type { ErrorCode } from "ductape";
+import type { z } from "zod";
+import type { Scope } from "../access.js";
+import { route, type Call, type Route } from "../route.js";
+import {
+  DECRYPT_INPUT,
+  LIST_INPUT,
+  REFRESH_INPUT,
+  REVOKE_INPUT,
+  REVOKED,
+  ROTATE_INPUT,
+  ROTATED,
+  SESSION_DATA,
+  SESSIONS_PAGE,
+  START_INPUT,
+  STARTED,
+} from "../schema/session.js";
+
+const FAULTS: readonly ErrorCode[] = [
+  "PRODUCT_NOT_FOUND",
+  "ENVIRONMENT_NOT_FOUND",
+  "ENVIRONMENT_INACTIVE",
+  "SESSION_NOT_FOUND",
+];
+const REFUSED: readonly ErrorCode[] = ["SESSION_INVALID", "SESSION_EXPIRED", "SESSION_REVOKED"];
+
+interface SessionRoute<I extends z.ZodType<{ product: string; env: string }>> {
+  readonly name: string;
+  readonly summary: string;
+  readonly scope: Scope;
+  readonly input: I;
+  readonly answer: z.ZodType;
+  readonly faults?: readonly ErrorCode[];
+  handle(call: Call, input: z.input<I>): Promise<unknown>;
+}
+
+/** A route that begins in an environment which must be the key's own. */
+function sessionRoute<T extends { product: string; env: string }, I extends z.ZodType<T, T>>({
+  name,
+  summary,
+  scope,
+  input,
+  answer,
+  faults = [],
+  handle,
+}: SessionRoute<I>): Route {
+  return route({
+    method: "POST",
+    path: `/v1/sessions/${name}`,
+    summary,
+    scopes: [scope],
+    input,
+    answers: { 200: { description: "Done", schema: answer } },
+    faults: [...FAULTS, ...faults],
+    handle(call, body) {
+      call.access.requireEnvironment(body.product, body.env);
+      return handle(call, body);
+    },
+  });
+}
+
+const start = sessionRoute({
+  name: "start",
+  summary: "Start a session",
+  scope: "sessions:start",
+  input: START_INPUT,
+  answer: STARTED,
+  faults: ["SUBJECT_REQUIRED"],
+  handle: ({ service }, body) => service.ductape.processor.sessions.start(body),
+});
+
+const decrypt = sessionRoute({
+  name: "decrypt",
+  summary: "Tell what a session holds, by its token",
+  scope: "sessions:decrypt",
+  input: DECRYPT_INPUT,
+  answer: SESSION_DATA,
+  faults: [...REFUSED, "ISSUER_UNAVAILABLE"],
+  handle: ({ service }, body) => service.ductape.processor.sessions.decrypt(body),
+});
+
+const refresh = sessionRoute({
+  name: "refresh",
+  summary: "Exchange a refresh token for the next pair",
+  scope: "sessions:refresh",
+  input: REFRESH_INPUT,
+  answer: STARTED,
+  faults: REFUSED,
+  handle: ({ service }, body) => service.ductape.processor.sessions.refresh(body),
+});
+
+const revoke = sessionRoute({
+  name: "revoke",
+  summary: "End one session, or all of one identifier",
+  scope: "sessions:revoke",
+  input: REVOKE_INPUT,
+  answer: REVOKED,
+  async handle(call, body) {
+    const ended = await call.service.ductape.processor.sessions.revoke(body);
+    const { product, env, tag, sessionId = null, identifier = null } = body;
+    const target = { product_tag: product, env, tag, sessionId, identifier };
+    note(call, "sessions.revoke", target, ended);
+    return ended;
+  },
+});
+
+const list = sessionRoute({
+  name: "list",
+  summary: "List sessions that can still be used or refreshed",
+  scope: "sessions:list",
+  input: LIST_INPUT,
+  answer: SESSIONS_PAGE,
+  handle: ({ service }, body) => service.ductape.processor.sessions.list(body),
+});
+
+const rotate = sessionRoute({
+  name: "rotate",
+  summary: "Make a new key that signs the tokens of an environment",
+  scope: "sessions:rotate",
+  input: ROTATE_INPUT,
+  answer: ROTATED,
+  async handle(call, { product, env }) {
+    const made = await call.service.ductape.product.sessions.rotate(product, { env });
+    note(call, "sessions.rotate", { product_tag: product, env }, made);
+    return made;
+  },
+});
+
+/** The routes of sessions. */
+export const SESSION_ROUTES: readonly Route[] = [start, decrypt, refresh, revoke, list, rotate];
+
+function note(
+  { service, access, requestId }: Call,
+  event: string,
+  target: Readonly<Record<string, string | null>>,
+  after: unknown,
+): void {
+  const { actor } = access;
+  service.audit.add({ event, actor, request_id: requestId, target, before: null, after });
+}

@@ -1,0 +1,246 @@
+import { z } from "zod";
+import {
+  answer,
+  COUNT,
+  IF_REVISION,
+  INSTANT,
+  NAME,
+  NEXT,
+  object,
+  optional,
+  PAGE,
+  STAMPS,
+  TEXT,
+} from "./part.js";
+
+const UNIT = z.enum(["second", "minute", "hour", "day", "week", "month", "quarter", "year"]);
+
+/** How long a window is. */
+export const PERIOD = z
+  .union([z.enum([...UNIT.options, "lifetime"]), object({ every: z.number(), unit: UNIT })])
+  .meta({ id: "Period" });
+
+const ONE_LIMIT = z.number().meta({ minimum: 0 }).nullable();
+const LIMIT = z
+  .union([
+    ONE_LIMIT,
+    object({ by: TEXT, values: z.record(z.string(), ONE_LIMIT), default: ONE_LIMIT }),
+  ])
+  .meta({ id: "Limit", description: "A number, null to count only, or one picked by a selector." });
+
+const WINDOW_KIND = z.enum(["calendar", "rolling"]);
+const ON_EXCEED = z.enum(["reject", "allow"]);
+const WEEKDAY = z.enum([
+  "monday",
+  "tuesday",
+  "wednesday",
+  "thursday",
+  "friday",
+  "saturday",
+  "sunday",
+]);
+
+const RULE_OPTIONS = {
+  scope: optional(TEXT).meta({ description: '"product", or such as "$Session{userId}".' }),
+  window: optional(WINDOW_KIND),
+  time_zone: optional(z.string()).meta({ description: "An IANA zone. Default UTC." }),
+  week_start: optional(WEEKDAY),
+  on_exceed: optional(ON_EXCEED),
+  alerts: optional(z.array(z.number()).meta({ maxItems: 16 })),
+};
+const ANCHOR = optional(z.string().nullable());
+
+const RULE = object({
+  name: optional(TEXT),
+  limit: LIMIT,
+  period: PERIOD,
+  ...RULE_OPTIONS,
+  anchor: ANCHOR,
+}).meta({
+  id: "Rule",
+});
+
+const RULE_VIEW = answer({
+  name: z.string(),
+  scope: z.string(),
+  limit: LIMIT,
+  period: PERIOD,
+  window: WINDOW_KIND,
+  time_zone: z.string(),
+  week_start: WEEKDAY,
+  anchor: z.string().nullable(),
+  on_exceed: ON_EXCEED,
+  alerts: z.array(z.number()),
+}).meta({ id: "RuleView" });
+
+/** What products are made of. */
+export const PRODUCT = object({ tag: TEXT, name: NAME, description: NAME }).meta({ id: "Product" });
+
+/** A change of a product: what it names is changed, null takes a field back to its default. */
+export const PRODUCT_PATCH = object({
+  tag: optional(TEXT),
+  name: NAME.nullable(),
+  description: NAME.nullable(),
+  if_revision: IF_REVISION,
+}).meta({ id: "ProductPatch" });
+
+/** A product as it is told. */
+export const PRODUCT_VIEW = answer({
+  tag: z.string(),
+  name: z.string(),
+  description: z.string(),
+  ...STAMPS,
+}).meta({ id: "ProductView" });
+
+/** What environments are made of. */
+export const ENVIRONMENT = object({
+  slug: TEXT,
+  env_name: NAME,
+  description: NAME,
+  active: optional(z.boolean()),
+}).meta({ id: "Environment" });
+
+/** A change of an environment. */
+export const ENVIRONMENT_PATCH = object({
+  slug: optional(TEXT),
+  env_name: NAME.nullable(),
+  description: NAME.nullable(),
+  active: optional(z.boolean()).nullable(),
+  if_revision: IF_REVISION,
+}).meta({ id: "EnvironmentPatch" });
+
+/** An environment as it is told. */
+export const ENVIRONMENT_VIEW = answer({
+  slug: z.string(),
+  env_name: z.string(),
+  description: z.string(),
+  active: z.boolean(),
+  ...STAMPS,
+}).meta({ id: "EnvironmentView" });
+
+/** What quotas are made of: `rules`, or the members of its only rule. */
+export const QUOTA = object({
+  tag: TEXT,
+  name: NAME,
+  description: NAME,
+  decimals: optional(z.number().meta({ minimum: 0, maximum: 6 })),
+  rules: optional(z.array(RULE).meta({ minItems: 1, maxItems: 16 })),
+  limit: optional(LIMIT),
+  period: optional(PERIOD),
+  ...RULE_OPTIONS,
+  anchor: ANCHOR,
+}).meta({ id: "Quota" });
+
+/** A change of a quota. */
+export const QUOTA_PATCH = object({
+  tag: optional(TEXT),
+  name: NAME.nullable(),
+  description: NAME.nullable(),
+  decimals: optional(z.number()).nullable(),
+  rules: optional(z.array(RULE)).nullable(),
+  limit: optional(LIMIT),
+  period: optional(PERIOD).nullable(),
+  scope: RULE_OPTIONS.scope.nullable(),
+  window: RULE_OPTIONS.window.nullable(),
+  time_zone: RULE_OPTIONS.time_zone.nullable(),
+  week_start: RULE_OPTIONS.week_start.nullable(),
+  anchor: ANCHOR,
+  on_exceed: RULE_OPTIONS.on_exceed.nullable(),
+  alerts: RULE_OPTIONS.alerts.nullable(),
+  if_revision: IF_REVISION,
+}).meta({ id: "QuotaPatch" });
+
+/** A quota as it is told. */
+export const QUOTA_VIEW = answer({
+  tag: z.string(),
+  name: z.string(),
+  description: z.string(),
+  decimals: z.int(),
+  rules: z.array(RULE_VIEW),
+  ...STAMPS,
+}).meta({ id: "QuotaView" });
+
+/** What caches are made of. */
+export const CACHE = object({
+  tag: TEXT,
+  name: NAME,
+  description: NAME,
+  expiry: z.number().meta({ description: "Milliseconds.", minimum: 1, maximum: 86_400_000 }),
+}).meta({ id: "Cache" });
+
+/** A change of a cache. */
+export const CACHE_PATCH = object({
+  tag: optional(TEXT),
+  name: NAME.nullable(),
+  description: NAME.nullable(),
+  expiry: optional(z.number()),
+  if_revision: IF_REVISION,
+}).meta({ id: "CachePatch" });
+
+/** A cache as it is told. */
+export const CACHE_VIEW = answer({
+  tag: z.string(),
+  name: z.string(),
+  description: z.string(),
+  expiry: z.int(),
+  ...STAMPS,
+}).meta({ id: "CacheView" });
+
+/** Which live entries of a cache to list. */
+export const CACHE_QUERY = object({
+  component_tag: TEXT.optional(),
+  component_type: z.literal("quota").optional(),
+});
+
+/** The live entries of a cache in the process that answers. */
+export const CACHE_VALUES = answer({
+  values: z.array(
+    answer({
+      key: z.string(),
+      value: answer({
+        env: z.string(),
+        rule: z.string(),
+        subject: z.string().nullable(),
+        used: COUNT,
+        window: answer({ start: INSTANT, end: INSTANT.nullable() }).nullable(),
+      }),
+      cache_tag: z.string(),
+      product_tag: z.string(),
+      component_tag: z.string(),
+      component_type: z.literal("quota"),
+      expiry: INSTANT,
+    }),
+  ),
+}).meta({ id: "CacheValues" });
+
+/** Which page of definitions to list. */
+export const PAGE_QUERY = object(PAGE);
+
+/** How to delete a definition. */
+export const DELETE_QUERY = object({
+  force: z
+    .enum(["true", "false"])
+    .optional()
+    .meta({ description: "Deletes although counters are in use." }),
+});
+
+/** A page of products, by tag. */
+export const PRODUCTS_PAGE = answer({ products: z.array(PRODUCT_VIEW), next: NEXT }).meta({
+  id: "ProductsPage",
+});
+
+/** A page of environments, by slug. */
+export const ENVIRONMENTS_PAGE = answer({
+  environments: z.array(ENVIRONMENT_VIEW),
+  next: NEXT,
+}).meta({ id: "EnvironmentsPage" });
+
+/** A page of quotas, by tag. */
+export const QUOTAS_PAGE = answer({ quotas: z.array(QUOTA_VIEW), next: NEXT }).meta({
+  id: "QuotasPage",
+});
+
+/** A page of caches, by tag. */
+export const CACHES_PAGE = answer({ caches: z.array(CACHE_VIEW), next: NEXT }).meta({
+  id: "CachesPage",
+});

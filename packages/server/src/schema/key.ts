@@ -1,0 +1,58 @@
+import { z } from "zod";
+import { SCOPES } from "../access.js";
+import { answer, INSTANT, NEXT, object, TEXT } from "./part.js";
+
+const SCOPE = z.enum(SCOPES).meta({ id: "Scope" });
+
+/** What keys are made of. Nothing is allowed that is not named. */
+export const KEY_INPUT = object({
+  name: z
+    .string()
+    .max(255, "wants at most 255 characters")
+    .optional()
+    .meta({ description: "Whose it is, for people." }),
+  scopes: z
+    .array(SCOPE)
+    .min(1, "wants at least one scope")
+    .meta({ description: "What it may do." }),
+  products: z
+    .array(TEXT)
+    .min(1, 'wants tags of products, or ["*"] for all')
+    .max(1_000, "wants at most 1000 tags")
+    .meta({ description: 'Tags of products, or ["*"] for all.' }),
+  environments: z
+    .array(TEXT)
+    .min(1, 'wants slugs of environments, or ["*"] for all')
+    .max(1_000, "wants at most 1000 slugs")
+    .meta({ description: 'Slugs of environments, or ["*"] for all.' }),
+}).meta({ id: "KeyInput" });
+
+const VIEW = {
+  id: z.string().meta({ description: "The visible part of the key." }),
+  name: z.string(),
+  scopes: z.array(SCOPE),
+  products: z.array(z.string()),
+  environments: z.array(z.string()),
+  created_at: INSTANT,
+  created_by: z.string().meta({ description: "The id of the key that made it." }),
+};
+
+/** A key as it is listed: its secret is told once, when it is made. */
+export const KEY_VIEW = answer(VIEW).meta({ id: "KeyView" });
+
+/** A key as it is made. */
+export const KEY_CREATED = answer({ ...VIEW, key: z.string() }).meta({ id: "KeyCreated" });
+
+/** All keys in the reach of the one that asks, by id. */
+export const KEYS_PAGE = answer({ keys: z.array(KEY_VIEW), next: NEXT }).meta({ id: "KeysPage" });
+
+/** A key as it is stored. */
+export const KEY_STORED = z.object({
+  name: z.string(),
+  hash: z.string(),
+  scopes: z.array(SCOPE),
+  products: z.array(z.string()),
+  environments: z.array(z.string()),
+  created_at: z.string(),
+  created_by: z.string(),
+});

@@ -1,0 +1,20 @@
+import type { Ductape } from "ductape";
+import type { Audit } from "./audit.js";
+import type { Keys } from "./keys.js";
+import type { Metrics } from "./metrics.js";
+import type { Prober } from "./readiness.js";
+
+/** What the routes work with. */
+export interface Service {
+  readonly ductape: Ductape;
+  readonly keys: Keys;
+  readonly audit: Audit;
+  readonly metrics: Metrics;
+  readonly prober: Prober;
+  /** Epoch milliseconds. */
+  readonly clock: () => number;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+  /** True once the server is about to stop. */
+  isDraining: boolean;
+}

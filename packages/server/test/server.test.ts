@@ -1,0 +1,153 @@
+import { readFileSync, renameSync } from "node:fs";
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { describe, expect, it } from "vitest";
+import { startServer } from "ductape-server";
+import { sendRaw, headOf } from "./raw.js";
+import { ask, inputOf, recordOf, ROOT_KEY, start, startWith, temporaryFolder } from "./support.js";
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+describe("the server itself", () => {
+  it("tells without a key that it lives, is ready, and how it fares", async () => {
+    const server = await startWith([{ tag: "q", limit: 1, period: "day", scope: "$Session{u}" }]);
+    const get = (path: string) => server.call(path, { key: null });
+    expect((await get("/healthz")).body).toEqual({ status: "ok" });
+    expect((await get("/readyz")).body).toEqual({ status: "ready", store: "memory" });
+    for (const subject of ["secret-user", "secret-user"]) {
+      await server.call("/v1/quota/run", { body: inputOf({ subject }) });
+    }
+    await server.call("/v1/quota/run", { body: inputOf({ quota_tag: "no" }) });
+    const { text } = (await get("/metrics")).body;
+    expect(text).toContain('ductape_decisions_total{action="increment",outcome="OK"} 1');
+    expect(text).toContain(
+      'ductape_decisions_total{action="increment",outcome="QUOTA_EXCEEDED"} 1',
+    );
+    expect(text).toContain(
+      'ductape_decisions_total{action="increment",outcome="QUOTA_NOT_FOUND"} 1',
+    );
+    expect(text).toMatch(
+      /duration_seconds_count\{method="POST",route="\/v1\/quota\/run",status="200"\} 2/,
+    );
+    expect(text).toContain("ductape_store_up 1");
+    expect(text).not.toMatch(/secret-user|shop/);
+    await server.close();
+  });
+
+  it("has an OpenAPI 3.1 document that is valid, of all routes", async () => {
+    const server = await start();
+    const { body } = await server.call("/openapi.json", { key: null });
+    const { valid, errors } = await new Validator().validate(body);
+    expect([valid, errors]).toEqual([true, undefined]);
+    expect(body["openapi"]).toMatch(/^3\.1\./);
+    expect(Object.keys(recordOf(body["paths"]))).toContain("/v1/products/{product}/quotas/{tag}");
+    await server.close();
+  });
+
+  it("has a page for people, which loads nothing from anywhere", async () => {
+    const server = await start();
+    const { headers, body } = await server.call("/docs", { key: null });
+    expect(headers.get("content-type")).toBe("text/html; charset=utf-8");
+    expect(headers.get("content-security-policy")).toContain("default-src 'none'");
+    expect(String(body["text"])).toContain("/v1/products/{product}/quotas/{tag}");
+    expect(String(body["text"])).not.toMatch(/https?:|<script|<img|<link|@import|url\(/i);
+    await server.close();
+  });
+
+  it("without keys, answers only to names of this machine", async () => {
+    const server = await start({ asksForKey: false });
+    const as = (host: string) =>
+      sendRaw(server.port, [`GET /v1/products HTTP/1.1\r\nHost: ${host}\r\n\r\n`]);
+    for (const host of ["localhost", `127.0.0.1:${server.port}`, "[::1]:80", "LOCALHOST"]) {
+      expect((await as(host)).status, host).toBe(200);
+    }
+    for (const host of ["evil.example", "localhost.evil.example", "127.0.0.1.evil", "10.0.0.1"]) {
+      expect((await as(host)).status, host).toBe(403);
+    }
+    await server.close();
+  });
+});
+
+describe("a store that is down", () => {
+  it("is told by /readyz and every call; the server goes on once it is back", async () => {
+    const folder = temporaryFolder();
+    const path = `${folder.path}/store.db`;
+    const store = `sqlite:${folder.path}/missing/store.db`;
+    const first = await startWith([{ tag: "q", limit: 5, period: "day" }], {
+      store: `sqlite:${path}`,
+    });
+    await first.close();
+    // A file where a folder should be: the store cannot be opened.
+    renameSync(path, `${folder.path}/missing`);
+    const server = await start({ store, rootKey: null });
+    const ready = await server.call("/readyz");
+    expect([ready.status, ready.body["code"]]).toEqual([503, "STORE_UNAVAILABLE"]);
+    expect(ready.headers.get("content-type")).toContain("application/problem+json");
+    expect((await server.call("/healthz")).status).toBe(200);
+    const run = await server.call("/v1/quota/run", {
+      key: `dk_someone_${"a".repeat(33)}`,
+      body: inputOf(),
+    });
+    expect([run.status, run.body["code"]]).toEqual([503, "STORE_UNAVAILABLE"]);
+    expect(Number(run.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+    const { text } = (await server.call("/metrics")).body;
+    expect(text).toContain("ductape_store_up 0");
+    renameSync(`${folder.path}/missing`, `${folder.path}/other.db`);
+    while ((await server.call("/readyz")).status !== 200) await sleep(20);
+    const key = await server.firstKey;
+    expect(key).toMatch(/^dk_root_/);
+    expect((await server.call("/v1/products", { key: key ?? "" })).status).toBe(200);
+    await server.close();
+    folder.remove();
+  });
+});
+
+describe("a server that stops", () => {
+  it("finishes what was accepted, tells that it drains, and takes nothing new", async () => {
+    const server = await startWith([{ tag: "q", limit: null, period: "day" }]);
+    let closing = Promise.resolve();
+    const { status, head } = await sendRaw(
+      server.port,
+      slowRequest(JSON.stringify(inputOf()), async () => {
+        closing = server.close();
+        await expect(ask(server.url, "/healthz")).rejects.toThrow();
+      }),
+    );
+    expect(status).toBe(200);
+    expect(head).toMatch(/^connection: close$/im);
+    await closing;
+    await server.close();
+  });
+
+  it("takes an option it cannot use for what it is", async () => {
+    await expect(startServer({ store: "redes://x", port: 0 })).rejects.toThrow(/store/);
+    const server = await start();
+    await expect(startServer({ store: "memory:", port: server.port })).rejects.toThrow(
+      "EADDRINUSE",
+    );
+    await server.close();
+  });
+
+  /** A request between whose halves something happens. */
+  async function* slowRequest(body: string, meanwhile: () => Promise<void>) {
+    const lines = [
+      "Content-Type: application/json",
+      `Authorization: Bearer ${ROOT_KEY}`,
+      `Content-Length: ${body.length}`,
+    ];
+    yield headOf("POST /v1/quota/run", ...lines);
+    yield body.slice(0, 10);
+    await sleep(100);
+    await meanwhile();
+    yield body.slice(10);
+  }
+});
+
+it("the package has the version of its manifest", async () => {
+  const server = await start();
+  const { body } = await server.call("/openapi.json");
+  const manifest: unknown = JSON.parse(
+    readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+  );
+  expect(recordOf(body["info"])["version"]).toBe(recordOf(manifest)["version"]);
+  await server.close();
+});

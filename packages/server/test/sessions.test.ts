@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { manualClock } from "ductape/testing";
+import { startWith, type Started } from "./support.js";
+
+const clock = manualClock("2026-05-15T12:00:00Z");
+const target = { product: "shop", env: "prd", tag: "login" };
+
+let server: Started;
+beforeAll(async () => {
+  server = await startWith([{ tag: "q", limit: 5, period: "day", scope: "$Session{userId}" }], {
+    clock,
+  });
+  await server.ductape.product.sessions.create("shop", {
+    tag: "login",
+    schema: { userId: "u", plan: "free" },
+    selector: "$Session{userId}",
+    expiry: 1,
+  });
+});
+afterAll(() => server.close());
+
+const call = async (name: string, body: object) => {
+  const reply = await server.call(`/v1/sessions/${name}`, { body });
+  return { ...reply.body, status: reply.body["status"] ?? reply.status };
+};
+const start = (userId: string) => call("start", { ...target, data: { userId, plan: "free" } });
+const textIn = (body: object, name: string): string => String(Reflect.get(body, name));
+
+it("starts, uses, tells, refreshes, lists and revokes a session", async () => {
+  const started = await start("ada");
+  expect(started).toMatchObject({ status: 200, expiresAt: "2026-05-15T13:00:00.000Z" });
+  const token = textIn(started, "token");
+  const used = await server.call("/v1/quota/run", {
+    body: {
+      env: "prd",
+      product_tag: "shop",
+      quota_tag: "q",
+      action: "increment",
+      session: { tag: "login", token },
+    },
+  });
+  expect(used.body).toMatchObject({ subject: "ada", used: 1 });
+  expect(await call("decrypt", { ...target, token })).toMatchObject({
+    userId: "ada",
+    plan: "free",
+  });
+  const refreshed = await call("refresh", {
+    ...target,
+    refreshToken: textIn(started, "refreshToken"),
+  });
+  expect(refreshed).toMatchObject({ status: 200, sessionId: textIn(started, "sessionId") });
+  await start("bob");
+  const listed = await call("list", { ...target, identifier: "ada" });
+  expect(listed).toMatchObject({ sessions: [{ identifier: "ada", revokedAt: null }], next: null });
+  expect(await call("rotate", { product: "shop", env: "prd" })).toMatchObject({ status: 200 });
+  expect(await call("revoke", { ...target, identifier: "ada" })).toMatchObject({ revoked: 1 });
+  expect(await call("decrypt", { ...target, token })).toMatchObject({
+    status: 401,
+    code: "SESSION_REVOKED",
+  });
+});
+
+it("tells no token in a fault, and no session in a log", async () => {
+  server.audit.length = 0;
+  const started = await start("eve");
+  const token = textIn(started, "token");
+  const wrong = await call("decrypt", { ...target, token: `${token.slice(0, -2)}xx` });
+  expect(wrong).toMatchObject({ status: 401, code: "SESSION_INVALID" });
+  expect(JSON.stringify(wrong)).not.toContain(token.slice(0, 20));
+  const typed = await call("decrypt", { ...target, token: 5, tokn: token });
+  expect(typed).toMatchObject({ status: 400, code: "VALIDATION" });
+  expect(JSON.stringify(typed)).not.toContain(token.slice(0, 20));
+  await call("revoke", { ...target, sessionId: textIn(started, "sessionId") });
+  expect(server.audit).toMatchObject([{ event: "sessions.revoke", after: { revoked: 1 } }]);
+  expect(JSON.stringify(server.audit)).not.toContain(token.slice(0, 20));
+  expect(server.warnings).toEqual([]);
+});
