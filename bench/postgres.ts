@@ -9,7 +9,7 @@ const WIDTHS = [
 
 /** `postgres:` beside its peer on a server with its default settings, and one hot counter. */
 export async function benchPostgres(): Promise<string[]> {
-  const server = await startPostgres();
+  const server = await startPostgres(["max_connections = 200"]);
   try {
     const peer = server.url();
     const lines = await compareOn("postgres:", server.freshUrl(), peer, WIDTHS);

@@ -8,7 +8,7 @@ import { testedStores } from "../tested.js";
 const { stores, stop } = await testedStores();
 afterAll(stop);
 
-const SEQUENCES = Number(process.env["SEQUENCES"] ?? 2_000);
+const SEQUENCES = Number(process.env["SEQUENCES"] ?? 500);
 const COMMANDS = 100;
 const seed = seedOf();
 type Random = ReturnType<typeof randomOf>;
