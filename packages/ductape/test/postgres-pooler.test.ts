@@ -7,7 +7,7 @@ import { Client } from "pg";
 import { Ductape } from "ductape";
 import { storeSuite } from "ductape/testing";
 import { freePort, POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
-import { clientWith, inputOf, temporaryFolder } from "./support.js";
+import { clientWith, faultOf, inputOf, temporaryFolder } from "./support.js";
 
 const PGBOUNCER = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].find((path) => existsSync(path));
 if (POSTGRES_BIN !== null && PGBOUNCER === undefined) {
@@ -80,7 +80,8 @@ afterAll(async () => {
 /** The URL of a new schema, through the pooler. */
 function pooledUrl(): string {
   if (server === null || pooler === null) throw new Error("there is no pooler");
-  return server.freshUrl().replace(`:${server.port}/`, `:${pooler.port}/`);
+  const direct = server.freshUrl();
+  return `${direct.replace(`:${server.port}/`, `:${pooler.port}/`)}&listen=false`;
 }
 
 describe.runIf(pooler !== null)("postgres behind a pooler of transactions", () => {
@@ -91,6 +92,13 @@ describe.runIf(pooler !== null)("postgres behind a pooler of transactions", () =
   it.each(storeSuite(place).map(({ name, run }) => [name, run] as const))("%s", (_name, run) =>
     run(),
   );
+
+  it("refuses a URL that asks for sessions, and says what to set", async () => {
+    await using client = new Ductape({ store: pooledUrl().replace("&listen=false", "") });
+    const error = await faultOf(client.product.fetchAll());
+    expect(error).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: false });
+    expect(error.message).toContain("add listen=false to the URL");
+  });
 
   it("shares two connections among five clients, exactly, by the server's clock", async () => {
     const store = pooledUrl();

@@ -22,13 +22,16 @@ export function isLost(error: unknown): boolean {
 }
 
 const SAYINGS: Readonly<Record<string, readonly [text: string, retryable: boolean]>> = {
+  "08P01": ["the pooler refuses the connection; add listen=false to the URL", false],
   "25006": ["the server is read-only, such as a replica; name the primary server", true],
+  "26000": ["a pooler mixes up sessions; add listen=false to the URL", false],
   "28000": ["the server refuses this user; look at the URL and at pg_hba.conf", false],
   "28P01": ["the server refuses the user or the password of the URL", false],
   "3D000": ["the database does not exist; create it, or name another one", false],
   "3F000": ["the schema was dropped while in use; the next call makes it anew", true],
   "42501": ["the user lacks a right; grant CREATE on the database, or on an empty schema", false],
   "42P01": ["the tables were dropped while in use; the next call makes them anew", true],
+  "42P05": ["a pooler mixes up sessions; add listen=false to the URL", false],
   "53100": ["the server's disk is full; free some space", true],
   "53200": ["the server is out of memory", true],
   "53300": ["the server has no connection left; lower pool, or raise max_connections", true],

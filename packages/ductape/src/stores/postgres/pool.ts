@@ -15,6 +15,8 @@ export type Value = string | number | boolean | null;
 
 /** What is asked of a client of `pg`. */
 export interface PostgresQuery extends Statement {
+  /** Under which the connection keeps the plan. */
+  readonly name?: string;
   readonly rowMode: "array";
   readonly types: { getTypeParser(): (value: string) => string };
   readonly query_timeout: number;
@@ -57,11 +59,16 @@ const TEXT = { getTypeParser: () => (value: string) => value };
 export class Connections {
   readonly #pool: PostgresPool;
   readonly #timeoutMs: number;
+  readonly #prepares: boolean;
 
-  /** `timeoutMs` bounds the wait for a connection, and for each answer. */
-  constructor(pool: PostgresPool, timeoutMs: number) {
+  /**
+   * `timeoutMs` bounds the wait for a connection, and for each answer. `prepares`: a connection
+   * stays with its session of the server, which plans each statement once.
+   */
+  constructor(pool: PostgresPool, timeoutMs: number, prepares = false) {
     this.#pool = pool;
     this.#timeoutMs = timeoutMs;
+    this.#prepares = prepares;
     // Without a listener, an idle connection that breaks would end the process.
     pool.on("error", ignore);
   }
@@ -70,7 +77,7 @@ export class Connections {
   async acquire(): Promise<Connection> {
     const timeoutMs = this.#timeoutMs;
     const client = await within(timeoutMs, this.#pool.connect());
-    return new Connection(client, timeoutMs);
+    return new Connection(client, timeoutMs, this.#prepares);
   }
 
   /** Runs `work` on a connection, which is thrown away where `work` fails. */
@@ -96,14 +103,16 @@ export class Connections {
 export class Connection {
   readonly #client: PostgresClient;
   readonly #timeoutMs: number;
+  readonly #prepares: boolean;
   #fault: Error | null = null;
   readonly #onError = (error: Error): void => {
     this.#fault ??= error;
   };
 
-  constructor(client: PostgresClient, timeoutMs: number) {
+  constructor(client: PostgresClient, timeoutMs: number, prepares: boolean) {
     this.#client = client;
     this.#timeoutMs = timeoutMs;
+    this.#prepares = prepares;
     client.on("error", this.#onError);
   }
 
@@ -116,7 +125,9 @@ export class Connection {
   query({ text, values }: Statement): Promise<PostgresResult> {
     if (this.#fault !== null) return Promise.reject(lostBefore(this.#fault));
     const shared = { text, rowMode: "array", types: TEXT, query_timeout: this.#timeoutMs } as const;
-    return this.#client.query(values === undefined ? shared : { ...shared, values });
+    if (values === undefined) return this.#client.query(shared);
+    if (!this.#prepares) return this.#client.query({ ...shared, values });
+    return this.#client.query({ ...shared, values, name: nameOf(text) });
   }
 
   /**
@@ -151,6 +162,17 @@ export class Connection {
     // After the release, by which the pool listens again.
     this.#client.removeListener("error", this.#onError);
   }
+}
+
+/** Names of statements; there are few for each schema. */
+const NAMES = new Map<string, string>();
+
+function nameOf(text: string): string {
+  const known = NAMES.get(text);
+  if (known !== undefined) return known;
+  const name = `ductape_${NAMES.size}`;
+  NAMES.set(text, name);
+  return name;
 }
 
 function ignore(): void {}
@@ -191,7 +213,14 @@ export interface PoolSettings {
   readonly connectionsMax: number;
   /** How long to wait for a new connection, in milliseconds. */
   readonly timeoutMs: number;
+  readonly prepares: boolean;
 }
+
+/**
+ * A plan that is kept is one for any size of the tables: each row is found by its key, where the
+ * planner might read the whole of a table that is small yet.
+ */
+const PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off";
 
 /** Loads `pg` and makes a pool. Throws `STORE_UNAVAILABLE` where `pg` is not installed. */
 export async function makePool(settings: PoolSettings): Promise<OwnPool> {
@@ -203,6 +232,7 @@ export async function makePool(settings: PoolSettings): Promise<OwnPool> {
     application_name: "ductape",
     keepAlive: true,
     pipeline: true,
+    ...(settings.prepares ? { options: PLANS } : {}),
     // A program that has nothing else to do may end.
     allowExitOnIdle: true,
   });

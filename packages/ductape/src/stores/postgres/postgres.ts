@@ -127,7 +127,8 @@ export class PostgresStore implements Store {
     const { clock, timeoutMs } = this.#context;
     let connections: Connections | null = null;
     try {
-      connections = new Connections(await this.#server.open(), timeoutMs);
+      const { prepares } = this.#server;
+      connections = new Connections(await this.#server.open(), timeoutMs, prepares);
       await connections.with((connection) => migrate(connection, schema, shown));
       const parts = { connections, schema, clock, timeoutMs, shown };
       const shared = { housekeeping: this.#housekeeping, engineClock: this.#engineClock };

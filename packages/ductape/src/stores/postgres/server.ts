@@ -9,6 +9,8 @@ export interface PostgresServer {
   /** How many batches are under way at once. */
   readonly lanes: number;
   readonly canListen: boolean;
+  /** A connection stays with its session of the server, so plans can be kept there. */
+  readonly prepares: boolean;
   /** The pool; makes it where it is ours. */
   open(): Promise<PostgresPool>;
   /** A connection that only listens. */
@@ -22,13 +24,15 @@ const LANES_MAX = 2;
 
 /** A server by its URL, with a pool of its own. */
 export function ownServer(url: PostgresUrl, timeoutMs: number): PostgresServer {
-  const { connectionString, connectionsMax, shown } = url;
+  const { connectionString, connectionsMax, shown, listens: prepares } = url;
+  const settings = { connectionString, connectionsMax, timeoutMs, prepares };
   let pool: OwnPool | null = null;
   return {
     shown,
     lanes: Math.min(LANES_MAX, connectionsMax),
     canListen: true,
-    open: async () => (pool ??= await makePool({ connectionString, connectionsMax, timeoutMs })),
+    prepares,
+    open: async () => (pool ??= await makePool(settings)),
     async connectListener() {
       const client = await connectAlone(connectionString, timeoutMs);
       // Whatever happens before or after it is used must not end the process.
@@ -51,6 +55,8 @@ export function sharedServer(pool: PostgresPool): PostgresServer {
     shown: "postgres (the pool given)",
     lanes: Math.min(LANES_MAX, connectionsMax),
     canListen: connectionsMax > 1,
+    // There may be a pooler behind it.
+    prepares: false,
     open: () => Promise.resolve(pool),
     async connectListener() {
       const client = await pool.connect();
