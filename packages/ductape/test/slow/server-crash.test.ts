@@ -38,5 +38,5 @@ describe.each(NETWORKS)("$name", (network) => {
     );
     expect(used).toBeGreaterThanOrEqual(acknowledged);
     expect(used).toBeLessThanOrEqual(acknowledged + unknown);
-  });
+  }, 3_600_000);
 });

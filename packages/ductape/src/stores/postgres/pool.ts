@@ -225,7 +225,7 @@ const PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c ji
 /** Loads `pg` and makes a pool. Throws `STORE_UNAVAILABLE` where `pg` is not installed. */
 export async function makePool(settings: PoolSettings): Promise<OwnPool> {
   const { Pool } = await loadPg();
-  return new Pool({
+  const pool = new Pool({
     connectionString: settings.connectionString,
     max: settings.connectionsMax,
     connectionTimeoutMillis: settings.timeoutMs,
@@ -236,6 +236,9 @@ export async function makePool(settings: PoolSettings): Promise<OwnPool> {
     // A program that has nothing else to do may end.
     allowExitOnIdle: true,
   });
+  // Also while it ends: a server that dies then would end the process.
+  pool.on("error", ignore);
+  return pool;
 }
 
 /** A connection outside of any pool, which does not keep the process alive. */
