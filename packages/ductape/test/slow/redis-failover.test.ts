@@ -15,7 +15,7 @@ const TIMEOUT_MS = 1_000;
 /** What a call may take beyond its time, on a machine that does much else. */
 const SLACK_MS = 1_000;
 const AGAIN_MS = 60_000;
-const LIMIT = 300;
+const LIMIT = 100;
 const logger = { warn: () => undefined };
 const EXPECTED = new Set(["STORE_UNAVAILABLE", "TIMEOUT", "OUTCOME_UNKNOWN", "OVERLOADED"]);
 
@@ -96,7 +96,7 @@ class Failovers {
     const [load, quota_tag] = [shard && this.#loads.get(shard), shard && tags.get(shard)?.limited];
     if (!shard || !load || quota_tag === undefined) throw new Error("there is no such shard");
     const input = { quota_tag, subject: `round-${round}` };
-    const limited = new Load(this.#client, { callers: 4, timeoutMs: TIMEOUT_MS, input });
+    const limited = new Load(this.#client, { callers: 10, timeoutMs: TIMEOUT_MS, input });
     // At another moment of a batch each time.
     await limited.admits(1 + this.#random.below(LIMIT / 2));
     await this.#shards.fail(shard);
@@ -157,15 +157,16 @@ async function endure(shards: Shards, store: StoreMaker, isDurable: boolean) {
 }
 
 describe.runIf(hasRedis("failovers in a cluster"))("a cluster of three masters", () => {
-  let shards: Shards;
+  let shards: Shards | undefined;
   beforeAll(async () => {
     shards = await Shards.start(LAG_MS);
   });
-  afterAll(() => shards.remove());
+  afterAll(() => shards?.remove());
 
   it.each(["durable", "fast"] as const)(
     `whose masters are killed ${FAILOVERS} times loses what %s allows (SEED=${seed})`,
     async (durability) => {
+      if (shards === undefined) throw new Error("there is no cluster");
       const store = shards.store({ durability, prefix: durability });
       const isDurable = durability === "durable";
       const { unlimited, limited, keyed, outageMs, overLimit } = await endure(

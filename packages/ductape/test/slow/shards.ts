@@ -56,16 +56,13 @@ export class Shards {
       if (server === undefined) throw new Error(`no server announces port ${String(port)}`);
       return server;
     };
-    const slots: unknown = await cluster.servers[0]?.admin().cluster("SLOTS");
-    const shards = arrayOf(slots).map((range) => {
-      const [from, to, master, replica] = arrayOf(range);
-      return {
-        master: serverBehind(arrayOf(master)[1]),
-        replica: serverBehind(arrayOf(replica)[1]),
-        from: Number(from),
-        to: Number(to),
-      };
-    });
+    const slots = await slotsOf(cluster.servers);
+    const shards = slots.map(([from, to, master, replica]) => ({
+      master: serverBehind(arrayOf(master)[1]),
+      replica: serverBehind(arrayOf(replica)[1]),
+      from: Number(from),
+      to: Number(to),
+    }));
     const started = new Shards(cluster, proxies, shards);
     for (const shard of shards) await started.#inSync(shard);
     return started;
@@ -121,6 +118,16 @@ export class Shards {
     }, WAIT_MS);
     for (const server of this.#cluster.servers) await until(() => isWhole(server), WAIT_MS);
   }
+}
+
+/** What CLUSTER SLOTS tells as soon as every master has a replica. */
+async function slotsOf([server]: readonly RedisServer[]): Promise<readonly (readonly unknown[])[]> {
+  let ranges: readonly (readonly unknown[])[] = [];
+  await until(async () => {
+    if (server !== undefined) ranges = arrayOf(await ask(server, "CLUSTER", "SLOTS")).map(arrayOf);
+    return ranges.length === 3 && ranges.every((range) => range.length === 4);
+  }, WAIT_MS);
+  return ranges;
 }
 
 async function isWhole(server: RedisServer): Promise<boolean> {
