@@ -12,6 +12,11 @@ export class Proxy {
   cutsAfter: (sent: Buffer) => boolean = () => false;
   /** Answers that were cut. */
   cuts = 0;
+  /**
+   * How late answers that pass arrive, in milliseconds. Those under way when the server ends never
+   * do.
+   */
+  delayMs = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #replies: Replies = "pass";
@@ -73,7 +78,7 @@ export class Proxy {
     server.on("data", (reply: Buffer) => {
       if (client.destroyed) return;
       if (isCut) end();
-      else if (this.#replies === "pass") client.write(reply);
+      else if (this.#replies === "pass") this.#forward(client, reply);
       else if (this.#replies === "hold") this.#release.push(() => client.write(reply));
       else {
         this.cuts++;
@@ -82,5 +87,9 @@ export class Proxy {
         else end();
       }
     });
+  }
+  #forward(client: Socket, reply: Buffer): void {
+    if (this.delayMs === 0) client.write(reply);
+    else setTimeout(() => !client.destroyed && client.write(reply), this.delayMs).unref();
   }
 }

@@ -259,6 +259,32 @@ describe.runIf(hasServers)("a durable store", () => {
       await Promise.all([replica.remove(), master.remove()]);
     }
   });
+
+  it("acknowledges a repeated key only when enough replicas have its answer", async () => {
+    const master = await startRedis({ appendonly: "yes", appendfsync: "always" });
+    const replica = await startRedis({ replicaof: `127.0.0.1 ${master.port}` });
+    try {
+      const admin = master.admin();
+      await until(async () => String(await admin.info("replication")).includes("state=online"));
+      const store = `${master.url}?durability=durable&replicas=1`;
+      await using one = await clientWith([QUOTA], { store, timeoutMs: 2_000 });
+      await using other = new Ductape({ store, timeoutMs: 2_000 });
+      await other.processor.quota.run(inputOf({ action: "check" }));
+      process.kill(replica.pid(), "SIGSTOP");
+      const keyed = inputOf({ idempotency_key: "k" });
+      // The other only reads the answer, which is no less to be waited for.
+      for (const client of [one, other]) {
+        const fault = await faultOf(client.processor.quota.run(keyed));
+        expect(fault).toMatchObject({ code: "OUTCOME_UNKNOWN" });
+        expect(fault.message).toContain("0 of 1 replicas");
+      }
+      process.kill(replica.pid(), "SIGCONT");
+      const again = await other.processor.quota.run(keyed);
+      expect(again).toMatchObject({ used: 1, replayed: true });
+    } finally {
+      await Promise.all([replica.remove(), master.remove()]);
+    }
+  });
 });
 
 it.each([

@@ -1,7 +1,8 @@
 // Redis servers for tests, each in a folder of its own, on a free port.
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { execFile, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
+import { promisify } from "node:util";
 import { Redis } from "ioredis";
 import { temporaryFolder } from "./support.js";
 
@@ -29,10 +30,16 @@ export function hasRedis(what: string): boolean {
   return false;
 }
 
-/** Starts a server; `config` are options such as `{ appendonly: "yes" }`. */
-export async function startRedis(config: Readonly<Record<string, string>> = {}) {
+/** Options such as `{ appendonly: "yes" }`. */
+export type RedisConfig = Readonly<Record<string, string>>;
+
+/** Starts a server; `given` may depend on its port. */
+export async function startRedis(
+  given: RedisConfig | ((port: number) => Promise<RedisConfig>) = {},
+): Promise<RedisServer> {
   const folder = temporaryFolder();
   const port = await freePort();
+  const config = typeof given === "function" ? await given(port) : given;
   const admins: Redis[] = [];
   let child = await launch(port, folder.path, config);
   const server: RedisServer = {
@@ -60,20 +67,24 @@ export async function startRedis(config: Readonly<Record<string, string>> = {}) 
 
 /** A cluster of three masters, each with `replicas` replicas. */
 export async function startCluster(
-  config: Readonly<Record<string, string>> = {},
+  config: RedisConfig | ((port: number) => Promise<RedisConfig>) = {},
   replicas = 0,
 ): Promise<{ servers: RedisServer[]; url: string; remove: () => Promise<void> }> {
   const servers: RedisServer[] = [];
   const remove = async () => void (await Promise.all(servers.map((each) => each.remove())));
   try {
     for (let i = 0; i < 3 * (1 + replicas); i++) {
-      const cluster = { "cluster-enabled": "yes", "cluster-node-timeout": "1000", ...config };
-      servers.push(await startRedis(cluster));
+      const configOf = async (port: number) => ({
+        "cluster-enabled": "yes",
+        "cluster-node-timeout": "1000",
+        ...(typeof config === "function" ? await config(port) : config),
+      });
+      servers.push(await startRedis(configOf));
     }
     const hosts = servers.map(({ port }) => `127.0.0.1:${port}`);
     const args = ["--cluster", "create", ...hosts, "--cluster-replicas", `${replicas}`];
-    const { status, stdout } = spawnSync("redis-cli", [...args, "--cluster-yes"]);
-    if (status !== 0) throw new Error(`the cluster was not made: ${String(stdout)}`);
+    // Not spawnSync: servers may be behind proxies of this process.
+    await promisify(execFile)("redis-cli", [...args, "--cluster-yes"]);
     await Promise.all(servers.map((server) => clusterReady(server)));
     return { servers, url: `redis://${hosts.join(",")}`, remove };
   } catch (error) {
@@ -87,16 +98,19 @@ async function clusterReady(server: RedisServer): Promise<void> {
   await until(async () => String(await admin.cluster("INFO")).includes("cluster_state:ok"));
 }
 
-/** Waits until `isSo`; throws after ten seconds. */
-export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + 10_000;
+/** Waits until `isSo`; throws after a time, in milliseconds. */
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
   while (!(await isSo())) {
-    if (performance.now() > deadlineMs) throw new Error("waited for ten seconds in vain");
+    if (performance.now() > deadlineMs) throw new Error(`waited for ${timeoutMs} ms in vain`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
-async function launch(port: number, folder: string, config: Readonly<Record<string, string>>) {
+async function launch(port: number, folder: string, config: RedisConfig) {
   const options = {
     port: String(port),
     bind: "127.0.0.1",

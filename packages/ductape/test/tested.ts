@@ -10,6 +10,8 @@ export interface TestedStore {
   readonly name: string;
   /** Shared by several processes, and kept when they end. */
   readonly isShared: boolean;
+  /** Decides by the clock of a server, not by that of each process. */
+  readonly hasClock: boolean;
   /** The URL of a place that is empty at the first call with this name, an identifier. */
   url(name: string): string;
   /** Rows of a table of that place; NaN where there are no tables. */
@@ -22,6 +24,8 @@ export interface TestedStores {
   stop(): Promise<void>;
 }
 
+const served = { isShared: true, hasClock: true } as const;
+
 /** Starts what the stores need. What cannot run here is printed as `SKIPPED`. */
 export async function testedStores({ redis = true } = {}): Promise<TestedStores> {
   const folder = temporaryFolder();
@@ -29,12 +33,14 @@ export async function testedStores({ redis = true } = {}): Promise<TestedStores>
     {
       name: "memory",
       isShared: false,
+      hasClock: false,
       url: () => "memory:",
       rows: () => Promise.resolve(Number.NaN),
     },
     {
       name: "sqlite",
       isShared: true,
+      hasClock: false,
       url: (name) => `sqlite:${join(folder.path, name)}.db`,
       rows: (name, table) => sqliteRows(`${join(folder.path, name)}.db`, table),
     },
@@ -48,7 +54,7 @@ export async function testedStores({ redis = true } = {}): Promise<TestedStores>
       const { rows: counts } = await server.run(`SELECT count(*) AS n FROM ${name}.${table}`);
       return Number(counts[0]?.["n"]);
     };
-    stores.push({ name: "postgres", isShared: true, url, rows });
+    stores.push({ name: "postgres", ...served, url, rows });
   }
   if (redis && hasRedis("what is tested on every store")) {
     const server = await startRedis();
@@ -57,8 +63,8 @@ export async function testedStores({ redis = true } = {}): Promise<TestedStores>
     ends.push(() => cluster.remove());
     const rows = () => Promise.resolve(Number.NaN);
     const urlOn = (base: string) => (prefix: string) => `${base}?prefix=${prefix}`;
-    stores.push({ name: "redis", isShared: true, url: urlOn(server.url), rows });
-    stores.push({ name: "a redis cluster", isShared: true, url: urlOn(cluster.url), rows });
+    stores.push({ name: "redis", ...served, url: urlOn(server.url), rows });
+    stores.push({ name: "a redis cluster", ...served, url: urlOn(cluster.url), rows });
   }
   return {
     stores,

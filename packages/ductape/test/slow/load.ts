@@ -15,6 +15,8 @@ export interface Told {
   longestMs: number;
   /** `performance.now()` of the last admission. */
   admittedMs: number;
+  /** The longest time between two admissions, in milliseconds. */
+  longestOutageMs: number;
 }
 
 /** Callers that increment a quota, each its next call after its last, until they are stopped. */
@@ -26,6 +28,7 @@ export class Load {
     faults: new Map(),
     longestMs: 0,
     admittedMs: 0,
+    longestOutageMs: 0,
   };
   readonly #client: Ductape;
   readonly #timeoutMs: number;
@@ -65,7 +68,10 @@ export class Load {
       const { allowed } = await this.#client.processor.quota.run(input, options);
       if (allowed) {
         told.acknowledged++;
-        told.admittedMs = performance.now();
+        const nowMs = performance.now();
+        const outageMs = told.admittedMs === 0 ? 0 : nowMs - told.admittedMs;
+        told.longestOutageMs = Math.max(told.longestOutageMs, outageMs);
+        told.admittedMs = nowMs;
       } else told.denied++;
     } catch (error) {
       const code = DuctapeError.is(error) ? error.code : String(error);

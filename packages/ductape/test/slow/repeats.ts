@@ -1,0 +1,39 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { DuctapeError, type Ductape } from "ductape";
+import { inputOf } from "../support.js";
+
+/** Callers that repeat each call with its key until it is answered, until they are stopped. */
+export class Repeats {
+  /** Calls that were answered. */
+  answered = 0;
+  /** Those of them that were answered at once, by their first attempt. */
+  atOnce = 0;
+  readonly #callers: Promise<void[]>;
+  #isStopped = false;
+
+  constructor(client: Ductape, quota_tag: string, { callers = 4, timeoutMs = 1_000 } = {}) {
+    const call = async (_: unknown, caller: number): Promise<void> => {
+      for (let key = 0; !this.#isStopped; key++) {
+        const input = inputOf({ quota_tag, idempotency_key: `${caller}-${key}` });
+        for (let attempt = 1; !(await isAnswered()); attempt++) await delay(5 * attempt);
+        async function isAnswered(): Promise<boolean> {
+          try {
+            return (await client.processor.quota.run(input, { timeoutMs })).allowed;
+          } catch (error) {
+            if (DuctapeError.is(error)) return false;
+            throw error;
+          }
+        }
+        this.answered++;
+      }
+    };
+    this.#callers = Promise.all(Array.from({ length: callers }, call));
+  }
+
+  /** Resolves when every key that was begun is answered. */
+  async stop(): Promise<number> {
+    this.#isStopped = true;
+    await this.#callers;
+    return this.answered;
+  }
+}
