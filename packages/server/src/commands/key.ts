@@ -1,19 +1,22 @@
-import { Command, Option } from "commander";
-import { Ductape, ValidationError } from "ductape";
+import { Command } from "commander";
+import { ValidationError } from "ductape";
 import { Access, ALL } from "../access.js";
 import { Keys } from "../keys.js";
 import { printLine, printTable, say } from "../print.js";
 import { KEY_INPUT } from "../schema/key.js";
 import { checkWire } from "../wire.js";
-import { storeOption } from "./serve.js";
+import {
+  jsonOption,
+  storeOption,
+  withClient,
+  type ClientFlags,
+  type PrintFlags,
+} from "./client.js";
 
 /** Who works on the store itself. */
 const OPERATOR = new Access({ id: "command-line", name: "command line" }, ALL);
 
-interface StoreFlags {
-  readonly store?: string;
-  readonly json?: boolean;
-}
+interface StoreFlags extends ClientFlags, PrintFlags {}
 
 interface CreateFlags extends StoreFlags {
   readonly name?: string;
@@ -49,10 +52,6 @@ export function keyCommand(): Command {
   return command;
 }
 
-function jsonOption(): Option {
-  return new Option("--json", "print JSON");
-}
-
 async function create({ store, json, name, scope, product, env }: CreateFlags): Promise<void> {
   const input: unknown = { name, scopes: scope, products: product, environments: env };
   checkWire(KEY_INPUT, input, "key");
@@ -83,15 +82,11 @@ async function revoke(id: string, { store }: StoreFlags): Promise<void> {
   say(`revoked ${id}`);
 }
 
-async function withKeys<T>(store: string | undefined, work: (keys: Keys) => Promise<T>) {
-  const ductape = new Ductape({ store });
-  try {
-    if (!ductape.guarantees.durable) throw forgetful();
-    const { records } = ductape;
-    return await work(new Keys({ records, rootKey: null, clock: Date.now, warn: say }));
-  } finally {
-    await ductape.close();
-  }
+function withKeys<T>(store: string | undefined, work: (keys: Keys) => Promise<T>): Promise<T> {
+  return withClient({ store }, async ({ guarantees, records }) => {
+    if (!guarantees.durable) throw forgetful();
+    return work(new Keys({ records, rootKey: null, clock: Date.now, warn: say }));
+  });
 }
 
 function forgetful(): ValidationError {

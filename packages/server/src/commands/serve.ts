@@ -4,6 +4,7 @@ import { rootKeyOf } from "../keys.js";
 import type { LogTarget } from "../log.js";
 import { printLine, say, sayFault } from "../print.js";
 import { PORT_DEFAULT, startServer, type RunningServer, type ServerOptions } from "../server.js";
+import { storeOption } from "./client.js";
 import { demoLines } from "./demo.js";
 
 /** The flags of `ductape serve`. */
@@ -34,14 +35,6 @@ export function serveCommand(): Command {
     .addOption(logOption("audit", "-"))
     .option("--demo", "with a product, a session and a key to try")
     .action((flags: ServeFlags) => serve(flags));
-}
-
-/** Which store a command works on. */
-export function storeOption(): Option {
-  return new Option(
-    "--store <url>",
-    'memory:, sqlite:path, ... (default "sqlite:.ductape/ductape.db")',
-  ).env("DUCTAPE_STORE");
 }
 
 function logOption(name: string, otherwise: LogTarget): Option {
