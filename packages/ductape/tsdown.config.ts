@@ -2,7 +2,11 @@ import { defineConfig } from "tsdown";
 
 // A built package is checked as its users would load it: by ESM, by CommonJS, and by their types.
 export default defineConfig({
-  entry: ["src/index.ts", "src/testing.ts"],
+  entry: {
+    index: "src/index.ts",
+    remote: "src/remote-client.ts",
+    testing: "src/testing.ts",
+  },
   format: ["esm", "cjs"],
   dts: true,
   platform: "node",

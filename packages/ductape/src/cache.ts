@@ -1,3 +1,4 @@
+import type { ResultWindow } from "./decision.js";
 import { show } from "./errors.js";
 import { Fields, Issues } from "./field.js";
 import type { Kind, Stamps } from "./kind.js";
@@ -64,4 +65,37 @@ function parseExpiry(fields: Fields): number {
   const wanted = `wants milliseconds, an integer from 1 to ${EXPIRY_MS_MAX}`;
   fields.refuse("expiry", `${wanted}, got ${show(value)}`);
   return 1;
+}
+
+/** Which entries `caches.values` lists: those of one cache, or of one quota in it. */
+export interface CacheQuery {
+  readonly cache_tag: string;
+  /** The tag of a quota. */
+  readonly component_tag?: string | Empty | undefined;
+  readonly component_type?: "quota" | Empty | undefined;
+}
+
+/** A counter as a cache has it, in the units of its quota. */
+export interface CachedCounter {
+  readonly env: string;
+  readonly rule: string;
+  /** Null for the one of the whole product. */
+  readonly subject: string | null;
+  readonly used: number;
+  /** Null where nothing was ever counted. */
+  readonly window: ResultWindow | null;
+}
+
+/** A live entry of a cache. */
+export interface CacheValue {
+  /** Names the entry among all of its product. */
+  readonly key: string;
+  readonly value: CachedCounter;
+  readonly cache_tag: string;
+  readonly product_tag: string;
+  /** The tag of the quota. */
+  readonly component_tag: string;
+  readonly component_type: "quota";
+  /** When it ends, ISO 8601 in UTC. */
+  readonly expiry: string;
 }

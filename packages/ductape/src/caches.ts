@@ -1,46 +1,21 @@
-import { CACHE, type CacheBody, type CacheInput } from "./cache.js";
+import {
+  CACHE,
+  type CacheBody,
+  type CachedCounter,
+  type CacheInput,
+  type CacheQuery,
+  type CacheValue,
+} from "./cache.js";
 import { usedAt, type Cell } from "./cell.js";
-import { windowText, type ResultWindow } from "./decision.js";
+import { windowText } from "./decision.js";
 import { Fields, Issues } from "./field.js";
 import { spaceParts } from "./key.js";
 import type { Span } from "./period.js";
 import type { Empty } from "./request.js";
-import { ProductResource, type DeleteOptions, type ResourceParts } from "./resource.js";
+import type { DeleteOptions } from "./patch.js";
+import { ProductResource, type ResourceParts } from "./resource.js";
 import type { ProductEntry } from "./shelf.js";
 import type { CachedStore, Copy } from "./stores/cached.js";
-
-/** Which entries `caches.values` lists: those of one cache, or of one quota in it. */
-export interface CacheQuery {
-  readonly cache_tag: string;
-  /** The tag of a quota. */
-  readonly component_tag?: string | Empty | undefined;
-  readonly component_type?: "quota" | Empty | undefined;
-}
-
-/** A counter as a cache has it, in the units of its quota. */
-export interface CachedCounter {
-  readonly env: string;
-  readonly rule: string;
-  /** Null for the one of the whole product. */
-  readonly subject: string | null;
-  readonly used: number;
-  /** Null where nothing was ever counted. */
-  readonly window: ResultWindow | null;
-}
-
-/** A live entry of a cache. */
-export interface CacheValue {
-  /** Names the entry among all of its product. */
-  readonly key: string;
-  readonly value: CachedCounter;
-  readonly cache_tag: string;
-  readonly product_tag: string;
-  /** The tag of the quota. */
-  readonly component_tag: string;
-  readonly component_type: "quota";
-  /** When it ends, ISO 8601 in UTC. */
-  readonly expiry: string;
-}
 
 /** What the caches need of the rest. */
 export interface CachesParts extends ResourceParts {

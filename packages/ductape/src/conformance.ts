@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Client } from "./client.js";
 import { Ductape } from "./ductape.js";
 import { DuctapeError, type ErrorCode } from "./errors.js";
 import type { QuotaResult } from "./decision.js";
@@ -9,9 +10,10 @@ import type { Clock, Store } from "./store.js";
 /** An empty place for counters, such as a new file or an empty database. */
 export interface StorePlace {
   /**
-   * The URL of the place, or a new store on it. Called once for each connection that a case needs.
+   * The URL of the place, or a new store or client on it. Called once for each connection that a
+   * case needs.
    */
-  connect(clock: Clock): string | Store;
+  connect(clock: Clock): string | Store | Client;
   /** Removes it, after all connections are closed. */
   remove(): void | Promise<void>;
 }
@@ -29,10 +31,10 @@ interface DrivenClock extends Clock {
 
 /** What a case works with. `client` is connected, and has product `shop` with environment `prd`. */
 interface Bench {
-  readonly client: Ductape;
+  readonly client: Client;
   readonly clock: DrivenClock;
   /** Another connection to the same place. */
-  connect(): Ductape;
+  connect(): Client;
 }
 
 type Body = (bench: Bench) => Promise<void>;
@@ -53,9 +55,10 @@ export function storeCases(
 }
 
 async function runIn(place: StorePlace, clock: DrivenClock, body: Body): Promise<void> {
-  const clients: Ductape[] = [];
-  const connect = (): Ductape => {
-    const client = new Ductape({ store: place.connect(clock), clock });
+  const clients: Client[] = [];
+  const connect = (): Client => {
+    const made = place.connect(clock);
+    const client = isClient(made) ? made : new Ductape({ store: made, clock });
     clients.push(client);
     return client;
   };
@@ -70,10 +73,14 @@ async function runIn(place: StorePlace, clock: DrivenClock, body: Body): Promise
   }
 }
 
-const define = (client: Ductape, quota: Omit<QuotaDefinition, "tag">) =>
+function isClient(made: string | Store | Client): made is Client {
+  return typeof made === "object" && "processor" in made;
+}
+
+const define = (client: Client, quota: Omit<QuotaDefinition, "tag">) =>
   client.product.quotas.create("shop", { tag: "q", ...quota });
 
-function run(client: Ductape, input: Partial<QuotaInput> = {}): Promise<QuotaResult> {
+function run(client: Client, input: Partial<QuotaInput> = {}): Promise<QuotaResult> {
   return client.processor.quota.run(inputOf(input));
 }
 
@@ -85,14 +92,14 @@ const inputOf = (input: Partial<QuotaInput>): QuotaInput => ({
   ...input,
 });
 
-async function usedOf(client: Ductape, input: Partial<QuotaInput> = {}): Promise<number> {
+async function usedOf(client: Client, input: Partial<QuotaInput> = {}): Promise<number> {
   const result = await run(client, { ...input, action: "check", amount: 0 });
   assert.equal(result.degraded, false);
   return result.degraded ? Number.NaN : result.used;
 }
 
 /** The calls that are admitted, of `count` at once. */
-async function admittedOf(client: Ductape, count: number, input: Partial<QuotaInput> = {}) {
+async function admittedOf(client: Client, count: number, input: Partial<QuotaInput> = {}) {
   const results = await Promise.all(Array.from({ length: count }, () => run(client, input)));
   return results.filter(({ allowed }) => allowed).length;
 }

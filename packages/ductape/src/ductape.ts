@@ -1,301 +1,71 @@
-import { Catalogue } from "./catalogue.js";
-import { show, StoreError, ValidationError } from "./errors.js";
-import { Events, type AlertListener, type Logger } from "./events.js";
-import { OutageQuota, type OutagePolicy, type QuotaCalls } from "./outage.js";
-import { Products } from "./products.js";
-import { Quota } from "./quota.js";
-import { probeStore, Records } from "./records.js";
-import { SessionCalls } from "./sessions/calls.js";
-import { Issuers } from "./sessions/issuer.js";
-import { Logins } from "./sessions/logins.js";
-import { Revocations } from "./sessions/revocations.js";
-import { SigningKeys } from "./sessions/signing.js";
-import { Verifier } from "./sessions/verifier.js";
-import { isEmptyRecord, isRecord, unknownField } from "./request.js";
-import type { CallOptions, Clock, Store, StoreGuarantees, StoreMaker } from "./store.js";
-import { abortedError, timedOut } from "./stores/batching.js";
-import { CachedStore } from "./stores/cached.js";
-import { openStore } from "./stores/url.js";
-import { UnderWay } from "./under-way.js";
-import { Usage } from "./usage.js";
-
-/** How a {@link Ductape} is made. Every option but the functions has a `DUCTAPE_*` variable. */
-export interface DuctapeOptions {
-  /**
-   * A URL (`memory:`, `sqlite:path`), a store, or a function that makes one. Default
-   * `DUCTAPE_STORE`, else `sqlite:.ductape/ductape.db`.
-   */
-  readonly store?: string | Store | StoreMaker | undefined;
-  /**
-   * Epoch milliseconds from 1970 to 9999, an integer, for tests and replays: no part reads another
-   * clock then. It is read when a call is decided, so await a call before you move the clock.
-   */
-  readonly clock?: Clock | undefined;
-  /**
-   * What to answer while the store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else `"throw"`. Also
-   * `"allow"` throws for a session whose token was not verified before by this client.
-   */
-  readonly onStoreError?: OutagePolicy | undefined;
-  /** How long a call waits, in milliseconds. Default `DUCTAPE_TIMEOUT_MS`, else 5000. */
-  readonly timeoutMs?: number | undefined;
-  /**
-   * Seals the keys of sessions in the store: a random text of 32 characters or more, the same for
-   * all processes. Default `DUCTAPE_SECRET`, else they are stored in clear.
-   */
-  readonly secret?: string | undefined;
-  /** Gets warnings, such as a stored definition that cannot be read. Default `console`. */
-  readonly logger?: Logger | undefined;
-}
-
-const DEFAULT_STORE = "sqlite:.ductape/ductape.db";
-const DEFAULT_TIMEOUT_MS = 5_000;
-const OPTIONS = ["store", "clock", "onStoreError", "timeoutMs", "secret", "logger"];
+import type { Client } from "./client.js";
+import { EmbeddedDuctape, type EmbeddedOptions } from "./embedded.js";
+import { show } from "./errors.js";
+import type { AlertListener } from "./events.js";
+import { isLeftOut, isRecord } from "./json.js";
+import { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
+import { invalid } from "./settings.js";
+import type { CallOptions } from "./store.js";
 
 /**
- * Quotas on one store. The store is opened at the first call. `close()`, or `await using`, lets
- * what was accepted finish. The constructor throws `VALIDATION` for an option it cannot take.
+ * How a {@link Ductape} is made: on a store of its own, or with `url` and `apiKey` on a server.
+ * Where neither `store` nor `url` is given, `DUCTAPE_STORE` or `DUCTAPE_URL` say which.
  */
-export class Ductape {
-  /** Definitions: products, their environments and quotas. */
-  readonly product: Products;
-  /** What the store promises: read differences between stores from here. */
-  readonly guarantees: StoreGuarantees;
-  /** Decisions, and the sessions of users. */
-  readonly processor: { readonly quota: QuotaCalls; readonly sessions: SessionCalls };
-  /** Who has used how much. */
-  readonly usage: Usage;
-  /** What a program keeps in the store beside the definitions, such as the keys of a server. */
-  readonly records: Records;
-  readonly #store: CachedStore;
-  readonly #catalogue: Catalogue;
-  readonly #events: Events;
-  readonly #clock: Clock;
-  readonly #underWay = new UnderWay();
-  #isReady = false;
-  #opening: Promise<void> | null = null;
-  #closing: Promise<void> | null = null;
+export type DuctapeOptions =
+  | Alone<EmbeddedOptions, RemoteOptions>
+  | Alone<RemoteOptions, EmbeddedOptions>;
+
+/** The options of one, and none that only the other has. */
+type Alone<One, Other> = One & { readonly [Name in Exclude<keyof Other, keyof One>]?: undefined };
+
+/**
+ * Quotas, on a store or on a server: the same calls and the same results. Nothing is opened before
+ * the first call. `close()`, or `await using`, lets what was accepted finish. The constructor
+ * throws `VALIDATION` for an option it cannot take.
+ */
+export class Ductape implements Client {
+  readonly product: Client["product"];
+  readonly processor: Client["processor"];
+  readonly usage: Client["usage"];
+  readonly guarantees: Client["guarantees"];
+  readonly #client: Client;
 
   constructor(options: DuctapeOptions = {}) {
-    const parsed = parseOptions(options);
-    const { store, policy, timeoutMs, secret, logger } = parsed;
-    this.#store = new CachedStore(
-      typeof store === "function" ? store({ clock: parsed.clock, timeoutMs, logger }) : store,
-    );
-    const clock = parsed.clock ?? this.#store.clock ?? Date.now;
-    this.#clock = clock;
-    this.guarantees = this.#store.guarantees;
-    this.#catalogue = new Catalogue(this.#store, logger);
-    this.#events = new Events(logger);
-    const ready = (call?: CallOptions) => this.#ready(call);
-    const catalogue = this.#catalogue;
-    const signing = new SigningKeys({ catalogue, clock, secret });
-    const underWay = this.#underWay;
-    const shared = { store: this.#store, catalogue, clock, signing, ready, underWay };
-    const revocations = new Revocations(catalogue, clock);
-    const verifier = new Verifier({ ...shared, revocations, issuers: new Issuers(clock) });
-    const quota = new Quota({ ...shared, verifier, events: this.#events, timeoutMs });
-    this.product = new Products(shared);
-    this.usage = new Usage(shared);
-    this.records = new Records(shared);
-    const calls: QuotaCalls = policy === "throw" ? quota : new OutageQuota(quota, policy, logger);
-    const logins = new Logins(this.#store);
-    this.processor = { quota: calls, sessions: new SessionCalls({ ...shared, verifier, logins }) };
+    const client = isOnServer(options) ? new RemoteDuctape(options) : new EmbeddedDuctape(options);
+    this.#client = client;
+    this.product = client.product;
+    this.processor = client.processor;
+    this.usage = client.usage;
+    this.guarantees = client.guarantees;
   }
 
-  /**
-   * Resolves when the store has been read and written just now; nothing is left of it after a
-   * minute. Throws as the store does, `TIMEOUT` and `ABORTED`.
-   */
-  probe(call: CallOptions = {}): Promise<void> {
-    return within(this.#underWay.track(this.#probeNow()), call);
+  probe(call?: CallOptions): Promise<void> {
+    return this.#client.probe(call);
   }
 
-  async #probeNow(): Promise<void> {
-    await this.#ready();
-    await probeStore({ catalogue: this.#catalogue, clock: this.#clock });
-  }
-
-  /**
-   * Calls `listener` with every alert that a decision of this instance reports. Returns how to
-   * stop.
-   */
   onAlert(listener: AlertListener): () => void {
-    return this.#events.onAlert(listener);
+    return this.#client.onAlert(listener);
   }
 
-  /** Finishes the calls under way and releases the store. Later calls throw `STORE_UNAVAILABLE`. */
   close(): Promise<void> {
-    this.#closing ??= this.#closeNow();
-    return this.#closing;
+    return this.#client.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
-
-  async #closeNow(): Promise<void> {
-    await this.#opening?.catch(() => undefined);
-    await this.#underWay.none();
-    this.#catalogue.stop();
-    await this.#store.close();
-  }
-
-  /** Opens at the first call, and again where the store was lost; null while it is open. */
-  #ready(call?: CallOptions): Promise<void> | null {
-    if (this.#closing !== null) throw closed();
-    if (this.#isReady && this.#store.isOpen) return null;
-    // A failure is told to all who wait, and the next call tries again.
-    this.#opening ??= this.#openNow().finally(() => {
-      this.#opening = null;
-    });
-    return call === undefined ? this.#opening : within(this.#opening, call);
-  }
-
-  async #openNow(): Promise<void> {
-    this.#isReady = false;
-    await this.#store.open();
-    await this.#catalogue.start();
-    this.#isReady = true;
-  }
 }
 
-/** Waits no longer than a call may. Throws `ABORTED`, `TIMEOUT`. */
-function within(waiting: Promise<void>, { signal, timeoutMs }: CallOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(abortedError(signal?.reason));
-    if (signal?.aborted === true) return abort();
-    signal?.addEventListener("abort", abort, { once: true });
-    const timer =
-      timeoutMs === undefined
-        ? undefined
-        : setTimeout(() => reject(timedOut(timeoutMs)), timeoutMs);
-    const end = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
-    };
-    waiting.then(resolve, reject).finally(end);
-  });
-}
-
-function closed(): StoreError {
-  return new StoreError("STORE_UNAVAILABLE", "the client is closed; make a new one", {
-    retryable: false,
-  });
-}
-
-/** What an option or its variable was set to, and which of the two. */
-interface Setting {
-  readonly path: string;
-  readonly value: unknown;
-}
-
-function parseOptions(options: DuctapeOptions) {
+/** An option stands before both variables, which must not ask for two things. */
+function isOnServer(options: DuctapeOptions): options is Alone<RemoteOptions, EmbeddedOptions> {
   const given: unknown = options;
   if (!isRecord(given)) throw invalid("options", `wants an object, got ${show(given)}`);
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.includes(name)) throw invalid(`options.${name}`, unknownField(name, OPTIONS));
+  const [hasUrl, hasStore] = [!isLeftOut(given["url"]), !isLeftOut(given["store"])];
+  if (hasUrl && hasStore) {
+    throw invalid("options.store", "and options.url are two places; wants one of them");
   }
-  const { store, onStoreError, timeoutMs, clock, secret, logger } = options;
-  return {
-    store: parseStore(settingOf("store", store, "DUCTAPE_STORE")),
-    policy: parsePolicy(settingOf("onStoreError", onStoreError, "DUCTAPE_ON_STORE_ERROR")),
-    timeoutMs: parseTimeout(settingOf("timeoutMs", timeoutMs, "DUCTAPE_TIMEOUT_MS")),
-    clock: parseClock(clock),
-    secret: parseSecret(settingOf("secret", secret, "DUCTAPE_SECRET")),
-    logger: parseLogger(logger),
-  };
-}
-
-/** An option stands before its variable; `{}` is an option left out. */
-function settingOf(name: string, value: unknown, variable: string): Setting {
-  if (!isLeftOut(value)) return { path: `options.${name}`, value };
-  return { path: variable, value: process.env[variable] };
-}
-
-function isLeftOut(value: unknown): value is undefined {
-  return value === undefined || isEmptyRecord(value);
-}
-
-function parseStore({ path, value = DEFAULT_STORE }: Setting): Store | StoreMaker {
-  if (isStore(value) || isStoreMaker(value)) return value;
-  if (typeof value === "string") return (context) => openStore(value, context, path);
-  throw invalid(path, `wants a URL or a store, got ${show(value)}`);
-}
-
-function isStore(value: unknown): value is Store {
-  return isRecord(value) && typeof value["apply"] === "function";
-}
-
-function isStoreMaker(value: unknown): value is StoreMaker {
-  return typeof value === "function";
-}
-
-/** The last instant of the year 9999. */
-const CLOCK_MS_MAX = Date.UTC(10_000, 0) - 1;
-
-/** A clock given by a user is checked at every reading; the system's needs none. */
-function parseClock(clock: Clock | undefined): Clock | undefined {
-  if (isLeftOut(clock)) return undefined;
-  if (typeof clock !== "function")
-    throw invalid("options.clock", `wants a function, got ${show(clock)}`);
-  return () => {
-    const nowMs = clock();
-    if (Number.isInteger(nowMs) && nowMs >= 0 && nowMs <= CLOCK_MS_MAX) return nowMs;
-    const wanted = "must give epoch milliseconds as an integer, from 1970 to 9999";
-    throw invalid("options.clock", `${wanted}, gave ${show(nowMs)}`);
-  };
-}
-
-function parsePolicy({ path, value = "throw" }: Setting): OutagePolicy {
-  if (value === "throw" || value === "allow" || value === "deny") return value;
-  throw invalid(path, `wants throw, allow or deny, got ${show(value)}`);
-}
-
-const TIMEOUT_MS_MAX = 2 ** 31 - 1;
-
-function parseTimeout({ path, value = DEFAULT_TIMEOUT_MS }: Setting): number {
-  const isText = path === "DUCTAPE_TIMEOUT_MS" && /^\d+$/.test(String(value));
-  const timeoutMs = isText ? Number(value) : value;
-  if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX) {
-    return timeoutMs;
-  }
-  throw invalid(path, `wants milliseconds above 0, at most ${TIMEOUT_MS_MAX}, got ${show(value)}`);
-}
-
-/** A logger that fails must not fail what it is told of, nor the process. */
-function parseLogger(logger: Logger | undefined): Logger {
-  if (isLeftOut(logger)) return consoleLogger;
-  if (!isRecord(logger) || typeof logger["warn"] !== "function") {
-    throw invalid("options.logger", `wants an object with warn, got ${show(logger)}`);
-  }
-  return {
-    warn(message, error) {
-      try {
-        logger.warn(message, error);
-      } catch {
-        // There is nobody left to tell.
-      }
-    },
-  };
-}
-
-const SECRET_CHARS_MIN = 32;
-
-/** A short secret could be guessed from what it seals. Its text is told to nobody. */
-function parseSecret({ path, value }: Setting): string | null {
-  if (value === undefined) return null;
-  if (typeof value === "string" && value.length >= SECRET_CHARS_MIN) return value;
-  const got = typeof value === "string" ? `${value.length}` : typeof value;
-  const wanted = `wants a random text of ${SECRET_CHARS_MIN} characters or more`;
-  throw invalid(path, `${wanted}, such as "openssl rand -base64 32" gives; got ${got}`);
-}
-
-const consoleLogger: Logger = {
-  warn(message, error) {
-    console.warn(`ductape: ${message}`, ...(error === undefined ? [] : [error]));
-  },
-};
-
-function invalid(path: string, message: string): ValidationError {
-  return new ValidationError([{ path, message }]);
+  if (hasUrl || hasStore) return hasUrl;
+  const { DUCTAPE_URL = "", DUCTAPE_STORE = "" } = process.env;
+  if (DUCTAPE_URL === "" || DUCTAPE_STORE === "") return DUCTAPE_URL !== "";
+  throw invalid("DUCTAPE_STORE", "and DUCTAPE_URL are two places; wants one of them");
 }

@@ -1,5 +1,6 @@
 import { kindOf, show, ValidationError, type Issue } from "./errors.js";
-import { isEmptyRecord, isRecord, shownName, unknownField } from "./request.js";
+import { isEmptyRecord, isRecord } from "./json.js";
+import { shownName, unknownField } from "./request.js";
 import { checkText } from "./text.js";
 
 /** The most issues that one error tells. */

@@ -1,7 +1,7 @@
 import { show, ValidationError } from "./errors.js";
 import { ruleSpace } from "./key.js";
 import type { Before, Making } from "./kind.js";
-import { isRecord } from "./request.js";
+import { isRecord } from "./json.js";
 import type { Rule } from "./rule.js";
 import { checkText } from "./text.js";
 

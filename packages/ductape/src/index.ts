@@ -1,5 +1,16 @@
 export { copyStore, type CopyOptions, type CopyProgress } from "./copy.js";
+export type {
+  CacheCalls,
+  Client,
+  DefinitionCalls,
+  ProductCalls,
+  QuotaCalls,
+  SessionCalls,
+  SessionDefinitionCalls,
+  UsageCalls,
+} from "./client.js";
 export { Ductape, type DuctapeOptions } from "./ductape.js";
+export { EmbeddedDuctape, type EmbeddedOptions } from "./embedded.js";
 export {
   DuctapeError,
   ConflictError,
@@ -20,8 +31,9 @@ export type {
   PostgresQuery,
   PostgresResult,
 } from "./stores/postgres/pool.js";
-export { QuotaExceededError } from "./quota.js";
-export type { OutagePolicy, QuotaCalls } from "./outage.js";
+export { QuotaExceededError } from "./exceeded.js";
+export type { OutagePolicy } from "./outage.js";
+export { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
 export { unknownField } from "./request.js";
 export type { Action, Empty, QuotaInput, SessionInput, SubjectInput } from "./request.js";
 export type {
@@ -34,15 +46,13 @@ export type {
   ResultWindow,
   RuleResult,
 } from "./decision.js";
-export type { Cache, CacheInput } from "./cache.js";
-export type { CachedCounter, CacheQuery, CacheValue } from "./caches.js";
+export type { Cache, CachedCounter, CacheInput, CacheQuery, CacheValue } from "./cache.js";
 export type { LimitInput } from "./limit.js";
 export type { Rule, RuleInput } from "./rule.js";
 export type { QuotaDefinition, QuotaView } from "./definition.js";
 export type { Environment, EnvironmentInput } from "./environment.js";
-export type { Patch } from "./patch.js";
+export type { DeleteOptions, Patch } from "./patch.js";
 export type { Product, ProductInput } from "./product.js";
-export type { DeleteOptions } from "./resource.js";
 export type { Period, PeriodUnit, Weekday } from "./period.js";
 export type { AlertEvent, AlertListener, Logger } from "./events.js";
 export type {
@@ -56,7 +66,7 @@ export type {
 export { redisStore } from "./stores/redis/redis.js";
 export type { Durability, RedisClient, RedisStoreOptions } from "./stores/redis/settings.js";
 export type { KeptRecord, Records, RecordWrite } from "./records.js";
-export type { SubjectsInput, SubjectsPage, SubjectUsage, Usage } from "./usage.js";
+export type { SubjectsInput, SubjectsPage, SubjectUsage } from "./usage.js";
 export type { Algorithm, IssuerBody, IssuerInput } from "./trust.js";
 export type { SessionData } from "./sample.js";
 export type { SessionBody, SessionDefinition, SessionPeriod, SessionView } from "./session.js";
@@ -64,7 +74,6 @@ export type {
   ListedSession,
   ListInput,
   RevokeInput,
-  SessionCalls,
   SessionPage,
   SessionTarget,
   StartedSession,

@@ -1,6 +1,6 @@
 import { NotFoundError, show, ValidationError, type ErrorCode } from "./errors.js";
 import type { Changes } from "./patch.js";
-import { isRecord } from "./request.js";
+import { isRecord } from "./json.js";
 
 /** What every stored definition has. Instants are ISO 8601 in UTC. */
 export interface Stamps {

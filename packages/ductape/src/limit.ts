@@ -1,6 +1,7 @@
 import { show } from "./errors.js";
 import { Fields, type Issues } from "./field.js";
-import { isEmptyRecord, isRecord, shownName } from "./request.js";
+import { isEmptyRecord, isRecord } from "./json.js";
+import { shownName } from "./request.js";
 import { checkText, selectorPath } from "./text.js";
 
 /** A limit, or one picked by a value of the session, such as its plan; null: count only. */

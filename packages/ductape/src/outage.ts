@@ -1,3 +1,4 @@
+import type { QuotaCalls } from "./client.js";
 import type { Decision, Degraded, QuotaResult } from "./decision.js";
 import { DuctapeError } from "./errors.js";
 import type { Logger } from "./events.js";
@@ -7,32 +8,6 @@ import type { CallOptions } from "./store.js";
 
 /** What to answer while the store cannot: its error, or a marked result. */
 export type OutagePolicy = "throw" | "allow" | "deny";
-
-/** The calls of `processor.quota`. */
-export interface QuotaCalls {
-  /**
-   * Decides one request atomically and exactly. A denial is a value (`allowed: false`) and costs
-   * nothing; a fault throws a {@link DuctapeError}: `VALIDATION`, `PRODUCT_NOT_FOUND`,
-   * `ENVIRONMENT_NOT_FOUND`, `QUOTA_NOT_FOUND`, `SESSION_NOT_FOUND`, `CACHE_NOT_FOUND`,
-   * `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `IDEMPOTENCY_CONFLICT`, `STORE_UNAVAILABLE`,
-   * `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
-   */
-  run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult>;
-  /** As `run`, but a denial throws `QuotaExceededError` with the denial as its `result`. */
-  enforce(input: QuotaInput, options?: CallOptions): Promise<QuotaResult>;
-  /**
-   * Decides up to 1,000 inputs. With `atomic` as one: all or none, each seeing those before it; a
-   * fault throws. Else each on its own: a fault stands as a {@link DuctapeError} in its place.
-   */
-  runAll(
-    inputs: readonly QuotaInput[],
-    options: CallOptions & { readonly atomic: true },
-  ): Promise<QuotaResult[]>;
-  runAll(
-    inputs: readonly QuotaInput[],
-    options?: CallOptions & { readonly atomic?: boolean },
-  ): Promise<(QuotaResult | DuctapeError)[]>;
-}
 
 /**
  * The flow under a policy other than `throw`: `STORE_UNAVAILABLE` and `TIMEOUT` become results with

@@ -11,6 +11,14 @@ export type Patch<T> = {
   readonly [K in keyof T]?: T[K] | Empty | (Empty extends Pick<T, K> ? null : never) | undefined;
 } & { readonly if_revision?: number | Empty | undefined };
 
+/** What a deletion may ask for. */
+export interface DeleteOptions {
+  /** Deletes although counters are in use. */
+  readonly force?: boolean | Empty | undefined;
+  /** Deletes that revision and no other: else `REVISION_CONFLICT`. */
+  readonly if_revision?: number | Empty | undefined;
+}
+
 /** A parsed patch: only what it changes; undefined takes a field back to its default. */
 export interface Changes {
   readonly ifRevision: number | null;

@@ -1,7 +1,8 @@
 import { ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
 import type { Before, Kind, Stamps } from "./kind.js";
-import { isRecord, type Empty } from "./request.js";
+import { isRecord } from "./json.js";
+import { type Empty } from "./request.js";
 
 /** What `product.create` takes. */
 export interface ProductInput {

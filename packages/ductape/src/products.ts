@@ -16,7 +16,7 @@ import {
 import { Fields, Issues } from "./field.js";
 import type { QuotaIdentity } from "./identity.js";
 import { spacePrefix } from "./key.js";
-import type { Patch } from "./patch.js";
+import type { DeleteOptions, Patch } from "./patch.js";
 import {
   PRODUCT,
   type Product,
@@ -24,13 +24,7 @@ import {
   type ProductIdentity,
   type ProductInput,
 } from "./product.js";
-import {
-  ProductResource,
-  removal,
-  Resource,
-  type DeleteOptions,
-  type ResourceParts,
-} from "./resource.js";
+import { ProductResource, removal, Resource, type ResourceParts } from "./resource.js";
 import {
   SESSION,
   type SessionBody,

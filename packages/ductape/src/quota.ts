@@ -1,28 +1,15 @@
+import { parseBatchCall, parseCall } from "./call.js";
 import type { Catalogue } from "./catalogue.js";
 import type { CompiledQuota } from "./definition.js";
-import { decide, type Decision, type Denied } from "./decision.js";
-import { DuctapeError, faultAt, show, StoreError, ValidationError } from "./errors.js";
+import { decide, type Decision } from "./decision.js";
+import { DuctapeError, faultAt, StoreError, ValidationError } from "./errors.js";
+import { QuotaExceededError } from "./exceeded.js";
 import type { Events } from "./events.js";
 import { planStep, type Step } from "./plan.js";
-import { isEmptyRecord, isRecord, parseRequest, type QuotaInput, type Request } from "./request.js";
+import { parseRequest, type QuotaInput, type Request } from "./request.js";
 import type { Verifier } from "./sessions/verifier.js";
 import type { CallOptions, Clock, Store } from "./store.js";
 import type { UnderWay } from "./under-way.js";
-
-/** `enforce` was refused: `result` is the denial that `run` returns. */
-export class QuotaExceededError extends DuctapeError {
-  readonly result: Denied;
-
-  constructor(result: Denied) {
-    const { quota_tag, rule, limit, used, retry_after_ms } = result;
-    const wait = retry_after_ms === null ? "waiting cannot help" : `retry in ${retry_after_ms} ms`;
-    const message =
-      `quota ${show(quota_tag)} is exceeded: ${used} of ${limit} used ` +
-      `under rule ${show(rule)}; ${wait}`;
-    super("QUOTA_EXCEEDED", message);
-    this.result = result;
-  }
-}
 
 /** The parts that the flow joins. */
 export interface QuotaParts {
@@ -38,9 +25,6 @@ export interface QuotaParts {
   readonly underWay: UnderWay;
 }
 
-const INPUTS_MAX = 1000;
-/** The longest wait of a timer of the runtime. */
-const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** A plan is made anew this often when its window ends or its rules change under way. */
 const REPLANS_MAX = 20;
 
@@ -63,7 +47,7 @@ export class Quota {
     // Not an async function: where nothing waits, one would cost as much as the decision.
     try {
       const request = parseRequest(input);
-      const call = options === undefined ? this.#defaults : this.#checkOptions(options);
+      const call = options === undefined ? this.#defaults : parseCall(options, this.#defaults);
       const ready = this.#parts.ready(call);
       const quota = ready === null ? this.#parts.catalogue.find(request) : null;
       const nowMs = this.#parts.clock();
@@ -182,17 +166,7 @@ export class Quota {
     inputs: readonly QuotaInput[],
     options?: CallOptions & { readonly atomic?: boolean },
   ): Promise<(Decision | DuctapeError)[]> {
-    if (!Array.isArray(inputs) || inputs.length > INPUTS_MAX) {
-      const message = `wants an array of at most ${INPUTS_MAX} inputs, got ${show(inputs)}`;
-      throw new ValidationError([{ path: "inputs", message }]);
-    }
-    const { atomic: given, ...rest } = optionsOf(options === undefined ? {} : options);
-    const call = this.#checkOptions(rest);
-    const atomic = isLeftOut(given) ? false : given;
-    if (typeof atomic !== "boolean") {
-      const message = `wants true or false, got ${show(atomic)}`;
-      throw new ValidationError([{ path: "options.atomic", message }]);
-    }
+    const { atomic, call } = parseBatchCall(inputs, options, this.#defaults);
     if (inputs.length === 0) return [];
     if (atomic)
       return this.#parts.underWay.track(this.#runAtomic(eachOf(inputs, parseRequest), call));
@@ -232,40 +206,6 @@ export class Quota {
     }
     throw neverCurrent();
   }
-
-  #checkOptions(options: unknown): CallOptions {
-    const given = optionsOf(options);
-    for (const name of Object.keys(given)) {
-      if (name !== "signal" && name !== "timeoutMs") {
-        const message = "is not a known option; known are signal, timeoutMs";
-        throw new ValidationError([{ path: `options.${name}`, message }]);
-      }
-    }
-    const { signal, timeoutMs } = given;
-    const call = isLeftOut(timeoutMs) ? this.#defaults : { timeoutMs: checkTimeout(timeoutMs) };
-    if (isLeftOut(signal)) return call;
-    if (signal instanceof AbortSignal) return { ...call, signal };
-    const message = `wants an AbortSignal, got ${show(signal)}`;
-    throw new ValidationError([{ path: "options.signal", message }]);
-  }
-}
-
-function optionsOf(options: unknown): Record<string, unknown> {
-  if (isRecord(options)) return options;
-  const message = `wants an object, got ${show(options)}`;
-  throw new ValidationError([{ path: "options", message }]);
-}
-
-function isLeftOut(value: unknown): boolean {
-  return value === undefined || isEmptyRecord(value);
-}
-
-function checkTimeout(timeoutMs: unknown): number {
-  if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX) {
-    return timeoutMs;
-  }
-  const message = `wants milliseconds above 0, at most ${TIMEOUT_MS_MAX}, got ${show(timeoutMs)}`;
-  throw new ValidationError([{ path: "options.timeoutMs", message }]);
 }
 
 /** One answer belongs to one step: the second of two would count before the first is known. */

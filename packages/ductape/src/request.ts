@@ -1,4 +1,5 @@
 import { DuctapeError, kindOf, show, ValidationError, type Issue } from "./errors.js";
+import { isEmptyRecord, isRecord } from "./json.js";
 import { checkText, nearest } from "./text.js";
 
 /** What a call asks for. `check` changes nothing. */
@@ -197,18 +198,6 @@ function given(value: unknown): unknown {
 
 /** Stands for an explicit null, which no field takes. */
 const NULL = Symbol("null");
-
-/** True for a plain object without members: how an optional field may be left out. */
-export function isEmptyRecord(value: unknown): boolean {
-  if (!isRecord(value) || Object.keys(value).length > 0) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || prototype === Object.prototype;
-}
-
-/** True for an object that is no array. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 function isAction(value: unknown): value is Action {
   switch (value) {

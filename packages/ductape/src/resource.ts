@@ -10,8 +10,13 @@ import {
   type Making,
   type Stamps,
 } from "./kind.js";
-import { checkRevision, parsePatch, parseRevision, type Patch } from "./patch.js";
-import type { Empty } from "./request.js";
+import {
+  checkRevision,
+  parsePatch,
+  parseRevision,
+  type DeleteOptions,
+  type Patch,
+} from "./patch.js";
 import type { ProductEntry, Shelf, StoredAt } from "./shelf.js";
 import type { SigningKeys } from "./sessions/signing.js";
 import type { UnderWay } from "./under-way.js";
@@ -27,14 +32,6 @@ export interface ResourceParts {
   ready(): Promise<void> | null;
   /** What the end of the client waits for. */
   readonly underWay: UnderWay;
-}
-
-/** What a deletion may ask for. */
-export interface DeleteOptions {
-  /** Deletes although counters are in use. */
-  readonly force?: boolean | Empty | undefined;
-  /** Deletes that revision and no other: else `REVISION_CONFLICT`. */
-  readonly if_revision?: number | Empty | undefined;
 }
 
 /**

@@ -2,7 +2,8 @@ import { show } from "./errors.js";
 import { Fields, type Issues } from "./field.js";
 import { parseLimit, type LimitInput } from "./limit.js";
 import { isTimeZone, PERIOD_UNITS, WEEKDAYS, type Period, type Weekday } from "./period.js";
-import { isRecord, type Empty } from "./request.js";
+import { isRecord } from "./json.js";
+import { type Empty } from "./request.js";
 import { selectorPath } from "./text.js";
 
 /** The members of a rule; docs/guides/quotas.md tells each. */

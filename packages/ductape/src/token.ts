@@ -1,4 +1,4 @@
-import { isRecord } from "./request.js";
+import { isRecord } from "./json.js";
 import { LIFETIME_MS_MAX } from "./session.js";
 
 /** The longest token that is looked at, in characters. */

@@ -1,6 +1,7 @@
 import { show } from "./errors.js";
 import type { Fields } from "./field.js";
-import { isRecord, type Empty } from "./request.js";
+import { isRecord } from "./json.js";
+import { type Empty } from "./request.js";
 
 /** Signatures of outside tokens: only those made with a private key. */
 export const ALGORITHMS = [

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
-import { Ductape, DuctapeError, QuotaExceededError, type DuctapeOptions } from "ductape";
+import { Ductape, DuctapeError, QuotaExceededError, type EmbeddedOptions } from "ductape";
 import { openSqlite, type Sqlite } from "../src/stores/sqlite-driver.js";
 import { callAny, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
 
@@ -154,7 +154,7 @@ describe("onStoreError", () => {
     ["cannot be opened", "STORE_UNAVAILABLE"],
     ["stays busy", "TIMEOUT"],
   ])("where the store %s", (_, code) => {
-    const broken = async (onStoreError: DuctapeOptions["onStoreError"]) => {
+    const broken = async (onStoreError: EmbeddedOptions["onStoreError"]) => {
       const path = newPath();
       const warnings: string[] = [];
       const logger = { warn: (message: string) => void warnings.push(message) };

@@ -5,7 +5,7 @@ import {
   type AlertEvent,
   type Decision,
   type Ductape,
-  type DuctapeOptions,
+  type EmbeddedOptions,
   type QuotaDefinition,
   type QuotaInput,
 } from "ductape";
@@ -26,7 +26,7 @@ beforeEach(() => {
 
 let stores = 0;
 /** A client with one quota `q` on a store of its own, under the clock of the test. */
-function open(url: string, quota: Omit<QuotaDefinition, "tag">, options: DuctapeOptions = {}) {
+function open(url: string, quota: Omit<QuotaDefinition, "tag">, options: EmbeddedOptions = {}) {
   const store = url.replace("store.db", `${stores++}.db`);
   return clientWith([{ tag: "q", ...quota }], { store, clock: () => nowMs, ...options });
 }

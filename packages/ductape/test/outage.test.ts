@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
-import { Ductape, type DuctapeOptions, type QuotaResult } from "ductape";
+import { Ductape, type EmbeddedOptions, type QuotaResult } from "ductape";
 import { manualClock } from "ductape/testing";
 import { DATA, faultOf, HOUR_MS, sessionBench, START_MS, TARGET } from "./session-bench.js";
 import { inputOf, temporaryFolder } from "./support.js";
@@ -15,7 +15,7 @@ if (!canMove)
 let files = 0;
 
 /** A client that has seen one token of several, then loses its store; `restore` brings it back. */
-async function withoutStore(onStoreError: DuctapeOptions["onStoreError"]) {
+async function withoutStore(onStoreError: EmbeddedOptions["onStoreError"]) {
   const path = `${folder.path}/${files++}/store.db`;
   const store = `sqlite:${path}`;
   const clock = manualClock(START_MS);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import { Client } from "pg";
-import type { Ductape, DuctapeOptions, QuotaDefinition } from "ductape";
+import type { Ductape, EmbeddedOptions, QuotaDefinition } from "ductape";
 import { Load } from "./load.js";
 import { POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
 import { Proxy } from "./proxy.js";
@@ -19,7 +19,7 @@ const quota: QuotaDefinition = { tag: "q", limit: null, period: "lifetime" };
 const quiet = { warn: () => undefined };
 const schemaOf = (store: string) => new URL(store).searchParams.get("schema") ?? "";
 
-const clientOn = (store: string, options: DuctapeOptions = {}) =>
+const clientOn = (store: string, options: EmbeddedOptions = {}) =>
   clientWith([quota], { store, logger: quiet, ...options });
 
 async function usedOf(ductape: Ductape): Promise<number> {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { Ductape, type DuctapeOptions } from "ductape";
+import { Ductape, type EmbeddedOptions } from "ductape";
 import { isOlder } from "../src/stores/redis/checks.js";
 import { Load } from "./load.js";
 import { Proxy } from "./proxy.js";
@@ -36,7 +36,7 @@ describe.runIf(hasServers)("a Redis server", () => {
   afterAll(() => server.remove());
 
   let prefixes = 0;
-  const made = async (url: string, options: DuctapeOptions = {}) => {
+  const made = async (url: string, options: EmbeddedOptions = {}) => {
     const store = `${url}${url.includes("?") ? "&" : "?"}prefix=f${++prefixes}`;
     const ductape = await clientWith([QUOTA], { store, timeoutMs: 1_000, ...options });
     clients.push(ductape);

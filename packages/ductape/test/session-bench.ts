@@ -1,4 +1,4 @@
-import { DuctapeError, type DuctapeOptions, type SessionDefinition } from "ductape";
+import { DuctapeError, type EmbeddedOptions, type SessionDefinition } from "ductape";
 import { manualClock } from "ductape/testing";
 import { clientWith, inputOf } from "./support.js";
 
@@ -17,7 +17,7 @@ export const USER_SESSION: SessionDefinition = {
 
 /** A client on `memory:` with that session, quota `q` by user, and short ways to call. */
 export async function sessionBench(
-  options: DuctapeOptions = {},
+  options: EmbeddedOptions = {},
   session: Partial<SessionDefinition> = {},
 ) {
   const clock = manualClock(START_MS);

@@ -5,7 +5,7 @@ import {
   Ductape,
   DuctapeError,
   type Clock,
-  type DuctapeOptions,
+  type EmbeddedOptions,
   type QuotaDefinition,
   type QuotaInput,
   type Store,
@@ -43,7 +43,7 @@ export function randomOf(seed: number) {
 /** A client with one product, one environment and the quotas of a test. */
 export async function clientWith(
   quotas: readonly QuotaDefinition[],
-  options: DuctapeOptions = {},
+  options: EmbeddedOptions = {},
 ): Promise<Ductape> {
   const ductape = new Ductape({ store: "memory:", ...options });
   await ductape.product.create({ tag: "shop", name: "Shop" });

@@ -40,9 +40,9 @@ const FUNCTION_LINES_MAX = 70;
 const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["errors", ["errors"]],
   ["pure", []],
-  ["edge", "store shelf catalogue records events stores sessions under-way".split(" ")],
-  ["flow", ["quota", "outage", "usage", "carry"]],
-  ["wiring", ["ductape", "copy", "resource", "products", "caches", "index"]],
+  ["edge", "store shelf catalogue records events settings stores sessions under-way".split(" ")],
+  ["flow", "call client quota outage usage carry remote".split(" ")],
+  ["wiring", "ductape embedded remote-client copy resource products caches index".split(" ")],
   ["testing", ["conformance", "testing"]],
 ];
 const PURE = TIERS.findIndex(([name]) => name === "pure");

@@ -1,4 +1,4 @@
-import { DuctapeError, type Ductape } from "ductape";
+import { DuctapeError, type EmbeddedDuctape } from "ductape";
 
 /** Whether calls can be answered now, and if not why. */
 export interface Readiness {
@@ -12,11 +12,11 @@ const TTL_MS = 500;
 
 /** Asks the store whether it can be read and written, at most twice a second. */
 export class Prober {
-  readonly #ductape: Ductape;
+  readonly #ductape: EmbeddedDuctape;
   readonly #told: (isUp: boolean) => void;
   #last: Promise<Readiness> | null = null;
 
-  constructor(ductape: Ductape, told: (isUp: boolean) => void) {
+  constructor(ductape: EmbeddedDuctape, told: (isUp: boolean) => void) {
     this.#ductape = ductape;
     this.#told = told;
   }

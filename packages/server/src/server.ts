@@ -1,4 +1,4 @@
-import { Ductape, DuctapeError, ValidationError, type DuctapeOptions } from "ductape";
+import { DuctapeError, EmbeddedDuctape, ValidationError, type EmbeddedOptions } from "ductape";
 import { createApp } from "./app.js";
 import { Audit } from "./audit.js";
 import { isLoopback, urlHostOf } from "./host.js";
@@ -11,7 +11,7 @@ import { VERSION } from "./version.js";
 
 /** How a server is started. */
 export interface ServerOptions extends Pick<
-  DuctapeOptions,
+  EmbeddedOptions,
   "store" | "clock" | "onStoreError" | "timeoutMs" | "secret"
 > {
   /** Default 127.0.0.1. */
@@ -39,7 +39,7 @@ export interface RunningServer {
   /** Without a slash at the end. */
   readonly url: string;
   readonly port: number;
-  readonly ductape: Ductape;
+  readonly ductape: EmbeddedDuctape;
   readonly keys: Keys;
   /**
    * The key that was made as there was none; null where there was one, or none is asked for. It
@@ -68,7 +68,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const warn = options.warn ?? warnOnConsole;
   const { store, clock, onStoreError, timeoutMs, secret } = options;
   const logger = { warn };
-  const ductape = new Ductape({ store, clock, onStoreError, timeoutMs, secret, logger });
+  const ductape = new EmbeddedDuctape({ store, clock, onStoreError, timeoutMs, secret, logger });
   const audit = openLog("audit", options.auditLog ?? "off", "now");
   const access = openLog("access", options.accessLog ?? "off", "soon");
   const metrics = new Metrics();

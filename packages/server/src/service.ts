@@ -1,4 +1,4 @@
-import type { Ductape } from "ductape";
+import type { EmbeddedDuctape } from "ductape";
 import type { Audit } from "./audit.js";
 import type { Keys } from "./keys.js";
 import type { Metrics } from "./metrics.js";
@@ -6,7 +6,7 @@ import type { Prober } from "./readiness.js";
 
 /** What the routes work with. */
 export interface Service {
-  readonly ductape: Ductape;
+  readonly ductape: EmbeddedDuctape;
   readonly keys: Keys;
   readonly audit: Audit;
   readonly metrics: Metrics;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Ductape } from "ductape";
+import { EmbeddedDuctape } from "ductape";
 import { startServer } from "ductape-server";
 import { ask, inputOf, start, startWith, temporaryFolder } from "./support.js";
 
@@ -196,7 +196,7 @@ describe("without keys", () => {
 });
 
 it("are records of the store, apart from its definitions", async () => {
-  await using ductape = new Ductape({ store: "memory:" });
+  await using ductape = new EmbeddedDuctape({ store: "memory:" });
   await ductape.records.change("note", (kept) => [{ id: "a", value: String(kept.size) }]);
   await ductape.records.change("note", (kept) => [{ id: "b", value: String(kept.size) }]);
   await ductape.records.change("note", () => [{ id: "a", value: null }]);

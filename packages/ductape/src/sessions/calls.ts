@@ -75,8 +75,8 @@ export interface SessionPage {
   readonly next: string | null;
 }
 
-/** What {@link SessionCalls} needs of the rest. */
-export interface SessionCallsParts {
+/** What {@link UserSessions} needs of the rest. */
+export interface UserSessionsParts {
   readonly logins: Logins;
   readonly catalogue: Catalogue;
   readonly signing: SigningKeys;
@@ -97,10 +97,10 @@ const TARGET = ["product", "env", "tag"] as const;
  * unknown field, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`,
  * `SESSION_NOT_FOUND`, and as the store does. No error tells a token, or what a session holds.
  */
-export class SessionCalls {
-  readonly #parts: SessionCallsParts;
+export class UserSessions {
+  readonly #parts: UserSessionsParts;
 
-  constructor(parts: SessionCallsParts) {
+  constructor(parts: UserSessionsParts) {
     this.#parts = parts;
   }
 

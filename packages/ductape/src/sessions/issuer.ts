@@ -1,7 +1,7 @@
 import { compactVerify, createLocalJWKSet, errors, importJWK, importSPKI } from "jose";
 import type { CompactVerifyGetKey, CryptoKey, JSONWebKeySet } from "jose";
 import { DuctapeError, show, ValidationError } from "../errors.js";
-import { isRecord } from "../request.js";
+import { isRecord } from "../json.js";
 import type { SessionBody } from "../session.js";
 import type { Clock } from "../store.js";
 import { isPublicJwk, type Algorithm } from "../trust.js";

@@ -1,4 +1,4 @@
-import { isRecord } from "../request.js";
+import { isRecord } from "../json.js";
 import type { SessionData } from "../sample.js";
 import { derivedKey, hashOf, randomText, seal, unseal } from "./seal.js";
 

@@ -1,6 +1,6 @@
 import type { Catalogue, Follower } from "../catalogue.js";
 import { revokedId } from "../key.js";
-import { isRecord } from "../request.js";
+import { isRecord } from "../json.js";
 import type { Clock, DocumentChange } from "../store.js";
 
 /** Visits for each new one: more than one keeps ahead of the growth. */

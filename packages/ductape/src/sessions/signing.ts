@@ -3,7 +3,7 @@ import type { CryptoKey } from "jose";
 import type { Catalogue, Follower } from "../catalogue.js";
 import { StoreError, ValidationError } from "../errors.js";
 import { signingKey, type EnvironmentPlace } from "../key.js";
-import { isRecord } from "../request.js";
+import { isRecord } from "../json.js";
 import type { Clock, DocumentChange, DocumentWrite } from "../store.js";
 import { derivedKey, randomText, seal, unseal } from "./seal.js";
 import { SharedRead } from "./shared-read.js";

@@ -16,14 +16,16 @@ export interface BatchingOptions {
 }
 
 /** What became of the plans of a batch; null: the engine is busy and nothing was done. */
-export type Answers = readonly (Verdict | Error)[] | null;
+export type Answers<A = Verdict> = readonly (A | Error)[] | null;
 
 /** Decides a batch and makes it durable. */
-export type Flush = (plans: readonly Step[]) => Answers | Promise<Answers>;
+export type Flush<P = Step, A = Verdict> = (
+  plans: readonly P[],
+) => Answers<A> | Promise<Answers<A>>;
 
-interface Waiting {
-  readonly plan: Step;
-  readonly resolve: (verdict: Verdict) => void;
+interface Waiting<P, A> {
+  readonly plan: P;
+  readonly resolve: (answer: A) => void;
   readonly reject: (error: unknown) => void;
   readonly signal: AbortSignal | undefined;
   readonly deadlineMs: number;
@@ -31,7 +33,7 @@ interface Waiting {
   isGivenUp: boolean;
 }
 
-type Batch = readonly Waiting[];
+type Batch<P, A> = readonly Waiting<P, A>[];
 
 const RETRY_MS_MAX = 8;
 /** How late a call may be given up while the engine works, in milliseconds. */
@@ -45,26 +47,26 @@ const SPLIT_PLANS_MIN = 8;
  * its signal (`ABORTED`) or where too many wait (`OVERLOADED`); one that was sent and has no answer
  * in its time is `OUTCOME_UNKNOWN`.
  */
-export class Batching {
-  readonly #flush: Flush;
+export class Batching<P = Step, A = Verdict> {
+  readonly #flush: Flush<P, A>;
   readonly #options: BatchingOptions;
   readonly #inFlightMax: number;
-  readonly #inFlight = new Set<Batch>();
-  #queue: Waiting[] = [];
+  readonly #inFlight = new Set<Batch<P, A>>();
+  #queue: Waiting<P, A>[] = [];
   #isScheduled = false;
   #isPaused = false;
   #looking: NodeJS.Timeout | undefined;
   #drained: (() => void)[] = [];
   #landed: (() => void)[] = [];
 
-  constructor(flush: Flush, options: BatchingOptions) {
+  constructor(flush: Flush<P, A>, options: BatchingOptions) {
     this.#flush = flush;
     this.#options = options;
     this.#inFlightMax = options.inFlightMax ?? 1;
   }
 
   /** Resolves when the plan is decided and as durable as the engine promises. */
-  submit(plan: Step, options?: CallOptions): Promise<Verdict> {
+  submit(plan: P, options?: CallOptions): Promise<A> {
     const signal = options?.signal;
     if (signal?.aborted === true) return Promise.reject(abortedError(signal.reason));
     if (this.#queue.length >= this.#options.queuePlansMax)
@@ -116,7 +118,7 @@ export class Batching {
   };
 
   /** The next batch; a wave is split over all that may be under way. */
-  #take(free: number): Batch {
+  #take(free: number): Batch<P, A> {
     const share = Math.max(SPLIT_PLANS_MIN, Math.ceil(this.#queue.length / free));
     const count = Math.min(share, this.#options.batchPlansMax);
     const batch = this.#queue.slice(0, count);
@@ -124,7 +126,7 @@ export class Batching {
     return batch;
   }
 
-  #send(batch: Batch): void {
+  #send(batch: Batch<P, A>): void {
     try {
       const answers = this.#flush(batch.map(({ plan }) => plan));
       if (answers instanceof Promise) this.#await(batch, answers);
@@ -139,7 +141,7 @@ export class Batching {
     }
   }
 
-  #await(batch: Batch, answers: Promise<Answers>): void {
+  #await(batch: Batch<P, A>, answers: Promise<Answers<A>>): void {
     this.#inFlight.add(batch);
     this.#look();
     answers.then(
@@ -148,7 +150,7 @@ export class Batching {
     );
   }
 
-  #land(batch: Batch, answers: Answers, fault: unknown): void {
+  #land(batch: Batch<P, A>, answers: Answers<A>, fault: unknown): void {
     this.#inFlight.delete(batch);
     if (this.#inFlight.size === 0) for (const resolve of this.#landed.splice(0)) resolve();
     this.#end(batch, answers, fault);
@@ -156,7 +158,7 @@ export class Batching {
     else this.#tellDrained();
   }
 
-  #end(batch: Batch, answers: Answers, fault: unknown): void {
+  #end(batch: Batch<P, A>, answers: Answers<A>, fault: unknown): void {
     if (answers === null) {
       this.#queue = batch.filter(({ isGivenUp }) => !isGivenUp).concat(this.#queue);
       this.#isScheduled = true;
@@ -169,7 +171,7 @@ export class Batching {
   /** Plans whose time is over before they are sent must not count later, when nobody listens. */
   #giveUp(): void {
     const nowMs = performance.now();
-    const isOver = ({ signal, deadlineMs }: Waiting): boolean =>
+    const isOver = ({ signal, deadlineMs }: Waiting<P, A>): boolean =>
       deadlineMs <= nowMs || signal?.aborted === true;
     if (this.#queue.some(isOver)) {
       const over = this.#queue.filter(isOver);
@@ -227,13 +229,14 @@ export function unanswered(timeoutMs: number): StoreError {
   return new StoreError("OUTCOME_UNKNOWN", message);
 }
 
-function settle(
-  waiting: Waiting | undefined,
-  answer: Verdict | Error | undefined,
+function settle<P, A>(
+  waiting: Waiting<P, A> | undefined,
+  answer: A | Error | undefined,
   fault: unknown,
 ): void {
-  if (typeof answer === "string" && fault === null) waiting?.resolve(answer);
-  else waiting?.reject(fault ?? answer ?? new Error("the engine gave fewer answers than plans"));
+  if (answer === undefined || answer instanceof Error || fault !== null) {
+    waiting?.reject(fault ?? answer ?? new Error("the engine gave fewer answers than plans"));
+  } else waiting?.resolve(answer);
 }
 
 function overloaded({ queuePlansMax }: BatchingOptions): StoreError {

@@ -1,4 +1,4 @@
-import { Ductape } from "ductape";
+import { EmbeddedDuctape } from "ductape";
 import { Command, Option } from "commander";
 
 /** Where a command works. */
@@ -32,9 +32,9 @@ export function withClientFlags(command: Command): Command {
 /** Does work with a client that is closed after it. Throws what the work throws. */
 export async function withClient<T>(
   { store }: ClientFlags,
-  work: (ductape: Ductape) => Promise<T>,
+  work: (ductape: EmbeddedDuctape) => Promise<T>,
 ): Promise<T> {
-  const ductape = new Ductape({ store });
+  const ductape = new EmbeddedDuctape({ store });
   try {
     return await work(ductape);
   } finally {

@@ -1,4 +1,4 @@
-import type { Ductape } from "ductape";
+import type { EmbeddedDuctape } from "ductape";
 import type { Access } from "../access.js";
 import { route, type Route } from "../route.js";
 import {
@@ -46,7 +46,7 @@ const products = definitionRoutes({
   patch: PRODUCT_PATCH,
   view: PRODUCT_VIEW,
   page: PRODUCTS_PAGE,
-  of: ({ product }: Ductape) => ({
+  of: ({ product }: EmbeddedDuctape) => ({
     create: (_none, input) => product.create(input),
     update: (_none, tag, patch) => product.update(tag, patch),
     fetch: (_none, tag) => product.fetch(tag),
@@ -71,7 +71,7 @@ const environments = definitionRoutes({
   patch: ENVIRONMENT_PATCH,
   view: ENVIRONMENT_VIEW,
   page: ENVIRONMENTS_PAGE,
-  of: ({ product }: Ductape) => product.environments,
+  of: ({ product }: EmbeddedDuctape) => product.environments,
   idOf: ({ slug }) => slug,
   mayList: (access, slug) => access.hasEnvironment(slug),
   requireRead: (access, product, slug) => access.requireEnvironment(product, slug),
@@ -91,7 +91,7 @@ const quotas = definitionRoutes({
   patch: QUOTA_PATCH,
   view: QUOTA_VIEW,
   page: QUOTAS_PAGE,
-  of: ({ product }: Ductape) => product.quotas,
+  of: ({ product }: EmbeddedDuctape) => product.quotas,
   idOf: ({ tag }) => tag,
   ...OF_PRODUCT,
 });
@@ -105,7 +105,7 @@ const sessions = definitionRoutes({
   patch: SESSION_PATCH,
   view: SESSION_VIEW,
   page: SESSIONS_DEFINED,
-  of: ({ product }: Ductape) => product.sessions,
+  of: ({ product }: EmbeddedDuctape) => product.sessions,
   idOf: ({ tag }) => tag,
   ...OF_PRODUCT,
 });
@@ -119,7 +119,7 @@ const caches = definitionRoutes({
   patch: CACHE_PATCH,
   view: CACHE_VIEW,
   page: CACHES_PAGE,
-  of: ({ product }: Ductape) => product.caches,
+  of: ({ product }: EmbeddedDuctape) => product.caches,
   idOf: ({ tag }) => tag,
   ...OF_PRODUCT,
 });

@@ -1,4 +1,4 @@
-import type { DeleteOptions, Ductape, ErrorCode } from "ductape";
+import type { DeleteOptions, EmbeddedDuctape, ErrorCode } from "ductape";
 import type { z } from "zod";
 import type { Access } from "../access.js";
 
@@ -29,7 +29,7 @@ export interface Kind<I extends z.ZodType, P extends z.ZodType, V extends View> 
   readonly patch: P;
   readonly view: z.ZodType;
   readonly page: z.ZodType;
-  of(ductape: Ductape): Definitions<z.input<I>, z.input<P>, V>;
+  of(ductape: EmbeddedDuctape): Definitions<z.input<I>, z.input<P>, V>;
   /** What names one. */
   idOf(definition: z.input<I> | V): string;
   /** True for one that is listed to the key. */

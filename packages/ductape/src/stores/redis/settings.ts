@@ -1,6 +1,6 @@
 import type { RedisOptions } from "ioredis";
 import { show, ValidationError } from "../../errors.js";
-import { isRecord } from "../../request.js";
+import { isRecord } from "../../json.js";
 
 /** What an acknowledged change survives; `durable` asks the server to sync and to replicate. */
 export type Durability = "fast" | "durable";

@@ -1,0 +1,13 @@
+/** A client of a server alone, for programs that have no store: types, errors and `fetch`. */
+export { RemoteDuctape as Ductape, type RemoteOptions as DuctapeOptions } from "./remote/client.js";
+export {
+  DuctapeError,
+  ConflictError,
+  NotFoundError,
+  SessionError,
+  StoreError,
+  ValidationError,
+  ERRORS,
+} from "./errors.js";
+export { QuotaExceededError } from "./exceeded.js";
+export type * from "./index.js";

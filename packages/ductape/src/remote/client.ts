@@ -1,0 +1,164 @@
+import type { Client, SessionCalls, UsageCalls } from "../client.js";
+import { show } from "../errors.js";
+import { Events, type AlertListener, type Logger } from "../events.js";
+import { isRecord } from "../json.js";
+import { within } from "../call.js";
+import { invalid, parseLogger, parseTimeout, settingOf, type Setting } from "../settings.js";
+import type { CallOptions, StoreGuarantees } from "../store.js";
+import { RemoteProducts, queryOf, viewOf } from "./definitions.js";
+import { encode } from "./encode.js";
+import { Http } from "./http.js";
+import { RemoteQuota } from "./quota.js";
+
+/** How a {@link RemoteDuctape} is made. Every option but the logger has a `DUCTAPE_*` variable. */
+export interface RemoteOptions {
+  /** Where the server is: `http://127.0.0.1:4141`. Default `DUCTAPE_URL`. */
+  readonly url?: string | undefined;
+  /** A key of the server. Default `DUCTAPE_API_KEY`, else none is sent. */
+  readonly apiKey?: string | undefined;
+  /**
+   * How long a call waits with its retries, in milliseconds. Default `DUCTAPE_TIMEOUT_MS`, else
+   * 5000.
+   */
+  readonly timeoutMs?: number | undefined;
+  /**
+   * How often a call is tried again that counted nothing, or that can be repeated: 0..10. Default
+   * `DUCTAPE_RETRIES`, else 2. So that they can be repeated, calls that count get a key of their
+   * own, whose answer the server keeps for 24 hours; with 0 they get none.
+   */
+  readonly retries?: number | undefined;
+  /** Gets warnings. Default `console`. */
+  readonly logger?: Logger | undefined;
+}
+
+const OPTIONS: readonly string[] = ["url", "apiKey", "timeoutMs", "retries", "logger"];
+const RETRIES_MAX = 10;
+const RETRIES_DEFAULT = 2;
+
+/**
+ * Quotas through a server, by the same calls and with the same results as on a store. The
+ * constructor throws `VALIDATION` for an option it cannot take, and asks nothing of the server.
+ */
+export class RemoteDuctape implements Client {
+  readonly product: RemoteProducts;
+  /** What is acknowledged is with the server, which this process cannot take down. */
+  readonly guarantees: StoreGuarantees = { name: "server", durable: true, shared: "network" };
+  readonly processor: { readonly quota: RemoteQuota; readonly sessions: SessionCalls };
+  readonly usage: UsageCalls;
+  readonly #http: Http;
+  readonly #events: Events;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: RemoteOptions = {}) {
+    const { url, apiKey, timeoutMs, retries, logger } = parseOptions(options);
+    const http = new Http({ url, apiKey, retries, timeoutMs });
+    const events = new Events(logger);
+    this.#http = http;
+    this.#events = events;
+    const quota = new RemoteQuota({ http, events, timeoutMs, makesKeys: retries > 0 });
+    this.processor = { quota, sessions: sessionsOf(http) };
+    this.product = new RemoteProducts(http);
+    this.usage = {
+      async subjects(input) {
+        const given: unknown = input;
+        if (!isRecord(given)) throw invalid("input", `wants an object, got ${show(given)}`);
+        const path = `/v1/usage/subjects${queryOf(given)}`;
+        return viewOf(await http.call({ method: "GET", path }));
+      },
+    };
+  }
+
+  async probe(call: CallOptions = {}): Promise<void> {
+    await within(this.#look(), call);
+  }
+
+  onAlert(listener: AlertListener): () => void {
+    return this.#events.onAlert(listener);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#closeNow();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #look(): Promise<void> {
+    await this.#http.call({ method: "GET", path: "/readyz" });
+  }
+
+  async #closeNow(): Promise<void> {
+    this.#http.close();
+    await this.processor.quota.drain();
+    await this.#http.drain();
+  }
+}
+
+function sessionsOf(http: Http): SessionCalls {
+  const post =
+    (name: string, told: { readonly isSafe?: boolean; readonly isRead?: boolean } = {}) =>
+    async (input: unknown) => {
+      const body = encode(input, "input");
+      return http.call({ method: "POST", path: `/v1/sessions/${name}`, body, ...told });
+    };
+  const read = { isSafe: true, isRead: true };
+  const [start, decrypt, revoke] = [post("start"), post("decrypt", read), post("revoke")];
+  const [refresh, list] = [post("refresh", { isSafe: true }), post("list", read)];
+  return {
+    start: async (input) => viewOf(await start(input)),
+    decrypt: async (input) => viewOf(await decrypt(input)),
+    refresh: async (input) => viewOf(await refresh(input)),
+    revoke: async (input) => viewOf(await revoke(input)),
+    list: async (input) => viewOf(await list(input)),
+  };
+}
+
+function parseOptions(options: RemoteOptions) {
+  const given: unknown = options;
+  if (!isRecord(given)) throw invalid("options", `wants an object, got ${show(given)}`);
+  for (const name of Object.keys(given)) {
+    if (!OPTIONS.includes(name)) {
+      throw invalid(
+        `options.${name}`,
+        `is not known to a client of a server; known are ${OPTIONS}`,
+      );
+    }
+  }
+  return {
+    url: parseUrl(settingOf("url", options.url, "DUCTAPE_URL")),
+    apiKey: parseKey(settingOf("apiKey", options.apiKey, "DUCTAPE_API_KEY")),
+    timeoutMs: parseTimeout(options.timeoutMs),
+    retries: parseRetries(settingOf("retries", options.retries, "DUCTAPE_RETRIES")),
+    logger: parseLogger(options.logger),
+  };
+}
+
+/** A base of paths, without a slash at its end. A password in it is told to nobody. */
+function parseUrl({ path, value }: Setting): string {
+  const wanted = "wants the URL of a server, such as http://127.0.0.1:4141";
+  if (typeof value !== "string") throw invalid(path, `${wanted}, got ${show(value)}`);
+  const url = URL.canParse(value) ? new URL(value) : null;
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw invalid(path, `${wanted}, got ${show(url === null ? value : url.protocol)}`);
+  }
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
+    throw invalid(path, `${wanted}, without a user, query or fragment; a key goes to apiKey`);
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+/** A key is told to nobody. */
+function parseKey({ path, value }: Setting): string | null {
+  if (value === undefined) return null;
+  if (typeof value === "string" && /^[\x21-\x7e]+$/.test(value)) return value;
+  throw invalid(path, "wants a key as the server printed it: ASCII without spaces");
+}
+
+function parseRetries({ path, value = RETRIES_DEFAULT }: Setting): number {
+  const retries = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+  const isCount = typeof retries === "number" && Number.isInteger(retries) && retries >= 0;
+  if (isCount && retries <= RETRIES_MAX) return retries;
+  throw invalid(path, `wants an integer from 0 to ${RETRIES_MAX}, got ${show(value)}`);
+}

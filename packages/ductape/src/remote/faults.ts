@@ -1,0 +1,64 @@
+import {
+  ConflictError,
+  DuctapeError,
+  ERRORS,
+  NotFoundError,
+  SessionError,
+  StoreError,
+  ValidationError,
+  type ErrorCode,
+  type Issue,
+} from "../errors.js";
+import { isRecord } from "../json.js";
+
+const CONFLICTS: ReadonlySet<ErrorCode> = new Set([
+  "ENVIRONMENT_INACTIVE",
+  "ALREADY_EXISTS",
+  "REVISION_CONFLICT",
+  "IDEMPOTENCY_CONFLICT",
+]);
+const OF_SESSIONS: ReadonlySet<ErrorCode> = new Set([
+  "SESSION_INVALID",
+  "SESSION_EXPIRED",
+  "SESSION_REVOKED",
+]);
+const OF_STORE: ReadonlySet<ErrorCode> = new Set([
+  "STORE_UNAVAILABLE",
+  "TIMEOUT",
+  "ABORTED",
+  "OVERLOADED",
+  "OUTCOME_UNKNOWN",
+]);
+
+/** The error that a problem (RFC 9457) tells of, as the library throws it; null: it is none. */
+export function faultOf(problem: unknown): DuctapeError | null {
+  if (!isRecord(problem)) return null;
+  const { code, detail, retryable } = problem;
+  if (!isCode(code) || typeof detail !== "string") return null;
+  const issues = issuesOf(problem["issues"]);
+  if (code === "VALIDATION") return new ValidationError(issues ?? [{ path: "", message: detail }]);
+  return new (familyOf(code))(code, detail, {
+    ...(issues === null ? {} : { issues }),
+    ...(typeof retryable === "boolean" ? { retryable } : {}),
+  });
+}
+
+function familyOf(code: ErrorCode): typeof DuctapeError {
+  if (CONFLICTS.has(code)) return ConflictError;
+  if (OF_SESSIONS.has(code)) return SessionError;
+  if (OF_STORE.has(code)) return StoreError;
+  return code.endsWith("_NOT_FOUND") ? NotFoundError : DuctapeError;
+}
+
+function isCode(code: unknown): code is ErrorCode {
+  return typeof code === "string" && Object.hasOwn(ERRORS, code);
+}
+
+function issuesOf(value: unknown): Issue[] | null {
+  if (!Array.isArray(value)) return null;
+  return value.flatMap((issue: unknown) => {
+    if (!isRecord(issue)) return [];
+    const { path, message } = issue;
+    return typeof path === "string" && typeof message === "string" ? [{ path, message }] : [];
+  });
+}

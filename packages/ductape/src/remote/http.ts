@@ -1,0 +1,218 @@
+import { closedError } from "../call.js";
+import { DuctapeError, StoreError } from "../errors.js";
+import { UnderWay } from "../under-way.js";
+import { faultOf } from "./faults.js";
+
+/** A server, and how it is asked. */
+export interface HttpOptions {
+  /** Without a slash at the end. */
+  readonly url: string;
+  readonly apiKey: string | null;
+  /** How often what is safe to repeat is tried again. */
+  readonly retries: number;
+  /** How long a request waits that says nothing else, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** One request. */
+export interface HttpRequest {
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  /** With its query. */
+  readonly path: string;
+  /** JSON text; null: none. */
+  readonly body?: string | null;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** True where asking twice changes no more than asking once. Default: of a GET. */
+  readonly isSafe?: boolean;
+  /** True where it changes nothing, so that an answer that is lost is no riddle. As `isSafe`. */
+  readonly isRead?: boolean;
+  /** When to give up, of `performance.now()`. Default after the time of all requests. */
+  readonly deadlineMs?: number;
+}
+
+/** A request of which nothing is left open. */
+interface Sent extends HttpRequest {
+  readonly isRead: boolean;
+  readonly deadlineMs: number;
+}
+
+/** Times between attempts, in milliseconds: doubled from the first, and never all at once. */
+const [WAIT_MS, WAIT_MS_MAX] = [50, 2_000];
+/** Faults of `fetch` that are met before a byte is sent. */
+const UNSENT = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/**
+ * Asks a server over `fetch`, which keeps its connections. What counted nothing is tried again
+ * until the deadline; what may have counted only where that is safe.
+ */
+export class Http {
+  readonly #options: HttpOptions;
+  readonly #underWay = new UnderWay();
+  #isClosed = false;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+  }
+
+  /** Throws `STORE_UNAVAILABLE` once it is closed. */
+  checkOpen(): void {
+    if (this.#isClosed) throw closedError();
+  }
+
+  /** Lets nothing begin any more. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** Resolves when no request is under way. */
+  drain(): Promise<void> {
+    return this.#underWay.none();
+  }
+
+  /** As {@link ask}, and throws as {@link checkOpen}. */
+  async call(request: HttpRequest): Promise<unknown> {
+    this.checkOpen();
+    return this.ask(request);
+  }
+
+  /**
+   * The JSON of the answer; undefined where it has none. Throws what the server's problem tells,
+   * and `STORE_UNAVAILABLE`, `TIMEOUT` and `OUTCOME_UNKNOWN`.
+   */
+  ask(request: HttpRequest): Promise<unknown> {
+    return this.#underWay.track(this.#ask(request));
+  }
+
+  async #ask(request: HttpRequest): Promise<unknown> {
+    const { isSafe = request.method === "GET", isRead = isSafe } = request;
+    const { deadlineMs = performance.now() + this.#options.timeoutMs } = request;
+    for (let attempt = 0; ; attempt++) {
+      const outcome = await this.#askOnce({ ...request, isRead, deadlineMs });
+      if (outcome.fault === null) return outcome.body;
+      const waitMs = Math.max(outcome.waitMs, waitOf(attempt));
+      const mayRepeat = outcome.isUncounted || (outcome.isUnknown && isSafe);
+      const isLast = attempt >= this.#options.retries;
+      if (!mayRepeat || isLast || performance.now() + waitMs >= deadlineMs) throw outcome.fault;
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+  }
+
+  async #askOnce(request: Sent): Promise<Outcome> {
+    const { method, path, body = null, deadlineMs } = request;
+    const { url, apiKey } = this.#options;
+    const leftMs = Math.ceil(deadlineMs - performance.now());
+    if (leftMs <= 0) return failed(uncounted("TIMEOUT", "its time is over"), { isUncounted: true });
+    try {
+      const response = await fetch(url + path, {
+        method,
+        body,
+        headers: {
+          accept: "application/json",
+          ...(apiKey === null ? {} : { authorization: `Bearer ${apiKey}` }),
+          ...(body === null ? {} : { "content-type": "application/json" }),
+          ...request.headers,
+        },
+        redirect: "error",
+        signal: AbortSignal.timeout(leftMs),
+      });
+      return this.#read(response, await response.text());
+    } catch (error) {
+      return this.#unanswered(error, request);
+    }
+  }
+
+  #read(response: Response, text: string): Outcome {
+    const body = parsed(text);
+    if (response.ok && body !== null) return { fault: null, body: body.value };
+    const fault = faultOf(body?.value);
+    if (fault === null) {
+      const what = `${this.#options.url} answered ${response.status}, and not as a server of ours`;
+      const isUnknown = response.status >= 500 || response.ok;
+      return failed(isUnknown ? unknown(what) : uncounted("STORE_UNAVAILABLE", what), {
+        isUnknown,
+      });
+    }
+    const { code, retryable } = fault;
+    return failed(fault, {
+      isUncounted: retryable,
+      isUnknown: code === "OUTCOME_UNKNOWN" || code === "INTERNAL",
+      waitMs: Number(response.headers.get("retry-after") ?? 0) * 1_000,
+    });
+  }
+
+  #unanswered(error: unknown, { isRead }: Sent): Outcome {
+    if (!(error instanceof Error)) throw error;
+    const { url } = this.#options;
+    if (UNSENT.has(causeOf(error))) {
+      const message = `the server at ${url} cannot be reached (${causeOf(error)})`;
+      return failed(uncounted("STORE_UNAVAILABLE", message, error), { isUncounted: true });
+    }
+    const isLate = error.name === "TimeoutError";
+    const why = isLate ? "did not answer in time" : `broke off (${causeOf(error)})`;
+    const message = `the server at ${url} ${why}`;
+    const code = isLate ? "TIMEOUT" : "STORE_UNAVAILABLE";
+    return failed(isRead ? uncounted(code, message, error) : unknown(message, error), {
+      isUnknown: true,
+    });
+  }
+}
+
+/** What one attempt gave. */
+type Outcome =
+  | { readonly fault: null; readonly body: unknown }
+  | {
+      readonly fault: DuctapeError;
+      /** Nothing was counted. */
+      readonly isUncounted: boolean;
+      /** It may have counted. */
+      readonly isUnknown: boolean;
+      /** How long the server wants to be left alone. */
+      readonly waitMs: number;
+    };
+
+function failed(
+  fault: DuctapeError,
+  told: { readonly isUncounted?: boolean; readonly isUnknown?: boolean; readonly waitMs?: number },
+): Outcome {
+  const { isUncounted = false, isUnknown = false, waitMs = 0 } = told;
+  return { fault, isUncounted, isUnknown, waitMs };
+}
+
+function parsed(text: string): { readonly value: unknown } | null {
+  try {
+    return { value: text === "" ? undefined : JSON.parse(text) };
+  } catch {
+    return null;
+  }
+}
+
+function uncounted(
+  code: "STORE_UNAVAILABLE" | "TIMEOUT",
+  message: string,
+  cause?: unknown,
+): StoreError {
+  return new StoreError(code, message, { cause });
+}
+
+function unknown(message: string, cause?: unknown): StoreError {
+  return new StoreError("OUTCOME_UNKNOWN", `${message}; the call may have counted`, { cause });
+}
+
+/** The code of what is at the root of an error; else its message. */
+function causeOf(error: Error): string {
+  const { cause } = error;
+  if (!(cause instanceof Error)) return error.message;
+  const code: unknown = Reflect.get(cause, "code");
+  return typeof code === "string" ? code : cause.message;
+}
+
+function waitOf(attempt: number): number {
+  return Math.min(WAIT_MS_MAX, WAIT_MS * 2 ** attempt) * (0.5 + Math.random() / 2);
+}

@@ -1,0 +1,193 @@
+import type { QuotaCalls } from "../client.js";
+import type { Decision, QuotaResult } from "../decision.js";
+import { DuctapeError, StoreError } from "../errors.js";
+import type { Events } from "../events.js";
+import { QuotaExceededError } from "../exceeded.js";
+import { isLeftOut, isRecord } from "../json.js";
+import { parseBatchCall, parseCall } from "../call.js";
+import type { QuotaInput } from "../request.js";
+import type { CallOptions } from "../store.js";
+import { Batching } from "../stores/batching.js";
+import { encode } from "./encode.js";
+import { faultOf } from "./faults.js";
+import type { Http } from "./http.js";
+
+/** What the calls of quotas need of the rest. */
+export interface RemoteQuotaParts {
+  readonly http: Http;
+  readonly events: Events;
+  readonly timeoutMs: number;
+  /** Whether counting calls get a key, so that they can be repeated. */
+  readonly makesKeys: boolean;
+}
+
+/** An input as it is sent. */
+interface Plan {
+  /** JSON. */
+  readonly text: string;
+  /** Asked twice it changes no more than asked once. */
+  readonly isSafe: boolean;
+  readonly isRead: boolean;
+  /** The key is ours: that the server has answered it before is not for the caller. */
+  readonly isOurKey: boolean;
+  readonly deadlineMs: number;
+}
+
+const BATCH_PLANS_MAX = 256;
+const QUEUE_PLANS_MAX = 100_000;
+const IN_FLIGHT_MAX = 4;
+/** Below the 1 MB that a server takes. */
+const BATCH_CHARS_MAX = 300_000;
+
+/** `processor.quota` through a server: calls that are made together are one request. */
+export class RemoteQuota implements QuotaCalls {
+  readonly #parts: RemoteQuotaParts;
+  readonly #defaults: CallOptions;
+  readonly #batching: Batching<Plan, QuotaResult>;
+
+  constructor(parts: RemoteQuotaParts) {
+    this.#parts = parts;
+    this.#defaults = { timeoutMs: parts.timeoutMs };
+    this.#batching = new Batching((plans) => this.#send(plans), {
+      batchPlansMax: BATCH_PLANS_MAX,
+      queuePlansMax: QUEUE_PLANS_MAX,
+      inFlightMax: IN_FLIGHT_MAX,
+      timeoutMs: parts.timeoutMs,
+    });
+  }
+
+  async run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult> {
+    this.#parts.http.checkOpen();
+    const call = parseCall(options, this.#defaults);
+    const plan = this.#planOf(input, call, "input");
+    return this.#told(await this.#batching.submit(plan, call), plan);
+  }
+
+  async enforce(input: QuotaInput, options?: CallOptions): Promise<QuotaResult> {
+    const result = await this.run(input, options);
+    if (!result.degraded && !result.allowed) throw new QuotaExceededError(result);
+    return result;
+  }
+
+  runAll(
+    inputs: readonly QuotaInput[],
+    options: CallOptions & { readonly atomic: true },
+  ): Promise<QuotaResult[]>;
+  runAll(
+    inputs: readonly QuotaInput[],
+    options?: CallOptions & { readonly atomic?: boolean },
+  ): Promise<(QuotaResult | DuctapeError)[]>;
+  async runAll(
+    inputs: readonly QuotaInput[],
+    options?: CallOptions & { readonly atomic?: boolean },
+  ): Promise<(QuotaResult | DuctapeError)[]> {
+    this.#parts.http.checkOpen();
+    const { atomic, call } = parseBatchCall(inputs, options, this.#defaults);
+    if (inputs.length === 0) return [];
+    if (atomic) return this.#runAtomic(inputs, call);
+    const settled = await Promise.allSettled(inputs.map((input) => this.run(input, call)));
+    return settled.map((result) => {
+      if (result.status === "fulfilled") return result.value;
+      if (DuctapeError.is(result.reason)) return result.reason;
+      throw result.reason;
+    });
+  }
+
+  /** Resolves when no call is under way. */
+  drain(): Promise<void> {
+    return this.#batching.drain();
+  }
+
+  async #runAtomic(inputs: readonly QuotaInput[], call: CallOptions): Promise<QuotaResult[]> {
+    if (call.signal?.aborted === true) {
+      const message = "the call was aborted before it was sent; nothing is changed";
+      throw new StoreError("ABORTED", message, { cause: call.signal.reason });
+    }
+    const plans = inputs.map((input, i) => this.#planOf(input, call, `inputs[${i}]`));
+    const answers = resultsOf(await this.#ask(plans, true), plans.length);
+    return answers.map((answer, i) => {
+      const plan = plans[i];
+      if (answer instanceof Error || plan === undefined) throw answer;
+      return this.#told(answer, plan);
+    });
+  }
+
+  #planOf(input: QuotaInput, { timeoutMs = 0 }: CallOptions, path: string): Plan {
+    const given: unknown = input;
+    const key = isRecord(given) ? given["idempotency_key"] : null;
+    const isRead = isRecord(given) && given["action"] === "check";
+    const isOurKey = this.#parts.makesKeys && isRecord(given) && !isRead && isLeftOut(key);
+    const sent = isOurKey ? { ...given, idempotency_key: crypto.randomUUID() } : given;
+    const isSafe = isRead || isOurKey || typeof key === "string";
+    const deadlineMs = performance.now() + timeoutMs;
+    return { text: encode(sent, path), isSafe, isRead, isOurKey, deadlineMs };
+  }
+
+  /** Several requests, where one would be too large. */
+  async #send(plans: readonly Plan[]): Promise<(QuotaResult | Error)[]> {
+    const batches: Plan[][] = [];
+    let chars = Number.POSITIVE_INFINITY;
+    for (const plan of plans) {
+      if (chars + plan.text.length > BATCH_CHARS_MAX) {
+        batches.push([]);
+        chars = 0;
+      }
+      chars += plan.text.length;
+      batches.at(-1)?.push(plan);
+    }
+    const answers = await Promise.all(batches.map((batch) => this.#sendOne(batch)));
+    return answers.flat();
+  }
+
+  async #sendOne(plans: readonly Plan[]): Promise<(QuotaResult | Error)[]> {
+    try {
+      const answer = await this.#ask(plans, false);
+      return plans.length === 1 ? [resultOf(answer)] : resultsOf(answer, plans.length);
+    } catch (error) {
+      const fault = error instanceof Error ? error : new Error(String(error));
+      return plans.map(() => fault);
+    }
+  }
+
+  #ask(plans: readonly Plan[], atomic: boolean): Promise<unknown> {
+    const isOne = plans.length === 1 && !atomic;
+    const texts = plans.map(({ text }) => text).join(",");
+    return this.#parts.http.ask({
+      method: "POST",
+      path: isOne ? "/v1/quota/run" : "/v1/quota/batch",
+      body: isOne ? texts : `{"inputs":[${texts}],"atomic":${atomic}}`,
+      isSafe: plans.every(({ isSafe }) => isSafe),
+      isRead: plans.every(({ isRead }) => isRead),
+      deadlineMs: Math.max(...plans.map(({ deadlineMs }) => deadlineMs)),
+    });
+  }
+
+  #told(result: QuotaResult, { isOurKey }: Plan): QuotaResult {
+    if (result.degraded) return result;
+    const decision: Decision =
+      isOurKey && result.replayed ? { ...result, replayed: false } : result;
+    if (decision.alerts !== undefined) this.#parts.events.publish(decision);
+    return decision;
+  }
+}
+
+function resultsOf(answer: unknown, count: number): (QuotaResult | Error)[] {
+  const results: unknown = isRecord(answer) ? answer["results"] : null;
+  if (!Array.isArray(results) || results.length !== count) throw strange();
+  return results.map(resultOf);
+}
+
+function resultOf(value: unknown): QuotaResult | Error {
+  if (isResult(value)) return value;
+  return faultOf(value) ?? strange();
+}
+
+/** By what tells a result from all else: its form is the server's promise. */
+function isResult(value: unknown): value is QuotaResult {
+  return isRecord(value) && typeof value["allowed"] === "boolean";
+}
+
+function strange(): StoreError {
+  const message = "the server's answer is no decision; the call may have counted";
+  return new StoreError("OUTCOME_UNKNOWN", message);
+}
