@@ -33,13 +33,16 @@ interface Plan {
   readonly deadlineMs: number;
 }
 
-const BATCH_PLANS_MAX = 256;
+/** As many as a server takes in one request. */
+const BATCH_PLANS_MAX = 1_000;
 const QUEUE_PLANS_MAX = 100_000;
-const IN_FLIGHT_MAX = 4;
 /** Below the 1 MB that a server takes. */
 const BATCH_CHARS_MAX = 300_000;
 
-/** `processor.quota` through a server: calls that are made together are one request. */
+/**
+ * `processor.quota` through a server: calls that are made together, or while a request is under
+ * way, are one request, so that they are decided in the order in which they were made.
+ */
 export class RemoteQuota implements QuotaCalls {
   readonly #parts: RemoteQuotaParts;
   readonly #defaults: CallOptions;
@@ -51,7 +54,6 @@ export class RemoteQuota implements QuotaCalls {
     this.#batching = new Batching((plans) => this.#send(plans), {
       batchPlansMax: BATCH_PLANS_MAX,
       queuePlansMax: QUEUE_PLANS_MAX,
-      inFlightMax: IN_FLIGHT_MAX,
       timeoutMs: parts.timeoutMs,
     });
   }
@@ -135,8 +137,9 @@ export class RemoteQuota implements QuotaCalls {
       chars += plan.text.length;
       batches.at(-1)?.push(plan);
     }
-    const answers = await Promise.all(batches.map((batch) => this.#sendOne(batch)));
-    return answers.flat();
+    const answers: (QuotaResult | Error)[] = [];
+    for (const batch of batches) answers.push(...(await this.#sendOne(batch)));
+    return answers;
   }
 
   async #sendOne(plans: readonly Plan[]): Promise<(QuotaResult | Error)[]> {
