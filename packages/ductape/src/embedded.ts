@@ -167,8 +167,9 @@ export class EmbeddedDuctape implements Client {
 function parseOptions(options: EmbeddedOptions) {
   const given: unknown = options;
   if (!isRecord(given)) throw invalid("options", `wants an object, got ${show(given)}`);
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.includes(name)) throw invalid(`options.${name}`, unknownField(name, OPTIONS));
+  for (const name of Object.keys(given)) {
+    if (OPTIONS.includes(name) || isLeftOut(given[name])) continue;
+    throw invalid(`options.${name}`, unknownField(name, OPTIONS));
   }
   const { store, onStoreError, timeoutMs, clock, secret, logger } = options;
   return {

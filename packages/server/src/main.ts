@@ -1,18 +1,20 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { keyCommand } from "./commands/key.js";
+import { kindCommands } from "./commands/kinds.js";
 import { serveCommand } from "./commands/serve.js";
+import { usageCommand } from "./commands/usage.js";
 import { sayFault } from "./print.js";
 import { VERSION } from "./version.js";
 
 const USAGE = 2;
 
 const program = new Command("ductape")
-  .description("Exact usage quotas: the server and its keys.")
+  .description("Exact usage quotas: decisions, definitions, the server and its keys.")
   .version(VERSION)
   .exitOverride()
   .showHelpAfterError("(ductape --help lists the commands)");
-for (const command of [serveCommand(), keyCommand()]) {
+for (const command of [serveCommand(), ...kindCommands(), usageCommand(), keyCommand()]) {
   command.copyInheritedSettings(program);
   for (const part of command.commands) part.copyInheritedSettings(program);
   program.addCommand(command);

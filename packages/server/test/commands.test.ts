@@ -1,41 +1,16 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { ask, recordOf, temporaryFolder } from "./support.js";
+import { environment, folder, newStore, ROOT, run } from "./command.js";
+import { ask, recordOf } from "./support.js";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const folder = temporaryFolder();
 const children = new Set<ChildProcess>();
 afterEach(() => {
   for (const child of children) child.kill("SIGKILL");
   children.clear();
 });
 afterAll(folder.remove);
-
-let files = 0;
-const newStore = () => `sqlite:${join(folder.path, `${files++}.db`)}`;
-
-function environment(more: Readonly<Record<string, string>>) {
-  const entries = Object.entries(process.env).filter(([name]) => !/^(DUCTAPE|VITEST)/.test(name));
-  return { ...Object.fromEntries(entries), NO_COLOR: "1", ...more };
-}
-
-/** Runs the program to its end. */
-async function run(args: readonly string[], more: Readonly<Record<string, string>> = {}) {
-  const command = ["--import", "tsx", join(ROOT, "packages/server/src/main.ts"), ...args];
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, command, {
-      cwd: ROOT,
-      env: environment(more),
-    });
-    return { code: 0, stdout, stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = recordOf({ ...Object(error) });
-    return { code, stdout: String(stdout), stderr: String(stderr) };
-  }
-}
 
 const words = (line: string): string[] => line.split(" ");
 

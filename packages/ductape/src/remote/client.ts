@@ -1,7 +1,7 @@
 import type { Client, SessionCalls, UsageCalls } from "../client.js";
 import { show } from "../errors.js";
 import { Events, type AlertListener, type Logger } from "../events.js";
-import { isRecord } from "../json.js";
+import { isLeftOut, isRecord } from "../json.js";
 import { within } from "../call.js";
 import { invalid, parseLogger, parseTimeout, settingOf, type Setting } from "../settings.js";
 import type { CallOptions, StoreGuarantees } from "../store.js";
@@ -119,12 +119,9 @@ function parseOptions(options: RemoteOptions) {
   const given: unknown = options;
   if (!isRecord(given)) throw invalid("options", `wants an object, got ${show(given)}`);
   for (const name of Object.keys(given)) {
-    if (!OPTIONS.includes(name)) {
-      throw invalid(
-        `options.${name}`,
-        `is not known to a client of a server; known are ${OPTIONS}`,
-      );
-    }
+    if (OPTIONS.includes(name) || isLeftOut(given[name])) continue;
+    const known = OPTIONS.join(", ");
+    throw invalid(`options.${name}`, `is not known to a client of a server; known are ${known}`);
   }
   return {
     url: parseUrl(settingOf("url", options.url, "DUCTAPE_URL")),

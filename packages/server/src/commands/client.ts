@@ -1,9 +1,11 @@
-import { EmbeddedDuctape } from "ductape";
+import { Ductape, EmbeddedDuctape } from "ductape";
 import { Command, Option } from "commander";
 
 /** Where a command works. */
 export interface ClientFlags {
   readonly store?: string | undefined;
+  readonly url?: string | undefined;
+  readonly apiKey?: string | undefined;
 }
 
 /** How a command prints. */
@@ -11,12 +13,14 @@ export interface PrintFlags {
   readonly json?: boolean | undefined;
 }
 
-/** Which store a command works on. */
+/** Which store a command works on, that works on a store alone. */
 export function storeOption(): Option {
-  return new Option(
-    "--store <url>",
-    'memory:, sqlite:path, ... (default "sqlite:.ductape/ductape.db")',
-  ).env("DUCTAPE_STORE");
+  return storeFlag().env("DUCTAPE_STORE");
+}
+
+function storeFlag(): Option {
+  const description = 'memory:, sqlite:path, ... (default "sqlite:.ductape/ductape.db")';
+  return new Option("--store <url>", description);
 }
 
 /** Data for programs: one line of JSON on standard output, whose form is stable. */
@@ -24,20 +28,30 @@ export function jsonOption(): Option {
   return new Option("--json", "print JSON");
 }
 
-/** Adds the flags that tell a command where it works. */
+/** Adds the flags that tell a command where it works; their variables are the library's own. */
 export function withClientFlags(command: Command): Command {
-  return command.addOption(storeOption());
+  return command
+    .addOption(storeFlag().conflicts("url"))
+    .option("--url <url>", "a server, in place of a store (or DUCTAPE_URL)")
+    .option("--api-key <key>", "a key of the server (better DUCTAPE_API_KEY, which no list shows)")
+    .addOption(jsonOption());
 }
 
 /** Does work with a client that is closed after it. Throws what the work throws. */
 export async function withClient<T>(
-  { store }: ClientFlags,
+  { store, url, apiKey }: ClientFlags,
+  work: (ductape: Ductape) => Promise<T>,
+): Promise<T> {
+  const isOnServer = url !== undefined || apiKey !== undefined;
+  await using ductape = new Ductape(isOnServer ? { url, apiKey } : { store });
+  return await work(ductape);
+}
+
+/** As {@link withClient}, for work that is done on a store alone. */
+export async function withStore<T>(
+  store: string | undefined,
   work: (ductape: EmbeddedDuctape) => Promise<T>,
 ): Promise<T> {
-  const ductape = new EmbeddedDuctape({ store });
-  try {
-    return await work(ductape);
-  } finally {
-    await ductape.close();
-  }
+  await using ductape = new EmbeddedDuctape({ store });
+  return await work(ductape);
 }

@@ -5,18 +5,14 @@ import { Keys } from "../keys.js";
 import { printLine, printTable, say } from "../print.js";
 import { KEY_INPUT } from "../schema/key.js";
 import { checkWire } from "../wire.js";
-import {
-  jsonOption,
-  storeOption,
-  withClient,
-  type ClientFlags,
-  type PrintFlags,
-} from "./client.js";
+import { jsonOption, storeOption, withStore, type PrintFlags } from "./client.js";
 
 /** Who works on the store itself. */
 const OPERATOR = new Access({ id: "command-line", name: "command line" }, ALL);
 
-interface StoreFlags extends ClientFlags, PrintFlags {}
+interface StoreFlags extends PrintFlags {
+  readonly store?: string | undefined;
+}
 
 interface CreateFlags extends StoreFlags {
   readonly name?: string;
@@ -83,7 +79,7 @@ async function revoke(id: string, { store }: StoreFlags): Promise<void> {
 }
 
 function withKeys<T>(store: string | undefined, work: (keys: Keys) => Promise<T>): Promise<T> {
-  return withClient({ store }, async ({ guarantees, records }) => {
+  return withStore(store, async ({ guarantees, records }) => {
     if (!guarantees.durable) throw forgetful();
     return work(new Keys({ records, rootKey: null, clock: Date.now, warn: say }));
   });

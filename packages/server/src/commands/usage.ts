@@ -1,0 +1,54 @@
+import { Command } from "commander";
+import { ValidationError } from "ductape";
+import { printLine, printTable, say } from "../print.js";
+import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
+
+interface TopFlags extends ClientFlags, PrintFlags {
+  readonly env: string;
+  readonly product_tag: string;
+  readonly quota_tag: string;
+  readonly rule?: string;
+  readonly limit: string;
+  readonly after?: string;
+}
+
+/** `ductape usage top`: who has used most. */
+export function usageCommand(): Command {
+  const command = new Command("usage").description("tell who has used how much");
+  const top = command
+    .command("top")
+    .description("list who has used most of a quota, in the windows that hold now")
+    .requiredOption("--env <slug>", "slug of an environment")
+    .requiredOption("--product_tag <tag>", "tag of a product")
+    .requiredOption("--quota_tag <tag>", "tag of a quota")
+    .option("--rule <name>", "which of several rules")
+    .option("--limit <count>", "how many, at most 1000", "20")
+    .option("--after <next>", "the next of the page before");
+  withClientFlags(top).action((flags: TopFlags) => print(flags));
+  return command;
+}
+
+async function print(flags: TopFlags): Promise<void> {
+  const { env, product_tag, quota_tag, rule, after, json } = flags;
+  const input = { env, product_tag, quota_tag, rule, after, limit: countOf(flags.limit) };
+  const page = await withClient(flags, ({ usage }) => usage.subjects(input));
+  if (json === true) return printLine(JSON.stringify(page));
+  printTable(
+    ["SUBJECT", "USED", "LIMIT", "REMAINING", "WINDOW ENDS", "LAST SEEN"],
+    page.subjects.map(({ subject, used, limit, remaining, window, last_seen }) => [
+      subject ?? "(product)",
+      String(used),
+      String(limit ?? "none"),
+      String(remaining ?? "unlimited"),
+      window.end ?? "never",
+      last_seen,
+    ]),
+  );
+  if (page.next !== null) say(`more: --after ${page.next}`);
+}
+
+function countOf(text: string): number {
+  if (/^\d{1,4}$/.test(text)) return Number(text);
+  const message = `wants a count from 1 to 1000, got "${text}"`;
+  throw new ValidationError([{ path: "--limit", message }]);
+}

@@ -1,0 +1,97 @@
+// The commands that decide, list and delete: on a store, and through a server, by the same flags.
+import { afterAll, describe, expect, it } from "vitest";
+import { Ductape } from "ductape";
+import { folder, newStore, run } from "./command.js";
+import { ROOT_KEY, start } from "./support.js";
+
+afterAll(folder.remove);
+
+const SHOP = ["--product_tag", "shop"];
+const AT = ["--env", "prd", ...SHOP, "--quota_tag", "calls"];
+
+/** Defines a quota of five a day, at the place of a client. */
+async function define(ductape: Ductape): Promise<void> {
+  await ductape.product.create({ tag: "shop", name: "Shop" });
+  await ductape.product.environments.create("shop", { slug: "prd" });
+  const rule = { limit: 5, period: "day", scope: "$Session{userId}" } as const;
+  await ductape.product.quotas.create("shop", { tag: "calls", ...rule });
+}
+
+async function onStore() {
+  const store = newStore();
+  await using ductape = new Ductape({ store });
+  await define(ductape);
+  return { flags: ["--store", store], more: {}, end: () => Promise.resolve() };
+}
+
+async function onServer() {
+  const server = await start();
+  const { url } = server;
+  await using ductape = new Ductape({ url, apiKey: ROOT_KEY });
+  await define(ductape);
+  const more = { DUCTAPE_URL: url, DUCTAPE_API_KEY: ROOT_KEY };
+  return { flags: [], more, end: () => server.close() };
+}
+
+describe.each([
+  ["a store", onStore],
+  ["a server", onServer],
+])("commands on %s", (_, place) => {
+  it("decide, and end with 3 where it is denied", async () => {
+    const { flags, more, end } = await place();
+    const who = ["--subject", "userId=u1", ...flags];
+    const first = await run(["quota", "increment", ...AT, "--amount", "4", ...who], more);
+    expect(first).toMatchObject({ code: 0, stderr: "admitted\n" });
+    expect(first.stdout).toMatch(/^RULE +USED +LIMIT +REMAINING +RESETS AT\n\S+ +4 +5 +1 +2\d{3}-/);
+    const denied = await run(
+      ["quota", "increment", ...AT, "--amount", "2", ...who, "--json"],
+      more,
+    );
+    expect(denied).toMatchObject({ code: 3, stderr: "" });
+    expect(JSON.parse(denied.stdout)).toMatchObject({ allowed: false, used: 4, remaining: 1 });
+    const top = await run(["usage", "top", ...AT, ...flags], more);
+    expect(top.stdout.split("\n")[1]).toMatch(/^u1 +4 +5 +1 +/);
+    await end();
+  });
+
+  it("list, print and delete definitions", async () => {
+    const { flags, more, end } = await place();
+    const list = await run(["quota", "ls", ...SHOP, ...flags], more);
+    expect(list.stdout).toMatch(/^TAG +REVISION +UPDATED\ncalls +1 +2\d{3}-/);
+    const got = await run(["env", "get", "prd", ...SHOP, ...flags], more);
+    expect(JSON.parse(got.stdout)).toMatchObject({ slug: "prd", revision: 1 });
+    const gone = await run(["quota", "delete", "calls", ...SHOP, ...flags], more);
+    expect(gone).toMatchObject({ code: 0, stderr: "deleted quota calls\n" });
+    const again = await run(["quota", "get", "calls", ...SHOP, ...flags], more);
+    expect(again.code).toBe(4);
+    expect(again.stderr).toContain("calls");
+    await end();
+  });
+});
+
+describe("what is wrong with flags", () => {
+  it.each([
+    [["--amount", "many"], '--amount: wants a number, got "many"'],
+    [["--session", "user"], "--session: wants --token beside it"],
+    [["--subject", "u1"], '--subject: wants name=value, got "u1"'],
+  ])("is said by name: %j", async (flags, message) => {
+    const { code, stderr } = await run(["quota", "check", ...AT, "--store", "memory:", ...flags]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+  });
+
+  it("is said of two places for one command", async () => {
+    const places = ["--store", "memory:", "--url", "http://127.0.0.1:4141"];
+    const { code, stderr } = await run(["product", "ls", ...places]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("--url");
+  });
+
+  it("is said of a server that is not there, with 69", async () => {
+    const server = await start();
+    await server.close();
+    const { code, stderr } = await run(["product", "ls", "--url", server.url]);
+    expect(code).toBe(69);
+    expect(stderr).toContain("cannot be reached (ECONNREFUSED)");
+  });
+});
