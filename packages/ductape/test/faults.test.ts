@@ -14,7 +14,8 @@ import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape, type DuctapeError } from "ductape";
-import { openSqlite, type SqliteDriver } from "../src/stores/sqlite-driver.js";
+import { openSqlite, type Sqlite, type SqliteDriver } from "../src/stores/sqlite-driver.js";
+import { migrate, schemaVersion } from "../src/stores/sqlite-schema.js";
 import { clientWith, faultOf, inputOf, temporaryFolder, usableDrivers } from "./support.js";
 
 const folder = temporaryFolder();
@@ -202,6 +203,33 @@ describe.each(drivers)("a file that is not ours to write, on %s", (driver) => {
     await expectRefused(path, "belongs to another program; name another file");
     await sql(path, driver, "DROP TABLE theirs; PRAGMA user_version = 7");
     await expectRefused(path, "belongs to another program");
+  });
+
+  it.each([1, 2, 3])("is none that another process makes at our look %d", async (look) => {
+    const path = newPath();
+    mkdirSync(dirname(path));
+    const [db, maker] = [await openSqlite(path, driver), await openSqlite(path, driver)];
+    let looks = 0;
+    const watched: Sqlite = {
+      exec: (text) => db.exec(text),
+      close: () => db.close(),
+      prepare: (text) => {
+        const statement = db.prepare(text);
+        return {
+          get: (...values) => {
+            const row = statement.get(...values);
+            if (++looks === look) migrate(maker, path);
+            return row;
+          },
+          all: (...values) => statement.all(...values),
+          run: (...values) => statement.run(...values),
+        };
+      },
+    };
+    const seen = [1, 2, 3].map(() => schemaVersion(watched, path));
+    expect(seen).toEqual([1, 2, 3].map((n) => (n > look ? 1 : 0)));
+    db.close();
+    maker.close();
   });
 
   it("is refused where a newer version has changed its schema", async () => {

@@ -63,15 +63,19 @@ export function migrate(db: Sqlite, path: string): void {
   }
 }
 
+/** In one statement, as another process may be making the tables. */
+const TOLD = `
+  SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema) AS tables
+  FROM pragma_user_version, pragma_application_id`;
+
 /**
  * The schema that the file has; 0 for an empty one. Writes nothing. Throws `STORE_UNAVAILABLE` for
  * a file that is newer or of another program.
  */
 export function schemaVersion(db: Sqlite, path: string): number {
-  const version = Number(db.prepare("PRAGMA user_version").get()?.["user_version"]);
-  const owner = Number(db.prepare("PRAGMA application_id").get()?.["application_id"]);
-  const tables = db.prepare("SELECT count(*) AS tables FROM sqlite_schema").get()?.["tables"];
-  if (owner !== APPLICATION_ID && (owner !== 0 || version !== 0 || Number(tables) > 0)) {
+  const told = db.prepare(TOLD).get();
+  const [version, owner] = [Number(told?.["user_version"]), Number(told?.["application_id"])];
+  if (owner !== APPLICATION_ID && (owner !== 0 || version !== 0 || Number(told?.["tables"]) > 0)) {
     throw refused(path, "it belongs to another program; name another file, it was not changed");
   }
   if (version > MIGRATIONS.length) {
