@@ -47,17 +47,27 @@ export class Load {
     this.#callers = Promise.all(Array.from({ length: callers }, call));
   }
 
-  /** Resolves when the call under way of every caller has ended. */
-  async stop(): Promise<Told> {
+  /** Resolves when the call under way of every caller has ended; throws where one does not end. */
+  async stop(withinMs = 60_000): Promise<Told> {
     this.#isStopped = true;
-    await this.#callers;
-    return this.told;
+    const late = delay(withinMs, "late", { ref: false });
+    if ((await Promise.race([this.#callers, late])) !== "late") return this.told;
+    throw new Error(`a call did not end in ${withinMs} ms; ${JSON.stringify(this.told)}`);
   }
 
-  /** Resolves when `count` more were admitted. */
-  async admits(count: number): Promise<void> {
-    const wanted = this.told.acknowledged + count;
-    while (this.told.acknowledged < wanted) await delay(2);
+  /** Resolves when `count` more were admitted; throws where that takes too long. */
+  async admits(count: number, withinMs = 120_000): Promise<void> {
+    const { told } = this;
+    const wanted = told.acknowledged + count;
+    const deadlineMs = performance.now() + withinMs;
+    while (told.acknowledged < wanted) {
+      if (performance.now() > deadlineMs) {
+        const faults = JSON.stringify([...told.faults]);
+        const text = `${told.acknowledged} of ${wanted} admitted, ${told.denied} denied`;
+        throw new Error(`${text} in ${withinMs} ms; faults: ${faults}`);
+      }
+      await delay(2);
+    }
   }
 
   async #once(input: QuotaInput): Promise<void> {

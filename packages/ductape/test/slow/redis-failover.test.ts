@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Ductape, type QuotaDefinition, type StoreMaker } from "ductape";
 import { hasRedis, until } from "../redis.js";
@@ -122,6 +123,8 @@ async function endure(shards: Shards, store: StoreMaker, isDurable: boolean) {
   }
   const quotas = [...tags.values()].flatMap(quotasOf);
   await using client = await clientWith(quotas, { store, timeoutMs: TIMEOUT_MS, logger });
+  // Definitions that never reached a replica may be lost as well: no load would be left.
+  await delay(20 * LAG_MS);
   const loads = new Map<Shard, Load>();
   const repeats = new Map<Tags, Repeats>();
   for (const [shard, each] of tags) {

@@ -2,6 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { DuctapeError, type Ductape } from "ductape";
 import { inputOf } from "../support.js";
 
+/** How long a call is repeated. */
+const AGAIN_MS = 120_000;
+
 /** Callers that repeat each call with its key until it is answered, until they are stopped. */
 export class Repeats {
   /** Calls that were answered. */
@@ -15,13 +18,14 @@ export class Repeats {
     const call = async (_: unknown, caller: number): Promise<void> => {
       for (let key = 0; !this.#isStopped; key++) {
         const input = inputOf({ quota_tag, idempotency_key: `${caller}-${key}` });
+        const deadlineMs = performance.now() + AGAIN_MS;
         for (let attempt = 1; !(await isAnswered()); attempt++) await delay(5 * attempt);
         async function isAnswered(): Promise<boolean> {
           try {
             return (await client.processor.quota.run(input, { timeoutMs })).allowed;
           } catch (error) {
-            if (DuctapeError.is(error)) return false;
-            throw error;
+            if (!DuctapeError.is(error) || performance.now() > deadlineMs) throw error;
+            return false;
           }
         }
         this.answered++;
