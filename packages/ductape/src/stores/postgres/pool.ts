@@ -60,6 +60,9 @@ export class Connections {
   readonly #pool: PostgresPool;
   readonly #timeoutMs: number;
   readonly #prepares: boolean;
+  /** The attempt that all wait for, after one that failed. */
+  #probe: Promise<unknown> | null = null;
+  #isDown = false;
 
   /**
    * `timeoutMs` bounds the wait for a connection, and for each answer. `prepares`: a connection
@@ -73,11 +76,33 @@ export class Connections {
     pool.on("error", ignore);
   }
 
-  /** A free connection. Throws what `pg` throws, and `STORE_UNAVAILABLE` where none gets free. */
+  /**
+   * A free connection. Throws what `pg` throws, and `STORE_UNAVAILABLE` where none gets free. While
+   * the server does not answer, one tries and the others wait for it: a server that was paused has
+   * to go through every attempt made meanwhile before it answers.
+   */
   async acquire(): Promise<Connection> {
+    if (this.#probe !== null) await this.#probe;
+    if (!this.#isDown) return this.#connect();
+    const probe = this.#connect();
+    this.#probe = probe;
+    try {
+      return await probe;
+    } finally {
+      this.#probe = null;
+    }
+  }
+
+  async #connect(): Promise<Connection> {
     const timeoutMs = this.#timeoutMs;
-    const client = await within(timeoutMs, this.#pool.connect());
-    return new Connection(client, timeoutMs, this.#prepares);
+    try {
+      const client = await within(timeoutMs, this.#pool.connect());
+      this.#isDown = false;
+      return new Connection(client, timeoutMs, this.#prepares);
+    } catch (error) {
+      this.#isDown = true;
+      throw error;
+    }
   }
 
   /** Runs `work` on a connection, which is thrown away where `work` fails. */
