@@ -227,6 +227,8 @@ export class Catalogue {
       await this.refresh();
       this.#isFollowing = true;
     } catch (error) {
+      // It was stopped meanwhile: what it asked is closed.
+      if (this.#timer === undefined) return;
       // Once an outage, not four times a second.
       if (this.#isFollowing) {
         this.#logger.warn("definitions could not be refreshed; trying again", error);

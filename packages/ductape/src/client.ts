@@ -1,4 +1,5 @@
 import type { Cache, CacheInput, CacheQuery, CacheValue } from "./cache.js";
+import type { AppliedConfiguration, ApplyOptions, Configuration } from "./configuration.js";
 import type { QuotaResult } from "./decision.js";
 import type { QuotaDefinition, QuotaView } from "./definition.js";
 import type { Environment, EnvironmentInput } from "./environment.js";
@@ -102,6 +103,12 @@ export interface ProductCalls {
   readonly caches: CacheCalls;
   /** Makes a product. Throws `VALIDATION`, `ALREADY_EXISTS`. */
   create(input: ProductInput): Promise<Product>;
+  /**
+   * Makes all definitions of a configuration be as it says, or none: makes what is missing, changes
+   * what differs, keeps what it does not name. A field that is left out gets its default. Throws
+   * `VALIDATION` that names each wrong field by its place: `products[0].quotas[1].limit`.
+   */
+  apply(configuration: Configuration, options?: ApplyOptions): Promise<AppliedConfiguration>;
   /**
    * Changes its name or description. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `REVISION_CONFLICT`.
    */

@@ -9,6 +9,14 @@ export type {
   SessionDefinitionCalls,
   UsageCalls,
 } from "./client.js";
+export type {
+  AppliedConfiguration,
+  ApplyOptions,
+  Configuration,
+  DefinitionChange,
+  FieldChange,
+  ProductConfiguration,
+} from "./configuration.js";
 export { Ductape, type DuctapeOptions } from "./ductape.js";
 export { EmbeddedDuctape, type EmbeddedOptions } from "./embedded.js";
 export {

@@ -14,3 +14,11 @@ export function isEmptyRecord(value: unknown): boolean {
 export function isLeftOut(value: unknown): value is undefined {
   return value === undefined || isEmptyRecord(value);
 }
+
+/** A value whose text is the same for all orders of the members of its objects. */
+export function canonical(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  return Object.entries(value)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, member]) => [name, canonical(member)]);
+}

@@ -3,6 +3,7 @@ import type { Cell } from "./cell.js";
 import { FOREVER_MS, type Period, type Span } from "./period.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { DuctapeError, show, ValidationError } from "./errors.js";
+import { canonical } from "./json.js";
 import type { Action, Identity, Request, SubjectInput } from "./request.js";
 import { valueAt } from "./selector.js";
 import { checkText, pathText } from "./text.js";
@@ -383,11 +384,4 @@ function refuseRollingGrant(quota: CompiledQuota, named: string | null): void {
 
 function fieldError(path: string, message: string): ValidationError {
   return new ValidationError([{ path, message }]);
-}
-
-function canonical(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  return Object.entries(value)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, member]) => [name, canonical(member)]);
 }

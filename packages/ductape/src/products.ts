@@ -1,5 +1,13 @@
+import { planConfiguration, type Planner } from "./applying.js";
 import { Caches, type CachesParts } from "./caches.js";
 import { carryCounters } from "./carry.js";
+import type { Catalogue } from "./catalogue.js";
+import type {
+  AppliedConfiguration,
+  ApplyOptions,
+  Configuration,
+  DefinitionChange,
+} from "./configuration.js";
 import {
   compileQuota,
   QUOTA,
@@ -16,6 +24,7 @@ import {
 import { Fields, Issues } from "./field.js";
 import type { QuotaIdentity } from "./identity.js";
 import { spacePrefix } from "./key.js";
+import type { KindName } from "./kind.js";
 import type { DeleteOptions, Patch } from "./patch.js";
 import {
   PRODUCT,
@@ -73,6 +82,44 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
       const left = products.get(tag) ?? new ProductEntry();
       return { writes: left.documents(tag).map(removal) };
     });
+  }
+
+  /**
+   * Makes all definitions of a configuration be as it says, or none: makes what is missing, changes
+   * what differs, keeps what it does not name. A field that is left out gets its default. Throws
+   * `VALIDATION` that names each wrong field by its place: `products[0].quotas[1].limit`.
+   */
+  async apply(
+    configuration: Configuration,
+    options: ApplyOptions = {},
+  ): Promise<AppliedConfiguration> {
+    const issues = new Issues();
+    const dryRun = new Fields(options, "options", ["dry_run"], issues).flag("dry_run", false);
+    issues.throwAny();
+    return this.parts.underWay.track(this.#applyNow(configuration, dryRun));
+  }
+
+  async #applyNow(configuration: Configuration, dryRun: boolean): Promise<AppliedConfiguration> {
+    const planners: Record<KindName, Planner> = {
+      product: this,
+      environment: this.environments,
+      quota: this.quotas,
+      session: this.sessions,
+      cache: this.caches,
+    };
+    const plan = (catalogue: Catalogue) => planConfiguration(configuration, catalogue, planners);
+    const { told } = await plan(await this.current());
+    if (dryRun || !told.applied) return { ...told, applied: false };
+    const done: { told: AppliedConfiguration } = { told };
+    await this.change(async (catalogue) => {
+      const planned = await plan(catalogue);
+      done.told = planned.told;
+      return planned;
+    });
+    for (const change of done.told.changes) {
+      if (change.kind === "quota") await this.quotas.carryApplied(change);
+    }
+    return done.told;
   }
 
   /**
@@ -180,6 +227,14 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
     const changed = await super.update(product, tag, patch);
     if (FORM_FIELDS.some((field) => field in patch)) await this.#carry(product, tag);
     return changed;
+  }
+
+  /** Carries the counters of a quota whose change was applied with others. */
+  async carryApplied({ product_tag, id, fields }: DefinitionChange): Promise<void> {
+    const isOfForm = FORM_FIELDS.some((form) =>
+      fields.some(({ field }) => field === form || field.endsWith(`.${form}`)),
+    );
+    if (isOfForm) await this.#carry(product_tag, id);
   }
 
   /** In all environments, also those that are not active. */

@@ -1,6 +1,9 @@
 import type { Catalogue, Change } from "./catalogue.js";
+import type { DefinitionChange } from "./configuration.js";
+import { differences } from "./difference.js";
 import { ConflictError, show, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
+import { isRecord } from "./json.js";
 import { definitionKey } from "./key.js";
 import {
   definitionText,
@@ -32,6 +35,22 @@ export interface ResourceParts {
   ready(): Promise<void> | null;
   /** What the end of the client waits for. */
   readonly underWay: UnderWay;
+}
+
+/** Where a planned definition is to stand. */
+export interface Place {
+  readonly product: string;
+  /** What is stored of the product; undefined where nothing is. */
+  readonly entry: ProductEntry | undefined;
+  /** Nothing that is stored goes on: the product itself is not there. */
+  readonly isNew: boolean;
+  /** As the product is to be. */
+  readonly coLocate: boolean;
+}
+
+/** What makes a definition be as it is wanted. */
+export interface Planned extends Change {
+  readonly told: DefinitionChange;
 }
 
 /**
@@ -105,13 +124,43 @@ export abstract class Resource<Body extends object, Identity> {
       const entry = catalogue.products.get(product);
       if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
         throw exists(kind.id, kind.name, id);
-      const identity = kind.identify(body, null, this.#making(entry, product));
-      const created_at = this.#nowIso();
-      const value = definitionText(body, identity, { created_at, updated_at: created_at });
-      const key = definitionKey(kind.name, product, id);
-      return { writes: [{ key, ifRevision: 0, value }, ...writes], forget };
+      const write = this.#written(product, body, this.#making(entry, product), 0);
+      return { writes: [write, ...writes], forget };
     });
     return this.viewNow(product, id);
+  }
+
+  /**
+   * The change that makes a definition be as `input` says, whatever it was; nothing is written.
+   * Throws `VALIDATION`.
+   */
+  async plan(input: unknown, { product, entry, isNew, coLocate }: Place): Promise<Planned> {
+    const { kind } = this;
+    const named = isRecord(input) ? input[kind.id] : undefined;
+    const stored = typeof named === "string" && entry ? this.shelf(entry).get(named) : undefined;
+    const old = isNew ? undefined : stored;
+    const body = kind.parse(input, old?.body ?? null);
+    await this.check?.(body);
+    const id = kind.idOf(body);
+    const of = { kind: kind.name, product_tag: product, id };
+    if (entry === undefined || old === undefined) {
+      const making = { newUid, nowMs: this.parts.clock(), coLocate };
+      const write = this.#written(product, body, making, stored?.revision ?? 0);
+      return { told: { ...of, action: "create", fields: [] }, writes: [write] };
+    }
+    const fields = differences(old.body ?? {}, body);
+    if (fields.length === 0) return { told: { ...of, action: "keep", fields }, writes: [] };
+    const change = this.#replace(entry, product, old, body);
+    return { told: { ...of, action: "update", fields }, ...change };
+  }
+
+  /** Of a new definition; it takes the place of revision `ifRevision`. */
+  #written(product: string, body: Body, making: Making, ifRevision: number): DocumentWrite {
+    const { kind } = this;
+    const identity = kind.identify(body, null, making);
+    const created_at = this.#nowIso();
+    const value = definitionText(body, identity, { created_at, updated_at: created_at });
+    return { key: definitionKey(kind.name, product, kind.idOf(body)), ifRevision, value };
   }
 
   /**

@@ -42,7 +42,10 @@ const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["pure", []],
   ["edge", "store shelf catalogue records events settings stores sessions under-way".split(" ")],
   ["flow", "call client quota outage usage carry remote".split(" ")],
-  ["wiring", "ductape embedded remote-client copy resource products caches index".split(" ")],
+  [
+    "wiring",
+    "ductape embedded remote-client copy resource applying products caches index".split(" "),
+  ],
   ["testing", ["conformance", "testing"]],
 ];
 const PURE = TIERS.findIndex(([name]) => name === "pure");

@@ -151,6 +151,9 @@ const FITTING: Readonly<Record<string, (random: Random) => unknown>> = {
     expiry: 1,
   }),
   "PATCH /v1/products/{product}/sessions/{tag}": () => ({ encrypted: false }),
+  "POST /v1/apply": (random) => ({
+    products: [{ tag: "shop", caches: [{ tag: newTag(random), expiry: 9 }] }],
+  }),
   "POST /v1/sessions/start": () => ({ ...TARGET, data: { userId: "u4" } }),
   "POST /v1/sessions/decrypt": (random) => ({ ...TARGET, token: oneOf("token", random) }),
   "POST /v1/sessions/refresh": (random) => ({

@@ -80,6 +80,33 @@ describe("a client of a server", () => {
     expect(paths.every((path) => path === "/v1/quota/batch")).toBe(true);
   });
 
+  it("applies a configuration as a client of the store does", async () => {
+    const server = await running();
+    const client = clientOf(server.url);
+    const quotas = [
+      { tag: "calls", limit: 5, period: "lifetime" },
+      { tag: "more", limit: 1 },
+    ];
+    const wrong = { products: [{ tag: "shop", quotas }] };
+    const faults = await Promise.all(
+      [client, server.ductape].map(({ product }) =>
+        faultOf(product.apply(JSON.parse(JSON.stringify(wrong)))),
+      ),
+    );
+    expect(faults.map(({ issues }) => issues?.map(({ path }) => path))).toEqual([
+      ["products[0].quotas[1].period"],
+      ["products[0].quotas[1].period"],
+    ]);
+    const right = { products: [{ tag: "shop", quotas: [{ ...QUOTA, limit: 5 }] }] } as const;
+    const dry = await client.product.apply(right, { dry_run: true });
+    expect(dry).toMatchObject({
+      applied: false,
+      changes: [{ id: "shop" }, { action: "update", id: "calls" }],
+    });
+    expect(await client.product.apply(right)).toEqual({ ...dry, applied: true });
+    expect(await client.processor.quota.run(INPUT)).toMatchObject({ limit: 5 });
+  });
+
   it("counts once where the answer was lost and the call was sent again", async () => {
     const server = await running();
     let lost = 0;

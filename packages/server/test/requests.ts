@@ -63,6 +63,14 @@ export function samplesOf(product: string, env: string): Sample[] {
     },
     ...sessionSamples(product, env),
     {
+      method: "POST",
+      route: "/v1/apply",
+      path: "/v1/apply",
+      scope: "catalogue:write",
+      reach: "whole",
+      body: { products: [{ tag: product, quotas: [{ tag: "q" }] }] },
+    },
+    {
       method: "GET",
       route: "/v1/usage/subjects",
       path: `/v1/usage/subjects?product_tag=${product}&env=${env}&quota_tag=q`,

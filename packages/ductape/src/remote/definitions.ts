@@ -5,6 +5,7 @@ import type {
   ProductCalls,
   SessionDefinitionCalls,
 } from "../client.js";
+import type { AppliedConfiguration, ApplyOptions, Configuration } from "../configuration.js";
 import type { QuotaDefinition, QuotaView } from "../definition.js";
 import type { Environment, EnvironmentInput } from "../environment.js";
 import { show, StoreError } from "../errors.js";
@@ -109,8 +110,10 @@ export class RemoteProducts implements ProductCalls {
   readonly sessions: SessionDefinitionCalls;
   readonly caches: CacheCalls;
   readonly #all: Collection<Product>;
+  readonly #http: Http;
 
   constructor(http: Http) {
+    this.#http = http;
     this.environments = new RemoteDefinitions(http, "environments");
     this.quotas = new RemoteDefinitions(http, "quotas");
     this.sessions = new RemoteSessionDefinitions(http);
@@ -120,6 +123,16 @@ export class RemoteProducts implements ProductCalls {
 
   create(input: ProductInput): Promise<Product> {
     return this.#all.make(["products"], input);
+  }
+
+  async apply(
+    configuration: Configuration,
+    options: ApplyOptions = {},
+  ): Promise<AppliedConfiguration> {
+    const given: unknown = configuration;
+    if (!isRecord(given)) throw invalid("configuration", `wants an object, got ${show(given)}`);
+    const body = encode({ ...given, ...options }, "configuration");
+    return viewOf(await this.#http.call({ method: "POST", path: "/v1/apply", body }));
   }
 
   update(tag: string, patch: Patch<ProductInput>): Promise<Product> {

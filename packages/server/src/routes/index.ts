@@ -1,4 +1,5 @@
 import type { Route } from "../route.js";
+import { APPLY_ROUTES } from "./apply.js";
 import { CATALOGUE_ROUTES } from "./catalogue.js";
 import { KEY_ROUTES } from "./keys.js";
 import { QUOTA_ROUTES } from "./quota.js";
@@ -9,6 +10,7 @@ import { USAGE_ROUTES } from "./usage.js";
 export const ROUTES: readonly Route[] = [
   ...QUOTA_ROUTES,
   ...CATALOGUE_ROUTES,
+  ...APPLY_ROUTES,
   ...SESSION_ROUTES,
   ...USAGE_ROUTES,
   ...KEY_ROUTES,

@@ -73,14 +73,24 @@ const RULE_VIEW = answer({
   alerts: z.array(z.number()),
 }).meta({ id: "RuleView" });
 
+const CO_LOCATE = optional(z.boolean()).meta({
+  description: "Keeps all quotas of an environment on one server of a Redis Cluster. For good.",
+});
+
 /** What products are made of. */
-export const PRODUCT = object({ tag: TEXT, name: NAME, description: NAME }).meta({ id: "Product" });
+export const PRODUCT = object({
+  tag: TEXT,
+  name: NAME,
+  description: NAME,
+  co_locate: CO_LOCATE,
+}).meta({ id: "Product" });
 
 /** A change of a product: what it names is changed, null takes a field back to its default. */
 export const PRODUCT_PATCH = object({
   tag: optional(TEXT),
   name: NAME.nullable(),
   description: NAME.nullable(),
+  co_locate: CO_LOCATE.nullable(),
   if_revision: IF_REVISION,
 }).meta({ id: "ProductPatch" });
 
@@ -89,6 +99,7 @@ export const PRODUCT_VIEW = answer({
   tag: z.string(),
   name: z.string(),
   description: z.string(),
+  co_locate: z.boolean(),
   ...STAMPS,
 }).meta({ id: "ProductView" });
 
