@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
+import { applyCommand } from "./commands/apply.js";
+import { exportCommand, schemaCommand } from "./commands/export.js";
 import { keyCommand } from "./commands/key.js";
 import { kindCommands } from "./commands/kinds.js";
 import { serveCommand } from "./commands/serve.js";
@@ -14,7 +16,16 @@ const program = new Command("ductape")
   .version(VERSION)
   .exitOverride()
   .showHelpAfterError("(ductape --help lists the commands)");
-for (const command of [serveCommand(), ...kindCommands(), usageCommand(), keyCommand()]) {
+const commands = [
+  serveCommand(),
+  ...kindCommands(),
+  usageCommand(),
+  applyCommand(),
+  exportCommand(),
+  schemaCommand(),
+  keyCommand(),
+];
+for (const command of commands) {
   command.copyInheritedSettings(program);
   for (const part of command.commands) part.copyInheritedSettings(program);
   program.addCommand(command);

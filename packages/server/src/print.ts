@@ -25,9 +25,12 @@ export function printTable(heads: readonly string[], rows: readonly (readonly st
   for (const row of rows) printLine(lineOf(row));
 }
 
-/** Tells why a command failed. Returns its exit code. */
+/** Tells why a command failed, a line for each wrong field. Returns its exit code. */
 export function sayFault(error: unknown): number {
+  const issues = DuctapeError.is(error) ? (error.issues ?? []) : [];
   const message = error instanceof Error ? error.message : String(error);
-  say(`${colors.red("ductape:")} ${message}`);
+  const lines =
+    issues.length > 1 ? issues.map((issue) => `${issue.path}: ${issue.message}`) : [message];
+  for (const line of lines) say(`${colors.red("ductape:")} ${line}`);
   return DuctapeError.is(error) ? ERRORS[error.code].exitCode : 1;
 }

@@ -1,0 +1,112 @@
+import { readFile } from "node:fs/promises";
+import { createInterface } from "node:readline/promises";
+import { text } from "node:stream/consumers";
+import { Command } from "commander";
+import { ConflictError, ValidationError, type DefinitionChange } from "ductape";
+import colors from "picocolors";
+import { readConfiguration, type ConfigurationFile } from "../configuration/file.js";
+import { overLimits, type OverLimit } from "../configuration/over.js";
+import { printLine, say } from "../print.js";
+import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
+
+interface ApplyFlags extends ClientFlags, PrintFlags {
+  readonly file: string;
+  readonly dryRun?: boolean;
+  readonly yes?: boolean;
+}
+
+/** `ductape apply -f ductape.yaml`: makes the definitions be as the file says, or none of them. */
+export function applyCommand(): Command {
+  const command = new Command("apply")
+    .description("make all definitions of a file be as it says, or none; it deletes nothing")
+    .option("-f, --file <path>", "YAML or JSON; - for standard input", "ductape.yaml")
+    .option("--dry-run", "tell what would change, and change nothing")
+    .option("--yes", "also where limits fall below what is used already");
+  return withClientFlags(command).action((flags: ApplyFlags) => run(flags));
+}
+
+async function run(flags: ApplyFlags): Promise<void> {
+  const name = flags.file === "-" ? "(standard input)" : flags.file;
+  const file = readConfiguration(await contentOf(flags.file), name);
+  await withClient(flags, async (client) => {
+    const { changes } = await placed(file, () =>
+      client.product.apply(file.configuration, { dry_run: true }),
+    );
+    const over = await overLimits(client, changes);
+    const isDry = flags.dryRun === true;
+    if (flags.json !== true) printDiff(changes);
+    for (const each of over) say(`${colors.yellow("careful:")} ${textOf(each)}`);
+    const isChange = changes.some(({ action }) => action !== "keep");
+    if (!isDry && isChange) {
+      if (over.length > 0 && flags.yes !== true) await confirm();
+      await placed(file, () => client.product.apply(file.configuration));
+    }
+    if (flags.json === true) {
+      return printLine(JSON.stringify({ changes, over, applied: !isDry && isChange }));
+    }
+    say(isChange ? `${isDry ? "would apply" : "applied"}: ${countsOf(changes)}` : "nothing to do");
+  });
+}
+
+async function contentOf(path: string): Promise<string> {
+  if (path === "-") return text(process.stdin);
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new ValidationError([{ path: "--file", message }], { cause: error });
+  }
+}
+
+/** Names what is wrong by its line and column. */
+async function placed<T>(file: ConfigurationFile, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ValidationError)) throw error;
+    throw new ValidationError(
+      error.issues.map((issue) => file.at(issue)),
+      { cause: error },
+    );
+  }
+}
+
+function printDiff(changes: readonly DefinitionChange[]): void {
+  for (const { kind, product_tag, id, action, fields } of changes) {
+    if (action === "keep") continue;
+    const what = `${kind} ${kind === "product" ? id : `${product_tag}/${id}`}`;
+    printLine(action === "create" ? colors.green(`+ ${what}`) : colors.yellow(`~ ${what}`));
+    for (const { field, from, to } of fields) {
+      printLine(`    ${field}: ${JSON.stringify(from)} -> ${JSON.stringify(to)}`);
+    }
+  }
+}
+
+function countsOf(changes: readonly DefinitionChange[]): string {
+  const count = (action: string): number =>
+    changes.filter((change) => change.action === action).length;
+  return `${count("create")} new, ${count("update")} changed, ${count("keep")} as they were`;
+}
+
+function textOf({ product_tag, quota_tag, env, rule, subjects, most }: OverLimit): string {
+  const where = `quota ${product_tag}/${quota_tag}, rule ${rule}, environment ${env}`;
+  if (most === null) return `${where}: a limit changes, and what is used could not be read`;
+  const { subject, used } = most;
+  const whose = subject === null ? "the product" : `subject ${subject}`;
+  return (
+    `${where}: ${subjects} above the new limit already, the most ${whose} with ${used}; ` +
+    "denied until the window ends"
+  );
+}
+
+/** Asks on a terminal. Throws `REVISION_CONFLICT` where the answer is no, or nobody can be asked. */
+async function confirm(): Promise<void> {
+  if (process.stdin.isTTY && process.stderr.isTTY) {
+    const terminal = createInterface({ input: process.stdin, output: process.stderr });
+    const answer = await terminal.question("Apply it? [y/N] ");
+    terminal.close();
+    if (/^y(es)?$/i.test(answer.trim())) return;
+  }
+  const message = "limits would fall below what is used; nothing was changed: add --yes to apply";
+  throw new ConflictError("REVISION_CONFLICT", message);
+}

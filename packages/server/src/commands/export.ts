@@ -1,0 +1,33 @@
+import { Command } from "commander";
+import { stringify } from "yaml";
+import { exportConfiguration } from "../configuration/export.js";
+import { configurationSchema } from "../configuration/schema.js";
+import { printLine } from "../print.js";
+import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
+
+interface ExportFlags extends ClientFlags, PrintFlags {
+  readonly product_tag?: readonly string[];
+}
+
+const COLUMNS_MAX = 100;
+
+/** `ductape export`: what `ductape apply` takes. */
+export function exportCommand(): Command {
+  const command = new Command("export")
+    .description("print all definitions as a file that apply takes")
+    .option("--product_tag <tag...>", "only these products");
+  return withClientFlags(command).action(async (flags: ExportFlags) => {
+    const { product_tag = [], json } = flags;
+    const all = await withClient(flags, (client) => exportConfiguration(client, product_tag));
+    printLine(
+      json === true ? JSON.stringify(all) : stringify(all, { lineWidth: COLUMNS_MAX }).trimEnd(),
+    );
+  });
+}
+
+/** `ductape schema`: the JSON Schema of such a file, for editors. */
+export function schemaCommand(): Command {
+  return new Command("schema")
+    .description("print the JSON Schema of a file that apply takes, for editors")
+    .action(() => printLine(JSON.stringify(configurationSchema(), null, 2)));
+}

@@ -1,0 +1,83 @@
+import type { Client } from "ductape";
+
+/** Plain data, as a file keeps it. */
+type Fields = Record<string, unknown>;
+
+/** Definitions in the form that `product.apply` takes. */
+export interface ExportedConfiguration {
+  readonly products: readonly Fields[];
+}
+
+/** What fields are where a definition leaves them out. */
+const DEFAULTS: Readonly<Fields> = {
+  description: "",
+  co_locate: false,
+  active: true,
+  decimals: 0,
+  scope: "product",
+  window: "calendar",
+  time_zone: "UTC",
+  week_start: "monday",
+  on_exceed: "reject",
+  encrypted: false,
+};
+/** The name of the only rule of a quota whose definition has no `rules`. */
+const ONLY_RULE = "default";
+const STAMPS = new Set(["revision", "created_at", "updated_at"]);
+
+/**
+ * All definitions, or those of the products of `tags`, in the shortest form that `product.apply`
+ * takes. Throws `PRODUCT_NOT_FOUND`.
+ */
+export async function exportConfiguration(
+  { product }: Pick<Client, "product">,
+  tags: readonly string[],
+): Promise<ExportedConfiguration> {
+  const products =
+    tags.length === 0
+      ? await product.fetchAll()
+      : await Promise.all(tags.map((tag) => product.fetch(tag)));
+  const lists = [
+    ["environments", product.environments],
+    ["quotas", product.quotas],
+    ["sessions", product.sessions],
+    ["caches", product.caches],
+  ] as const;
+  const exported = products.map(async (each) => {
+    const parts = await Promise.all(
+      lists.map(async ([name, calls]) => [name, await calls.fetchAll(each.tag)] as const),
+    );
+    const filled = parts.filter(([, views]) => views.length > 0);
+    const members = filled.map(([name, views]) => [name, views.map(shortened)] as const);
+    return { ...shortened(each), ...Object.fromEntries(members) };
+  });
+  return { products: await Promise.all(exported) };
+}
+
+/** A definition without its stamps and without what is so by default. */
+function shortened(view: object): Fields {
+  const fields = new Map<string, unknown>(Object.entries(view));
+  const id = fields.get("tag") ?? fields.get("slug");
+  for (const name of ["name", "env_name"]) if (fields.get(name) === id) fields.delete(name);
+  const rules = fields.get("rules");
+  const short = withoutDefaults(fields);
+  if (!Array.isArray(rules)) return short;
+  const all = rules.map((rule: object) => withoutDefaults(new Map(Object.entries(rule))));
+  const [only, ...others] = all;
+  if (only === undefined || others.length > 0 || only["name"] !== ONLY_RULE) {
+    return { ...short, rules: all };
+  }
+  const { name: _name, ...members } = only;
+  const { rules: _rules, ...rest } = short;
+  return { ...rest, ...members };
+}
+
+function withoutDefaults(fields: ReadonlyMap<string, unknown>): Fields {
+  const kept = [...fields].filter(([name, value]) => {
+    if (STAMPS.has(name) || DEFAULTS[name] === value) return false;
+    if (Array.isArray(value) && value.length === 0) return false;
+    // Only of `limit` null is a value.
+    return value !== null || name === "limit";
+  });
+  return Object.fromEntries(kept);
+}

@@ -1,0 +1,90 @@
+import { ValidationError, type Configuration, type Issue } from "ductape";
+import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import type { Document, Node } from "yaml";
+
+/** A configuration as it was read from a file. */
+export interface ConfigurationFile {
+  /** What it says, of any form: `product.apply` checks it. */
+  readonly configuration: Configuration;
+  /** An issue of it by its line and column: `ductape.yaml:12:5`. */
+  at(issue: Issue): Issue;
+}
+
+/** The most nodes that one alias may stand for, so that a small file stays small. */
+const ALIASES_MAX = 100;
+
+/**
+ * Reads YAML 1.2, of which JSON is a part. `name` is that of the file. Throws `VALIDATION` with the
+ * line and column of each part that is none.
+ */
+export function readConfiguration(text: string, name: string): ConfigurationFile {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const placeAt = (offset: number): string => {
+    const { line, col } = lines.linePos(offset);
+    return `${name}:${line}:${col}`;
+  };
+  const [fault] = document.errors;
+  if (fault !== undefined) {
+    throw new ValidationError([{ path: placeAt(fault.pos[0]), message: fault.message }]);
+  }
+  return {
+    configuration: valueOf(document, name),
+    at: ({ path, message }) => ({
+      path: placeAt(offsetOf(document, stepsOf(path))),
+      message: `${path}: ${message}`,
+    }),
+  };
+}
+
+function valueOf(document: Document, name: string): Configuration {
+  try {
+    return document.toJS({ maxAliasCount: ALIASES_MAX });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new ValidationError([{ path: name, message }], { cause: error });
+  }
+}
+
+/** The steps of a path: `products[0].limit.values."a.b"`. */
+function stepsOf(path: string): readonly (string | number)[] {
+  const steps: (string | number)[] = [];
+  for (const [, index, quoted, plain] of path.matchAll(
+    /\[(\d+)\]|("(?:[^"\\]|\\.)*")|([^.[\]]+)/g,
+  )) {
+    if (index !== undefined) steps.push(Number(index));
+    else steps.push(quoted === undefined ? (plain ?? "") : String(JSON.parse(quoted)));
+  }
+  return steps;
+}
+
+/** Where the last step of a path begins that the document has. */
+function offsetOf(document: Document, steps: readonly (string | number)[]): number {
+  let node: unknown = document.contents;
+  let offset = startOf(node) ?? 0;
+  for (const step of steps) {
+    if (isAlias(node)) node = node.resolve(document);
+    const next = memberOf(node, step);
+    if (next === null) break;
+    offset = startOf(next.named) ?? offset;
+    node = next.value;
+  }
+  return offset;
+}
+
+/** A member of a list or a map: its node, and the one that names it. */
+function memberOf(node: unknown, step: string | number): { named: unknown; value: unknown } | null {
+  if (isSeq(node) && typeof step === "number" && step < node.items.length) {
+    const value = node.items[step];
+    return { named: value, value };
+  }
+  if (!isMap(node)) return null;
+  const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === String(step));
+  return isPair(pair) ? { named: pair.key, value: pair.value } : null;
+}
+
+function startOf(node: unknown): number | null {
+  const isNode = (value: unknown): value is Node => isScalar(value) || isMap(value) || isSeq(value);
+  if (!isNode(node) && !isAlias(node)) return null;
+  return node.range?.[0] ?? null;
+}

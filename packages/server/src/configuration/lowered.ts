@@ -1,0 +1,60 @@
+import type { DefinitionChange, SubjectUsage } from "ductape";
+
+/** A limit of a rule: a number, null for none, or one for each value of a selector. */
+type Limit = number | null | PickedLimit;
+
+interface PickedLimit {
+  readonly values: Readonly<Record<string, number | null>>;
+  readonly default: number | null;
+}
+
+/** A rule whose limit changes. */
+export interface ChangedLimit {
+  readonly rule: string;
+  readonly from: Limit;
+  readonly to: Limit;
+}
+
+/** The limits that a change of a quota gives to rules it keeps. */
+export function changedLimits({ kind, action, fields }: DefinitionChange): ChangedLimit[] {
+  if (kind !== "quota" || action !== "update") return [];
+  return fields.flatMap(({ field, from, to }) => {
+    const rule = /^rules\[(.*)\]\.limit$/s.exec(field)?.[1];
+    if (rule === undefined || !isLimit(from) || !isLimit(to)) return [];
+    return [{ rule, from, to }];
+  });
+}
+
+/** True where a subject has used more than the limit it would get. */
+export function isOver({ used, limit }: SubjectUsage, { from, to }: ChangedLimit): boolean {
+  // Of no limit now, it may be any of those that have none.
+  const now = limitsOf(from).filter(([, each]) => (each === null) === (limit === null));
+  const candidates = isPicked(from)
+    ? now.filter(([, each]) => each === limit).map(([value]) => limitAt(to, value))
+    : [limitAt(to, null)];
+  // The grants of its window stay.
+  const granted = isPicked(from) || from === null || limit === null ? 0 : limit - from;
+  if (candidates.length === 0) return false;
+  return candidates.every((each) => each !== null && used > each + granted);
+}
+
+/** The limits of all values; null stands for every value that is not named. */
+function limitsOf(limit: Limit): (readonly [value: string | null, limit: number | null])[] {
+  if (!isPicked(limit)) return [[null, limit]];
+  return [...Object.entries(limit.values), [null, limit.default]];
+}
+
+function limitAt(limit: Limit, value: string | null): number | null {
+  if (!isPicked(limit)) return limit;
+  const named = value === null ? undefined : limit.values[value];
+  return named === undefined ? limit.default : named;
+}
+
+function isPicked(limit: Limit): limit is PickedLimit {
+  return typeof limit === "object" && limit !== null;
+}
+
+function isLimit(value: unknown): value is Limit {
+  if (value === null || typeof value === "number") return true;
+  return typeof value === "object" && "values" in value && "default" in value;
+}
