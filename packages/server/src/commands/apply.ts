@@ -99,7 +99,7 @@ function textOf({ product_tag, quota_tag, env, rule, subjects, most }: OverLimit
   );
 }
 
-/** Asks on a terminal. Throws `REVISION_CONFLICT` where the answer is no, or nobody can be asked. */
+/** Asks on a terminal. Throws `REVISION_CONFLICT` where the answer is no, or nobody can answer. */
 async function confirm(): Promise<void> {
   if (process.stdin.isTTY && process.stderr.isTTY) {
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
