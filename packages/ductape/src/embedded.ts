@@ -15,7 +15,7 @@ import { SigningKeys } from "./sessions/signing.js";
 import { Verifier } from "./sessions/verifier.js";
 import { isLeftOut, isRecord } from "./json.js";
 import { unknownField } from "./request.js";
-import type { CallOptions, Clock, Store, StoreGuarantees, StoreMaker } from "./store.js";
+import type { CallOptions, Clock, Store, StoreGuarantees, StoreMaker, StoreFact } from "./store.js";
 import { invalid, parseLogger, parseTimeout, settingOf, type Setting } from "./settings.js";
 import { CachedStore } from "./stores/cached.js";
 import { openStore } from "./stores/url.js";
@@ -118,6 +118,19 @@ export class EmbeddedDuctape implements Client {
   async #probeNow(): Promise<void> {
     await this.#ready();
     await probeStore({ catalogue: this.#catalogue, clock: this.#clock });
+  }
+
+  /**
+   * What the store tells of the engine it is on: versions, settings that decide what survives a
+   * crash, and how far its clock is from this machine's. Throws as the store does.
+   */
+  facts(): Promise<readonly StoreFact[]> {
+    return this.#underWay.track(this.#factsNow());
+  }
+
+  async #factsNow(): Promise<readonly StoreFact[]> {
+    await this.#ready();
+    return this.#store.facts();
   }
 
   /**

@@ -39,6 +39,7 @@ export type {
   PostgresQuery,
   PostgresResult,
 } from "./stores/postgres/pool.js";
+export type { StoreFact } from "./store.js";
 export { QuotaExceededError } from "./exceeded.js";
 export type { OutagePolicy } from "./outage.js";
 export { RemoteDuctape, type RemoteOptions } from "./remote/client.js";

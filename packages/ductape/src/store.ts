@@ -113,6 +113,15 @@ export interface StorePiece {
   readonly documents: readonly KeptDocument[];
 }
 
+/** What a store tells of the engine it is on. */
+export interface StoreFact {
+  /** Such as `synchronous_commit`; of several servers with the address of the one. */
+  readonly name: string;
+  readonly value: string;
+  /** What to do; null where all is well. */
+  readonly advice: string | null;
+}
+
 /**
  * Where counters and definitions live. A store runs `apply` under its own lock and adds nothing to
  * the decision. Every plan is atomic, and resolved when it is as durable as `guarantees` says.
@@ -135,6 +144,8 @@ export interface Store {
    */
   apply(plan: Step, options?: CallOptions): Verdict | Promise<Verdict>;
   readonly documents: Documents;
+  /** Versions, settings that decide what survives, and how far its clock is from this machine's. */
+  facts?(): Promise<readonly StoreFact[]>;
   /**
    * Counters of all spaces that start with `prefix`, in no order, each as a commit left it. Read a
    * piece at a time, so that other calls go on between.

@@ -8,6 +8,7 @@ import type {
   Clock,
   Documents,
   Store,
+  StoreFact,
   StoreGuarantees,
   StorePiece,
 } from "../store.js";
@@ -56,6 +57,10 @@ export class CachedStore implements Store {
     // It may be another file: nothing of the old one is told.
     this.#entries.clear();
     await this.#inner.open();
+  }
+
+  async facts(): Promise<readonly StoreFact[]> {
+    return (await this.#inner.facts?.()) ?? [];
   }
 
   apply(plan: Step, options?: CallOptions): Verdict | Promise<Verdict> {

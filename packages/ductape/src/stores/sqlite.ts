@@ -18,6 +18,7 @@ import type {
   Store,
   StoredDocument,
   StorePiece,
+  StoreFact,
 } from "../store.js";
 import { Batching, timedOut } from "./batching.js";
 import { PIECE_ROWS, pagesOf, piecesOf } from "./pieces.js";
@@ -28,6 +29,7 @@ import {
   type SqliteStatement,
 } from "./sqlite-driver.js";
 import { SqliteFile } from "./sqlite-file.js";
+import { sqliteFacts } from "./sqlite-facts.js";
 import { migrate, rollBack, schemaVersion } from "./sqlite-schema.js";
 import { SqliteCells } from "./sqlite-cells.js";
 import { SqliteDocuments } from "./sqlite-documents.js";
@@ -131,6 +133,10 @@ export class SqliteStore implements Store {
 
   async load(piece: StorePiece): Promise<void> {
     await this.#whileBusy((engine) => engine.load(piece));
+  }
+
+  facts(): Promise<readonly StoreFact[]> {
+    return this.#whileBusy((engine) => engine.facts());
   }
 
   async close(): Promise<void> {
@@ -301,6 +307,10 @@ class Engine {
   }
 
   /** Writes documents. Throws what SQLite throws. */
+  facts(): StoreFact[] {
+    return sqliteFacts(this.#db, this.#path);
+  }
+
   write(writes: readonly DocumentWrite[], forget: readonly string[]): string | null {
     const stale = this.#documents.write(writes, forget);
     if (stale === null) this.#file.assertKept();

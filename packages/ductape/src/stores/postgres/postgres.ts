@@ -1,4 +1,5 @@
 import type { Verdict } from "../../apply.js";
+import { postgresFacts } from "./facts.js";
 import { show, StoreError, ValidationError } from "../../errors.js";
 import { splitCellKey } from "../../key.js";
 import type { Step } from "../../plan.js";
@@ -12,6 +13,7 @@ import type {
   StoreContext,
   StoreMaker,
   StorePiece,
+  StoreFact,
 } from "../../store.js";
 import { timedOut } from "../batching.js";
 import { Lanes } from "../lanes.js";
@@ -229,6 +231,10 @@ export class PostgresStore implements Store {
       }
       await new Promise((resolve) => setTimeout(resolve, 1 + Math.random() * RETRY_MS_MAX));
     }
+  }
+
+  facts(): Promise<readonly StoreFact[]> {
+    return this.#on((connection) => postgresFacts(connection, this.#place.schema));
   }
 
   async #on<T>(work: (connection: Connection) => Promise<T>): Promise<T> {

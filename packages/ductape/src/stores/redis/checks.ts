@@ -72,13 +72,14 @@ export class Checks {
   }
 }
 
-/** Null where it may not be read. */
-async function configOf(redis: Redis, option: string): Promise<string | null> {
+/** An option of a server; null where it may not be read. */
+export async function configOf(redis: Redis, option: string): Promise<string | null> {
   const answer: unknown = await redis.config("GET", option).catch(() => null);
   return Array.isArray(answer) && typeof answer[1] === "string" ? answer[1] : null;
 }
 
-function fieldOf(info: string, field: string): string {
+/** A field of what INFO answers; empty where it is not there. */
+export function fieldOf(info: string, field: string): string {
   const line = info.split("\r\n").find((each) => each.startsWith(`${field}:`));
   return line === undefined ? "" : line.slice(field.length + 1);
 }

@@ -1,4 +1,5 @@
 import type { Verdict } from "../../apply.js";
+import { redisFacts } from "./facts.js";
 import { show, StoreError, ValidationError } from "../../errors.js";
 import { spaceParts } from "../../key.js";
 import type { Step } from "../../plan.js";
@@ -10,6 +11,7 @@ import type {
   StoreContext,
   StoreMaker,
   StorePiece,
+  StoreFact,
 } from "../../store.js";
 import { Batching } from "../batching.js";
 import { Batch, replyOf } from "./batch.js";
@@ -118,6 +120,11 @@ export class RedisStore implements Store {
     const { name } = this.#settings;
     const shared = { keyspace: this.#keyspace, documents: this.documents, name };
     return { ...shared, nodes, nowMs: clock(), isGivenClock: this.#context.clock !== undefined };
+  }
+
+  facts(): Promise<readonly StoreFact[]> {
+    const { nodes } = this.#opened();
+    return redisFacts(nodes.masters(), this.#settings);
   }
 
   async close(): Promise<void> {
