@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { applyCommand } from "./commands/apply.js";
+import { completionCommand } from "./commands/completion.js";
+import { doctorCommand } from "./commands/doctor.js";
 import { exportCommand, schemaCommand } from "./commands/export.js";
 import { keyCommand } from "./commands/key.js";
 import { kindCommands } from "./commands/kinds.js";
@@ -24,6 +26,8 @@ const commands = [
   exportCommand(),
   schemaCommand(),
   keyCommand(),
+  doctorCommand(),
+  completionCommand(program),
 ];
 for (const command of commands) {
   command.copyInheritedSettings(program);

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
 import { Command } from "commander";
-import { ConflictError, ValidationError, type DefinitionChange } from "ductape";
+import { ConflictError, DuctapeError, ValidationError, type DefinitionChange } from "ductape";
 import colors from "picocolors";
 import { readConfiguration, type ConfigurationFile } from "../configuration/file.js";
 import { overLimits, type OverLimit } from "../configuration/over.js";
@@ -102,11 +102,24 @@ function textOf({ product_tag, quota_tag, env, rule, subjects, most }: OverLimit
 /** Asks on a terminal. Throws `REVISION_CONFLICT` where the answer is no, or nobody can answer. */
 async function confirm(): Promise<void> {
   if (process.stdin.isTTY && process.stderr.isTTY) {
-    const terminal = createInterface({ input: process.stdin, output: process.stderr });
-    const answer = await terminal.question("Apply it? [y/N] ");
-    terminal.close();
+    const answer = await ask("Apply it? [y/N] ");
     if (/^y(es)?$/i.test(answer.trim())) return;
   }
   const message = "limits would fall below what is used; nothing was changed: add --yes to apply";
   throw new ConflictError("REVISION_CONFLICT", message);
+}
+
+/** Throws `ABORTED` where there is no answer: by Ctrl-C or the end of the input. */
+async function ask(question: string): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const interruption = new AbortController();
+  terminal.once("SIGINT", () => interruption.abort());
+  terminal.once("close", () => interruption.abort());
+  try {
+    return await terminal.question(question, { signal: interruption.signal });
+  } catch (cause) {
+    throw new DuctapeError("ABORTED", "interrupted; nothing was changed", { cause });
+  } finally {
+    terminal.close();
+  }
 }

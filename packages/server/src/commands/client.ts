@@ -37,13 +37,20 @@ export function withClientFlags(command: Command): Command {
     .addOption(jsonOption());
 }
 
+/** True where flags or variables name a server. */
+export function isOnServer({ store, url, apiKey }: ClientFlags): boolean {
+  if (url !== undefined || apiKey !== undefined) return true;
+  return store === undefined && (process.env["DUCTAPE_URL"] ?? "") !== "";
+}
+
 /** Does work with a client that is closed after it. Throws what the work throws. */
 export async function withClient<T>(
   { store, url, apiKey }: ClientFlags,
   work: (ductape: Ductape) => Promise<T>,
 ): Promise<T> {
-  const isOnServer = url !== undefined || apiKey !== undefined;
-  await using ductape = new Ductape(isOnServer ? { url, apiKey } : { store });
+  await using ductape = new Ductape(
+    isOnServer({ store, url, apiKey }) ? { url, apiKey } : { store },
+  );
   return await work(ductape);
 }
 

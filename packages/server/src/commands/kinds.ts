@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Cache, Client, DefinitionCalls, Environment, QuotaView, SessionView } from "ductape";
 import { definitionCommand, type Kind, type Listed } from "./definitions.js";
 import { quotaActions } from "./quota.js";
+import { sessionActions } from "./session.js";
 
 /** The commands of products and of each kind of definition in them. */
 export function kindCommands(): readonly Command[] {
@@ -34,7 +35,7 @@ export function kindCommands(): readonly Command[] {
   const session = definitionCommand<SessionView>({
     name: "session",
     id: "tag",
-    description: "list, print and delete the sessions that a product defines",
+    description: "start and inspect sessions; list, print and delete those a product defines",
     of: inProduct((client) => client.product.sessions),
     idOf: ({ tag }) => tag,
   });
@@ -45,7 +46,7 @@ export function kindCommands(): readonly Command[] {
     of: inProduct((client) => client.product.caches),
     idOf: ({ tag }) => tag,
   });
-  return [quotaActions(quota), product, env, session, cache];
+  return [quotaActions(quota), product, env, sessionActions(session), cache];
 }
 
 /** The calls of a kind with the product they are made in. */

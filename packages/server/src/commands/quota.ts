@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Option, type Command } from "commander";
 import {
   ERRORS,
   ValidationError,
@@ -33,26 +33,36 @@ const ACTIONS: Readonly<Record<Action, string>> = {
   grant: "add to the limit of this window",
 };
 
-/** `ductape quota check|increment|...`: one decision. A denial ends with exit code 3. */
+/** `ductape quota run|check|increment|...`: one decision. A denial ends with exit code 3. */
 export function quotaActions(command: Command): Command {
+  const run = command
+    .command("run")
+    .description("decide by the action of a flag")
+    .addOption(new Option("--action <action>").choices(actions()).makeOptionMandatory());
+  const decided = withDecisionFlags(run.option("--amount <number>", AMOUNT));
+  decided.action((flags: QuotaFlags & { readonly action: Action }) => decide(flags.action, flags));
   for (const action of actions()) {
-    const part = command
-      .command(action)
-      .description(ACTIONS[action])
-      .requiredOption("--env <slug>", "slug of an environment")
-      .requiredOption("--product_tag <tag>", "tag of a product")
-      .requiredOption("--quota_tag <tag>", "tag of a quota");
-    if (action !== "reset") part.option("--amount <number>", "how much (default 1)");
-    part
-      .option("--session <tag>", "tag of a session; with --token")
-      .option("--token <token>", "the token of a user of the session")
-      .option("--subject <name=value...>", "whose quota it is, without a session")
-      .option("--cache <tag>", "tag of a cache, for a check")
-      .option("--idempotency_key <key>", "counts once for 24 hours, however often it is sent")
-      .option("--rule <name>", "which of several rules to reset, set or grant; * for all");
-    withClientFlags(part).action((flags: QuotaFlags) => decide(action, flags));
+    const part = command.command(action).description(ACTIONS[action]);
+    if (action !== "reset") part.option("--amount <number>", AMOUNT);
+    withDecisionFlags(part).action((flags: QuotaFlags) => decide(action, flags));
   }
   return command;
+}
+
+const AMOUNT = "how much (default 1)";
+
+function withDecisionFlags(command: Command): Command {
+  command
+    .requiredOption("--env <slug>", "slug of an environment")
+    .requiredOption("--product_tag <tag>", "tag of a product")
+    .requiredOption("--quota_tag <tag>", "tag of a quota")
+    .option("--session <tag>", "tag of a session; with --token")
+    .option("--token <token>", "the token of a user of the session")
+    .option("--subject <name=value...>", "whose quota it is, without a session")
+    .option("--cache <tag>", "tag of a cache, for a check")
+    .option("--idempotency_key <key>", "counts once for 24 hours, however often it is sent")
+    .option("--rule <name>", "which of several rules to reset, set or grant; * for all");
+  return withClientFlags(command);
 }
 
 function actions(): readonly Action[] {

@@ -1,0 +1,72 @@
+import { Command } from "commander";
+import { DuctapeError, EmbeddedDuctape, RemoteDuctape, type StoreFact } from "ductape";
+import { printLine, printTable, say, sayFault } from "../print.js";
+import { VERSION } from "../version.js";
+import { isOnServer, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
+
+const NODE_MIN = [20, 19] as const;
+
+type DoctorFlags = ClientFlags & PrintFlags;
+
+/** `ductape doctor`: what is looked at, and what to do. Ends with 1 where there is advice. */
+export function doctorCommand(): Command {
+  const command = new Command("doctor").description(
+    "check Node, the store, its schema, its clock and what survives a crash; say what to do",
+  );
+  return withClientFlags(command).action((flags: DoctorFlags) => examine(flags));
+}
+
+async function examine(flags: DoctorFlags): Promise<void> {
+  const facts: StoreFact[] = [
+    { name: "ductape", value: VERSION, advice: null },
+    nodeFact(process.versions.node),
+  ];
+  let fault: unknown = null;
+  try {
+    facts.push(...(isOnServer(flags) ? await serverFacts(flags) : await storeFacts(flags)));
+  } catch (error) {
+    if (!DuctapeError.is(error)) throw error;
+    fault = error;
+  }
+  if (flags.json === true) {
+    const told = DuctapeError.is(fault) ? { code: fault.code, message: fault.message } : null;
+    printLine(JSON.stringify({ facts, fault: told }));
+  } else {
+    printTable(
+      ["CHECK", "FOUND", "DO"],
+      facts.map(({ name, value, advice }) => [name, value, advice ?? "ok"]),
+    );
+  }
+  const isAdvised = facts.some(({ advice }) => advice !== null);
+  if (fault !== null) process.exitCode = sayFault(fault);
+  else if (isAdvised) process.exitCode = 1;
+  else if (flags.json !== true) say("all is well");
+}
+
+/** The Node that runs this, of a version such as `20.19.0`. */
+export function nodeFact(version: string): StoreFact {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const isOld = major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1]);
+  const advice = isOld ? `update Node to ${NODE_MIN.join(".")} or newer` : null;
+  return { name: "node", value: version, advice };
+}
+
+async function storeFacts({ store }: ClientFlags): Promise<StoreFact[]> {
+  // What the store would warn of is in its facts.
+  await using ductape = new EmbeddedDuctape({ store, logger: { warn: () => undefined } });
+  await ductape.probe();
+  const { name, durable, shared } = ductape.guarantees;
+  const promise = durable ? "what is acknowledged survives a crash" : "nothing survives its end";
+  return [
+    { name: "store", value: `${name}, read and written just now`, advice: null },
+    { name: "guarantees", value: `${promise}; shared by one ${shared}`, advice: null },
+    ...(await ductape.facts()),
+  ];
+}
+
+async function serverFacts({ url, apiKey }: ClientFlags): Promise<StoreFact[]> {
+  await using ductape = new RemoteDuctape({ url, apiKey });
+  await ductape.probe();
+  const where = url ?? process.env["DUCTAPE_URL"] ?? "";
+  return [{ name: "server", value: `${where}, ready: its store was just read`, advice: null }];
+}

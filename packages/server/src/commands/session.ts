@@ -1,0 +1,61 @@
+import type { Command } from "commander";
+import { ValidationError, type SessionData } from "ductape";
+import { printLine, printTable } from "../print.js";
+import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
+
+interface SessionFlags extends ClientFlags, PrintFlags {
+  readonly product_tag: string;
+  readonly env: string;
+}
+
+interface StartFlags extends SessionFlags {
+  readonly data: string;
+}
+
+interface InspectFlags extends SessionFlags {
+  readonly token: string;
+}
+
+/** `ductape session start|inspect`, beside those of definitions. */
+export function sessionActions(command: Command): Command {
+  const part = (usage: string, description: string): Command =>
+    command
+      .command(usage)
+      .description(description)
+      .requiredOption("--env <slug>", "slug of an environment")
+      .requiredOption("--product_tag <tag>", "tag of a product");
+  const start = part("start <tag>", "start a session for a user, and print its tokens");
+  start.requiredOption("--data <json>", "what the session holds, like its sample");
+  withClientFlags(start).action((tag: string, flags: StartFlags) => run(tag, flags));
+  const look = part("inspect <tag>", "print what a session holds, by its token");
+  look.requiredOption("--token <token>", "an access token");
+  withClientFlags(look).action((tag: string, flags: InspectFlags) => inspect(tag, flags));
+  return command;
+}
+
+async function run(tag: string, flags: StartFlags): Promise<void> {
+  const { product_tag: product, env, json } = flags;
+  const input = { product, env, tag, data: dataOf(flags.data) };
+  const started = await withClient(flags, ({ processor }) => processor.sessions.start(input));
+  if (json === true) return printLine(JSON.stringify(started));
+  printTable(
+    ["NAME", "VALUE"],
+    Object.entries(started).map(([name, value]) => [name, String(value)]),
+  );
+}
+
+async function inspect(tag: string, flags: InspectFlags): Promise<void> {
+  const { product_tag: product, env, token, json } = flags;
+  const input = { product, env, tag, token };
+  const data = await withClient(flags, ({ processor }) => processor.sessions.decrypt(input));
+  printLine(json === true ? JSON.stringify(data) : JSON.stringify(data, null, 2));
+}
+
+function dataOf(text: string): SessionData {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const message = `wants JSON such as '{"userId":"ada"}'`;
+    throw new ValidationError([{ path: "--data", message }], { cause: error });
+  }
+}

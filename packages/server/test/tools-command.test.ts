@@ -1,0 +1,147 @@
+// The commands that look after a product: sessions, the doctor, completion, decisions by flag.
+import { execFileSync } from "node:child_process";
+import { afterAll, describe, expect, it } from "vitest";
+import { nodeFact } from "../src/commands/doctor.js";
+import { folder, newStore, run } from "./command.js";
+import { ROOT_KEY, startWith } from "./support.js";
+
+afterAll(folder.remove);
+
+const SESSION = {
+  tag: "login",
+  schema: { userId: "u" },
+  selector: "$Session{userId}",
+  expiry: 1,
+} as const;
+const QUOTA = {
+  tag: "calls",
+  limit: 2,
+  period: "lifetime",
+  scope: "$Session{userId}",
+} as const;
+
+async function withServer() {
+  const server = await startWith([QUOTA]);
+  await server.ductape.product.sessions.create("shop", SESSION);
+  const at = ["--url", server.url, "--env", "prd", "--product_tag", "shop"];
+  return { server, at, key: { DUCTAPE_API_KEY: ROOT_KEY } };
+}
+
+describe("ductape session", () => {
+  it("starts a session whose token decides, and tells what it holds", async () => {
+    const { server, at, key } = await withServer();
+    const data = ["--data", '{"userId":"ada"}'];
+    const started = await run(["session", "start", "login", ...at, ...data, "--json"], key);
+    const { token, sessionId } = JSON.parse(started.stdout);
+    expect(sessionId).toMatch(/\w/);
+    const inspect = ["session", "inspect", "login", ...at, "--token", token];
+    expect(JSON.parse((await run(inspect, key)).stdout)).toEqual({ userId: "ada" });
+    const decide = ["quota", "run", "--action", "increment", ...at, "--quota_tag", "calls"];
+    const user = ["--session", "login", "--token", token, "--json"];
+    const decided = await run([...decide, ...user], key);
+    expect(JSON.parse(decided.stdout)).toMatchObject({ allowed: true, used: 1, subject: "ada" });
+    await server.close();
+  });
+
+  it("refuses what is no JSON, and a token that is none, without telling it", async () => {
+    const { server, at, key } = await withServer();
+    const start = await run(["session", "start", "login", ...at, "--data", "{userId}"], key);
+    expect(start).toMatchObject({ code: 2, stdout: "" });
+    expect(start.stderr).toContain(`--data: wants JSON such as '{"userId":"ada"}'`);
+    const token = "not-a-token-at-all";
+    const inspected = await run(["session", "inspect", "login", ...at, "--token", token], key);
+    expect(inspected.code).toBe(1);
+    expect(inspected.stderr).not.toContain(token);
+    await server.close();
+  });
+});
+
+describe("ductape doctor", () => {
+  it("tells of a store that all is well", async () => {
+    const { code, stdout, stderr } = await run(["doctor", "--store", newStore()]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "all is well\n" });
+    for (const name of ["CHECK", "node", "store", "schema", "synchronous"]) {
+      expect(stdout).toContain(name);
+    }
+  });
+
+  it("tells of a server whether it is ready", async () => {
+    const { server, key } = await withServer();
+    const { code, stdout } = await run(["doctor", "--url", server.url, "--json"], key);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ fault: null });
+    expect(stdout).toContain(server.url);
+    await server.close();
+    const gone = await run(["doctor", "--url", server.url], key);
+    expect(gone.code).toBe(69);
+    expect(gone.stdout).toContain("node");
+    expect(gone.stderr).toContain(server.url);
+  });
+
+  it("tells of a store that cannot be opened what is wrong with it", async () => {
+    const store = "sqlite:/dev/null/a.db";
+    const { code, stdout, stderr } = await run(["doctor", "--store", store, "--json"]);
+    expect(code).toBe(69);
+    expect(JSON.parse(stdout)).toMatchObject({ fault: { code: "STORE_UNAVAILABLE" } });
+    expect(stderr).toContain("/dev/null");
+  });
+
+  it.each([
+    ["20.18.3", "update Node to 20.19 or newer"],
+    ["18.20.0", "update Node to 20.19 or newer"],
+    ["20.19.0", null],
+    ["24.0.0", null],
+  ])("says of Node %s: %s", (version, advice) => {
+    expect(nodeFact(version)).toEqual({ name: "node", value: version, advice });
+  });
+});
+
+describe("ductape completion", () => {
+  const SHELLS = ["bash", "zsh", "fish"].filter((shell) => {
+    try {
+      execFileSync(shell, ["-c", "true"]);
+      return true;
+    } catch {
+      console.warn(`SKIPPED: the completion of ${shell}, which is not installed`);
+      return false;
+    }
+  });
+
+  it.each(["bash", "zsh", "fish"])("of %s names every command and flag", async (shell) => {
+    const { code, stdout } = await run(["completion", shell]);
+    expect(code).toBe(0);
+    for (const word of ["quota", "increment", "--idempotency_key", "doctor", "--dry-run"]) {
+      expect(stdout).toContain(word);
+    }
+    if (SHELLS.includes(shell)) execFileSync(shell, ["-n"], { input: stdout });
+  });
+
+  describe.runIf(SHELLS.includes("bash"))("in bash", () => {
+    it.each([
+      [["quota", "inc"], ["increment"]],
+      [["usage", "to"], ["top"]],
+      [["usage", "top", "--quota"], ["--quota_tag"]],
+      [["doc"], ["doctor"]],
+      [["nothing", ""], []],
+    ])("completes %j", async (words, expected) => {
+      const { stdout } = await run(["completion", "bash"]);
+      const line = ["ductape", ...words].map((word) => `"${word}"`).join(" ");
+      const script = `${stdout}
+COMP_WORDS=(${line}); COMP_CWORD=${words.length}; _ductape; echo "\${COMPREPLY[@]}"`;
+      const told = execFileSync("bash", ["-c", script], { encoding: "utf8" }).trim();
+      expect(told === "" ? [] : told.split(" ")).toEqual(expected);
+    });
+  });
+
+  it("knows no other shell", async () => {
+    expect(await run(["completion", "csh"])).toMatchObject({ code: 2, stdout: "" });
+  });
+});
+
+it("ductape quota run wants an action that there is", async () => {
+  const where = ["--env", "prd", "--product_tag", "shop", "--quota_tag", "calls"];
+  const run1 = await run(["quota", "run", "--store", newStore(), ...where]);
+  expect(run1).toMatchObject({ code: 2 });
+  const run2 = await run(["quota", "run", "--action", "count", "--store", newStore(), ...where]);
+  expect(run2.stderr).toContain("check, increment, decrement, set, reset, grant");
+});
