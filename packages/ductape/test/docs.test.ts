@@ -29,7 +29,12 @@ interface Run {
 }
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const PAGES = [...markdownIn("."), ...markdownIn("docs"), ...markdownIn("docs/guides")];
+const PAGES = [
+  ...markdownIn("."),
+  ...markdownIn("docs"),
+  ...markdownIn("docs/guides"),
+  ...markdownIn("docs/reference"),
+];
 if (existsSync(join(ROOT, "bench/README.md"))) PAGES.push("bench/README.md");
 /** Printed between the snippets of a program, to tell their outputs apart. */
 const MARK = "\u0001";

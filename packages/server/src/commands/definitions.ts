@@ -44,10 +44,11 @@ export function definitionCommand<V extends Listed>(kind: Kind<V>): Command {
       : made.requiredOption("--product_tag <tag>", "tag of a product");
   };
   part("ls", "list all").action((flags: Flags) => list(kind, flags));
-  part(`get <${id}>`, "print one as JSON").action((which: string, flags: Flags) =>
-    get(kind, which, flags),
-  );
-  part(`delete <${id}>`, "delete one, with its counters")
+  part("get", "print one as JSON")
+    .argument(`<${id}>`, `its ${id}`)
+    .action((which: string, flags: Flags) => get(kind, which, flags));
+  part("delete", "delete one, with all that it holds")
+    .argument(`<${id}>`, `its ${id}`)
     .option("--force", "although counters are in use")
     .action((which: string, flags: Flags) => remove(kind, which, flags));
   return command;

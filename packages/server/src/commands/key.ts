@@ -41,7 +41,8 @@ export function keyCommand(): Command {
     .addOption(jsonOption())
     .action((flags: StoreFlags) => list(flags));
   command
-    .command("revoke <id>")
+    .command("revoke")
+    .argument("<id>", "its id, as `key ls` lists it")
     .description("revoke a key: refused within a second by every server")
     .addOption(storeOption())
     .action((id: string, flags: StoreFlags) => revoke(id, flags));

@@ -38,7 +38,9 @@ export function quotaActions(command: Command): Command {
   const run = command
     .command("run")
     .description("decide by the action of a flag")
-    .addOption(new Option("--action <action>").choices(actions()).makeOptionMandatory());
+    .addOption(
+      new Option("--action <action>", "what to do").choices(actions()).makeOptionMandatory(),
+    );
   const decided = withDecisionFlags(run.option("--amount <number>", AMOUNT));
   decided.action((flags: QuotaFlags & { readonly action: Action }) => decide(flags.action, flags));
   for (const action of actions()) {

@@ -18,16 +18,17 @@ interface InspectFlags extends SessionFlags {
 
 /** `ductape session start|inspect`, beside those of definitions. */
 export function sessionActions(command: Command): Command {
-  const part = (usage: string, description: string): Command =>
+  const part = (name: string, description: string): Command =>
     command
-      .command(usage)
+      .command(name)
+      .argument("<tag>", "tag of a session")
       .description(description)
       .requiredOption("--env <slug>", "slug of an environment")
       .requiredOption("--product_tag <tag>", "tag of a product");
-  const start = part("start <tag>", "start a session for a user, and print its tokens");
+  const start = part("start", "start a session for a user, and print its tokens");
   start.requiredOption("--data <json>", "what the session holds, like its sample");
   withClientFlags(start).action((tag: string, flags: StartFlags) => run(tag, flags));
-  const look = part("inspect <tag>", "print what a session holds, by its token");
+  const look = part("inspect", "print what a session holds, by its token");
   look.requiredOption("--token <token>", "an access token");
   withClientFlags(look).action((tag: string, flags: InspectFlags) => inspect(tag, flags));
   return command;

@@ -39,6 +39,7 @@ function requireWhole(access: Access, product: string): void {
 
 const products = definitionRoutes({
   name: "products",
+  one: "a product",
   path: "/v1/products",
   param: "product",
   missing: ["PRODUCT_NOT_FOUND"],
@@ -64,6 +65,7 @@ const products = definitionRoutes({
 
 const environments = definitionRoutes({
   name: "environments",
+  one: "an environment",
   path: "/v1/products/:product/environments",
   param: "env",
   missing: ["ENVIRONMENT_NOT_FOUND", "PRODUCT_NOT_FOUND"],
@@ -84,6 +86,7 @@ const environments = definitionRoutes({
 
 const quotas = definitionRoutes({
   name: "quotas",
+  one: "a quota",
   path: "/v1/products/:product/quotas",
   param: "tag",
   missing: ["QUOTA_NOT_FOUND", "PRODUCT_NOT_FOUND"],
@@ -98,6 +101,7 @@ const quotas = definitionRoutes({
 
 const sessions = definitionRoutes({
   name: "sessions",
+  one: "a session",
   path: "/v1/products/:product/sessions",
   param: "tag",
   missing: ["SESSION_NOT_FOUND", "PRODUCT_NOT_FOUND"],
@@ -112,6 +116,7 @@ const sessions = definitionRoutes({
 
 const caches = definitionRoutes({
   name: "caches",
+  one: "a cache",
   path: "/v1/products/:product/caches",
   param: "tag",
   missing: ["CACHE_NOT_FOUND", "PRODUCT_NOT_FOUND"],

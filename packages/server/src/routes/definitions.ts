@@ -46,11 +46,11 @@ function list<I extends z.ZodType, P extends z.ZodType, V extends View>(
 function create<I extends z.ZodType, P extends z.ZodType, V extends View>(
   kind: Kind<I, P, V>,
 ): Route {
-  const { name, path, input, view, missing } = kind;
+  const { path, input, view, missing } = kind;
   return route({
     method: "POST",
     path,
-    summary: `Create one of ${name}`,
+    summary: `Create ${kind.one}`,
     scopes: ["catalogue:write"],
     input,
     answers: { 201: { description: "Made", schema: view, headers: ["Location", "ETag"] } },
@@ -76,7 +76,7 @@ function fetchOne<I extends z.ZodType, P extends z.ZodType, V extends View>(
   return route({
     method: "GET",
     path: `${kind.path}/:${kind.param}`,
-    summary: `Fetch one of ${kind.name}`,
+    summary: `Fetch ${kind.one}`,
     scopes: ["catalogue:read"],
     input: PAGE_QUERY.pick({}),
     headers: ["If-None-Match"],
@@ -104,7 +104,7 @@ function change<I extends z.ZodType, P extends z.ZodType, V extends View>(
   return route({
     method: "PATCH",
     path: `${kind.path}/:${kind.param}`,
-    summary: `Change one of ${kind.name}: what the body names, and nothing else`,
+    summary: `Change ${kind.one}: what the body names, and nothing else`,
     scopes: ["catalogue:write"],
     input: kind.patch,
     headers: ["If-Match"],
@@ -139,7 +139,7 @@ function remove<I extends z.ZodType, P extends z.ZodType, V extends View>(
   return route({
     method: "DELETE",
     path: `${kind.path}/:${kind.param}`,
-    summary: `Delete one of ${kind.name}, with its counters`,
+    summary: `Delete ${kind.one}, with all that it holds`,
     scopes: ["catalogue:write"],
     input: DELETE_QUERY,
     headers: ["If-Match"],

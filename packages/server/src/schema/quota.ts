@@ -39,23 +39,34 @@ export const BATCH_INPUT = object({
 
 const WINDOW = answer({ start: INSTANT, end: INSTANT.nullable() });
 
+const told = <S extends z.ZodType>(schema: S, description: string) => schema.meta({ description });
+
 const NUMBERS = {
-  rule: z.string(),
-  subject: z.string().nullable(),
-  limit: COUNT.nullable(),
-  used: COUNT,
-  held: COUNT,
-  remaining: COUNT.nullable(),
-  overage: COUNT,
+  rule: told(
+    z.string(),
+    "Whose numbers these are: the rule that denied for longest, else the one closest to its limit.",
+  ),
+  subject: told(z.string().nullable(), "Whose counter; null: of the whole product."),
+  limit: told(COUNT.nullable(), "With the grants of the window; null: counts only."),
+  used: told(COUNT, "Counted in the window, with this call."),
+  held: told(COUNT, "Reserved, not yet used."),
+  remaining: told(COUNT.nullable(), "`limit - used`, never under 0; null when unlimited."),
+  overage: told(COUNT, "How far `used` is past the limit."),
   period: PERIOD,
-  window: WINDOW,
-  resets_at: INSTANT.nullable(),
+  window: told(WINDOW, "From when to when is counted; an end of null: for ever."),
+  resets_at: told(
+    INSTANT.nullable(),
+    "When the window ends or, rolling, its oldest amount leaves; null for a lifetime.",
+  ),
 };
 
 const RULE_RESULT = answer({
   ...NUMBERS,
-  admits: z.boolean(),
-  retry_after_ms: COUNT.nullable(),
+  admits: told(z.boolean(), "False for a rule that refused."),
+  retry_after_ms: told(
+    COUNT.nullable(),
+    "Milliseconds until the amount may fit; null when waiting cannot help.",
+  ),
 }).meta({ id: "RuleResult" });
 
 const ASKED = {
@@ -69,15 +80,21 @@ const ASKED = {
 const DECISION = {
   ...ASKED,
   ...NUMBERS,
-  exceeded: z.boolean(),
-  source: z.enum(["store", "cache"]),
-  age_ms: COUNT,
-  replayed: z.boolean(),
+  exceeded: told(z.boolean(), "The limit was in the way, or is passed."),
+  source: told(z.enum(["store", "cache"]), "Where the numbers were read."),
+  age_ms: told(COUNT, "How old the numbers are, in milliseconds; 0 from the store."),
+  replayed: told(z.boolean(), "This is the first answer to the same idempotency key again."),
   degraded: z.literal(false),
-  asked_by: z.string().optional(),
-  previous_used: COUNT.optional(),
-  alerts: z.array(answer({ rule: z.string(), fraction: z.number() })).optional(),
-  rules: z.array(RULE_RESULT).optional(),
+  asked_by: told(
+    z.string().optional(),
+    "Who asked by a session, where the numbers are of another subject.",
+  ),
+  previous_used: told(COUNT.optional(), "Of reset and set: what was counted before."),
+  alerts: told(
+    z.array(answer({ rule: z.string(), fraction: z.number() })).optional(),
+    "Alerts that this decision, and no other in the window, reports.",
+  ),
+  rules: told(z.array(RULE_RESULT).optional(), "All rules, where there are several."),
 };
 
 const ADMITTED = answer({
