@@ -1,32 +1,21 @@
-import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFile, execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { rootKeyOf, startServer } from "ductape-server";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { blocksOf, differencesIn, runsOf, sourceOf, type Run } from "./pages.js";
 import { POSTGRES_BIN, startPostgres } from "./postgres.js";
 import { hasRedis, startRedis } from "./redis.js";
-
-/** A fenced block. `file` is the name that the line above gives it, as in "`access.csv`:". */
-interface Block {
-  readonly language: string;
-  readonly text: string;
-  readonly line: number;
-  readonly file: string | null;
-}
-
-/** Something a reader runs, and what the page says it prints; null: it says nothing. */
-interface Snippet {
-  readonly line: number;
-  readonly text: string;
-  output: string | null;
-}
-
-/** A program of several snippets, or a command, which is one. */
-interface Run {
-  readonly kind: "program" | "command";
-  readonly snippets: Snippet[];
-}
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PAGES = [
@@ -36,11 +25,27 @@ const PAGES = [
   ...markdownIn("docs/reference"),
 ];
 if (existsSync(join(ROOT, "bench/README.md"))) PAGES.push("bench/README.md");
-/** Printed between the snippets of a program, to tell their outputs apart. */
-const MARK = "\u0001";
 // Inside the project, so that `ductape` is what it is in the examples.
 const folder = mkdtempSync(join(ROOT, ".docs-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+// The command line, under the name that it has where it is installed.
+mkdirSync(join(folder, "bin"));
+writeFileSync(
+  join(folder, "bin/ductape"),
+  `#!/bin/sh\nexec node --import tsx ${ROOT}packages/server/src/main.ts "$@"\n`,
+  { mode: 0o755 },
+);
+
+type Env = Readonly<Record<string, string>>;
+
+/** What runs what a page gives, and the tools that it takes. */
+const COMMANDS = {
+  ts: [process.execPath, "--import", "tsx"],
+  script: [process.execPath, "--import", "tsx"],
+  sh: ["bash"],
+  python: ["python3"],
+} as const;
+const TOOLS = { ts: [], script: [], sh: ["bash", "curl"], python: ["python3"] } as const;
 
 /** The servers that pages name by a variable; a page whose server is not here is not run. */
 const servers: Record<string, string> = {};
@@ -59,57 +64,38 @@ beforeAll(async () => {
 });
 afterAll(async () => void (await Promise.all(ends.map((end) => end()))));
 
-const canRun = (markdown: string): boolean =>
-  ["POSTGRES_URL", "REDIS_URL"].every((name) => name in servers || !markdown.includes(name));
+/** Why a page cannot be run here; null: it can. */
+function hindranceOf(markdown: string): string | null {
+  const missing = ["POSTGRES_URL", "REDIS_URL"].filter(
+    (name) => markdown.includes(name) && !(name in servers),
+  );
+  const tools = runsOf(blocksOf(markdown)).flatMap(({ kind }) => TOOLS[kind]);
+  missing.push(...tools.filter((tool) => !isHere(tool)));
+  return missing.length === 0 ? null : `not on this machine: ${missing.join(", ")}`;
+}
+
+function isHere(tool: string): boolean {
+  try {
+    execFileSync(tool, ["--version"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function markdownIn(path: string): string[] {
   const names = readdirSync(join(ROOT, path)).filter((name) => name.endsWith(".md"));
   return names.map((name) => join(path, name));
 }
 
-function blocksOf(markdown: string): Block[] {
-  return [...markdown.matchAll(/^```(\w*)\n([^]*?)^```$/gm)].map((found) => {
-    const [, language = "", text = ""] = found;
-    const before = markdown.slice(0, found.index);
-    const file = /^`([\w.-]+)`:\n\n?$/m.exec(before.slice(-200))?.[1] ?? null;
-    return { language, text, line: before.split("\n").length, file };
-  });
-}
-
-/**
- * What a page gives to run. A `ts` snippet that imports begins a program, one that does not goes on
- * with it; `text` is what the block above it prints.
- */
-function runsOf(blocks: readonly Block[]): Run[] {
-  const runs: Run[] = [];
-  let last: Snippet | null = null;
-  for (const { language, text, line, file } of blocks) {
-    if (file !== null) continue;
-    const snippet: Snippet = { line, text, output: null };
-    const program = runs.findLast(({ kind }) => kind === "program");
-    if (language === "ts" && program !== undefined && !/^import /m.test(text)) {
-      program.snippets.push(snippet);
-    } else if (language === "ts") runs.push({ kind: "program", snippets: [snippet] });
-    else if (language === "sh") runs.push({ kind: "command", snippets: [snippet] });
-    else if (language === "text" && last !== null) last.output = text;
-    else throw new Error(`line ${line}: a block of "${language}" that nothing prints or reads`);
-    last = language === "text" ? null : snippet;
-  }
-  return runs;
-}
-
-const sourceOf = ({ snippets }: Run): string =>
-  snippets.map(({ text }) => text).join(`\nconsole.log("\\u0001");\n`);
-
-/** Runs Node as a reader would, without this test's variables. */
-function runNode(args: readonly string[]): Promise<string> {
-  const env = Object.fromEntries(
+/** Runs something as a reader would, without this test's variables. */
+function run(command: string, args: readonly string[], own: Env): Promise<string> {
+  const inherited = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(DUCTAPE|VITEST|NODE_OPTIONS)/.test(name)),
   );
+  const env = { ...inherited, ...servers, ...own, PATH: `${folder}/bin:${process.env["PATH"]}` };
   return new Promise((resolve) => {
-    const command = ["--import", "tsx", ...args];
-    const options = { cwd: folder, env: { ...env, ...servers } };
-    execFile(process.execPath, command, options, (error, stdout, stderr) => {
+    execFile(command, [...args], { cwd: folder, env }, (error, stdout, stderr) => {
       resolve(error === null ? stdout + stderr : `${stdout}${stderr}\nfailed: ${error.message}`);
     });
   });
@@ -134,29 +120,38 @@ function unknownIn(command: string): string[] {
 async function differencesOf(page: string, markdown: string): Promise<string[]> {
   const blocks = blocksOf(markdown);
   for (const { file, text } of blocks) if (file !== null) writeFileSync(join(folder, file), text);
+  const server = markdown.includes("DUCTAPE_URL") ? await startDuctape() : null;
   const differences: string[] = [];
   // In the order of the page: on a server, a later program finds what an earlier one left.
-  for (const [i, run] of runsOf(blocks).entries()) {
-    differences.push(...(await differencesIn(run, `${page.replaceAll(/\W/g, "-")}-${i}.ts`)));
+  for (const [i, each] of runsOf(blocks).entries()) {
+    const name = `${page.replaceAll(/\W/g, "-")}-${i}`;
+    differences.push(...(await differencesOfRun(each, name, server?.env ?? {})));
   }
+  await server?.close();
   return differences;
 }
 
-async function differencesIn(run: Run, file: string): Promise<string[]> {
-  const [first] = run.snippets;
-  if (first === undefined) return [];
-  const example = /^npx tsx (examples\/\S+) ?(.*)$/.exec(first.text.trim());
-  if (run.kind === "command" && example === null) {
-    return unknownIn(first.text).map((part) => `line ${first.line}: no such command: ${part}`);
+/** A server for the pages that name its address, with a key that may do all. */
+async function startDuctape() {
+  const key = `dk_${"docs".repeat(8)}`;
+  const { url, close } = await startServer({ store: "memory:", port: 0, rootKey: rootKeyOf(key) });
+  return { env: { DUCTAPE_URL: url, DUCTAPE_API_KEY: key }, close };
+}
+
+async function differencesOfRun(each: Run, name: string, env: Env): Promise<string[]> {
+  const [{ text: first, line } = { text: "", line: 0 }] = each.snippets;
+  const [command, ...args] = COMMANDS[each.kind];
+  if (each.kind === "script") {
+    const [, path, given = ""] = /^npx tsx (examples\/\S+) ?(.*)$/.exec(first.trim()) ?? [];
+    if (path === undefined) {
+      return unknownIn(first).map((part) => `line ${line}: no such command: ${part}`);
+    }
+    const out = await run(command, [...args, join(ROOT, path), ...given.split(" ")], env);
+    return differencesIn(each, out);
   }
-  if (run.kind === "program") writeFileSync(join(folder, file), sourceOf(run));
-  const [, path = "", args = ""] = example ?? [];
-  const out = await runNode(example === null ? [file] : [join(ROOT, path), ...args.split(" ")]);
-  const printed = out.split(`${MARK}\n`);
-  return run.snippets.flatMap(({ line, output }, at) => {
-    const [told, wanted] = [(printed[at] ?? "").trimEnd(), (output ?? "").trimEnd()];
-    return told === wanted ? [] : [`line ${line} prints:\n${told}\nthe page says:\n${wanted}`];
-  });
+  const file = `${name}.${each.kind}`;
+  writeFileSync(join(folder, file), sourceOf(each));
+  return differencesIn(each, await run(command, [...args, file], env));
 }
 
 /** What the compiler says to the programs of a page, under the project's own options. */
@@ -165,10 +160,10 @@ function typeErrorsOf(pages: Readonly<Record<string, string>>): string[] {
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT);
   const programs = Object.entries(pages).flatMap(([page, markdown]) =>
     runsOf(blocksOf(markdown))
-      .filter(({ kind }) => kind === "program")
-      .map((run, i) => {
+      .filter(({ kind }) => kind === "ts")
+      .map((program, i) => {
         const file = join(folder, `types-${page.replaceAll(/\W/g, "-")}-${i}.ts`);
-        writeFileSync(file, sourceOf(run));
+        writeFileSync(file, sourceOf(program));
         return file;
       }),
   );
@@ -208,7 +203,8 @@ const read = (page: string): string => readFileSync(join(ROOT, page), "utf8");
 
 describe.each(PAGES)("%s", (page) => {
   it("prints what it says, with commands that exist", async ({ skip }) => {
-    skip(!canRun(read(page)), "its server is not on this machine");
+    const hindrance = hindranceOf(read(page));
+    skip(hindrance !== null, hindrance ?? "");
     expect(await differencesOf(page, read(page))).toEqual([]);
   });
 
@@ -244,6 +240,19 @@ describe("a page that is wrong", () => {
       "line 1: no such command: npm run fly",
     ]);
     await expect(differencesOf("nobody", fence("yaml", "a: 1"))).rejects.toThrow("line 1");
+  });
+
+  it("is told by what a shell prints, but for what no page can know", async () => {
+    const first = fence("sh", "a=1; date +%s") + fence("text", "...");
+    const session = first + fence("sh", "echo $a");
+    expect(await differencesOf("shell", session + fence("text", "1"))).toEqual([]);
+    const [told] = await differencesOf("shell", `${session}${fence("text", "2...")}`);
+    expect(told).toBe("line 9 prints:\n1\nthe page says:\n2...");
+    const [failed] = await differencesOf(
+      "shell",
+      fence("sh", "false\necho 1") + fence("text", "1"),
+    );
+    expect(failed).toContain("failed");
   });
 
   it("is told where it does not compile, and where a link is dead", () => {
