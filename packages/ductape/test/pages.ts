@@ -72,7 +72,7 @@ const beginsRun = (kind: Run["kind"], text: string): boolean =>
 
 /** The program of a run, which prints a mark between its snippets. */
 export function sourceOf({ kind, snippets }: Run): string {
-  const start = kind === "sh" ? "set -euo pipefail\n" : "";
+  const start = kind === "sh" ? "set -euo pipefail; exec 2>&1\n" : "";
   return start + snippets.map(({ text }) => text).join(`\n${PRINT_MARK[kind]}\n`);
 }
 

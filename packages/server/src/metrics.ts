@@ -39,7 +39,7 @@ export class Metrics {
     });
     this.#store = new Gauge({
       name: "ductape_store_up",
-      help: "1 where the store could be read and written at the last look of /readyz, else 0.",
+      help: "1 where the store can be read and written, else 0.",
       registers,
     });
   }

@@ -112,8 +112,19 @@ describe("a limit that falls", () => {
     ["to none", usage(6, 5), of(5, null), false],
     ["of its plan", usage(6, 10), of(plans(10, 20, 1), plans(5, 20, 1)), true],
     ["of another plan", usage(6, 20), of(plans(10, 20, 1), plans(5, 20, 1)), false],
-    ["of one of two plans", usage(6, 10), of(plans(10, 10, 1), plans(5, 10, 1)), false],
+    [
+      "of one of two plans that it may have",
+      usage(6, 10),
+      of(plans(10, 10, 1), plans(5, 10, 1)),
+      true,
+    ],
     ["of two plans alike", usage(6, 10), of(plans(10, 10, 1), plans(5, 4, 1)), true],
+    [
+      "of two plans, of which none is passed",
+      usage(5, 10),
+      of(plans(10, 10, 1), plans(5, 6, 1)),
+      false,
+    ],
     ["of a plan without a limit", usage(6, null), of(plans(10, null, 1), plans(10, 5, 1)), true],
   ])("%s", (_, subject, changed, over) => {
     expect(isOver(subject, changed)).toBe(over);

@@ -92,6 +92,8 @@ describe("a store that is down", () => {
     const { text } = (await server.call("/metrics")).body;
     expect(text).toContain("ductape_store_up 0");
     renameSync(`${folder.path}/missing`, `${folder.path}/other.db`);
+    // Metrics look at the store themselves.
+    while (!/ductape_store_up 1/.test(await metricsOf(server.url))) await sleep(20);
     while ((await server.call("/readyz")).status !== 200) await sleep(20);
     const key = await server.firstKey;
     expect(key).toMatch(/^dk_root_/);
@@ -151,3 +153,7 @@ it("the package has the version of its manifest", async () => {
   expect(recordOf(body["info"])["version"]).toBe(recordOf(manifest)["version"]);
   await server.close();
 });
+
+async function metricsOf(url: string): Promise<string> {
+  return (await fetch(`${url}/metrics`)).text();
+}

@@ -25,7 +25,7 @@ export function changedLimits({ kind, action, fields }: DefinitionChange): Chang
   });
 }
 
-/** True where a subject has used more than the limit it would get. */
+/** True where a subject has used more than a limit it may get: its plan is not always known. */
 export function isOver({ used, limit }: SubjectUsage, { from, to }: ChangedLimit): boolean {
   // Of no limit now, it may be any of those that have none.
   const now = limitsOf(from).filter(([, each]) => (each === null) === (limit === null));
@@ -34,8 +34,7 @@ export function isOver({ used, limit }: SubjectUsage, { from, to }: ChangedLimit
     : [limitAt(to, null)];
   // The grants of its window stay.
   const granted = isPicked(from) || from === null || limit === null ? 0 : limit - from;
-  if (candidates.length === 0) return false;
-  return candidates.every((each) => each !== null && used > each + granted);
+  return candidates.some((each) => each !== null && used > each + granted);
 }
 
 /** The limits of all values; null stands for every value that is not named. */

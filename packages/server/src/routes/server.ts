@@ -40,7 +40,9 @@ const metrics = route({
   path: "/metrics",
   summary: "Metrics for Prometheus, in its text format",
   answers: text("Metrics"),
-  handle({ service, reply }) {
+  async handle({ service, reply }) {
+    // What is told of the store is of now, also where nobody asks /readyz.
+    await service.prober.look();
     reply.type(service.metrics.contentType);
     return service.metrics.text();
   },
