@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { DuctapeError, type Ductape, type ErrorCode, type QuotaInput } from "ductape";
+import { DuctapeError, type Client, type ErrorCode, type QuotaInput } from "ductape";
 import { inputOf } from "../support.js";
 
 /** What callers of one quota were told. */
@@ -30,13 +30,13 @@ export class Load {
     admittedMs: 0,
     longestOutageMs: 0,
   };
-  readonly #client: Ductape;
+  readonly #client: Client;
   readonly #timeoutMs: number;
   readonly #callers: Promise<void[]>;
   #isStopped = false;
 
   constructor(
-    client: Ductape,
+    client: Client,
     { callers = 40, timeoutMs = 2_000, input = {} as Partial<QuotaInput> } = {},
   ) {
     this.#client = client;

@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { Ductape, QuotaDefinition } from "ductape";
+import type { Client, QuotaDefinition } from "ductape";
 import { clientWith, temporaryFolder } from "../support.js";
 
 const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
@@ -59,7 +59,7 @@ export async function prepareStore(
 }
 
 /** What the counter of `subject` says, read by a process that has not seen it before. */
-export async function usedOf(ductape: Ductape, quota_tag: string, subject: string) {
+export async function usedOf(ductape: Client, quota_tag: string, subject: string) {
   const result = await ductape.processor.quota.run({
     env: "prd",
     product_tag: "shop",

@@ -1,0 +1,47 @@
+// A server that is killed under the load of a remote client.
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, expect, it } from "vitest";
+import { RemoteDuctape } from "ductape";
+import { Load } from "../../../ductape/test/slow/load.js";
+import { usedOf } from "../../../ductape/test/slow/processes.js";
+import { folder, newStore } from "../command.js";
+import { ROOT_KEY } from "../support.js";
+import { ServerProcess } from "./process.js";
+
+afterAll(folder.remove);
+
+/** How often the server is killed; `KILLS=200` for the long run. */
+const KILLS = Number(process.env["KILLS"] ?? 20);
+const silent = { warn: () => undefined };
+
+it(`a server killed ${KILLS} times loses nothing it acknowledged, and counts none twice`, async () => {
+  const server = await ServerProcess.start(newStore());
+  await using client = new RemoteDuctape({
+    url: server.url,
+    apiKey: ROOT_KEY,
+    retries: 10,
+    timeoutMs: 20_000,
+    logger: silent,
+  });
+  await client.product.create({ tag: "shop" });
+  await client.product.environments.create("shop", { slug: "prd" });
+  await client.product.quotas.create("shop", { tag: "q", limit: null, period: "lifetime" });
+  const load = new Load(client, { timeoutMs: 20_000 });
+  for (let kill = 0; kill < KILLS; kill++) {
+    // At another moment of a batch each time.
+    await load.admits(50 + kill * 7);
+    await delay(kill % 5);
+    await server.kill();
+    await server.restart();
+  }
+  await load.admits(50);
+  const { acknowledged, unknown, faults } = await load.stop();
+  const used = await usedOf(client, "q", "u");
+  console.warn(
+    `a remote client: ${KILLS} kills, ${acknowledged} acknowledged, ${unknown} unknown, ` +
+      `${used} counted; faults ${JSON.stringify([...faults])}`,
+  );
+  expect(used).toBeGreaterThanOrEqual(acknowledged);
+  expect(used).toBeLessThanOrEqual(acknowledged + unknown);
+  await server.kill("SIGTERM");
+}, 1_800_000);
