@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { benchCaches } from "./caches.js";
+import { benchHttp } from "./http.js";
 import { benchMemory } from "./memory.js";
 import { benchPostgres } from "./postgres.js";
 import { benchRedis } from "./redis.js";
@@ -15,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   sqlite: benchSqlite,
   postgres: benchPostgres,
   redis: benchRedis,
+  http: benchHttp,
   caches: benchCaches,
   sessions: benchSessions,
 };

@@ -32,7 +32,7 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Below the 60 s of usual balancers. */
 const KEEP_ALIVE_MS = 55_000;
-const CHECK_INTERVAL_MS = 1_000;
+const CHECK_INTERVAL_MS = 100;
 const HEADER_BYTES_MAX = 8_192;
 const BODY_BYTES_MAX = 65_536;
 /** A tag of 255 characters of which each is three bytes, percent-encoded. */

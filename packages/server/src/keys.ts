@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { hash as hashOnce, randomBytes, timingSafeEqual } from "node:crypto";
 import { DuctapeError, NotFoundError, show, type KeptRecord, type Records } from "ductape";
 import type { z } from "zod";
 import { Access, ALL, type Actor, type Grant } from "./access.js";
@@ -218,7 +218,7 @@ function copyOf({ scopes, products, environments }: Grant) {
 }
 
 function hashOf(key: string): Buffer {
-  return createHash("sha256").update(key).digest();
+  return hashOnce("sha256", key, "buffer");
 }
 
 /** Random letters and digits, each as likely as any other. */

@@ -7,6 +7,7 @@ import { flushLog, openLog, type LogTarget } from "./log.js";
 import { Metrics } from "./metrics.js";
 import { Prober } from "./readiness.js";
 import type { Service } from "./service.js";
+import { Turns } from "./turns.js";
 import { VERSION } from "./version.js";
 
 /** How a server is started. */
@@ -79,6 +80,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     audit: new Audit(audit),
     metrics,
     prober: new Prober(ductape, (isUp) => metrics.storeIsUp(isUp)),
+    turns: new Turns(),
     clock: now,
     random: options.random ?? Math.random,
     isDraining: false,

@@ -3,6 +3,7 @@ import type { Audit } from "./audit.js";
 import type { Keys } from "./keys.js";
 import type { Metrics } from "./metrics.js";
 import type { Prober } from "./readiness.js";
+import type { Turns } from "./turns.js";
 
 /** What the routes work with. */
 export interface Service {
@@ -11,6 +12,7 @@ export interface Service {
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly prober: Prober;
+  readonly turns: Turns;
   /** Epoch milliseconds. */
   readonly clock: () => number;
   /** From 0 up to 1. */

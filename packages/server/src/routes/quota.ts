@@ -57,10 +57,12 @@ const run = route({
   faults: FAULTS,
   async handle(call, body) {
     const { service, reply } = call;
+    const turn = service.turns.now();
     const input = withKey(body, call.header("idempotency-key"));
     try {
       authorize(call.access, input);
       const result = await service.ductape.processor.quota.run(input);
+      await service.turns.endOf(turn);
       tell(call, result);
       if (result.degraded) return result;
       const fields = rateLimitFields(result, service.clock(), service.random);

@@ -1,6 +1,7 @@
 // A process of the tests: sockets to a port that send a head a byte a second, and are opened again
 // where the server ends them. It writes `open` when all are, and at SIGTERM how many were ended.
 import { connect } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 
 const [port = "", count = ""] = process.argv.slice(2);
 const SECOND_MS = 1_000;
@@ -30,4 +31,8 @@ process.on("SIGTERM", () => {
   console.log(`${ended}`);
   process.exit(0);
 });
-for (let i = 0; i < Number(count); i++) open();
+// One after the other, as one process that floods a server from afar would.
+for (let i = 0; i < Number(count); i++) {
+  open();
+  await delay(1);
+}

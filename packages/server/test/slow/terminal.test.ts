@@ -24,7 +24,11 @@ writeFileSync(
   - tag: shop
     environments: [{ slug: prd }]
     quotas: [{ tag: calls, limit: 5, period: lifetime, scope: "$Session{userId}" }]
-    sessions: [{ tag: login, schema: { userId: u }, selector: "$Session{userId}", expiry: 1 }]
+    sessions:
+      - tag: login
+        schema: { userId: u }
+        selector: $Session{userId}
+        expiry: 1
     caches: [{ tag: fast, expiry: 1000 }]
 `,
 );
