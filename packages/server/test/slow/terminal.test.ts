@@ -36,7 +36,7 @@ writeFileSync(
 /** A command line, its exit code, and what it must print. */
 type Case = readonly [line: string, code: number, printed: RegExp, isTable?: "table"];
 
-/** In an order in which each finds what it needs; `KEY` and `TOKEN` stand for those of the store. */
+/** In an order in which each finds what it needs; `KEY` and `TOKEN` stand for what a store has. */
 const CASES: readonly Case[] = [
   [`apply -f ${FILE} --dry-run`, 0, /would apply: 5 new/],
   [`apply -f ${FILE}`, 0, /applied: 5 new/],
