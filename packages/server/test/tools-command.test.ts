@@ -82,7 +82,10 @@ describe("ductape doctor", () => {
     const store = "sqlite:/dev/null/a.db";
     const { code, stdout, stderr } = await run(["doctor", "--store", store, "--json"]);
     expect(code).toBe(69);
-    expect(JSON.parse(stdout)).toMatchObject({ fault: { code: "STORE_UNAVAILABLE" } });
+    const { facts, fault } = JSON.parse(stdout);
+    expect(fault).toMatchObject({ code: "STORE_UNAVAILABLE" });
+    const advice = "start it, or correct its address; see docs/ERRORS.md";
+    expect(facts).toContainEqual({ name: "store", value: "STORE_UNAVAILABLE", advice });
     expect(stderr).toContain("/dev/null");
   });
 

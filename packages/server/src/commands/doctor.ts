@@ -1,5 +1,11 @@
 import { Command } from "commander";
-import { DuctapeError, EmbeddedDuctape, RemoteDuctape, type StoreFact } from "ductape";
+import {
+  DuctapeError,
+  EmbeddedDuctape,
+  RemoteDuctape,
+  type ErrorCode,
+  type StoreFact,
+} from "ductape";
 import { printLine, printTable, say, sayFault } from "../print.js";
 import { VERSION } from "../version.js";
 import { isOnServer, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
@@ -27,6 +33,8 @@ async function examine(flags: DoctorFlags): Promise<void> {
   } catch (error) {
     if (!DuctapeError.is(error)) throw error;
     fault = error;
+    const name = isOnServer(flags) ? "server" : "store";
+    facts.push({ name, value: error.code, advice: adviceOf(error.code) });
   }
   if (flags.json === true) {
     const told = DuctapeError.is(fault) ? { code: fault.code, message: fault.message } : null;
@@ -43,6 +51,12 @@ async function examine(flags: DoctorFlags): Promise<void> {
   else if (flags.json !== true) say("all is well");
 }
 
+function adviceOf(code: ErrorCode): string {
+  if (code === "UNAUTHORIZED") return "give a key that `ductape key create` made";
+  if (code === "VALIDATION") return "correct what is named below";
+  return "start it, or correct its address; see docs/ERRORS.md";
+}
+
 /** The Node that runs this, of a version such as `20.19.0`. */
 export function nodeFact(version: string): StoreFact {
   const [major = 0, minor = 0] = version.split(".").map(Number);
@@ -56,10 +70,11 @@ async function storeFacts({ store }: ClientFlags): Promise<StoreFact[]> {
   await using ductape = new EmbeddedDuctape({ store, logger: { warn: () => undefined } });
   await ductape.probe();
   const { name, durable, shared } = ductape.guarantees;
-  const promise = durable ? "what is acknowledged survives a crash" : "nothing survives its end";
+  // Whether they survive the end of the store itself is among its facts.
+  const kept = durable ? "counts outlive a process" : "counts end with their process";
   return [
     { name: "store", value: `${name}, read and written just now`, advice: null },
-    { name: "guarantees", value: `${promise}; shared by one ${shared}`, advice: null },
+    { name: "guarantees", value: `${kept}; shared by one ${shared}`, advice: null },
     ...(await ductape.facts()),
   ];
 }
