@@ -18,12 +18,15 @@ import { POSTGRES_BIN, startPostgres } from "./postgres.js";
 import { hasRedis, startRedis } from "./redis.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const PAGES = [
-  ...markdownIn("."),
-  ...markdownIn("docs"),
-  ...markdownIn("docs/guides"),
-  ...markdownIn("docs/reference"),
+const FOLDERS = [
+  ".",
+  "docs",
+  "docs/guides",
+  "docs/reference",
+  "packages/ductape",
+  "packages/server",
 ];
+const PAGES = FOLDERS.flatMap(markdownIn);
 if (existsSync(join(ROOT, "bench/README.md"))) PAGES.push("bench/README.md");
 // Inside the project, so that `ductape` is what it is in the examples.
 const folder = mkdtempSync(join(ROOT, ".docs-"));
