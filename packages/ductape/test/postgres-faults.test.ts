@@ -31,9 +31,9 @@ async function usedOf(ductape: Ductape): Promise<number> {
 /** What the load has been told agrees with what is counted. */
 async function expectExact(load: Load, ductape: Ductape): Promise<void> {
   const used = await usedOf(ductape);
-  const { acknowledged, faults } = load.report;
+  const { acknowledged, faults } = load.told;
   expect(used).toBeGreaterThanOrEqual(acknowledged);
-  expect(used).toBeLessThanOrEqual(acknowledged + load.faultsOf("OUTCOME_UNKNOWN"));
+  expect(used).toBeLessThanOrEqual(acknowledged + load.told.unknown);
   const known = ["STORE_UNAVAILABLE", "OUTCOME_UNKNOWN", "TIMEOUT"];
   expect([...faults.keys()].filter((code) => !known.includes(code))).toEqual([]);
 }
@@ -47,12 +47,12 @@ async function terminateAll(): Promise<void> {
 describe.runIf(started !== null)("connections that the server ends", () => {
   it("under load cost some calls, and never a count", async () => {
     await using ductape = await clientOn(running().freshUrl());
-    const load = new Load(ductape, 40, () => ({}));
+    const load = new Load(ductape);
     for (let round = 0; round < 10; round++) {
-      await load.goesOn();
+      await load.admits(1);
       await terminateAll();
     }
-    await load.goesOn();
+    await load.admits(1);
     await load.stop();
     await expectExact(load, ductape);
   });
@@ -110,8 +110,8 @@ describe.runIf(started !== null)("a reply that is lost", () => {
 describe.runIf(started !== null)("a server that stands still", () => {
   it("holds no call longer than it may wait, and goes on within a second", async () => {
     await using ductape = await clientOn(running().freshUrl(), { timeoutMs: 400 });
-    const load = new Load(ductape, 40, () => ({}));
-    await load.goesOn();
+    const load = new Load(ductape);
+    await load.admits(1);
     running().signal("SIGSTOP");
     try {
       await delay(1_500);
@@ -119,10 +119,10 @@ describe.runIf(started !== null)("a server that stands still", () => {
       running().signal("SIGCONT");
     }
     const backMs = performance.now();
-    await load.goesOn();
+    await load.admits(1);
     expect(performance.now() - backMs).toBeLessThan(1_000);
     await load.stop();
-    expect(load.report.longestMs).toBeLessThan(900);
+    expect(load.told.longestMs).toBeLessThan(900);
     // What was sent before is decided when the server goes on, also where nobody waits for it.
     await delay(500);
     await expectExact(load, ductape);

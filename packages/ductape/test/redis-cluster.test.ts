@@ -71,7 +71,7 @@ describe.runIf(hasRedis("what is special on a Redis Cluster"))("a Redis Cluster"
   it("moves slots to another master under load, and each call counts once", async () => {
     const limitless = TAGS.map((tag) => ({ tag, limit: null, period: "lifetime" }) as const);
     await using ductape = await clientWith(limitless, { store: `${url}?prefix=moving` });
-    const loads = TAGS.map((tag) => new Load(ductape, 4, () => ({ quota_tag: tag })));
+    const loads = TAGS.map((tag) => new Load(ductape, { callers: 4, input: { quota_tag: tag } }));
     const [from, to] = servers.map((server) => server.admin());
     const ids = await Promise.all([from, to].map((admin) => admin?.cluster("MYID")));
     const shard = ["--cluster-from", String(ids[0]), "--cluster-to", String(ids[1])];
@@ -82,13 +82,13 @@ describe.runIf(hasRedis("what is special on a Redis Cluster"))("a Redis Cluster"
     expect(status).toBe(0);
     for (const [i, load] of loads.entries()) {
       await load.stop();
-      const { acknowledged } = load.report;
+      const { acknowledged } = load.told;
       const check = inputOf({ quota_tag: TAGS[i] ?? "", action: "check" });
       const result = await ductape.processor.quota.run(check);
       expect(acknowledged).toBeGreaterThan(0);
       if (result.degraded) throw new Error("the store did not answer");
       expect(result.used).toBeGreaterThanOrEqual(acknowledged);
-      expect(result.used).toBeLessThanOrEqual(acknowledged + load.faultsOf("OUTCOME_UNKNOWN"));
+      expect(result.used).toBeLessThanOrEqual(acknowledged + load.told.unknown);
     }
   }, 60_000);
 

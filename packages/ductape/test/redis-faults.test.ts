@@ -62,23 +62,23 @@ describe.runIf(hasServers)("a Redis server", () => {
     const victim = await startRedis({ appendonly: "yes", appendfsync: "always" });
     ends.push(() => victim.remove());
     const { ductape, store } = await made(victim.url);
-    const load = new Load(ductape, 40, () => ({}));
-    const { report } = load;
-    await until(() => report.acknowledged > 500);
+    const load = new Load(ductape);
+    const { told } = load;
+    await until(() => told.acknowledged > 500);
     await victim.kill();
     await delay(300);
     await victim.restart();
     const startMs = performance.now();
-    await load.goesOn();
+    await load.admits(1);
     expect(performance.now() - startMs).toBeLessThan(1_000);
     await load.stop();
-    const codes = [...report.faults.keys()];
+    const codes = [...told.faults.keys()];
     expect(codes.filter((code) => !/^(STORE_UNAVAILABLE|OUTCOME_UNKNOWN)$/.test(code))).toEqual([]);
     const other = new Ductape({ store });
     clients.push(other);
     const used = await usedOf(other);
-    expect(used).toBeGreaterThanOrEqual(report.acknowledged);
-    expect(used).toBeLessThanOrEqual(report.acknowledged + load.faultsOf("OUTCOME_UNKNOWN"));
+    expect(used).toBeGreaterThanOrEqual(told.acknowledged);
+    expect(used).toBeLessThanOrEqual(told.acknowledged + told.unknown);
   });
 
   it("whose reply is lost leaves the call in doubt; with a key it may be repeated", async () => {

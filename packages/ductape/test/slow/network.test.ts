@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Ductape, DuctapeError } from "ductape";
 import { Proxy } from "../proxy.js";
 import { faultOf, inputOf } from "../support.js";
-import { Load, type Told } from "./load.js";
+import { Load, type Told } from "../load.js";
 import { define } from "./network.js";
 import { NETWORKS } from "./networks.js";
 import { usedOf } from "./processes.js";

@@ -33,22 +33,24 @@ describe.runIf(started !== null)("a PostgreSQL server that crashes", () => {
       if (result.degraded) throw new Error("the store did not answer");
       return result.used;
     };
-    const load = new Load(ductape, 40, (call) => ({ subject: `user-${call % USERS}` }));
+    const load = new Load(ductape, {
+      input: (call) => ({ subject: `user-${call % USERS}` }),
+    });
     for (let kills = 0; kills < KILLS; kills++) {
-      await load.goesOn();
+      await load.admits(1);
       await delay(random.below(200));
       await running().kill();
       await running().start();
       const backMs = performance.now();
-      await load.goesOn();
+      await load.admits(1);
       expect(performance.now() - backMs).toBeLessThan(BACK_MS_MAX);
     }
     await load.stop();
     const subjects = Array.from({ length: USERS }, (_, i) => `user-${i}`);
     const used = (await Promise.all(subjects.map(usedOf))).reduce((sum, each) => sum + each, 0);
-    const { acknowledged } = load.report;
+    const { acknowledged } = load.told;
     expect(used).toBeGreaterThanOrEqual(acknowledged);
-    expect(used).toBeLessThanOrEqual(acknowledged + load.faultsOf("OUTCOME_UNKNOWN"));
+    expect(used).toBeLessThanOrEqual(acknowledged + load.told.unknown);
     expect(acknowledged).toBeGreaterThan(KILLS);
   }, 1_800_000);
 });

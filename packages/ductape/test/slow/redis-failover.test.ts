@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Ductape, type QuotaDefinition, type StoreMaker } from "ductape";
 import { hasRedis, until } from "../redis.js";
 import { clientWith, randomOf, seedOf } from "../support.js";
-import { Load, type Told } from "./load.js";
+import { Load, type Told } from "../load.js";
 import { usedOf } from "./processes.js";
 import { Repeats } from "./repeats.js";
 import { Shards, type Shard } from "./shards.js";

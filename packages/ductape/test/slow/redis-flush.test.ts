@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Ductape } from "ductape";
 import { hasRedis, startCluster, startRedis, type RedisServer } from "../redis.js";
 import { clientWith, randomOf, seedOf } from "../support.js";
-import { Load } from "./load.js";
+import { Load } from "../load.js";
 import { usedOf } from "./processes.js";
 
 /** How often a server forgets its scripts; `FLUSHES=5000` for the long run. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Ductape } from "ductape";
-import { Load } from "./load.js";
+import { Load } from "../load.js";
 import { define, type Server } from "./network.js";
 import { NETWORKS } from "./networks.js";
 import { usedOf } from "./processes.js";

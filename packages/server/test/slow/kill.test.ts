@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, expect, it } from "vitest";
 import { RemoteDuctape } from "ductape";
-import { Load } from "../../../ductape/test/slow/load.js";
+import { Load } from "../../../ductape/test/load.js";
 import { usedOf } from "../../../ductape/test/slow/processes.js";
 import { folder, newStore } from "../command.js";
 import { ROOT_KEY } from "../support.js";
