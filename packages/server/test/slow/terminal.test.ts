@@ -117,7 +117,7 @@ async function filled(line: string, store: string): Promise<string> {
   }
   if (!line.includes("KEY")) return line;
   const { out } = await inShell("key ls --json", store, (command) => `${command} | cat`);
-  const keys: { readonly id: string }[] = JSON.parse(out);
+  const { keys }: { readonly keys: readonly { readonly id: string }[] } = JSON.parse(out);
   return line.replace("KEY", keys[0]?.id ?? "");
 }
 
