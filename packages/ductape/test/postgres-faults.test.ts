@@ -5,6 +5,7 @@ import type { Ductape, EmbeddedOptions, QuotaDefinition } from "ductape";
 import { Load } from "./load.js";
 import { POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
 import { Proxy } from "./proxy.js";
+import { until } from "./redis.js";
 import { clientWith, faultOf, inputOf } from "./support.js";
 
 const started = POSTGRES_BIN === null ? null : await startPostgres(["fsync = off"]);
@@ -38,6 +39,13 @@ async function expectExact(load: Load, ductape: Ductape): Promise<void> {
   expect([...faults.keys()].filter((code) => !known.includes(code))).toEqual([]);
 }
 
+const NOTHING = Buffer.alloc(0);
+/** AuthenticationOk, ReadyForQuery and a fatal error, as the protocol has them. */
+const AUTHENTICATED = Buffer.from("R\0\0\0\b\0\0\0\0", "latin1");
+const READY = Buffer.from("Z\0\0\0\u0005I", "latin1");
+const FIELDS = "SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0";
+const SHUTDOWN = Buffer.from(`E\0\0\0${String.fromCharCode(FIELDS.length + 4)}${FIELDS}`, "latin1");
+
 /** Ends all other connections of the tests' database. */
 async function terminateAll(): Promise<void> {
   const others = "FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid()";
@@ -55,6 +63,28 @@ describe.runIf(started !== null)("connections that the server ends", () => {
     await load.admits(1);
     await load.stop();
     await expectExact(load, ductape);
+  });
+
+  it("in the moment that they are ready cost a call, and never the process", async () => {
+    const proxy = await Proxy.start(running().port);
+    const { search } = new URL(running().freshUrl());
+    const store = `${running().url("tester", "postgres", proxy.port)}${search}`;
+    await using ductape = await clientOn(store);
+    const load = new Load(ductape);
+    await load.admits(1);
+    let ended = 0;
+    proxy.addsTo = (reply) => {
+      if (ended >= 5 || !reply.includes(AUTHENTICATED) || !reply.includes(READY)) return NOTHING;
+      ended++;
+      return SHUTDOWN;
+    };
+    await terminateAll();
+    await until(() => ended === 5);
+    await load.admits(1);
+    await load.stop();
+    await expectExact(load, ductape);
+    await ductape.close();
+    await proxy.stop();
   });
 
   it("while idle cost nothing", async () => {

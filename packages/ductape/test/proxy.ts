@@ -6,10 +6,14 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
  */
 export type Replies = "pass" | "hold" | "cut" | "half";
 
+const NOTHING = Buffer.alloc(0);
+
 /** A proxy on a free port that forwards, until it is told otherwise. */
 export class Proxy {
   /** Called with each piece that a client sends; true cuts the connection after it is forwarded. */
   cutsAfter: (sent: Buffer) => boolean = () => false;
+  /** What a client gets right behind an answer, in one piece with it. */
+  addsTo: (reply: Buffer) => Buffer = () => NOTHING;
   /** Answers that were cut. */
   cuts = 0;
   /**
@@ -75,8 +79,9 @@ export class Proxy {
       server.write(sent);
       isCut = this.cutsAfter(sent);
     });
-    server.on("data", (reply: Buffer) => {
+    server.on("data", (told: Buffer) => {
       if (client.destroyed) return;
+      const reply = Buffer.concat([told, this.addsTo(told)]);
       if (isCut) end();
       else if (this.#replies === "pass") this.#forward(client, reply);
       else if (this.#replies === "hold") this.#release.push(() => client.write(reply));

@@ -43,7 +43,9 @@ export interface PostgresClient {
 export interface PostgresPool {
   connect(): Promise<PostgresClient>;
   on(event: "error", listener: (error: Error) => void): unknown;
-  removeListener(event: string, listener: (error: Error) => void): unknown;
+  on(event: "connect", listener: (client: PostgresClient) => void): unknown;
+  removeListener(event: "error", listener: (error: Error) => void): unknown;
+  removeListener(event: "connect", listener: (client: PostgresClient) => void): unknown;
   readonly options?: { readonly max?: number };
 }
 
@@ -74,6 +76,8 @@ export class Connections {
     this.#prepares = prepares;
     // Without a listener, an idle connection that breaks would end the process.
     pool.on("error", ignore);
+    // Nor may one that breaks in the moment that it is ready, before anybody has it.
+    pool.on("connect", ignoreErrors);
   }
 
   /**
@@ -121,6 +125,7 @@ export class Connections {
   /** Lets go of the pool. */
   release(): void {
     this.#pool.removeListener("error", ignore);
+    this.#pool.removeListener("connect", ignoreErrors);
   }
 }
 
@@ -202,6 +207,10 @@ function nameOf(text: string): string {
 
 function ignore(): void {}
 
+function ignoreErrors(client: PostgresClient): void {
+  client.on("error", ignore);
+}
+
 /** A client that comes too late goes back to its pool. */
 function within(timeoutMs: number, connecting: Promise<PostgresClient>): Promise<PostgresClient> {
   return new Promise((resolve, reject) => {
@@ -263,6 +272,7 @@ export async function makePool(settings: PoolSettings): Promise<OwnPool> {
   });
   // Also while it ends: a server that dies then would end the process.
   pool.on("error", ignore);
+  pool.on("connect", (client) => void client.on("error", ignore));
   return pool;
 }
 
