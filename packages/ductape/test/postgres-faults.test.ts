@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
-import { Client } from "pg";
-import type { Ductape, EmbeddedOptions, QuotaDefinition } from "ductape";
+import { Client, Pool } from "pg";
+import { postgresStore, type Ductape, type EmbeddedOptions, type QuotaDefinition } from "ductape";
 import { Load } from "./load.js";
 import { POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
 import { Proxy } from "./proxy.js";
@@ -37,6 +37,18 @@ async function expectExact(load: Load, ductape: Ductape): Promise<void> {
   expect(used).toBeLessThanOrEqual(acknowledged + load.told.unknown);
   const known = ["STORE_UNAVAILABLE", "OUTCOME_UNKNOWN", "TIMEOUT"];
   expect([...faults.keys()].filter((code) => !known.includes(code))).toEqual([]);
+}
+
+const pools: Pool[] = [];
+afterAll(async () => void (await Promise.all(pools.map((pool) => pool.end()))));
+
+/** A store on a pool of the program, in the schema of a URL. */
+function poolOf(url: string) {
+  const pool = new Pool({ connectionString: running().url() });
+  // As a program must: what the tests end while it is idle is the pool's own to tell.
+  pool.on("error", () => undefined);
+  pools.push(pool);
+  return { store: postgresStore(pool, { schema: schemaOf(url) }) };
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -160,26 +172,36 @@ describe.runIf(started !== null)("a server that stands still", () => {
 });
 
 describe.runIf(started !== null)("a lock that another program holds", () => {
-  it("lets calls of that counter run out of time, and those of others go on", async () => {
-    const store = running().freshUrl();
-    await using ductape = await clientWith(
-      [quota, { ...quota, tag: "other", scope: "$Session{id}" }],
-      { store, logger: quiet, timeoutMs: 700 },
-    );
-    const run = (input: object) => ductape.processor.quota.run(inputOf(input));
-    await run({});
+  it.each([
+    ["a URL", (url: string) => ({ store: url })],
+    ["a pool", poolOf],
+  ])("keeps calls of that counter waiting, and no others: %s", async (_, optionsOf) => {
+    const url = running().freshUrl();
+    const each = { ...quota, scope: "$Session{id}" };
+    const options = { ...optionsOf(url), logger: quiet, timeoutMs: 3_000 };
+    await using ductape = await clientWith([each], options);
+    const run = (id: string) => ductape.processor.quota.run(inputOf({ subject: { id } }));
+    const users = Array.from({ length: 20 }, (__, i) => `user-${i}`);
+    for (const user of users) await run(user);
     const client = new Client({ connectionString: running().url() });
     await client.connect();
     await client.query("BEGIN");
-    await client.query(`SELECT FROM ${schemaOf(store)}.cells FOR UPDATE`);
-    const fault = await faultOf(run({}));
-    expect(["TIMEOUT", "OUTCOME_UNKNOWN"]).toContain(fault.code);
+    const schema = schemaOf(url);
+    const row = await client.query(`SELECT FROM ${schema}.cells WHERE key LIKE '%7' FOR UPDATE`);
+    expect(row.rowCount).toBe(2);
+    const held = (user: string) => user.endsWith("7");
+    const waiting = users.filter(held).map((user) => faultOf(run(user)));
+    for (let round = 2; round < 10; round++) {
+      const free = await Promise.all(users.filter((user) => !held(user)).map(run));
+      expect(free.map((result) => "used" in result && result.used)).toEqual(
+        Array.from({ length: 18 }, () => round),
+      );
+    }
+    const faults = await Promise.all(waiting);
+    expect(faults.map(({ code }) => code)).toEqual(["TIMEOUT", "TIMEOUT"]);
     await client.query("ROLLBACK");
     await client.end();
-    await delay(100);
-    const used = await usedOf(ductape);
-    expect(used).toBeLessThanOrEqual(2);
-    expect(await run({})).toMatchObject({ used: used + 1 });
+    expect(await run("user-7")).toMatchObject({ used: 2 });
   });
 });
 

@@ -15,8 +15,11 @@ export interface BatchingOptions {
   readonly inFlightMax?: number;
 }
 
-/** What became of the plans of a batch; null: the engine is busy and nothing was done. */
-export type Answers<A = Verdict> = readonly (A | Error)[] | null;
+/**
+ * What became of the plans of a batch; null, for one of them or for all: the engine was busy, and
+ * nothing was done.
+ */
+export type Answers<A = Verdict> = readonly (A | Error | null)[] | null;
 
 /** Decides a batch and makes it durable. */
 export type Flush<P = Step, A = Verdict> = (
@@ -159,13 +162,16 @@ export class Batching<P = Step, A = Verdict> {
   }
 
   #end(batch: Batch<P, A>, answers: Answers<A>, fault: unknown): void {
-    if (answers === null) {
-      this.#queue = batch.filter(({ isGivenUp }) => !isGivenUp).concat(this.#queue);
-      this.#isScheduled = true;
-      setTimeout(this.#run, 1 + Math.random() * RETRY_MS_MAX);
-      return;
+    const again: Waiting<P, A>[] = [];
+    for (const [i, waiting] of batch.entries()) {
+      const answer = answers === null ? null : answers[i];
+      if (answer !== null || fault !== null) settle(waiting, answer ?? undefined, fault);
+      else if (!waiting.isGivenUp) again.push(waiting);
     }
-    for (let i = 0; i < batch.length; i++) settle(batch[i], answers[i], fault);
+    if (answers !== null && again.length === 0) return;
+    this.#queue = again.concat(this.#queue);
+    this.#isScheduled = true;
+    setTimeout(this.#run, 1 + Math.random() * RETRY_MS_MAX);
   }
 
   /** Plans whose time is over before they are sent must not count later, when nobody listens. */
@@ -229,14 +235,10 @@ export function unanswered(timeoutMs: number): StoreError {
   return new StoreError("OUTCOME_UNKNOWN", message);
 }
 
-function settle<P, A>(
-  waiting: Waiting<P, A> | undefined,
-  answer: A | Error | undefined,
-  fault: unknown,
-): void {
+function settle<P, A>(waiting: Waiting<P, A>, answer: A | Error | undefined, fault: unknown): void {
   if (answer === undefined || answer instanceof Error || fault !== null) {
-    waiting?.reject(fault ?? answer ?? new Error("the engine gave fewer answers than plans"));
-  } else waiting?.resolve(answer);
+    waiting.reject(fault ?? answer ?? new Error("the engine gave fewer answers than plans"));
+  } else waiting.resolve(answer);
 }
 
 function overloaded({ queuePlansMax }: BatchingOptions): StoreError {

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
-import type { Step } from "../../plan.js";
+import type { Leg, Step } from "../../plan.js";
 import type { Clock } from "../../store.js";
 import type { Answers } from "../batching.js";
 import { numberArray, textArray } from "./arrays.js";
 import { Batch, bodyValues, type Slot } from "./batch.js";
 import { localMs, type EngineClock } from "./clock.js";
-import { isBusy, storeError } from "./errors.js";
+import { isBusy, isHeld, storeError } from "./errors.js";
 import type { PostgresHousekeeping } from "./housekeeping.js";
 import { KnownCells } from "./known.js";
 import type { Connection, Connections, Statement } from "./pool.js";
@@ -31,6 +31,8 @@ export interface DeciderParts {
   readonly shown: string;
 }
 
+/** How long after a lock ran out of time each batch looks which counters others hold. */
+const HELD_MS = 1_000;
 /** Tries under locks before the batch waits for a while. */
 const TRIES_MAX = 3;
 
@@ -48,6 +50,9 @@ export class Decider {
   /** Begins anywhere in 62 bits, and counts on: no two changes of any process have the same. */
   #lastVersion = randomBytes(8).readBigUInt64BE() >> 2n;
 
+  /** Until when others are known to hold counters: epoch of `performance.now()`. */
+  #heldUntilMs = 0;
+
   constructor(parts: DeciderParts) {
     this.#parts = parts;
     this.#sql = cellStatements(parts.schema);
@@ -63,13 +68,33 @@ export class Decider {
       throw storeError(error, this.#parts.shown);
     }
     try {
-      const answers = await this.#decideOn(connection, plans);
+      const answers = await this.#decideFree(connection, plans);
       connection.release();
       return answers;
     } catch (error) {
       connection.destroy();
       throw storeError(error, this.#parts.shown);
     }
+  }
+
+  /** Puts plans aside whose counters somebody holds, so that they keep no others waiting. */
+  async #decideFree(connection: Connection, plans: readonly Step[]): Promise<Answers> {
+    if (performance.now() > this.#heldUntilMs) return this.#decideOn(connection, plans);
+    const keys = [...new Set(plans.flatMap(keysOf))];
+    const { rows } = await connection.query({ text: this.#sql.held, values: [textArray(keys)] });
+    const held = new Set(rows.map(([key]) => key));
+    const isFree = plans.map((plan) => !keysOf(plan).some((key) => held.has(key)));
+    if (held.size > 0) this.#heldUntilMs = performance.now() + HELD_MS;
+    const free = plans.filter((_, i) => isFree[i]);
+    const told = free.length === 0 ? [] : await this.#decideOn(connection, free);
+    if (told === null) return null;
+    let next = 0;
+    return isFree.map((each) => {
+      if (!each) return null;
+      const answer = told[next++];
+      if (answer === undefined) throw new Error("a plan has no answer");
+      return answer;
+    });
   }
 
   async #decideOn(connection: Connection, plans: readonly Step[]): Promise<Answers> {
@@ -83,6 +108,7 @@ export class Decider {
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       const answers = await this.#lock(connection, batch);
       if (answers !== null) return answers;
+      if (performance.now() < this.#heldUntilMs) return null;
     }
     return null;
   }
@@ -110,7 +136,7 @@ export class Decider {
     if (!batch.hasChanged) return this.#read(connection, batch);
     const version = this.#nextVersion();
     const guardMs = clock === undefined ? GUARD_BEHIND_MS : null;
-    const statement = this.#guardStatement(batch, nowMs, version, guardMs);
+    const statement = this.#guardStatement(connection, batch, nowMs, version, guardMs);
     try {
       const sentMs = localMs();
       const { rows } = await connection.query(statement);
@@ -118,15 +144,23 @@ export class Decider {
       if (toldMs !== undefined) this.#learn(toldMs, sentMs);
       if (toldMs === undefined || isDone !== "t") return null;
     } catch (error) {
-      if (isBusy(error)) return null;
-      throw storeError(error, this.#parts.shown, true);
+      if (!isBusy(error)) throw storeError(error, this.#parts.shown, true);
+      this.#learnHeld(error);
+      return null;
     }
     batch.keep(this.#known, version);
     return verdicts;
   }
 
-  #guardStatement(batch: Batch, nowMs: number, version: string, guardMs: number | null): Statement {
-    const one = batch.single();
+  #guardStatement(
+    connection: Connection,
+    batch: Batch,
+    nowMs: number,
+    version: string,
+    guardMs: number | null,
+  ): Statement {
+    // Only a session has a bound for the wait of this statement.
+    const one = connection.prepares ? batch.single() : null;
     if (one?.cell !== undefined) {
       const values = [one.key, one.version, one.cell.used, nowMs, version, guardMs];
       return { text: this.#sql.countOne, values };
@@ -166,6 +200,7 @@ export class Decider {
       return verdicts;
     } catch (error) {
       if (!isBusy(error)) throw storeError(error, this.#parts.shown, isCommitting);
+      this.#learnHeld(error);
       await connection.query(ROLLBACK);
       return null;
     } finally {
@@ -214,6 +249,10 @@ export class Decider {
     return writes;
   }
 
+  #learnHeld(error: unknown): void {
+    if (isHeld(error)) this.#heldUntilMs = performance.now() + HELD_MS;
+  }
+
   #learn(toldMs: string | null | undefined, sentMs: number): number {
     const engineMs = Number(toldMs);
     if (toldMs == null) throw new Error("the server did not tell its clock");
@@ -235,6 +274,17 @@ export class Decider {
     this.#lastVersion++;
     return this.#lastVersion.toString();
   }
+}
+
+/** The counters of a plan. */
+function keysOf(plan: Step): string[] {
+  const keys: string[] = [];
+  for (let step: Step | null = plan; step !== null; step = step.next) {
+    for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
+      keys.push(leg.rule.space + leg.subject);
+    }
+  }
+  return keys;
 }
 
 function onlyReads(plan: Step): boolean {

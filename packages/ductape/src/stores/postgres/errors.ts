@@ -15,6 +15,11 @@ export function isBusy(error: unknown): boolean {
   return BUSY.has(codeOf(error) ?? "");
 }
 
+/** True where somebody else holds a row for longer than a batch takes. */
+export function isHeld(error: unknown): boolean {
+  return codeOf(error) === "55P03";
+}
+
 /** True where the tables are gone: opening anew makes them, and reads all definitions. */
 export function isLost(error: unknown): boolean {
   const code = codeOf(DuctapeError.is(error) ? error.cause : error);

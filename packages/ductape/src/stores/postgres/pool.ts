@@ -1,5 +1,6 @@
 import { Socket } from "node:net";
 import { StoreError } from "../../errors.js";
+import { LOCK_MS_MAX } from "./statements.js";
 
 /** A row; each column is the text that PostgreSQL writes. */
 export type Row = readonly (string | null)[];
@@ -151,6 +152,11 @@ export class Connection {
     return this.#client.pipeline === true;
   }
 
+  /** It stays with its session of the server, and has what the session was started with. */
+  get prepares(): boolean {
+    return this.#prepares;
+  }
+
   /** Throws what `pg` throws; a connection that is known to be lost sends nothing. */
   query({ text, values }: Statement): Promise<PostgresResult> {
     if (this.#fault !== null) return Promise.reject(lostBefore(this.#fault));
@@ -255,6 +261,8 @@ export interface PoolSettings {
  * planner might read the whole of a table that is small yet.
  */
 const PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off";
+/** A statement outside of a transaction waits for a lock no longer than one in it. */
+const LOCKS = `-c lock_timeout=${LOCK_MS_MAX}`;
 
 /** Loads `pg` and makes a pool. Throws `STORE_UNAVAILABLE` where `pg` is not installed. */
 export async function makePool(settings: PoolSettings): Promise<OwnPool> {
@@ -266,7 +274,7 @@ export async function makePool(settings: PoolSettings): Promise<OwnPool> {
     application_name: "ductape",
     keepAlive: true,
     pipeline: true,
-    ...(settings.prepares ? { options: PLANS } : {}),
+    ...(settings.prepares ? { options: `${PLANS} ${LOCKS}` } : {}),
     // A program that has nothing else to do may end.
     allowExitOnIdle: true,
   });

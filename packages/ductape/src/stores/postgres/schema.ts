@@ -64,7 +64,9 @@ export async function migrate(
     new StoreError("STORE_UNAVAILABLE", `the store ${shown}: ${why}`, { retryable: false });
   await checkServer(connection, refuse);
   if ((await versionOf(connection, schema, refuse)) === MIGRATIONS.length) return;
-  await connection.query({ text: "BEGIN ISOLATION LEVEL READ COMMITTED" });
+  // Whoever migrates may take longer than a lock of a batch.
+  const text = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 0";
+  await connection.query({ text });
   const lock = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
   await connection.query({ text: lock, values: [LOCK_CLASS, schema] });
   const version = await versionOf(connection, schema, refuse);
@@ -72,8 +74,8 @@ export async function migrate(
   for (const sql of MIGRATIONS.slice(Math.max(0, version))) {
     await connection.query({ text: sql(schema) });
   }
-  const text = `UPDATE ${schema}.ductape_meta SET version = $1`;
-  await connection.query({ text, values: [MIGRATIONS.length] });
+  const update = `UPDATE ${schema}.ductape_meta SET version = $1`;
+  await connection.query({ text: update, values: [MIGRATIONS.length] });
   await connection.query({ text: "COMMIT" });
 }
 

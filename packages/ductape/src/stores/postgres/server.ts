@@ -20,7 +20,7 @@ export interface PostgresServer {
 }
 
 /** Most batches under way at once: more would only make each smaller. */
-const LANES_MAX = 2;
+const LANES_MAX = 1;
 
 /** A server by its URL, with a pool of its own. */
 export function ownServer(url: PostgresUrl, timeoutMs: number): PostgresServer {

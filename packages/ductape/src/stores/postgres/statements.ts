@@ -17,6 +17,8 @@ export interface CellStatements {
   readonly tell: string;
   /** $1 key, $2 version, $3 used, $4 instant, $5 new version, $6 {@link GUARD_BEHIND_MS}. */
   readonly countOne: string;
+  /** $1 keys. Those of them that somebody else holds. */
+  readonly held: string;
   /** As `countOne`, $1 to $3 arrays; used is null for a counter that must only stand. */
   readonly countAll: string;
   /** As `countAll`, and $7 to $13 the other columns. */
@@ -53,6 +55,9 @@ export function cellStatements(schema: string): CellStatements {
     tell: `SELECT n.ms, n.found, a.key, a.answer FROM (SELECT ${NOW_MS} AS ms,
         (SELECT count(*) FROM ${cells} WHERE key = ANY ($2::text[])) AS found) n
       LEFT JOIN ${answers} a ON a.key = ANY ($1::text[])`,
+    held: `WITH free AS MATERIALIZED (
+        SELECT key FROM ${cells} WHERE key = ANY ($1::text[]) FOR UPDATE SKIP LOCKED)
+      SELECT key FROM ${cells} WHERE key = ANY ($1::text[]) EXCEPT SELECT key FROM free`,
     countOne: `UPDATE ${cells} SET used = $3, seen_ms = $4, version = $5
       WHERE key = $1 AND version = $2 AND ${isTimely("$4", "$6")} RETURNING ${NOW_MS}`,
     countAll: guarded(cells, "", []),
@@ -134,8 +139,8 @@ export function begin(timeoutMs: number): Statement {
   };
 }
 
-/** Longest wait for one lock. */
-const LOCK_MS_MAX = 1_000;
+/** Longest wait for one lock: others hold them for the time of a batch. */
+export const LOCK_MS_MAX = 500;
 /** How long a process that stands still may keep others from its counters. */
 const IDLE_MS_MAX = 2_000;
 
