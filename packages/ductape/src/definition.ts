@@ -176,11 +176,9 @@ export function compileQuota(
   const scale = 10 ** quota.decimals;
   const spaces = spacesOf(identity, product, env, quota.tag);
   const home = spacePrefix(product, env.slug, ...(identity.coLocated ? [] : [quota.tag]));
-  const selectors = new Set(quota.rules.map(({ scope }) => scope));
-  const isApart = selectors.size === 1 && !selectors.has("product");
   const rules = quota.rules.map((rule, i) => {
     const { shape = 1, shapedMs = 0 } = identity.rules[i] ?? {};
-    return compileRule(rule, { space: spaces[i] ?? "", home, isApart, shape, shapedMs }, scale);
+    return compileRule(rule, { space: spaces[i] ?? "", home, shape, shapedMs }, scale);
   });
   const [first, ...others] = rules;
   if (first === undefined) throw new Error(`quota ${show(quota.tag)} has no rules`);
@@ -199,7 +197,7 @@ export function compileQuota(
 
 function compileRule(
   rule: Rule,
-  counters: Pick<LegRule, "space" | "home" | "isApart" | "shape" | "shapedMs">,
+  counters: Pick<LegRule, "space" | "home" | "shape" | "shapedMs">,
   scale: number,
 ): CompiledRule {
   const shape = {

@@ -14,8 +14,6 @@ export interface LegRule {
   readonly space: string;
   /** The start of `space` that names what an engine of several machines keeps on one of them. */
   readonly home: string;
-  /** All rules of the quota count by one selector: plans of two subjects never meet. */
-  readonly isApart: boolean;
   readonly name: string;
   /** Counts the forms of the rule's window, from 1. */
   readonly shape: number;

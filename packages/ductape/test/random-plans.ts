@@ -70,7 +70,6 @@ export class RandomPlans {
     const counters = {
       space: `${HOME}q${quota}/r${rule}/uid/`,
       home: `${HOME}q${quota}/`,
-      isApart: false,
       name: `r${rule}`,
       shape: 1,
       shapedMs: 0,
@@ -78,9 +77,7 @@ export class RandomPlans {
     return this.#formOf(counters);
   }
 
-  #formOf(
-    counters: Pick<LegRule, "space" | "home" | "isApart" | "name" | "shape" | "shapedMs">,
-  ): Form {
+  #formOf(counters: Pick<LegRule, "space" | "home" | "name" | "shape" | "shapedMs">): Form {
     const random = this.#random;
     const isRolling = random.below(3) === 0;
     return {
@@ -99,9 +96,9 @@ export class RandomPlans {
 
   /** Another form from now on; rarely noted by a clock that is ahead or behind. */
   #reshape(form: Form): void {
-    const { space, home, isApart, name, shape } = form.rule;
+    const { space, home, name, shape } = form.rule;
     const shapedMs = this.nowMs + this.#random.pick([0, 0, 0, -1, 1, 5, -70]) * GRID_MS;
-    const counters = { space, home, isApart, name, shape: shape + 1, shapedMs };
+    const counters = { space, home, name, shape: shape + 1, shapedMs };
     Object.assign(form, this.#formOf(counters));
   }
 

@@ -57,10 +57,8 @@ export class Batching<P = Step, A = Verdict> {
   readonly #inFlight = new Set<Batch<P, A>>();
   #queue: Waiting<P, A>[] = [];
   #isScheduled = false;
-  #isPaused = false;
   #looking: NodeJS.Timeout | undefined;
   #drained: (() => void)[] = [];
-  #landed: (() => void)[] = [];
 
   constructor(flush: Flush<P, A>, options: BatchingOptions) {
     this.#flush = flush;
@@ -89,20 +87,6 @@ export class Batching<P = Step, A = Verdict> {
     return new Promise((resolve) => this.#drained.push(resolve));
   }
 
-  /** Sends nothing more until {@link resume}; resolves when nothing is under way. */
-  pause(): Promise<void> {
-    this.#isPaused = true;
-    this.#look();
-    if (this.#inFlight.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#landed.push(resolve));
-  }
-
-  /** Sends again. */
-  resume(): void {
-    this.#isPaused = false;
-    if (this.#queue.length > 0) this.#schedule();
-  }
-
   /** setImmediate, not a microtask: the whole turn joins the batch, and I/O is never starved. */
   #schedule(): void {
     if (!this.#isScheduled) setImmediate(this.#run);
@@ -112,7 +96,7 @@ export class Batching<P = Step, A = Verdict> {
   readonly #run = (): void => {
     this.#isScheduled = false;
     this.#giveUp();
-    while (!this.#isPaused && !this.#isScheduled && this.#queue.length > 0) {
+    while (!this.#isScheduled && this.#queue.length > 0) {
       const free = this.#inFlightMax - this.#inFlight.size;
       if (free === 0) break;
       this.#send(this.#take(free));
@@ -155,7 +139,6 @@ export class Batching<P = Step, A = Verdict> {
 
   #land(batch: Batch<P, A>, answers: Answers<A>, fault: unknown): void {
     this.#inFlight.delete(batch);
-    if (this.#inFlight.size === 0) for (const resolve of this.#landed.splice(0)) resolve();
     this.#end(batch, answers, fault);
     if (this.#queue.length > 0) this.#schedule();
     else this.#tellDrained();

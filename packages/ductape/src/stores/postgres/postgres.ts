@@ -16,7 +16,7 @@ import type {
   StoreFact,
 } from "../../store.js";
 import { timedOut } from "../batching.js";
-import { Lanes } from "../lanes.js";
+import { Batching } from "../batching.js";
 import { PIECE_ROWS, pagesOf, piecesOf } from "../pieces.js";
 import { cellOf } from "./batch.js";
 import { EngineClock } from "./clock.js";
@@ -78,7 +78,7 @@ export class PostgresStore implements Store {
   readonly #place: PostgresPlace;
   readonly #context: StoreContext;
   readonly #engineClock = new EngineClock();
-  readonly #lanes: Lanes;
+  readonly #batching: Batching;
   readonly #housekeeping: PostgresHousekeeping;
   readonly #stored: PostgresDocuments;
   readonly #listener: Listener;
@@ -106,7 +106,7 @@ export class PostgresStore implements Store {
       },
     });
     const bounds = { batchPlansMax: BATCH_PLANS_MAX, queuePlansMax: QUEUE_PLANS_MAX, timeoutMs };
-    this.#lanes = new Lanes((plans) => this.#flush(plans), bounds, server.lanes);
+    this.#batching = new Batching((plans) => this.#flush(plans), bounds);
     this.documents = this.#makeDocuments();
   }
 
@@ -144,7 +144,7 @@ export class PostgresStore implements Store {
 
   apply(plan: Step, options?: CallOptions): Promise<Verdict> {
     if (this.#isClosed) return Promise.reject(this.#notOpen());
-    return this.#lanes.submit(plan, options);
+    return this.#batching.submit(plan, options);
   }
 
   async *scan(prefix: string): AsyncIterable<CellRow> {
@@ -178,7 +178,7 @@ export class PostgresStore implements Store {
     // First, so that calls made from now on cannot put off the end for ever.
     this.#isClosed = true;
     await this.#opening?.catch(() => undefined);
-    await this.#lanes.drain();
+    await this.#batching.drain();
     this.#listener.stop();
     this.#lose();
     await this.#server.close();

@@ -6,8 +6,6 @@ import { DEFAULT_CONNECTIONS, type PostgresUrl } from "./url.js";
 export interface PostgresServer {
   /** Names it in messages, without a password. */
   readonly shown: string;
-  /** How many batches are under way at once. */
-  readonly lanes: number;
   readonly canListen: boolean;
   /** A connection stays with its session of the server, so plans can be kept there. */
   readonly prepares: boolean;
@@ -19,9 +17,6 @@ export interface PostgresServer {
   close(): Promise<void>;
 }
 
-/** Most batches under way at once: more would only make each smaller. */
-const LANES_MAX = 1;
-
 /** A server by its URL, with a pool of its own. */
 export function ownServer(url: PostgresUrl, timeoutMs: number): PostgresServer {
   const { connectionString, connectionsMax, shown, listens: prepares } = url;
@@ -29,7 +24,6 @@ export function ownServer(url: PostgresUrl, timeoutMs: number): PostgresServer {
   let pool: OwnPool | null = null;
   return {
     shown,
-    lanes: Math.min(LANES_MAX, connectionsMax),
     canListen: true,
     prepares,
     open: async () => (pool ??= await makePool(settings)),
@@ -53,7 +47,6 @@ export function sharedServer(pool: PostgresPool): PostgresServer {
   const connectionsMax = pool.options?.max ?? DEFAULT_CONNECTIONS;
   return {
     shown: "postgres (the pool given)",
-    lanes: Math.min(LANES_MAX, connectionsMax),
     canListen: connectionsMax > 1,
     // There may be a pooler behind it.
     prepares: false,

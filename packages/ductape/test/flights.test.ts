@@ -4,26 +4,18 @@ import { compileQuota, QUOTA } from "../src/definition.js";
 import { planStep, type Step } from "../src/plan.js";
 import { parseRequest } from "../src/request.js";
 import { Batching, type Answers, type BatchingOptions } from "../src/stores/batching.js";
-import { laneOf, Lanes } from "../src/stores/lanes.js";
-import { inputOf, randomOf, seedOf } from "./support.js";
+import { inputOf } from "./support.js";
 
-const SEED = seedOf();
-
-function quotaOf(tag: string, scope: string) {
-  const body = QUOTA.parse({ tag, limit: null, period: "lifetime", scope });
+const QUOTA_OF_USER = (() => {
+  const scope = "$Session{userId}";
+  const body = QUOTA.parse({ tag: "q", limit: null, period: "lifetime", scope });
   const identity = QUOTA.identify(body, null, { newUid: () => "uid", nowMs: 0, coLocate: false });
   return compileQuota({ body, identity }, "shop", { slug: "prd", uid: "uid" }, new Map());
-}
+})();
 
-const BY_USER = quotaOf("q", "$Session{userId}");
-const quotas = new Map([["q", BY_USER]]);
-
-/** A plan of one subject; `amount` tells it from others. */
-function planOf(amount: number, subject = "u", tag = "q"): Step {
-  const quota = quotas.get(tag) ?? quotaOf(tag, "product");
-  quotas.set(tag, quota);
-  const counted = tag === "q" ? { subject } : {};
-  return planStep(parseRequest(inputOf({ amount, quota_tag: tag, ...counted })), quota, 0);
+/** A plan; `amount` tells it from others. */
+function planOf(amount: number): Step {
+  return planStep(parseRequest(inputOf({ amount, subject: "u" })), QUOTA_OF_USER, 0);
 }
 
 interface Flight {
@@ -126,6 +118,18 @@ describe("an engine that answers later", () => {
     await second;
   });
 
+  it("is asked again for plans that it put aside, before others, in their order", async () => {
+    const engine = new Engine();
+    const { submitAll } = batchingOn(engine);
+    const first = submitAll(1, 4);
+    (await engine.flight(0)).end(["decided", null, "decided", null]);
+    const later = submitAll(5, 2);
+    expect((await engine.flight(1)).amounts).toEqual([2, 4, 5, 6]);
+    await engine.land(1);
+    expect(await first).toEqual(["decided", "decided", "decided", "decided"]);
+    expect(await later).toEqual(["decided", "decided"]);
+  });
+
   it("may fail one plan, or a whole batch, and goes on", async () => {
     const engine = new Engine();
     const { submitAll, submit } = batchingOn(engine);
@@ -186,100 +190,3 @@ describe("an engine that answers later", () => {
     await Promise.all([call, drained]);
   });
 });
-
-describe("lanes", () => {
-  it(`keep a counter in one batch at a time, in its order (SEED=${SEED})`, async () => {
-    const random = randomOf(SEED);
-    const underWay = new Set<string>();
-    const done = new Map<string, number>();
-    const countersOf = (plan: Step): string[] => {
-      const { rule, subject } = plan.legs;
-      return [rule.space + subject, ...(plan.next === null ? [] : countersOf(plan.next))];
-    };
-    const lanes = new Lanes(
-      async (plans) => {
-        const counters = new Set(plans.flatMap(countersOf));
-        for (const counter of counters) {
-          expect(underWay.has(counter)).toBe(false);
-          underWay.add(counter);
-        }
-        await new Promise((resolve) => setTimeout(resolve, random.below(3)));
-        for (const counter of counters) underWay.delete(counter);
-        return plans.map(() => "decided");
-      },
-      { ...OPTIONS, batchPlansMax: 16, queuePlansMax: 10_000 },
-      3,
-    );
-    const calls = Array.from({ length: 2_000 }, async (_, i) => {
-      await new Promise((resolve) => setTimeout(resolve, random.below(100)));
-      const plan = planOf(i, `user-${random.below(12)}`, random.pick(["q", "all", "other"]));
-      if (random.below(20) === 0) plan.next = planOf(i, `user-${random.below(12)}`);
-      await lanes.submit(plan);
-      for (const counter of countersOf(plan)) done.set(counter, (done.get(counter) ?? 0) + 1);
-    });
-    await Promise.all(calls);
-    await lanes.drain();
-    expect(underWay.size).toBe(0);
-    expect(done.size).toBe(14);
-  });
-
-  it("send a plan of several lanes alone, and others before and after it", async () => {
-    const engine = new Engine();
-    const lanes = new Lanes(engine.flush, OPTIONS, 2);
-    const [left = "", right = ""] = subjectsOfLanes(2);
-    const first = [lanes.submit(planOf(1, left)), lanes.submit(planOf(2, right))];
-    await engine.flight(1);
-    const both = planOf(3, left);
-    both.next = planOf(4, right);
-    const wide = lanes.submit(both);
-    await turns();
-    const last = [lanes.submit(planOf(5, left)), lanes.submit(planOf(6, right))];
-    await turns();
-    expect(engine.flights).toHaveLength(2);
-    await engine.land(1);
-    await engine.land(0);
-    await Promise.all(first);
-    expect((await engine.flight(2)).amounts).toEqual([3]);
-    await turns();
-    expect(engine.flights).toHaveLength(3);
-    await engine.land(2);
-    await wide;
-    await engine.land(3);
-    await engine.land(4);
-    await Promise.all(last);
-  });
-
-  it("go on when a plan that was alone has failed", async () => {
-    const engine = new Engine();
-    const lanes = new Lanes(engine.flush, OPTIONS, 2);
-    const [left = "", right = ""] = subjectsOfLanes(2);
-    const both = planOf(1, left);
-    both.next = planOf(2, right);
-    const wide = lanes.submit(both);
-    (await engine.flight(0)).fail(new StoreError("STORE_UNAVAILABLE", "gone"));
-    await expect(wide).rejects.toThrow("gone");
-    const next = lanes.submit(planOf(3, left));
-    await engine.land(1);
-    expect(await next).toBe("decided");
-  });
-
-  it("share the subjects of a quota about evenly", () => {
-    const counts = [0, 0, 0, 0];
-    for (let i = 0; i < 4_000; i++) {
-      const lane = laneOf(planOf(1, `user-${i}`), counts.length);
-      counts[lane] = (counts[lane] ?? 0) + 1;
-    }
-    for (const count of counts) expect(count).toBeGreaterThan(700);
-  });
-
-  it("keep a quota of the whole product in one", () => {
-    expect(new Set([1, 2, 3].map((i) => laneOf(planOf(i, "", "all"), 8))).size).toBe(1);
-  });
-});
-
-/** A subject for each of `count` lanes. */
-function subjectsOfLanes(count: number): string[] {
-  const found: string[] = [];
-  for (let i = 0; i < 1_000; i++) found[laneOf(planOf(1, `user-${i}`), count)] = `user-${i}`;
-  return found;
-}
