@@ -15,7 +15,7 @@ export interface Shard {
   readonly to: number;
 }
 
-const WAIT_MS = 300_000;
+const WAIT_MS = 60_000;
 
 /**
  * Three shards. What a master sends to its replica arrives `lagMs` later, or, where the master is
