@@ -146,9 +146,10 @@ export class Batching<P = Step, A = Verdict> {
 
   #end(batch: Batch<P, A>, answers: Answers<A>, fault: unknown): void {
     const again: Waiting<P, A>[] = [];
-    for (const [i, waiting] of batch.entries()) {
-      const answer = answers === null ? null : answers[i];
-      if (answer !== null || fault !== null) settle(waiting, answer ?? undefined, fault);
+    let i = 0;
+    for (const waiting of batch) {
+      const answer = answers === null ? null : answers[i++];
+      if (answer !== null) settle(waiting, answer, fault);
       else if (!waiting.isGivenUp) again.push(waiting);
     }
     if (answers !== null && again.length === 0) return;

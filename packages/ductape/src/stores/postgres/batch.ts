@@ -20,6 +20,17 @@ export interface Slot {
   isDirty: boolean;
 }
 
+/** The counters of a plan. */
+export function keysOf(plan: Step): string[] {
+  const keys: string[] = [];
+  for (let step: Step | null = plan; step !== null; step = step.next) {
+    for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) keys.push(keyOf(leg));
+  }
+  return keys;
+}
+
+const keyOf = ({ rule, subject }: Leg): string => rule.space + subject;
+
 /** The counters and answers of one batch. */
 export class Batch implements Cells {
   readonly plans: readonly Step[];
@@ -48,7 +59,7 @@ export class Batch implements Cells {
   }
 
   #add(leg: Leg, known: KnownCells): void {
-    const key = leg.rule.space + leg.subject;
+    const key = keyOf(leg);
     if (this.#slots.has(key)) return;
     this.#slots.set(key, newSlot(key, leg, known.take(key)));
   }
@@ -200,7 +211,7 @@ export class Batch implements Cells {
 
   #slotOf(leg: Leg): Slot {
     if (leg === this.#lastLeg && this.#lastSlot !== null) return this.#lastSlot;
-    const slot = this.#slots.get(leg.rule.space + leg.subject);
+    const slot = this.#slots.get(keyOf(leg));
     if (slot === undefined) throw new Error("a plan asks for a counter that was not loaded");
     this.#lastLeg = leg;
     this.#lastSlot = slot;

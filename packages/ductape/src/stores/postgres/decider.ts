@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import type { Leg, Step } from "../../plan.js";
+import type { Step } from "../../plan.js";
 import type { Clock } from "../../store.js";
 import type { Answers } from "../batching.js";
 import { numberArray, textArray } from "./arrays.js";
-import { Batch, bodyValues, type Slot } from "./batch.js";
+import { Batch, bodyValues, keysOf, type Slot } from "./batch.js";
 import { localMs, type EngineClock } from "./clock.js";
 import { isBusy, isHeld, storeError } from "./errors.js";
 import type { PostgresHousekeeping } from "./housekeeping.js";
@@ -49,8 +49,7 @@ export class Decider {
   readonly #begin: Statement;
   /** Begins anywhere in 62 bits, and counts on: no two changes of any process have the same. */
   #lastVersion = randomBytes(8).readBigUInt64BE() >> 2n;
-
-  /** Until when others are known to hold counters: epoch of `performance.now()`. */
+  /** Until when others are known to hold counters, as {@link localMs} tells time. */
   #heldUntilMs = 0;
 
   constructor(parts: DeciderParts) {
@@ -79,12 +78,13 @@ export class Decider {
 
   /** Puts plans aside whose counters somebody holds, so that they keep no others waiting. */
   async #decideFree(connection: Connection, plans: readonly Step[]): Promise<Answers> {
-    if (performance.now() > this.#heldUntilMs) return this.#decideOn(connection, plans);
-    const keys = [...new Set(plans.flatMap(keysOf))];
-    const { rows } = await connection.query({ text: this.#sql.held, values: [textArray(keys)] });
+    if (localMs() > this.#heldUntilMs) return this.#decideOn(connection, plans);
+    const keys = plans.map(keysOf);
+    const values = [textArray([...new Set(keys.flat())])];
+    const { rows } = await connection.query({ text: this.#sql.held, values });
     const held = new Set(rows.map(([key]) => key));
-    const isFree = plans.map((plan) => !keysOf(plan).some((key) => held.has(key)));
-    if (held.size > 0) this.#heldUntilMs = performance.now() + HELD_MS;
+    const isFree = keys.map((each) => !each.some((key) => held.has(key)));
+    if (held.size > 0) this.#heldUntilMs = localMs() + HELD_MS;
     const free = plans.filter((_, i) => isFree[i]);
     const told = free.length === 0 ? [] : await this.#decideOn(connection, free);
     if (told === null) return null;
@@ -99,16 +99,17 @@ export class Decider {
 
   async #decideOn(connection: Connection, plans: readonly Step[]): Promise<Answers> {
     const batch = new Batch(plans, this.#known);
+    // It moves where a lock of this batch runs out of time, which is waited for once.
+    const heldUntilMs = this.#heldUntilMs;
     if (plans.every(onlyReads)) return this.#read(connection, batch);
     // Forgotten spaces are cleared under locks.
     if (batch.isCalm && !this.#parts.housekeeping.isBehind) {
       const answers = await this.#guard(connection, batch);
-      if (answers !== null) return answers;
+      if (answers !== null || this.#heldUntilMs !== heldUntilMs) return answers;
     }
     for (let tries = 0; tries < TRIES_MAX; tries++) {
       const answers = await this.#lock(connection, batch);
-      if (answers !== null) return answers;
-      if (performance.now() < this.#heldUntilMs) return null;
+      if (answers !== null || this.#heldUntilMs !== heldUntilMs) return answers;
     }
     return null;
   }
@@ -136,7 +137,7 @@ export class Decider {
     if (!batch.hasChanged) return this.#read(connection, batch);
     const version = this.#nextVersion();
     const guardMs = clock === undefined ? GUARD_BEHIND_MS : null;
-    const statement = this.#guardStatement(connection, batch, nowMs, version, guardMs);
+    const statement = this.#guardStatement(batch, nowMs, version, guardMs);
     try {
       const sentMs = localMs();
       const { rows } = await connection.query(statement);
@@ -152,15 +153,9 @@ export class Decider {
     return verdicts;
   }
 
-  #guardStatement(
-    connection: Connection,
-    batch: Batch,
-    nowMs: number,
-    version: string,
-    guardMs: number | null,
-  ): Statement {
+  #guardStatement(batch: Batch, nowMs: number, version: string, guardMs: number | null): Statement {
     // Only a session has a bound for the wait of this statement.
-    const one = connection.prepares ? batch.single() : null;
+    const one = this.#parts.connections.prepares ? batch.single() : null;
     if (one?.cell !== undefined) {
       const values = [one.key, one.version, one.cell.used, nowMs, version, guardMs];
       return { text: this.#sql.countOne, values };
@@ -250,7 +245,7 @@ export class Decider {
   }
 
   #learnHeld(error: unknown): void {
-    if (isHeld(error)) this.#heldUntilMs = performance.now() + HELD_MS;
+    if (isHeld(error)) this.#heldUntilMs = localMs() + HELD_MS;
   }
 
   #learn(toldMs: string | null | undefined, sentMs: number): number {
@@ -274,17 +269,6 @@ export class Decider {
     this.#lastVersion++;
     return this.#lastVersion.toString();
   }
-}
-
-/** The counters of a plan. */
-function keysOf(plan: Step): string[] {
-  const keys: string[] = [];
-  for (let step: Step | null = plan; step !== null; step = step.next) {
-    for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
-      keys.push(leg.rule.space + leg.subject);
-    }
-  }
-  return keys;
 }
 
 function onlyReads(plan: Step): boolean {

@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import { StoreError } from "../../errors.js";
-import { LOCK_MS_MAX } from "./statements.js";
+import { lockMsOf } from "./statements.js";
 
 /** A row; each column is the text that PostgreSQL writes. */
 export type Row = readonly (string | null)[];
@@ -81,6 +81,11 @@ export class Connections {
     pool.on("connect", ignoreErrors);
   }
 
+  /** A connection stays with its session of the server, and has what that was started with. */
+  get prepares(): boolean {
+    return this.#prepares;
+  }
+
   /**
    * A free connection. Throws what `pg` throws, and `STORE_UNAVAILABLE` where none gets free. While
    * the server does not answer, one tries and the others wait for it: a server that was paused has
@@ -150,11 +155,6 @@ export class Connection {
   /** Several statements can be on their way at once. */
   get isPipelined(): boolean {
     return this.#client.pipeline === true;
-  }
-
-  /** It stays with its session of the server, and has what the session was started with. */
-  get prepares(): boolean {
-    return this.#prepares;
   }
 
   /** Throws what `pg` throws; a connection that is known to be lost sends nothing. */
@@ -261,12 +261,11 @@ export interface PoolSettings {
  * planner might read the whole of a table that is small yet.
  */
 const PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off";
-/** A statement outside of a transaction waits for a lock no longer than one in it. */
-const LOCKS = `-c lock_timeout=${LOCK_MS_MAX}`;
 
 /** Loads `pg` and makes a pool. Throws `STORE_UNAVAILABLE` where `pg` is not installed. */
 export async function makePool(settings: PoolSettings): Promise<OwnPool> {
   const { Pool } = await loadPg();
+  const lockMs = lockMsOf(settings.timeoutMs);
   const pool = new Pool({
     connectionString: settings.connectionString,
     max: settings.connectionsMax,
@@ -274,13 +273,14 @@ export async function makePool(settings: PoolSettings): Promise<OwnPool> {
     application_name: "ductape",
     keepAlive: true,
     pipeline: true,
-    ...(settings.prepares ? { options: `${PLANS} ${LOCKS}` } : {}),
+    // A statement outside of a transaction waits for a lock no longer than one in it.
+    ...(settings.prepares ? { options: `${PLANS} -c lock_timeout=${lockMs}` } : {}),
     // A program that has nothing else to do may end.
     allowExitOnIdle: true,
   });
   // Also while it ends: a server that dies then would end the process.
   pool.on("error", ignore);
-  pool.on("connect", (client) => void client.on("error", ignore));
+  pool.on("connect", ignoreErrors);
   return pool;
 }
 

@@ -15,8 +15,7 @@ import type {
   StorePiece,
   StoreFact,
 } from "../../store.js";
-import { timedOut } from "../batching.js";
-import { Batching } from "../batching.js";
+import { Batching, timedOut } from "../batching.js";
 import { PIECE_ROWS, pagesOf, piecesOf } from "../pieces.js";
 import { cellOf } from "./batch.js";
 import { EngineClock } from "./clock.js";

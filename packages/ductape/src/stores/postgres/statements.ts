@@ -130,17 +130,20 @@ function guarded(cells: string, body: string, types: readonly string[]): string 
 
 /** Begins a transaction whose waits are bounded, in milliseconds. */
 export function begin(timeoutMs: number): Statement {
-  const lockMs = Math.max(1, Math.min(LOCK_MS_MAX, Math.floor(timeoutMs / 2)));
   const statementMs = Math.max(1, Math.floor(timeoutMs));
   return {
-    text: `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${lockMs};
+    text: `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${lockMsOf(timeoutMs)};
       SET LOCAL statement_timeout = ${statementMs};
       SET LOCAL idle_in_transaction_session_timeout = ${IDLE_MS_MAX}`,
   };
 }
 
-/** Longest wait for one lock: others hold them for the time of a batch. */
-export const LOCK_MS_MAX = 500;
+/** How long a call of `timeoutMs` may wait for a lock: others hold one as long as a batch takes. */
+export function lockMsOf(timeoutMs: number): number {
+  return Math.max(1, Math.min(LOCK_MS_MAX, Math.floor(timeoutMs / 2)));
+}
+
+const LOCK_MS_MAX = 500;
 /** How long a process that stands still may keep others from its counters. */
 const IDLE_MS_MAX = 2_000;
 
