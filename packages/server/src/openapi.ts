@@ -1,11 +1,14 @@
 import { ERRORS, type ErrorCode } from "ductape";
 import { z } from "zod";
 import { PROBLEM_TYPE } from "./problem.js";
-import { takesBody, type Answer, type Route } from "./route.js";
+import { placeOf, takesBody, type Answer, type Route } from "./route.js";
 import { PROBLEM } from "./schema/problem.js";
 
 /** A part of an OpenAPI document: plain JSON. */
 export type Json = { readonly [name: string]: unknown };
+
+/** Where references to schemas lead. */
+export const SCHEMAS_AT = "#/components/schemas/";
 
 /** The faults that any route may answer. */
 const OF_ALL: readonly ErrorCode[] = [
@@ -39,7 +42,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 export function openApiOf(routes: readonly Route[], version: string): Json {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of routes) {
-    const path = route.path.replaceAll(/:(\w+)/g, "{$1}");
+    const path = placeOf(route);
     const operations = paths[path] ?? {};
     operations[route.method.toLowerCase()] = operationOf(route);
     paths[path] = operations;
@@ -161,18 +164,25 @@ function problemAnswer(codes: readonly ErrorCode[], status: string): Json {
   };
 }
 
-function referenceOf(schema: z.ZodType): Json {
+const referenceOf = (schema: z.ZodType): Json => ({ $ref: `${SCHEMAS_AT}${schemaName(schema)}` });
+
+/** The name of a body's schema in the document. */
+export function schemaName(schema: z.ZodType): string {
   const id = z.globalRegistry.get(schema)?.id;
   if (id === undefined) throw new Error("a schema of a route has no id");
-  return { $ref: `#/components/schemas/${id}` };
+  return id;
+}
+
+/** All schemas that have a name, by it. */
+export function namedSchemas(): Readonly<Record<string, z.core.JSONSchema.BaseSchema>> {
+  const uri = (id: string): string => `${SCHEMAS_AT}${id}`;
+  return z.toJSONSchema(z.globalRegistry, { io: "input", uri }).schemas;
 }
 
 function schemas(): Json {
-  const { schemas: all } = z.toJSONSchema(z.globalRegistry, {
-    io: "input",
-    uri: (id) => `#/components/schemas/${id}`,
-  });
-  return Object.fromEntries(Object.entries(all).map(([id, schema]) => [id, plain(schema)]));
+  return Object.fromEntries(
+    Object.entries(namedSchemas()).map(([id, schema]) => [id, plain(schema)]),
+  );
 }
 
 function schemaOf(schema: z.ZodType): Json {

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { ERRORS } from "ductape";
-import { takesBody, type Route } from "./route.js";
+import { placeOf, takesBody, type Route } from "./route.js";
 
 const STYLE = `
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
@@ -54,7 +54,7 @@ ${Object.entries(ERRORS)
 }
 
 function rowOf({ method, path, summary, scopes }: Route): string {
-  const place = path.replaceAll(/:(\w+)/g, "{$1}");
+  const place = placeOf({ path });
   const input = takesBody(method) ? "body" : "query";
   const scope = (scopes ?? ["none"]).map((each) => `<code>${text(each)}</code>`).join(" ");
   const cells = [`<code>${method} ${text(place)}</code>`, text(summary), input, scope];

@@ -63,6 +63,11 @@ export interface RouteInput<I extends z.ZodType> {
   handle(call: Call, input: z.input<I>): unknown;
 }
 
+/** The path of a route as OpenAPI writes it: `/v1/products/{product}`. */
+export function placeOf({ path }: Pick<Route, "path">): string {
+  return path.replaceAll(/:(\w+)/g, "{$1}");
+}
+
 /** True where a method's input is its body. */
 export function takesBody(method: Method): boolean {
   return method === "POST" || method === "PATCH";

@@ -2,11 +2,10 @@
 import type { Command, Option } from "commander";
 import { ERRORS } from "ductape";
 import { z } from "zod";
-import { takesBody, type Route } from "../src/route.js";
+import { namedSchemas, schemaName, SCHEMAS_AT } from "../src/openapi.js";
+import { placeOf, takesBody, type Route } from "../src/route.js";
 
 type Schema = z.core.JSONSchema.BaseSchema;
-
-const REFERENCE = "#/components/schemas/";
 
 const HTTP_INTRO = `# HTTP reference
 
@@ -38,7 +37,7 @@ standard output, all else to standard error. On a terminal data is a table, in c
 
 /** The page of these routes. */
 export function httpPage(routes: readonly Route[]): string {
-  const schemas = schemasOf();
+  const schemas = namedSchemas();
   const told = reachable(
     schemas,
     routes.flatMap((route) => [route.input, ...Object.values(route.answers).map((a) => a.schema)]),
@@ -71,14 +70,14 @@ export function cliPage(program: Command): string {
 }
 
 function routeParts(route: Route): string[] {
-  const { method, path, summary, scopes, headers, input, answers, faults } = route;
+  const { method, summary, scopes, headers, input, answers, faults } = route;
   const lines = [`${summary}.`, ""];
   if (scopes !== null) lines.push(`- Scope: ${scopes.map(code).join(" or ")}`);
   else lines.push("- No key is asked for");
   if (headers.length > 0) lines.push(`- Headers: ${headers.map(code).join(", ")}`);
-  if (takesBody(method)) lines.push(`- Body: ${link(idOf(input))}`);
+  if (takesBody(method)) lines.push(`- Body: ${link(schemaName(input))}`);
   for (const [status, { description, schema, headers: sent = [] }] of Object.entries(answers)) {
-    const body = schema === null ? "" : `, ${link(idOf(schema))}`;
+    const body = schema === null ? "" : `, ${link(schemaName(schema))}`;
     const told = sent.length === 0 ? "" : `; headers ${sent.map(code).join(", ")}`;
     lines.push(`- ${status}${body}: ${lowered(description)}${told}`);
   }
@@ -86,8 +85,7 @@ function routeParts(route: Route): string[] {
     lines.push(`- Faults: ${[...new Set(faults)].map(code).join(", ")}`);
   }
   const query = takesBody(method) ? [] : fieldsOf(z.toJSONSchema(input, { io: "input" }), "Query");
-  const place = path.replaceAll(/:(\w+)/g, "{$1}");
-  return [`### ${method} ${place}`, lines.join("\n"), ...query];
+  return [`### ${method} ${placeOf(route)}`, lines.join("\n"), ...query];
 }
 
 function schemaParts(name: string, schema: Schema): string[] {
@@ -110,12 +108,12 @@ function fieldsOf({ properties = {}, required = [] }: Schema, head: string): str
 /** In words, with links to the schemas it names. */
 function typeOf(schema: Schema): string {
   const { $ref, type, const: only, enum: values, anyOf, items, properties } = schema;
-  if ($ref !== undefined) return link($ref.slice(REFERENCE.length));
+  if ($ref !== undefined) return link($ref.slice(SCHEMAS_AT.length));
   if (only !== undefined) return code(JSON.stringify(only));
   if (values !== undefined) return values.map((each) => code(JSON.stringify(each))).join(", ");
   if (anyOf !== undefined) {
     // That any optional field may be `{}` is told once.
-    const all = anyOf.filter((each) => each.$ref !== `${REFERENCE}Empty`).map(typeOf);
+    const all = anyOf.filter((each) => each.$ref !== `${SCHEMAS_AT}Empty`).map(typeOf);
     return [...new Set(all)].join(" or ");
   }
   if (type === "array") {
@@ -186,11 +184,6 @@ function flagText({
   return notes.length === 0 ? description : `${description} (${notes.join("; ")})`;
 }
 
-function schemasOf(): Readonly<Record<string, Schema>> {
-  const uri = (id: string): string => `${REFERENCE}${id}`;
-  return z.toJSONSchema(z.globalRegistry, { io: "input", uri }).schemas;
-}
-
 /** The names of these schemas and of all that they name, in the order of the alphabet. */
 function reachable(
   schemas: Readonly<Record<string, Schema>>,
@@ -207,12 +200,6 @@ function reachable(
     }
   }
   return [...found].toSorted();
-}
-
-function idOf(schema: z.ZodType): string {
-  const id = z.globalRegistry.get(schema)?.id;
-  if (id === undefined) throw new Error("a schema of a route has no id");
-  return id;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -37,6 +37,13 @@ export function withClientFlags(command: Command): Command {
     .addOption(jsonOption());
 }
 
+/** Adds the flags that tell the environment of a product. */
+export function withPlaceFlags(command: Command): Command {
+  return command
+    .requiredOption("--env <slug>", "slug of an environment")
+    .requiredOption("--product_tag <tag>", "tag of a product");
+}
+
 /** True where flags or variables name a server. */
 export function isOnServer({ store, url, apiKey }: ClientFlags): boolean {
   if (url !== undefined || apiKey !== undefined) return true;

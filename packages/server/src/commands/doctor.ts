@@ -27,7 +27,7 @@ async function examine(flags: DoctorFlags): Promise<void> {
     { name: "ductape", value: VERSION, advice: null },
     nodeFact(process.versions.node),
   ];
-  let fault: unknown = null;
+  let fault: DuctapeError | null = null;
   try {
     facts.push(...(isOnServer(flags) ? await serverFacts(flags) : await storeFacts(flags)));
   } catch (error) {
@@ -37,7 +37,7 @@ async function examine(flags: DoctorFlags): Promise<void> {
     facts.push({ name, value: error.code, advice: adviceOf(error.code) });
   }
   if (flags.json === true) {
-    const told = DuctapeError.is(fault) ? { code: fault.code, message: fault.message } : null;
+    const told = fault === null ? null : { code: fault.code, message: fault.message };
     printLine(JSON.stringify({ facts, fault: told }));
   } else {
     printTable(

@@ -8,7 +8,13 @@ import {
   type SubjectInput,
 } from "ductape";
 import { printLine, printTable, say } from "../print.js";
-import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
+import {
+  withClient,
+  withClientFlags,
+  withPlaceFlags,
+  type ClientFlags,
+  type PrintFlags,
+} from "./client.js";
 
 /** The flags of a decision, named like the fields of its input. */
 export interface QuotaFlags extends ClientFlags, PrintFlags {
@@ -54,9 +60,7 @@ export function quotaActions(command: Command): Command {
 const AMOUNT = "how much (default 1)";
 
 function withDecisionFlags(command: Command): Command {
-  command
-    .requiredOption("--env <slug>", "slug of an environment")
-    .requiredOption("--product_tag <tag>", "tag of a product")
+  withPlaceFlags(command)
     .requiredOption("--quota_tag <tag>", "tag of a quota")
     .option("--session <tag>", "tag of a session; with --token")
     .option("--token <token>", "the token of a user of the session")

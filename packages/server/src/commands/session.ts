@@ -1,7 +1,13 @@
 import type { Command } from "commander";
 import { ValidationError, type SessionData } from "ductape";
 import { printLine, printTable } from "../print.js";
-import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
+import {
+  withClient,
+  withClientFlags,
+  withPlaceFlags,
+  type ClientFlags,
+  type PrintFlags,
+} from "./client.js";
 
 interface SessionFlags extends ClientFlags, PrintFlags {
   readonly product_tag: string;
@@ -19,12 +25,9 @@ interface InspectFlags extends SessionFlags {
 /** `ductape session start|inspect`, beside those of definitions. */
 export function sessionActions(command: Command): Command {
   const part = (name: string, description: string): Command =>
-    command
-      .command(name)
-      .argument("<tag>", "tag of a session")
-      .description(description)
-      .requiredOption("--env <slug>", "slug of an environment")
-      .requiredOption("--product_tag <tag>", "tag of a product");
+    withPlaceFlags(
+      command.command(name).argument("<tag>", "tag of a session").description(description),
+    );
   const start = part("start", "start a session for a user, and print its tokens");
   start.requiredOption("--data <json>", "what the session holds, like its sample");
   withClientFlags(start).action((tag: string, flags: StartFlags) => run(tag, flags));

@@ -1,7 +1,13 @@
 import { Command } from "commander";
 import { ValidationError } from "ductape";
 import { printLine, printTable, say } from "../print.js";
-import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
+import {
+  withClient,
+  withClientFlags,
+  withPlaceFlags,
+  type ClientFlags,
+  type PrintFlags,
+} from "./client.js";
 
 interface TopFlags extends ClientFlags, PrintFlags {
   readonly env: string;
@@ -15,11 +21,8 @@ interface TopFlags extends ClientFlags, PrintFlags {
 /** `ductape usage top`: who has used most. */
 export function usageCommand(): Command {
   const command = new Command("usage").description("tell who has used how much");
-  const top = command
-    .command("top")
+  const top = withPlaceFlags(command.command("top"))
     .description("list who has used most of a quota, in the windows that hold now")
-    .requiredOption("--env <slug>", "slug of an environment")
-    .requiredOption("--product_tag <tag>", "tag of a product")
     .requiredOption("--quota_tag <tag>", "tag of a quota")
     .option("--rule <name>", "which of several rules")
     .option("--limit <count>", "how many, at most 1000", "20")
