@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Ductape } from "ductape";
 import { compare, type Contender } from "./measure.js";
-import { clientOf } from "./memory.js";
+import { clientOf } from "./shop.js";
 
 const CALLS = 200_000;
 const EXPIRY_MS = 60_000;

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { RemoteDuctape, type QuotaInput } from "ductape";
 import { compare, withCallers, type Contender } from "./measure.js";
+import { define, INCREMENT } from "./shop.js";
 import { callOver, requestOf } from "./wire.js";
 
 const KEY = `dk_${"bench".repeat(8)}`;
@@ -14,13 +15,7 @@ const REMOTE_CALLS = 5_000;
 /** Inputs of one batch. */
 const INPUTS = 100;
 const BATCHES = 200;
-const INPUT: QuotaInput = {
-  env: "prd",
-  product_tag: "shop",
-  quota_tag: "q",
-  action: "increment",
-  subject: "user-1",
-};
+const INPUT: QuotaInput = { ...INCREMENT, subject: "user-1" };
 const MAIN = fileURLToPath(new URL("../packages/server/dist/main.js", import.meta.url));
 const BARE = fileURLToPath(new URL("bare.ts", import.meta.url));
 
@@ -118,14 +113,7 @@ async function serverOn(store: string): Promise<Started> {
     "off",
   ]);
   await using ductape = new RemoteDuctape({ url: server.url, apiKey: KEY });
-  await ductape.product.create({ tag: "shop" });
-  await ductape.product.environments.create("shop", { slug: "prd" });
-  await ductape.product.quotas.create("shop", {
-    tag: "q",
-    limit: 1e9,
-    period: "month",
-    scope: "$Session{userId}",
-  });
+  await define(ductape);
   return server;
 }
 

@@ -1,24 +1,9 @@
 import { RateLimiterMemory } from "rate-limiter-flexible";
-import { Ductape } from "ductape";
+import type { Ductape } from "ductape";
 import { compare, type Contender } from "./measure.js";
+import { clientOf } from "./shop.js";
 
 const LIMIT = 1_000_000_000;
-
-/** A client on `memory:` with `quotas` quotas by user. */
-export async function clientOf(store: string, quotas = 1): Promise<Ductape> {
-  const ductape = new Ductape({ store });
-  await ductape.product.create({ tag: "shop" });
-  await ductape.product.environments.create("shop", { slug: "prd" });
-  for (let i = 0; i < quotas; i++) {
-    await ductape.product.quotas.create("shop", {
-      tag: `q${i}`,
-      limit: LIMIT,
-      period: "month",
-      scope: "$Session{userId}",
-    });
-  }
-  return ductape;
-}
 
 const subjects = (count: number): string[] => Array.from({ length: count }, (_, i) => `user-${i}`);
 

@@ -6,7 +6,7 @@ import { Pool } from "pg";
 import { RateLimiterPostgres, RateLimiterRedis } from "rate-limiter-flexible";
 import { Ductape } from "ductape";
 import { median, withCallers } from "./measure.js";
-import { clientOf } from "./memory.js";
+import { clientOf } from "./shop.js";
 
 const USERS = 10_000;
 const POINTS = 1e9;

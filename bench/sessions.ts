@@ -1,27 +1,13 @@
 import { SignJWT, jwtVerify } from "jose";
-import { Ductape, type QuotaInput } from "ductape";
+import type { Ductape, QuotaInput } from "ductape";
 import { compare, type Contender } from "./measure.js";
+import { clientOf, INCREMENT } from "./shop.js";
 
-const LIMIT = 1_000_000_000;
 const USERS = 1_000;
-const INCREMENT: QuotaInput = {
-  env: "prd",
-  product_tag: "shop",
-  quota_tag: "q",
-  action: "increment",
-  amount: 1,
-};
 const TARGET = { product: "shop", env: "prd", tag: "user" } as const;
-async function clientOf(): Promise<Ductape> {
-  const ductape = new Ductape({ store: "memory:" });
-  await ductape.product.create({ tag: "shop" });
-  await ductape.product.environments.create("shop", { slug: "prd" });
-  await ductape.product.quotas.create("shop", {
-    tag: "q",
-    limit: LIMIT,
-    period: "month",
-    scope: "$Session{userId}",
-  });
+
+async function clientWithSessions(): Promise<Ductape> {
+  const ductape = await clientOf("memory:");
   await ductape.product.sessions.create("shop", {
     tag: "user",
     schema: { userId: "u", plan: "free" },
@@ -47,7 +33,7 @@ export async function benchSessions(): Promise<string[]> {
 }
 
 async function seenSessions(): Promise<string> {
-  const ductape = await clientOf();
+  const ductape = await clientWithSessions();
   const tokens = (await startAll(ductape, USERS)).map(({ token }) => token);
   const { quota } = ductape.processor;
   let i = 0;
@@ -74,7 +60,7 @@ async function seenSessions(): Promise<string> {
 }
 
 async function firstSeenTokens(): Promise<string> {
-  const ductape = await clientOf();
+  const ductape = await clientWithSessions();
   const tokens = (await startAll(ductape, 40_000)).map(({ token }) => token);
   const { sessions } = ductape.processor;
   let next = 0;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { RateLimiterSQLite } from "rate-limiter-flexible";
 import { compare, withCallers, type Contender } from "./measure.js";
-import { clientOf } from "./memory.js";
+import { clientOf } from "./shop.js";
 
 const USERS = 10_000;
 
