@@ -1,7 +1,8 @@
 import { emptyCell, UNLIMITED, usedAt, type Cell, type Cells, type LegNumbers } from "./cell.js";
 import { Draft } from "./draft.js";
 import type { Action } from "./request.js";
-import type { AnswerKey, Leg, Step, StepStatus } from "./plan.js";
+import type { Leg } from "./leg.js";
+import type { AnswerKey, Step, StepStatus } from "./plan.js";
 import { addAmount, dropLeft, fitsMs, liveSum, oldestLeavesMs, takeNewest } from "./rolling.js";
 
 /**

@@ -1,5 +1,6 @@
 import type { Span } from "./period.js";
-import type { Leg, StepStatus } from "./plan.js";
+import type { Leg } from "./leg.js";
+import type { StepStatus } from "./plan.js";
 import { liveSum } from "./rolling.js";
 
 /**

@@ -19,6 +19,7 @@ import type {
   StartInput,
 } from "./sessions/calls.js";
 import type { CallOptions, StoreGuarantees } from "./store.js";
+import type { HistoryInput, UsageHistory } from "./history.js";
 import type { SubjectsInput, SubjectsPage } from "./usage.js";
 
 /** What a client does, on a store of its own or through a server: the same either way. */
@@ -185,4 +186,10 @@ export interface UsageCalls {
    * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
    */
   subjects(input: SubjectsInput): Promise<SubjectsPage>;
+  /**
+   * What was used in the window that holds now, and in those before it that the rule keeps by its
+   * `history`, as one moment shows them. Throws `VALIDATION`, `SUBJECT_REQUIRED`, `*_NOT_FOUND`,
+   * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`, `TIMEOUT`.
+   */
+  history(input: HistoryInput): Promise<UsageHistory>;
 }

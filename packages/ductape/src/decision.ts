@@ -2,7 +2,8 @@ import { limitOf } from "./apply.js";
 import type { CompiledQuota } from "./definition.js";
 import { ConflictError, ValidationError } from "./errors.js";
 import { FOREVER_MS, type Period, type Span } from "./period.js";
-import type { Leg, Step } from "./plan.js";
+import { nextTold, type Leg } from "./leg.js";
+import type { Step } from "./plan.js";
 import type { Action, Request } from "./request.js";
 
 /** The window of a rule, ISO 8601 in UTC; `end` is null for a lifetime. */
@@ -118,7 +119,7 @@ export type QuotaResult = Decision | Degraded;
 export function decide(request: Request, { scale }: CompiledQuota, step: Step): Decision {
   const { status, told } = step;
   if (told === null) throw new Error("a step without a rule was decided");
-  const binding = told.next === null ? told : bindingLeg(step, told);
+  const binding = nextTold(told) === null ? told : bindingLeg(step, told);
   if (status === "done") return tell(request, step, told, binding, scale, ADMITTED);
   return refuse(request, step, told, binding, scale);
 }
@@ -184,7 +185,7 @@ function tell<V extends Verdict>(
   if (request.action === "reset" || request.action === "set") {
     result.previous_used = unscaled(binding.previousUsed, scale);
   }
-  if (first.next !== null) result.rules = ruleResults(step, first, scale);
+  if (nextTold(first) !== null) result.rules = ruleResults(step, first, scale);
   if (verdict.allowed) addAlerts(result, first);
   return result;
 }
@@ -201,7 +202,7 @@ function bindingLeg(step: Step, first: Leg): Leg {
   let leastLeft = Infinity;
   let refusing: Leg | null = null;
   let longestMs = -1;
-  for (let leg: Leg | null = first; leg !== null; leg = leg.next) {
+  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
     if (step.rule !== null && step.rule !== leg.rule.name) continue;
     const left = fractionLeft(leg.used, limitOf(leg));
     const wait = leg.admits ? -1 : (waitMs(step, leg) ?? Infinity);
@@ -217,7 +218,7 @@ function fractionLeft(used: number, limit: number | null): number {
 }
 
 function isPassed(first: Leg): boolean {
-  for (let leg: Leg | null = first; leg !== null; leg = leg.next) {
+  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
     const limit = limitOf(leg);
     if (leg.inTheWay || (limit !== null && leg.used > limit)) return true;
   }
@@ -233,7 +234,7 @@ function waitMs({ amount, nowMs }: Step, { rolling, window, limit }: Leg): numbe
 
 function ruleResults(step: Step, first: Leg, scale: number): RuleResult[] {
   const results: RuleResult[] = [];
-  for (let leg: Leg | null = first; leg !== null; leg = leg.next) {
+  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
     const limit = limitOf(leg);
     results.push({
       rule: leg.rule.name,
@@ -254,7 +255,7 @@ function ruleResults(step: Step, first: Leg, scale: number): RuleResult[] {
 }
 
 function addAlerts(result: ResultBase, first: Leg): void {
-  for (let leg: Leg | null = first; leg !== null; leg = leg.next) {
+  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
     if (leg.alerted !== leg.alertedFrom) addAlertsOf(result, leg);
   }
 }

@@ -12,7 +12,8 @@ import type { Definition, Kind, Stamps } from "./kind.js";
 import { spacePrefix } from "./key.js";
 import { scaled, type LimitInput } from "./limit.js";
 import { rollingMs, windowAt, type Period, type Span } from "./period.js";
-import type { LegRule } from "./plan.js";
+import { ledgerOf, type Ledger } from "./ledger.js";
+import type { LegRule } from "./leg.js";
 import type { Changes } from "./patch.js";
 import type { Empty } from "./request.js";
 import { parseRule, RULE_FIELDS, type Rule, type RuleInput } from "./rule.js";
@@ -54,6 +55,8 @@ export interface CompiledQuota {
   readonly rules: readonly [CompiledRule, ...CompiledRule[]];
   /** The distinct selectors that its rules count by. */
   readonly scopes: readonly (readonly string[])[];
+  /** Some of its rules have a ledger. */
+  readonly keepsHistory: boolean;
   /** The caches of its product, as they are defined now. */
   readonly caches: KnownCaches;
 }
@@ -75,6 +78,8 @@ export interface CompiledRule {
     readonly path: readonly string[];
     readonly values: ReadonlyMap<string, number | null>;
   } | null;
+  /** Null: its windows are gone when they have ended. */
+  readonly ledger: Ledger | null;
   windowAt(nowMs: number): Span;
   cached: Span;
 }
@@ -178,7 +183,8 @@ export function compileQuota(
   const home = spacePrefix(product, env.slug, ...(identity.coLocated ? [] : [quota.tag]));
   const rules = quota.rules.map((rule, i) => {
     const { shape = 1, shapedMs = 0 } = identity.rules[i] ?? {};
-    return compileRule(rule, { space: spaces[i] ?? "", home, shape, shapedMs }, scale);
+    const ledgerSpace = spaces[quota.rules.length + i] ?? "";
+    return compileRule(rule, { space: spaces[i] ?? "", home, shape, shapedMs }, ledgerSpace, scale);
   });
   const [first, ...others] = rules;
   if (first === undefined) throw new Error(`quota ${show(quota.tag)} has no rules`);
@@ -191,6 +197,7 @@ export function compileQuota(
     answerSpace: spaces.at(-1) ?? "",
     rules: [first, ...others],
     scopes: [...scopes.values()],
+    keepsHistory: rules.some(({ ledger }) => ledger !== null),
     caches,
   };
 }
@@ -198,6 +205,7 @@ export function compileQuota(
 function compileRule(
   rule: Rule,
   counters: Pick<LegRule, "space" | "home" | "shape" | "shapedMs">,
+  ledgerSpace: string,
   scale: number,
 ): CompiledRule {
   const shape = {
@@ -209,17 +217,20 @@ function compileRule(
   const scale1 = (limit: number | null) => (limit === null ? null : scaled(limit, scale));
   const { limit } = rule;
   const byPlan = typeof limit === "object" && limit !== null ? limit : null;
+  const leg = {
+    ...counters,
+    name: rule.name,
+    rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
+    soft: rule.on_exceed === "allow",
+    isByPlan: byPlan !== null,
+    defaultLimit: byPlan === null ? null : scale1(byPlan.default),
+    alerts: rule.alerts,
+    period: rule.period,
+    isLedger: false,
+  };
   return {
-    leg: {
-      ...counters,
-      name: rule.name,
-      rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
-      soft: rule.on_exceed === "allow",
-      isByPlan: byPlan !== null,
-      defaultLimit: byPlan === null ? null : scale1(byPlan.default),
-      alerts: rule.alerts,
-      period: rule.period,
-    },
+    leg,
+    ledger: ledgerOf(leg, rule.history, ledgerSpace),
     scope: rule.scope === "product" ? null : selectorPath(rule.scope),
     selector: rule.scope,
     limit: typeof limit === "object" && limit !== null ? undefined : scale1(limit),

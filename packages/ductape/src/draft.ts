@@ -1,5 +1,5 @@
 import { copyOf, type Answer, type Cell, type Cells } from "./cell.js";
-import type { Leg } from "./plan.js";
+import type { Leg } from "./leg.js";
 
 /** A copy of the counters a plan touches, so that several steps can be taken back as one. */
 export class Draft implements Cells {

@@ -115,7 +115,10 @@ export function parseUid(value: unknown): string {
   return uid;
 }
 
-/** The spaces of a quota in one environment: those of its rules, then that of its answers. */
+/**
+ * The spaces of a quota in one environment: those of its rules, those of their ledgers in the same
+ * order, then that of its answers.
+ */
 export function spacesOf(
   { uid: quotaUid, rules }: QuotaIdentity,
   product: string,
@@ -124,5 +127,9 @@ export function spacesOf(
 ): string[] {
   const space = (rule: string, uid: string) =>
     ruleSpace(product, env.slug, quota, rule, `${env.uid}.${uid}`);
-  return [...rules.map(({ name, uid }) => space(name, uid)), space("", quotaUid)];
+  return [
+    ...rules.map(({ name, uid }) => space(name, uid)),
+    ...rules.map(({ name, uid }) => space(name, `${uid}.ledger`)),
+    space("", quotaUid),
+  ];
 }

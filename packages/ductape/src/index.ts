@@ -75,6 +75,8 @@ export type {
 export { redisStore } from "./stores/redis/redis.js";
 export type { Durability, RedisClient, RedisStoreOptions } from "./stores/redis/settings.js";
 export type { KeptRecord, Records, RecordWrite } from "./records.js";
+export type { HistoryInput, UsageHistory, WindowUsage } from "./history.js";
+export type { UsageTarget } from "./standing.js";
 export type { SubjectsInput, SubjectsPage, SubjectUsage } from "./usage.js";
 export type { Algorithm, IssuerBody, IssuerInput } from "./trust.js";
 export type { SessionData } from "./sample.js";

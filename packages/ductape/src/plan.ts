@@ -1,73 +1,13 @@
 import type { CachePolicy } from "./cache.js";
-import type { Cell } from "./cell.js";
-import { FOREVER_MS, type Period, type Span } from "./period.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { DuctapeError, show, ValidationError } from "./errors.js";
 import { canonical } from "./json.js";
+import { ledgerLeg } from "./ledger.js";
+import { newLeg, nextTold, type Leg } from "./leg.js";
+import { FOREVER_MS, type Span } from "./period.js";
 import type { Action, Identity, Request, SubjectInput } from "./request.js";
 import { valueAt } from "./selector.js";
 import { checkText, pathText } from "./text.js";
-
-/** What never changes about a rule while its definition stands: the part of a leg made once. */
-export interface LegRule {
-  /** The key of the rule's counters: product, environment, quota, rule and the rule's identity. */
-  readonly space: string;
-  /** The start of `space` that names what an engine of several machines keeps on one of them. */
-  readonly home: string;
-  readonly name: string;
-  /** Counts the forms of the rule's window, from 1. */
-  readonly shape: number;
-  /** When that form came to be, epoch milliseconds; 0: with the rule. */
-  readonly shapedMs: number;
-  /** Length of a rolling window in milliseconds; 0: a calendar window. */
-  readonly rollingMs: number;
-  /** Admits past the limit. */
-  readonly soft: boolean;
-  /** Its limit is picked by a value of the subject. */
-  readonly isByPlan: boolean;
-  /** The limit of a subject without a plan, or with one that is not listed; null: none. */
-  readonly defaultLimit: number | null;
-  /** Fractions of the limit to report, ascending. */
-  readonly alerts: readonly number[];
-  readonly period: Period;
-}
-
-/**
- * One rule of one request: which counter, in which window, under which limit. `apply` fills in the
- * rest: the numbers after the step, or as they stand where it was not done. Integers, scaled by the
- * quota's decimals. A list by `next`, as most steps have one leg and need no array.
- */
-export interface Leg {
-  readonly rule: LegRule;
-  /** Whose counter; "" for the one of the whole product. */
-  readonly subject: string;
-  /** The window that holds at the plan's instant. */
-  readonly planned: Span;
-  /** Null: none. */
-  readonly limit: number | null;
-  next: Leg | null;
-  /**
-   * The counter as the engine has it, once decided with what the step wrote; undefined where
-   * nothing was ever counted. To read, and not to keep: later steps change it in place.
-   */
-  cell: Cell | undefined;
-  /** The window it was decided in. */
-  window: Span;
-  used: number;
-  granted: number;
-  previousUsed: number;
-  admits: boolean;
-  /** The amount would pass the limit, whether or not the rule refuses it. */
-  inTheWay: boolean;
-  /**
-   * Null on a calendar counter. When its oldest amount leaves, and when the amount would fit (null
-   * where waiting cannot help), epoch milliseconds.
-   */
-  rolling: { readonly leavesMs: number; readonly fitsMs: number | null } | null;
-  /** Alerts reported by this step: those above `alertedFrom` up to `alerted`. */
-  alertedFrom: number;
-  alerted: number;
-}
 
 /**
  * - `done`: admitted and written. `denied`: a limit refused it, nothing is changed.
@@ -121,6 +61,7 @@ export function planStep(request: Request, quota: CompiledQuota, nowMs: number):
   const { identity } = request;
   const subject = identity === null ? request.subject : identity.data;
   const legs = planLegs(subject, quota, nowMs, identity);
+  if (quota.keepsHistory && request.action !== "check") addLedgers(legs, quota);
   const rule = ruleOf(request, quota);
   const answer =
     request.idempotencyKey === null ? null : answerKey(request, quota, amount, rule, legs);
@@ -162,7 +103,7 @@ function answerKey(
 ): AnswerKey {
   const counted: string[] = [];
   const facts: Pick<Leg, "rule" | "subject" | "planned" | "limit">[] = [];
-  for (let leg: Leg | null = legs; leg !== null; leg = leg.next) {
+  for (let leg: Leg | null = legs; leg !== null; leg = nextTold(leg)) {
     counted.push(leg.subject);
     facts.push({ rule: leg.rule, subject: leg.subject, planned: leg.planned, limit: leg.limit });
   }
@@ -189,6 +130,33 @@ function planLegs(
     if (rule !== undefined) last = last.next = planLeg(rule, subject, quota, nowMs, identity);
   }
   return first;
+}
+
+/** Adds the legs that keep the windows of a plan; its own stand in the order of the rules. */
+function addLedgers(first: Leg, { rules }: CompiledQuota): void {
+  let last = first;
+  while (last.next !== null) last = last.next;
+  let leg: Leg | null = first;
+  for (const { ledger } of rules) {
+    if (leg === null) return;
+    const { subject, planned, limit } = leg;
+    if (ledger !== null) last = last.next = ledgerLeg(ledger, subject, planned, limit);
+    leg = leg.next;
+  }
+}
+
+/** A look at one counter, and at the windows before that its ledger keeps, the latest first. */
+export function planHistory(rule: CompiledRule, subject: string, nowMs: number): Step {
+  const { ledger, leg } = rule;
+  const first = legOf(rule, subject, leg.defaultLimit, nowMs);
+  let last = first;
+  let { startMs } = first.planned;
+  for (let windows = ledger?.windows ?? 0; windows > 0 && startMs > 0; windows--) {
+    const window = rule.windowAt(startMs - 1);
+    if (ledger !== null) last = last.next = ledgerLeg(ledger, subject, window, null);
+    ({ startMs } = window);
+  }
+  return stepOf("check", 0, null, first, null, null, nowMs);
 }
 
 /**
@@ -220,23 +188,7 @@ function planLeg(
 
 function legOf(rule: CompiledRule, subject: string, limit: number | null, nowMs: number): Leg {
   const window = rule.leg.rollingMs === 0 ? windowOf(rule, nowMs) : NO_WINDOW;
-  return {
-    rule: rule.leg,
-    subject,
-    planned: window,
-    limit,
-    next: null,
-    cell: undefined,
-    window,
-    used: 0,
-    granted: 0,
-    previousUsed: 0,
-    admits: false,
-    inTheWay: false,
-    rolling: null,
-    alertedFrom: 0,
-    alerted: 0,
-  };
+  return newLeg(rule.leg, subject, window, limit);
 }
 
 const NO_WINDOW = { startMs: 0, endMs: FOREVER_MS };

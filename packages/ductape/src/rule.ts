@@ -1,5 +1,6 @@
 import { show } from "./errors.js";
 import { Fields, type Issues } from "./field.js";
+import { HISTORY_MAX } from "./ledger.js";
 import { parseLimit, type LimitInput } from "./limit.js";
 import { isTimeZone, PERIOD_UNITS, WEEKDAYS, type Period, type Weekday } from "./period.js";
 import { isRecord } from "./json.js";
@@ -25,6 +26,10 @@ export interface RuleInput {
   readonly on_exceed?: "reject" | "allow" | Empty | undefined;
   /** Fractions of the limit, above 0 and at most 10, each reported once a window. */
   readonly alerts?: readonly number[] | Empty | undefined;
+  /**
+   * How many ended windows are kept, 0..400, for `usage.history`; of a calendar rule. Default 0.
+   */
+  readonly history?: number | Empty | undefined;
 }
 
 /** A rule as it is kept: every default is written out. */
@@ -39,6 +44,7 @@ export interface Rule {
   readonly anchor: string | null;
   readonly on_exceed: "reject" | "allow";
   readonly alerts: readonly number[];
+  readonly history: number;
 }
 
 /** The members of a rule, in the order they are documented. */
@@ -53,6 +59,7 @@ export const RULE_FIELDS = [
   "anchor",
   "on_exceed",
   "alerts",
+  "history",
 ] as const;
 const ALERTS_MAX = 16;
 const ALERT_MIN = 1e-6;
@@ -87,6 +94,7 @@ export function parseRule(input: unknown, path: string, scale: number, issues: I
     anchor,
     on_exceed: fields.oneOf("on_exceed", ["reject", "allow"]),
     alerts: parseAlerts(fields),
+    history: parseHistory(fields, window === "calendar" && period !== "lifetime"),
   };
 }
 
@@ -169,4 +177,17 @@ function parseAlerts(fields: Fields): readonly number[] {
     return 1;
   });
   return [...new Set(alerts)].toSorted((a, b) => a - b);
+}
+
+function parseHistory(fields: Fields, hasEndingWindows: boolean): number {
+  const value = fields.get("history");
+  if (value === undefined || value === 0) return 0;
+  const isCount = typeof value === "number" && Number.isInteger(value) && value > 0;
+  if (!isCount || value > HISTORY_MAX) {
+    fields.refuse("history", `wants an integer from 0 to ${HISTORY_MAX}, got ${show(value)}`);
+    return 0;
+  }
+  if (hasEndingWindows) return value;
+  fields.refuse("history", "has no meaning for a rolling window or a lifetime");
+  return 0;
 }

@@ -1,22 +1,27 @@
 import { apply } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
-import { UNLIMITED, type Cell, type Cells } from "./cell.js";
+import type { Cell, Cells } from "./cell.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
-import { show, StoreError, ValidationError } from "./errors.js";
+import { show, StoreError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
-import { FOREVER_MS } from "./period.js";
+import { parseHistoryInput, readHistory, type HistoryInput, type UsageHistory } from "./history.js";
 import { planNothing } from "./plan.js";
 import type { Empty } from "./request.js";
+import {
+  boundsOf,
+  isoOf,
+  limitKnown,
+  numbersOf,
+  parseTarget,
+  ruleNamed,
+  USAGE_FIELDS,
+  type UsageTarget,
+} from "./standing.js";
 import type { Clock, Store } from "./store.js";
 import type { UnderWay } from "./under-way.js";
 
 /** What `usage.subjects` takes. */
-export interface SubjectsInput {
-  readonly product_tag: string;
-  readonly env: string;
-  readonly quota_tag: string;
-  /** Which rule's counters; required where the quota has several. */
-  readonly rule?: string | Empty | undefined;
+export interface SubjectsInput extends UsageTarget {
   /** Most subjects of a page, 1..1000. Default 100. */
   readonly limit?: number | Empty | undefined;
   /** The `next` of the page before. */
@@ -57,7 +62,7 @@ export interface UsageParts {
   readonly underWay: UnderWay;
 }
 
-const FIELDS = ["product_tag", "env", "quota_tag", "rule", "limit", "after"];
+const FIELDS = [...USAGE_FIELDS, "limit", "after"];
 const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 100;
 const READS_MAX = 20;
@@ -80,6 +85,21 @@ export class Usage {
     return this.#parts.underWay.track(this.#subjectsNow(input));
   }
 
+  /**
+   * What was used in the window that holds now, and in those before it that the rule keeps, as one
+   * moment shows them. Throws `VALIDATION`, `SUBJECT_REQUIRED`, `*_NOT_FOUND`,
+   * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`, `TIMEOUT`.
+   */
+  history(input: HistoryInput): Promise<UsageHistory> {
+    return this.#parts.underWay.track(this.#historyNow(input));
+  }
+
+  async #historyNow(input: HistoryInput): Promise<UsageHistory> {
+    const asked = parseHistoryInput(input);
+    await this.#parts.ready();
+    return readHistory(asked, this.#parts);
+  }
+
   async #subjectsNow(input: SubjectsInput): Promise<SubjectsPage> {
     const asked = parseInput(input);
     const { catalogue } = this.#parts;
@@ -88,7 +108,7 @@ export class Usage {
       await catalogue.refresh();
       const quota = await catalogue.locate(asked);
       const page = new Page(asked.limit + 1, asked.after);
-      if (await this.#read(ruleOf(quota, asked.rule), page)) return pageOf(page, asked, quota);
+      if (await this.#read(ruleNamed(quota, asked.rule), page)) return pageOf(page, asked, quota);
     }
     throw new StoreError("STORE_UNAVAILABLE", "the rule kept changing; try again");
   }
@@ -133,7 +153,7 @@ interface Standing {
 /** Decided as a check of 0, so that a counter is read by the rules it is decided by. */
 function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number): Standing | null {
   if (cell.window.endMs <= nowMs) return null;
-  const limit = rule.limit === undefined ? plannedLimit(rule, cell) : rule.limit;
+  const limit = limitKnown(rule, cell);
   const step = planNothing("check", rule, subject, limit, nowMs);
   if (apply(new OneCell(cell), step, nowMs) === "stale") return null;
   const { used, granted, window } = step.legs;
@@ -145,12 +165,6 @@ function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number
     endMs: window.endMs,
     seenMs: cell.seenMs,
   };
-}
-
-/** The limit of the plan that is known of a counter; else what a decision without one would use. */
-function plannedLimit({ leg }: CompiledRule, { plannedLimit: known }: Cell): number | null {
-  if (known === null) return leg.defaultLimit;
-  return known === UNLIMITED ? null : known;
 }
 
 class OneCell implements Cells {
@@ -202,33 +216,16 @@ function order(a: Place, b: Place): number {
 function viewOf({ subject, used, limit, startMs, endMs, seenMs }: Standing, scale: number) {
   return {
     subject: subject === "" ? null : subject,
-    used: used / scale,
-    limit: limit === null ? null : limit / scale,
-    remaining: limit === null ? null : Math.max(0, limit - used) / scale,
-    window: { start: isoOf(startMs), end: endMs === FOREVER_MS ? null : isoOf(endMs) },
+    ...numbersOf(used, limit, scale),
+    window: boundsOf({ startMs, endMs }),
     last_seen: isoOf(seenMs),
   };
-}
-
-const isoOf = (atMs: number): string => new Date(atMs).toISOString();
-
-function ruleOf({ tag, rules }: CompiledQuota, name: string | null): CompiledRule {
-  const [only] = rules;
-  if (name === null && rules.length === 1) return only;
-  const found = rules.find(({ leg }) => leg.name === name);
-  if (found !== undefined) return found;
-  const known = `one of ${rules.map(({ leg }) => show(leg.name)).join(", ")}`;
-  const got = name === null ? "is required" : `got ${show(name)}`;
-  throw new ValidationError([{ path: "rule", message: `${got}: quota ${show(tag)} has ${known}` }]);
 }
 
 function parseInput(input: SubjectsInput) {
   const issues = new Issues();
   const fields = new Fields(input, "input", FIELDS, issues, "");
-  const productTag = fields.tag("product_tag");
-  const env = fields.tag("env");
-  const quotaTag = fields.tag("quota_tag");
-  const rule = fields.get("rule") === undefined ? null : fields.tag("rule");
+  const target = parseTarget(fields);
   const given = fields.get("limit");
   const limit = given === undefined ? PAGE_DEFAULT : given;
   const isLimit = typeof limit === "number" && Number.isInteger(limit);
@@ -237,7 +234,7 @@ function parseInput(input: SubjectsInput) {
   }
   const after = parseAfter(fields);
   issues.throwAny();
-  return { productTag, env, quotaTag, cache: null, rule, limit: Number(limit), after };
+  return { ...target, limit: Number(limit), after };
 }
 
 function parseAfter(fields: Fields): Place | null {

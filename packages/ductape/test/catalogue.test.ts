@@ -220,6 +220,7 @@ describe("a good definition", () => {
           anchor: null,
           on_exceed: "reject",
           alerts: [],
+          history: 0,
         },
       ],
       revision: 1,

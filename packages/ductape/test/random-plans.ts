@@ -1,7 +1,8 @@
 // Random plans on a coarse grid of time, so that boundaries are met: for comparing two writings of
 // the decision.
 import type { Action } from "ductape";
-import type { Leg, LegRule, Step } from "../src/plan.js";
+import { newLeg, type Leg, type LegRule } from "../src/leg.js";
+import type { Step } from "../src/plan.js";
 import { FOREVER_MS } from "../src/period.js";
 import type { randomOf } from "./support.js";
 
@@ -86,6 +87,7 @@ export class RandomPlans {
         rollingMs: isRolling ? random.pick(ROLLING_MS) : 0,
         soft: random.below(5) === 0,
         isByPlan: random.below(3) === 0,
+        isLedger: false,
         defaultLimit: random.pick([null, 3, 10]),
         alerts: random.pick(ALERTS),
         period: "day",
@@ -145,23 +147,7 @@ export class RandomPlans {
       ? this.#random.pick(LIMITS)
       : (LIMITS[(rule.shape * 7 + rule.space.length + rule.name.charCodeAt(1)) % LIMITS.length] ??
         null);
-    return {
-      rule,
-      subject,
-      planned,
-      limit,
-      next: null,
-      cell: undefined,
-      window: planned,
-      used: 0,
-      granted: 0,
-      previousUsed: 0,
-      admits: false,
-      inTheWay: false,
-      rolling: null,
-      alertedFrom: 0,
-      alerted: 0,
-    };
+    return newLeg(rule, subject, planned, limit);
   }
 }
 

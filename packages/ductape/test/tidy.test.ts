@@ -41,7 +41,7 @@ const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["errors", ["errors"]],
   ["pure", []],
   ["edge", "store shelf catalogue records events settings stores sessions under-way".split(" ")],
-  ["flow", "call client quota outage usage carry remote".split(" ")],
+  ["flow", "call client quota outage usage history carry remote".split(" ")],
   [
     "wiring",
     "ductape embedded remote-client copy resource applying products caches index".split(" "),

@@ -152,7 +152,7 @@ it("lists the live entries of a cache, and who has used how much", async () => {
   await call("/v1/products/u/environments", { body: { slug: "prd" } });
   await call("/v1/products/u/caches", { body: { tag: "c", expiry: 60_000 } });
   await call("/v1/products/u/quotas", {
-    body: { tag: "q", limit: 5, period: "day", scope: "$Session{userId}" },
+    body: { tag: "q", limit: 5, period: "day", scope: "$Session{userId}", history: 2 },
   });
   const input = { env: "prd", product_tag: "u", quota_tag: "q", action: "increment", cache: "c" };
   for (const subject of ["ada", "ada", "bob"]) {
@@ -163,6 +163,11 @@ it("lists the live entries of a cache, and who has used how much", async () => {
   const after = encodeURIComponent(String(usage.body["next"]));
   const rest = await call(`/v1/usage/subjects?product_tag=u&env=prd&quota_tag=q&after=${after}`);
   expect(rest.body).toMatchObject({ subjects: [{ subject: "bob", used: 1 }], next: null });
+  const of = "product_tag=u&env=prd&quota_tag=q";
+  const history = await call(`/v1/usage/history?${of}&subject=ada`);
+  expect(history.body).toMatchObject({ keeps: 2, windows: [{ used: 2, limit: 5, remaining: 3 }] });
+  const nobody = await call(`/v1/usage/history?${of}`);
+  expect(nobody.body).toMatchObject({ status: 400, code: "SUBJECT_REQUIRED" });
   const { body } = await call("/v1/products/u/caches/c/values?component_tag=q");
   expect(body["values"]).toMatchObject([
     { value: { subject: "ada", used: 2 } },

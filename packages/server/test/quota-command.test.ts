@@ -51,6 +51,11 @@ describe.each([
     expect(JSON.parse(denied.stdout)).toMatchObject({ allowed: false, used: 4, remaining: 1 });
     const top = await run(["usage", "top", ...AT, ...flags], more);
     expect(top.stdout.split("\n")[1]).toMatch(/^u1 +4 +5 +1 +/);
+    const history = await run(["usage", "history", ...AT, "--subject", "u1", ...flags], more);
+    const [heads, ...windows] = history.stdout.trimEnd().split("\n");
+    expect(heads).toMatch(/^WINDOW STARTS +ENDS +USED +LIMIT +REMAINING$/);
+    expect(windows).toEqual([expect.stringMatching(/^2\S+Z +2\S+Z +4 +5 +1$/)]);
+    expect(history.stderr).toContain('rule "default" keeps no ended window');
     await end();
   });
 

@@ -77,6 +77,13 @@ export function samplesOf(product: string, env: string): Sample[] {
       scope: "usage:read",
       reach: "environment",
     },
+    {
+      method: "GET",
+      route: "/v1/usage/history",
+      path: `/v1/usage/history?product_tag=${product}&env=${env}&quota_tag=q&subject=u`,
+      scope: "usage:read",
+      reach: "environment",
+    },
     ...keySamples(),
   ];
 }

@@ -58,13 +58,13 @@ export class RemoteDuctape implements Client {
     const quota = new RemoteQuota({ http, events, timeoutMs, makesKeys: retries > 0 });
     this.processor = { quota, sessions: sessionsOf(http) };
     this.product = new RemoteProducts(http);
+    const read = async (name: string, input: unknown) => {
+      if (!isRecord(input)) throw invalid("input", `wants an object, got ${show(input)}`);
+      return http.call({ method: "GET", path: `/v1/usage/${name}${queryOf(input)}` });
+    };
     this.usage = {
-      async subjects(input) {
-        const given: unknown = input;
-        if (!isRecord(given)) throw invalid("input", `wants an object, got ${show(given)}`);
-        const path = `/v1/usage/subjects${queryOf(given)}`;
-        return viewOf(await http.call({ method: "GET", path }));
-      },
+      subjects: async (input) => viewOf(await read("subjects", input)),
+      history: async (input) => viewOf(await read("history", input)),
     };
   }
 

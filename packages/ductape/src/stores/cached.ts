@@ -1,7 +1,8 @@
 import { apply, type Verdict } from "../apply.js";
 import type { CachePolicy } from "../cache.js";
 import { copyInto, copyOf, emptyCell, type Cell, type Cells } from "../cell.js";
-import type { Leg, Step } from "../plan.js";
+import { nextTold, type Leg } from "../leg.js";
+import type { Step } from "../plan.js";
 import type {
   CallOptions,
   CellRow,
@@ -108,7 +109,7 @@ export class CachedStore implements Store {
     const nowMs = plan.nowMs - this.#originMs;
     const isCheck = plan.action === "check";
     let oldestMs = nowMs;
-    for (let leg: Leg | null = plan.legs; leg !== null; leg = leg.next) {
+    for (let leg: Leg | null = plan.legs; leg !== null; leg = nextTold(leg)) {
       const entry = this.#entries.get(leg);
       if (entry === undefined || !isYoung(entry, nowMs, cache)) return false;
       if (entry.cache !== cache) entry.cache = cache;
@@ -135,7 +136,7 @@ export class CachedStore implements Store {
     const answer = this.#ask(plan, cache, options);
     if (typeof answer === "string") return answer;
     const sinceMs = nowMs - this.#originMs;
-    for (let leg: Leg | null = plan.legs; leg !== null; leg = leg.next) {
+    for (let leg: Leg | null = plan.legs; leg !== null; leg = nextTold(leg)) {
       const entry = this.#entries.keep(leg);
       if (!isYoung(entry, sinceMs, cache)) entry.pending = { answer, sinceMs, timeoutMs };
     }
@@ -148,7 +149,7 @@ export class CachedStore implements Store {
    */
   #pendingOf(plan: Step, cache: CachePolicy, timeoutMs: number): Promise<unknown> | null {
     const nowMs = plan.nowMs - this.#originMs;
-    for (let leg: Leg | null = plan.legs; leg !== null; leg = leg.next) {
+    for (let leg: Leg | null = plan.legs; leg !== null; leg = nextTold(leg)) {
       const entry = this.#entries.get(leg);
       if (entry === undefined || entry.pending === null || isYoung(entry, nowMs, cache)) continue;
       const { answer, sinceMs, timeoutMs: waitMs } = entry.pending;
@@ -175,7 +176,7 @@ export class CachedStore implements Store {
     const readMs = askedMs - this.#originMs;
     this.#endRead(plan, readMs);
     if (verdict === "stale") return verdict;
-    for (let leg: Leg | null = plan.legs; leg !== null; leg = leg.next) {
+    for (let leg: Leg | null = plan.legs; leg !== null; leg = nextTold(leg)) {
       const entry = this.#entries.keep(leg);
       copyInto(entry, leg.cell ?? emptyCell(leg.rule.shape, NEVER));
       entry.readMs = readMs;

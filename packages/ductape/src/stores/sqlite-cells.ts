@@ -1,6 +1,6 @@
 import type { Answer, Cell, Cells } from "../cell.js";
 import type { Span } from "../period.js";
-import type { Leg, LegRule } from "../plan.js";
+import type { Leg, LegRule } from "../leg.js";
 import type { StorePiece } from "../store.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";
 import { SqliteHousekeeping } from "./sqlite-housekeeping.js";

@@ -19,6 +19,7 @@ const DEFAULTS: Readonly<Fields> = {
   time_zone: "UTC",
   week_start: "monday",
   on_exceed: "reject",
+  history: 0,
   encrypted: false,
 };
 /** The name of the only rule of a quota whose definition has no `rules`. */

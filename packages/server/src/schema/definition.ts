@@ -47,6 +47,9 @@ const RULE_OPTIONS = {
   week_start: optional(WEEKDAY),
   on_exceed: optional(ON_EXCEED),
   alerts: optional(z.array(z.number()).meta({ maxItems: 16 })),
+  history: optional(z.number().meta({ minimum: 0, maximum: 400 })).meta({
+    description: "How many ended windows are kept for usage.history. Default 0.",
+  }),
 };
 const ANCHOR = optional(z.string().nullable());
 
@@ -71,6 +74,7 @@ const RULE_VIEW = answer({
   anchor: z.string().nullable(),
   on_exceed: ON_EXCEED,
   alerts: z.array(z.number()),
+  history: z.int(),
 }).meta({ id: "RuleView" });
 
 const CO_LOCATE = optional(z.boolean()).meta({
@@ -158,6 +162,7 @@ export const QUOTA_PATCH = object({
   anchor: ANCHOR,
   on_exceed: RULE_OPTIONS.on_exceed.nullable(),
   alerts: RULE_OPTIONS.alerts.nullable(),
+  history: RULE_OPTIONS.history.nullable(),
   if_revision: IF_REVISION,
 }).meta({ id: "QuotaPatch" });
 

@@ -1,6 +1,7 @@
 import { apply, type Verdict } from "../../apply.js";
 import type { Answer, Cell, Cells } from "../../cell.js";
-import type { Leg, Step } from "../../plan.js";
+import type { Leg } from "../../leg.js";
+import type { Step } from "../../plan.js";
 import { numberArray, textArray } from "./arrays.js";
 import { CALM_MIN, type CellForm, type Known, type KnownCells } from "./known.js";
 import type { Row, Value } from "./pool.js";

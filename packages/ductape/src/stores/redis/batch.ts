@@ -1,6 +1,7 @@
 import { apply, type Verdict } from "../../apply.js";
 import type { Answer, Cell, Cells } from "../../cell.js";
-import type { AnswerKey, Leg, LegRule, Step } from "../../plan.js";
+import type { Leg, LegRule } from "../../leg.js";
+import type { AnswerKey, Step } from "../../plan.js";
 import type { Action } from "../../request.js";
 import type { Keyspace } from "./keys.js";
 import { PackedReader, readAnswer, STATUSES } from "./packed.js";

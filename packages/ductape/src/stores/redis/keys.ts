@@ -1,5 +1,5 @@
 import { spaceParts, splitCellKey } from "../../key.js";
-import type { LegRule } from "../../plan.js";
+import type { LegRule } from "../../leg.js";
 
 /** Slots of a Redis Cluster. */
 export const SLOTS = 16_384;

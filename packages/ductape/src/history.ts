@@ -1,0 +1,133 @@
+import type { Catalogue } from "./catalogue.js";
+import type { CompiledQuota, CompiledRule } from "./definition.js";
+import { DuctapeError, show, StoreError, ValidationError } from "./errors.js";
+import { Fields, Issues } from "./field.js";
+import type { Leg } from "./leg.js";
+import { planHistory, type Step } from "./plan.js";
+import type { Empty } from "./request.js";
+import {
+  boundsOf,
+  keptLimit,
+  limitKnown,
+  numbersOf,
+  parseTarget,
+  ruleNamed,
+  USAGE_FIELDS,
+  type UsageTarget,
+} from "./standing.js";
+import type { Clock, Store } from "./store.js";
+import { checkText, pathText } from "./text.js";
+
+/** What `usage.history` takes. */
+export interface HistoryInput extends UsageTarget {
+  /** Whose windows, as `usage.subjects` tells it; null or left out for the whole product. */
+  readonly subject?: string | null | Empty | undefined;
+}
+
+/** What was used in one window, in the units of the quota. */
+export interface WindowUsage {
+  /** ISO 8601 in UTC; `end` is null for a lifetime. */
+  readonly start: string;
+  readonly end: string | null;
+  readonly used: number;
+  /**
+   * With the grants of the window, as it was last counted under; where nothing was counted, what
+   * holds now. Null: none.
+   */
+  readonly limit: number | null;
+  /** `limit - used`, never under 0; null when unlimited. */
+  readonly remaining: number | null;
+}
+
+/** The windows of one counter. */
+export interface UsageHistory {
+  readonly rule: string;
+  /** Null for the counter of the whole product. */
+  readonly subject: string | null;
+  /** How many ended windows the rule keeps: its `history`. */
+  readonly keeps: number;
+  /**
+   * The window that holds now, then those before it without a gap, back to the first that is kept
+   * and in which something was counted.
+   */
+  readonly windows: readonly WindowUsage[];
+}
+
+interface HistoryParts {
+  readonly store: Store;
+  readonly catalogue: Catalogue;
+  readonly clock: Clock;
+}
+
+const FIELDS = [...USAGE_FIELDS, "subject"];
+const READS_MAX = 20;
+
+/** Reads what {@link HistoryInput} names, all of it as one moment shows it. */
+export async function readHistory(
+  input: ReturnType<typeof parseHistoryInput>,
+  { store, catalogue, clock }: HistoryParts,
+): Promise<UsageHistory> {
+  for (let reads = 0; reads < READS_MAX; reads++) {
+    await catalogue.refresh();
+    const quota = await catalogue.locate(input);
+    const rule = ruleNamed(quota, input.rule);
+    const subject = subjectFor(rule, input.subject);
+    const step = planHistory(rule, subject, clock());
+    if ((await store.apply(step)) === "decided") return viewOf(step, rule, quota);
+  }
+  throw new StoreError("STORE_UNAVAILABLE", "the rule or its window kept changing; try again");
+}
+
+/** Parses what `usage.history` takes. Throws `VALIDATION`. */
+export function parseHistoryInput(input: HistoryInput) {
+  const issues = new Issues();
+  const fields = new Fields(input, "input", FIELDS, issues, "");
+  const target = parseTarget(fields);
+  const given = fields.get("subject");
+  const subject = typeof given === "string" ? given : null;
+  const wrong = subject === null ? null : checkText(subject);
+  if (wrong !== null) fields.refuse("subject", wrong);
+  else if (subject === null && given !== undefined && given !== null) {
+    fields.refuse("subject", `wants a string, got ${show(given)}`);
+  }
+  issues.throwAny();
+  return { ...target, subject };
+}
+
+function subjectFor({ scope, leg }: CompiledRule, subject: string | null): string {
+  const rule = `rule ${show(leg.name)}`;
+  if (scope === null) {
+    if (subject === null) return "";
+    const message = `has no meaning, as ${rule} counts the whole product; got ${show(subject)}`;
+    throw new ValidationError([{ path: "subject", message }]);
+  }
+  if (subject !== null) return subject;
+  const issues = [{ path: "subject", message: "is missing" }];
+  const message = `subject: ${rule} counts by ${pathText(scope)}: say whose windows to tell`;
+  throw new DuctapeError("SUBJECT_REQUIRED", message, { issues });
+}
+
+function viewOf({ legs }: Step, rule: CompiledRule, { scale }: CompiledQuota): UsageHistory {
+  const limit = limitKnown(rule, legs.cell);
+  const windows: WindowUsage[] = [];
+  let told = 1;
+  let { endMs } = legs.window;
+  for (let leg: Leg | null = legs; leg !== null; leg = leg.next) {
+    const { startMs } = leg.window;
+    windows.push({ ...boundsOf({ startMs, endMs }), ...countOf(leg, limit, scale) });
+    if (leg.cell !== undefined) told = windows.length;
+    // A ledger's window lasts as long as it is kept; windows follow each other without a gap.
+    endMs = startMs;
+  }
+  return {
+    rule: rule.leg.name,
+    subject: legs.subject === "" ? null : legs.subject,
+    keeps: rule.ledger?.windows ?? 0,
+    windows: windows.slice(0, told),
+  };
+}
+
+function countOf({ rule, cell, used, granted }: Leg, limitNow: number | null, scale: number) {
+  const limit = rule.isLedger ? keptLimit(cell, limitNow) : limitNow;
+  return numbersOf(used, limit === null ? null : limit + granted, scale);
+}
