@@ -2,7 +2,7 @@ import { startPostgres } from "../packages/ductape/test/postgres.js";
 import { compareOn, hotCounter } from "./network.js";
 
 const WIDTHS = [
-  { inFlight: 1, ours: 600, theirs: 600 },
+  { inFlight: 1, ours: 3_000, theirs: 3_000 },
   { inFlight: 50, ours: 15_000, theirs: 3_000 },
   { inFlight: 1000, ours: 40_000, theirs: 4_000 },
 ];
