@@ -213,7 +213,7 @@ function fill(
 }
 
 /** The limit of a leg's window with what was granted in it; null: none. */
-export function limitOf({ limit, granted }: Leg): number | null {
+export function limitOf({ limit, granted }: Pick<Leg, "limit" | "granted">): number | null {
   if (limit === null || granted === 0) return limit;
   return Math.min(AMOUNT_MAX, limit + granted);
 }

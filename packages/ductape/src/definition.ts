@@ -183,8 +183,8 @@ export function compileQuota(
   const home = spacePrefix(product, env.slug, ...(identity.coLocated ? [] : [quota.tag]));
   const rules = quota.rules.map((rule, i) => {
     const { shape = 1, shapedMs = 0 } = identity.rules[i] ?? {};
-    const ledgerSpace = spaces[quota.rules.length + i] ?? "";
-    return compileRule(rule, { space: spaces[i] ?? "", home, shape, shapedMs }, ledgerSpace, scale);
+    const counters = { space: spaces.rules[i] ?? "", home, shape, shapedMs };
+    return compileRule(rule, counters, spaces.ledgers[i] ?? null, scale);
   });
   const [first, ...others] = rules;
   if (first === undefined) throw new Error(`quota ${show(quota.tag)} has no rules`);
@@ -194,7 +194,7 @@ export function compileQuota(
     tag: quota.tag,
     decimals: quota.decimals,
     scale,
-    answerSpace: spaces.at(-1) ?? "",
+    answerSpace: spaces.answers,
     rules: [first, ...others],
     scopes: [...scopes.values()],
     keepsHistory: rules.some(({ ledger }) => ledger !== null),
@@ -205,7 +205,7 @@ export function compileQuota(
 function compileRule(
   rule: Rule,
   counters: Pick<LegRule, "space" | "home" | "shape" | "shapedMs">,
-  ledgerSpace: string,
+  ledgerSpace: string | null,
   scale: number,
 ): CompiledRule {
   const shape = {

@@ -1,3 +1,4 @@
+import { limitOf } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { DuctapeError, show, StoreError, ValidationError } from "./errors.js";
@@ -67,13 +68,20 @@ export async function readHistory(
   input: ReturnType<typeof parseHistoryInput>,
   { store, catalogue, clock }: HistoryParts,
 ): Promise<UsageHistory> {
+  let fromMs = 0;
   for (let reads = 0; reads < READS_MAX; reads++) {
     await catalogue.refresh();
     const quota = await catalogue.locate(input);
     const rule = ruleNamed(quota, input.rule);
     const subject = subjectFor(rule, input.subject);
-    const step = planHistory(rule, subject, clock());
-    if ((await store.apply(step)) === "decided") return viewOf(step, rule, quota);
+    const step = planHistory(rule, subject, Math.max(fromMs, clock()));
+    if ((await store.apply(step)) !== "decided") continue;
+    const { window, planned } = step.legs;
+    if (window.startMs === planned.startMs || rule.leg.rollingMs !== 0) {
+      return viewOf(step, rule, quota);
+    }
+    // The clock stepped back over a boundary: the counter stands in a later window.
+    fromMs = window.startMs;
   }
   throw new StoreError("STORE_UNAVAILABLE", "the rule or its window kept changing; try again");
 }
@@ -108,7 +116,7 @@ function subjectFor({ scope, leg }: CompiledRule, subject: string | null): strin
 }
 
 function viewOf({ legs }: Step, rule: CompiledRule, { scale }: CompiledQuota): UsageHistory {
-  const limit = limitKnown(rule, legs.cell);
+  const limit = limitNow(legs, rule);
   const windows: WindowUsage[] = [];
   let told = 1;
   let { endMs } = legs.window;
@@ -127,7 +135,14 @@ function viewOf({ legs }: Step, rule: CompiledRule, { scale }: CompiledQuota): U
   };
 }
 
-function countOf({ rule, cell, used, granted }: Leg, limitNow: number | null, scale: number) {
-  const limit = rule.isLedger ? keptLimit(cell, limitNow) : limitNow;
-  return numbersOf(used, limit === null ? null : limit + granted, scale);
+/** Where the counter is gone, its plan is that of the last window that was counted in. */
+function limitNow(first: Leg, rule: CompiledRule): number | null {
+  let leg: Leg | null = first;
+  while (leg !== null && leg.cell === undefined) leg = leg.next;
+  return limitKnown(rule, leg?.cell);
+}
+
+function countOf({ rule, cell, used, granted }: Leg, now: number | null, scale: number) {
+  const limit = rule.isLedger ? keptLimit(cell, now) : now;
+  return numbersOf(used, limitOf({ limit, granted }), scale);
 }

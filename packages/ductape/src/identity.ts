@@ -15,6 +15,8 @@ export interface RuleIdentity {
   readonly shape: number;
   /** When the form changed last, epoch milliseconds; 0: never. */
   readonly shapedMs: number;
+  /** Names the counters of its ledger, and is new whenever its history is begun; null: none. */
+  readonly ledger: string | null;
 }
 
 /** Which counters and answers are a quota's, and the unit they are kept in. */
@@ -67,11 +69,12 @@ function identifyRule(
   const isSame = (each: { name: string; scope: string }) =>
     each.name === name && each.scope === scope;
   const old = before?.identity.rules.find(isSame);
-  if (old === undefined) return { name, scope, uid: newUid(), shape: 1, shapedMs: 0 };
+  const ledger = rule.history === 0 ? null : (old?.ledger ?? newUid());
+  if (old === undefined) return { name, scope, uid: newUid(), shape: 1, shapedMs: 0, ledger };
   const known = before?.body?.rules.find(isSame);
   const keepsForm = known !== undefined && formOf(known) === formOf(rule);
-  if (keepsForm) return { ...old, name, scope };
-  return { name, scope, uid: old.uid, shape: old.shape + 1, shapedMs: nowMs };
+  if (keepsForm) return { ...old, name, scope, ledger };
+  return { name, scope, uid: old.uid, shape: old.shape + 1, shapedMs: nowMs, ledger };
 }
 
 /** What decides a rule's windows; other words for the same, and what has no meaning, differ not. */
@@ -100,10 +103,11 @@ export function readQuotaIdentity(value: unknown): QuotaIdentity {
 
 function readRuleIdentity(value: unknown): RuleIdentity {
   const uid = parseUid(value);
-  const { name, scope, shape, shapedMs } = isRecord(value) ? value : {};
+  const { name, scope, shape, shapedMs, ledger = null } = isRecord(value) ? value : {};
   const areIntegers = Number.isSafeInteger(shape) && Number.isSafeInteger(shapedMs);
-  if (typeof name === "string" && typeof scope === "string" && areIntegers) {
-    return { name, scope, uid, shape: Number(shape), shapedMs: Number(shapedMs) };
+  const isLedger = ledger === null || (typeof ledger === "string" && checkText(ledger) === null);
+  if (typeof name === "string" && typeof scope === "string" && areIntegers && isLedger) {
+    return { name, scope, uid, shape: Number(shape), shapedMs: Number(shapedMs), ledger };
   }
   throw new Error(`the identity ${show(uid)} is no rule's`);
 }
@@ -115,21 +119,26 @@ export function parseUid(value: unknown): string {
   return uid;
 }
 
-/**
- * The spaces of a quota in one environment: those of its rules, those of their ledgers in the same
- * order, then that of its answers.
- */
+/** The spaces of a quota in one environment; those of rules in their order. */
+export interface QuotaSpaces {
+  readonly rules: readonly string[];
+  /** Null for a rule without a ledger. */
+  readonly ledgers: readonly (string | null)[];
+  readonly answers: string;
+}
+
+/** Where the counters and answers of a quota lie in one environment. */
 export function spacesOf(
   { uid: quotaUid, rules }: QuotaIdentity,
   product: string,
   env: EnvironmentId,
   quota: string,
-): string[] {
+): QuotaSpaces {
   const space = (rule: string, uid: string) =>
     ruleSpace(product, env.slug, quota, rule, `${env.uid}.${uid}`);
-  return [
-    ...rules.map(({ name, uid }) => space(name, uid)),
-    ...rules.map(({ name, uid }) => space(name, `${uid}.ledger`)),
-    space("", quotaUid),
-  ];
+  return {
+    rules: rules.map(({ name, uid }) => space(name, uid)),
+    ledgers: rules.map(({ name, ledger }) => (ledger === null ? null : space(name, ledger))),
+    answers: space("", quotaUid),
+  };
 }

@@ -10,16 +10,24 @@ export interface Ledger {
   readonly rule: LegRule;
   /** How many ended windows are kept, from 1. */
   readonly windows: number;
-  /** No window of the rule is longer, in milliseconds. */
-  readonly windowMs: number;
+  /** How long a window is kept after its end, in milliseconds. */
+  readonly keptMs: number;
 }
 
 /** Most ended windows that are kept: the days of a year, and the months of thirty. */
 export const HISTORY_MAX = 400;
 
+/**
+ * By how much more windows may last than the longest of their days: an hour where a clock is set
+ * back, and a day where a zone comes to the other side of the date line. Milliseconds.
+ */
+const ZONE_MS = 2 * 86_400_000;
+/** A limit that no rule has. */
+const NO_DEFAULT = -1;
+
 /** The ledger of a calendar rule in a space of its own; null where no window is to be kept. */
-export function ledgerOf(rule: LegRule, windows: number, space: string): Ledger | null {
-  if (windows === 0 || rule.period === "lifetime") return null;
+export function ledgerOf(rule: LegRule, windows: number, space: string | null): Ledger | null {
+  if (windows === 0 || space === null || rule.period === "lifetime") return null;
   return {
     rule: {
       ...rule,
@@ -27,13 +35,15 @@ export function ledgerOf(rule: LegRule, windows: number, space: string): Ledger 
       shape: 1,
       shapedMs: 0,
       soft: true,
-      // So that each window keeps the limit that it was last counted under.
+      // So that each window keeps the limit that it was last counted under; who changes a counter
+      // may know no plan, but any limit that is the same for all.
       isByPlan: true,
+      defaultLimit: rule.isByPlan ? rule.defaultLimit : NO_DEFAULT,
       alerts: [],
       isLedger: true,
     },
     windows,
-    windowMs: rollingMs(rule.period),
+    keptMs: windows * rollingMs(rule.period) + ZONE_MS,
   };
 }
 
@@ -42,11 +52,11 @@ export function ledgerOf(rule: LegRule, windows: number, space: string): Ledger 
  * that windows of another form have counters of their own.
  */
 export function ledgerLeg(
-  { rule, windows, windowMs }: Ledger,
+  { rule, keptMs }: Ledger,
   subject: string,
   { startMs, endMs }: Span,
   limit: number | null,
 ): Leg {
-  const keptMs = Math.min(FOREVER_MS, endMs + windows * windowMs);
-  return newLeg(rule, `${startMs}-${endMs}/${subject}`, { startMs, endMs: keptMs }, limit);
+  const kept = { startMs, endMs: Math.min(FOREVER_MS, endMs + keptMs) };
+  return newLeg(rule, `${startMs}-${endMs}/${subject}`, kept, limit);
 }

@@ -125,7 +125,10 @@ export class ProductEntry {
     } = {},
   ): string[] {
     return environments.flatMap(([slug, { uid }]) =>
-      quotas.flatMap(([tag, identity]) => spacesOf(identity, product, { slug, uid }, tag)),
+      quotas.flatMap(([tag, identity]) => {
+        const { rules, ledgers, answers } = spacesOf(identity, product, { slug, uid }, tag);
+        return [...rules, ...ledgers.filter((ledger) => ledger !== null), answers];
+      }),
     );
   }
 }

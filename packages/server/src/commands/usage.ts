@@ -62,7 +62,7 @@ async function printHistory(flags: HistoryFlags): Promise<void> {
     ]),
   );
   if (told.keeps > 0) return;
-  say(`rule "${told.rule}" keeps no ended window: its history says how many, such as history: 12`);
+  say(`rule "${told.rule}" keeps no ended window; where its windows end, history: 12 keeps 12`);
 }
 
 async function printTop(flags: TopFlags): Promise<void> {
