@@ -64,7 +64,7 @@ const CASES: readonly Case[] = [
   [`quota check ${AT} ${USER}`, 0, /default +2 +15 +13/, "table"],
   [`quota check ${AT} ${USER} --json`, 0, /"used":2/],
   [`usage top ${AT}`, 0, /ada +2 +15 +13/, "table"],
-  [`usage history ${AT} --subject ada`, 0, /Z +2 +15 +13/, "table"],
+  [`usage history ${AT} --subject ada`, 0, /never +2 +15 +13/, "table"],
   [`quota reset ${AT} ${USER}`, 0, /default +0 /, "table"],
   ["quota check --env prd", 2, /required option/],
   [`session start login ${SESSION} --data '{"userId":"ada"}'`, 0, /token +\S+/, "table"],
