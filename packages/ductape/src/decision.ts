@@ -293,7 +293,8 @@ function resetsText({ rolling, window }: Leg): string | null {
   return rolling === null ? windowText(window).end : isoOf(rolling.leavesMs);
 }
 
-const isoOf = (atMs: number): string => new Date(atMs).toISOString();
+/** An instant, ISO 8601 in UTC. */
+export const isoOf = (atMs: number): string => new Date(atMs).toISOString();
 
 function idempotencyConflict(request: Request): ConflictError {
   return new ConflictError(

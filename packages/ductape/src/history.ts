@@ -1,5 +1,6 @@
 import { limitOf } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
+import { windowText } from "./decision.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { DuctapeError, show, StoreError, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
@@ -7,7 +8,6 @@ import type { Leg } from "./leg.js";
 import { planHistory, type Step } from "./plan.js";
 import type { Empty } from "./request.js";
 import {
-  boundsOf,
   keptLimit,
   limitKnown,
   numbersOf,
@@ -91,15 +91,11 @@ export function parseHistoryInput(input: HistoryInput) {
   const issues = new Issues();
   const fields = new Fields(input, "input", FIELDS, issues, "");
   const target = parseTarget(fields);
-  const given = fields.get("subject");
-  const subject = typeof given === "string" ? given : null;
-  const wrong = subject === null ? null : checkText(subject);
+  const given = fields.get("subject") ?? null;
+  const wrong = given === null ? null : checkText(given);
   if (wrong !== null) fields.refuse("subject", wrong);
-  else if (subject === null && given !== undefined && given !== null) {
-    fields.refuse("subject", `wants a string, got ${show(given)}`);
-  }
   issues.throwAny();
-  return { ...target, subject };
+  return { ...target, subject: typeof given === "string" ? given : null };
 }
 
 function subjectFor({ scope, leg }: CompiledRule, subject: string | null): string {
@@ -122,7 +118,7 @@ function viewOf({ legs }: Step, rule: CompiledRule, { scale }: CompiledQuota): U
   let { endMs } = legs.window;
   for (let leg: Leg | null = legs; leg !== null; leg = leg.next) {
     const { startMs } = leg.window;
-    windows.push({ ...boundsOf({ startMs, endMs }), ...countOf(leg, limit, scale) });
+    windows.push({ ...windowText({ startMs, endMs }), ...countOf(leg, limit, scale) });
     if (leg.cell !== undefined) told = windows.length;
     // A ledger's window lasts as long as it is kept; windows follow each other without a gap.
     endMs = startMs;

@@ -148,15 +148,16 @@ function addLedgers(first: Leg, { rules }: CompiledQuota): void {
 /** A look at one counter, and at the windows before that its ledger keeps, the latest first. */
 export function planHistory(rule: CompiledRule, subject: string, nowMs: number): Step {
   const { ledger, leg } = rule;
-  const first = legOf(rule, subject, leg.defaultLimit, nowMs);
-  let last = first;
-  let { startMs } = first.planned;
-  for (let windows = ledger?.windows ?? 0; windows > 0 && startMs > 0; windows--) {
+  const step = planNothing("check", rule, subject, leg.defaultLimit, nowMs);
+  if (ledger === null) return step;
+  let last = step.legs;
+  let { startMs } = last.planned;
+  for (let windows = ledger.windows; windows > 0 && startMs > 0; windows--) {
     const window = rule.windowAt(startMs - 1);
-    if (ledger !== null) last = last.next = ledgerLeg(ledger, subject, window, null);
+    last = last.next = ledgerLeg(ledger, subject, window, null);
     ({ startMs } = window);
   }
-  return stepOf("check", 0, null, first, null, null, nowMs);
+  return step;
 }
 
 /**

@@ -188,6 +188,6 @@ function parseHistory(fields: Fields, hasEndingWindows: boolean): number {
     return 0;
   }
   if (hasEndingWindows) return value;
-  fields.refuse("history", "has no meaning for a rolling window or a lifetime");
+  fields.refuse("history", `wants 0 for a rolling window or a lifetime, got ${value}`);
   return 0;
 }

@@ -2,7 +2,6 @@ import { UNLIMITED, type Cell } from "./cell.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { show, ValidationError } from "./errors.js";
 import type { Fields } from "./field.js";
-import { FOREVER_MS, type Span } from "./period.js";
 import type { Empty } from "./request.js";
 
 /** Which counters a read of usage speaks of. */
@@ -66,11 +65,3 @@ export function numbersOf(used: number, limit: number | null, scale: number) {
     remaining: limit === null ? null : Math.max(0, limit - used) / scale,
   };
 }
-
-/** The bounds of a window, ISO 8601 in UTC; `end` is null for a lifetime. */
-export function boundsOf({ startMs, endMs }: Span): { start: string; end: string | null } {
-  return { start: isoOf(startMs), end: endMs === FOREVER_MS ? null : isoOf(endMs) };
-}
-
-/** An instant, ISO 8601 in UTC. */
-export const isoOf = (atMs: number): string => new Date(atMs).toISOString();

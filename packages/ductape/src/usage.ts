@@ -1,6 +1,7 @@
-import { apply } from "./apply.js";
+import { apply, limitOf } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
 import type { Cell, Cells } from "./cell.js";
+import { isoOf, windowText } from "./decision.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { show, StoreError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
@@ -8,8 +9,6 @@ import { parseHistoryInput, readHistory, type HistoryInput, type UsageHistory } 
 import { planNothing } from "./plan.js";
 import type { Empty } from "./request.js";
 import {
-  boundsOf,
-  isoOf,
   limitKnown,
   numbersOf,
   parseTarget,
@@ -160,7 +159,7 @@ function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number
   return {
     subject,
     used,
-    limit: limit === null ? null : limit + granted,
+    limit: limitOf({ limit, granted }),
     startMs: window.startMs,
     endMs: window.endMs,
     seenMs: cell.seenMs,
@@ -217,7 +216,7 @@ function viewOf({ subject, used, limit, startMs, endMs, seenMs }: Standing, scal
   return {
     subject: subject === "" ? null : subject,
     ...numbersOf(used, limit, scale),
-    window: boundsOf({ startMs, endMs }),
+    window: { ...windowText({ startMs, endMs }) },
     last_seen: isoOf(seenMs),
   };
 }

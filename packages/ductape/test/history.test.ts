@@ -19,6 +19,17 @@ const run = (ductape: Ductape, input: Partial<QuotaInput>) =>
 const told = ({ windows }: UsageHistory) =>
   windows.map(({ start, used, limit }) => [start.slice(0, 10), used, limit]);
 
+const DAILY = { tag: "q", limit: 9, period: "day", history: 5 } as const;
+
+/** A client that counted 4 in the day before. */
+async function dayAfter(url: string) {
+  const clock = manualClock("2026-01-01T00:00:00Z");
+  const ductape = await clientWith([DAILY], { store: fresh(url), clock });
+  await run(ductape, { amount: 4 });
+  clock.advance(DAY_MS);
+  return { ductape, clock };
+}
+
 describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
   it("tells the window that holds now and those before, by the limit of their time", async () => {
     const clock = manualClock("2026-01-10T00:00:00Z");
@@ -123,12 +134,9 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
   });
 
   it("forgets what it kept where history is ended, and begins anew", async () => {
-    const clock = manualClock("2026-01-01T00:00:00Z");
-    const quota = { tag: "q", limit: 9, period: "day", history: 5 } as const;
-    await using ductape = await clientWith([quota], { store: fresh(url), clock });
+    const { ductape, clock } = await dayAfter(url);
+    await using _ = ductape;
     const { quotas, environments } = ductape.product;
-    await run(ductape, { amount: 4 });
-    clock.advance(DAY_MS);
     await quotas.update("shop", "q", { history: 3 });
     expect(told(await ductape.usage.history(asked))).toHaveLength(2);
     await quotas.update("shop", "q", { history: 0 });
@@ -219,16 +227,13 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
   });
 
   it("forgets with the quota, and takes force where an environment holds some", async () => {
-    const clock = manualClock("2026-01-01T00:00:00Z");
-    const quota = { tag: "q", limit: 9, period: "day", history: 5 } as const;
-    await using ductape = await clientWith([quota], { store: fresh(url), clock });
+    const { ductape } = await dayAfter(url);
+    await using _ = ductape;
     const { quotas, environments } = ductape.product;
-    await run(ductape, { amount: 4 });
-    clock.advance(DAY_MS);
     const refused = environments.delete("shop", "prd");
     await expect(refused).rejects.toMatchObject({ issues: [{ path: "options.force" }] });
     await quotas.delete("shop", "q");
-    await quotas.create("shop", quota);
+    await quotas.create("shop", DAILY);
     expect(told(await ductape.usage.history(asked))).toEqual([["2026-01-02", 0, 9]]);
     await environments.delete("shop", "prd");
   });
@@ -322,10 +327,10 @@ it.each([
   [{ period: "day", history: 1.5 }, "wants an integer from 0 to 400, got 1.5"],
   [{ period: "day", history: 401 }, "wants an integer from 0 to 400, got 401"],
   [{ period: "day", history: "12" }, 'wants an integer from 0 to 400, got "12"'],
-  [{ period: "lifetime", history: 1 }, "has no meaning for a rolling window or a lifetime"],
+  [{ period: "lifetime", history: 1 }, "wants 0 for a rolling window or a lifetime, got 1"],
   [
     { period: "day", window: "rolling", history: 1 },
-    "has no meaning for a rolling window or a lifetime",
+    "wants 0 for a rolling window or a lifetime, got 1",
   ],
 ])("refuses a rule of %j", async (rule, message) => {
   const quota = Object({ tag: "q", limit: 1, ...rule });
