@@ -1,4 +1,12 @@
-import { emptyCell, UNLIMITED, usedAt, type Cell, type Cells, type LegNumbers } from "./cell.js";
+import {
+  AMOUNT_MAX,
+  emptyCell,
+  UNLIMITED,
+  usedAt,
+  type Cell,
+  type Cells,
+  type LegNumbers,
+} from "./cell.js";
 import { Draft } from "./draft.js";
 import type { Action } from "./request.js";
 import type { Leg } from "./leg.js";
@@ -11,8 +19,6 @@ import { addAmount, dropLeft, fitsMs, liveSum, oldestLeavesMs, takeNewest } from
  */
 export type Verdict = "decided" | "stale";
 
-/** The largest amount or count: 2^53-1. */
-export const AMOUNT_MAX = 9_007_199_254_740_991;
 /** How long an idempotency key is kept: 24 h, in milliseconds. */
 export const ANSWER_TTL_MS = 86_400_000;
 

@@ -27,6 +27,9 @@ export interface Cell {
   plannedLimit: number | null;
 }
 
+/** The largest amount or count: 2^53-1. */
+export const AMOUNT_MAX = Number.MAX_SAFE_INTEGER;
+
 /** A plan without a limit, in {@link Cell.plannedLimit}: a number, as engines keep it. */
 export const UNLIMITED = -1;
 

@@ -1,3 +1,4 @@
+import { AMOUNT_MAX } from "./cell.js";
 import { DuctapeError, kindOf, show, ValidationError, type Issue } from "./errors.js";
 import { isEmptyRecord, isRecord } from "./json.js";
 import { checkText, nearest } from "./text.js";
@@ -74,8 +75,6 @@ export interface Request {
   readonly idempotencyKey: string | null;
   readonly rule: string | null;
 }
-
-const AMOUNT_MAX = Number.MAX_SAFE_INTEGER;
 
 const FIELDS = [
   "env",
@@ -311,7 +310,7 @@ function explainAmount(value: unknown, action: unknown): string | null {
   if (!isAction(action) || isAmount(value, action)) return null;
   if (value === null) return `is required for ${action}`;
   if (action === "reset") return "has no meaning for reset, which sets used to 0";
-  const wanted = `wants a number from 0 to ${Number.MAX_SAFE_INTEGER}`;
+  const wanted = `wants a number from 0 to ${AMOUNT_MAX}`;
   return `${wanted}, got ${show(unmark(value))}`;
 }
 

@@ -5,8 +5,7 @@ import { postgresStore, type Ductape, type EmbeddedOptions, type QuotaDefinition
 import { Load } from "./load.js";
 import { POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
 import { Proxy } from "./proxy.js";
-import { until } from "./redis.js";
-import { clientWith, faultOf, inputOf } from "./support.js";
+import { clientWith, faultOf, inputOf, until } from "./support.js";
 
 const started = POSTGRES_BIN === null ? null : await startPostgres(["fsync = off"]);
 afterAll(() => started?.stop());

@@ -3,8 +3,7 @@ import { Client, Pool } from "pg";
 import { Ductape, postgresStore } from "ductape";
 import { openStore } from "../src/stores/url.js";
 import { freePort, POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
-import { until } from "./redis.js";
-import { clientWith, contextOf, faultOf, inputOf } from "./support.js";
+import { clientWith, contextOf, faultOf, inputOf, until } from "./support.js";
 
 const started = POSTGRES_BIN === null ? null : await startPostgres(["fsync = off"]);
 afterAll(() => started?.stop());

@@ -4,8 +4,8 @@ import { Ductape, type EmbeddedOptions } from "ductape";
 import { isOlder } from "../src/stores/redis/checks.js";
 import { Load } from "./load.js";
 import { Proxy } from "./proxy.js";
-import { hasRedis, startRedis, until, type RedisServer } from "./redis.js";
-import { clientWith, faultOf, inputOf } from "./support.js";
+import { hasRedis, startRedis, type RedisServer } from "./redis.js";
+import { clientWith, faultOf, inputOf, until } from "./support.js";
 
 const QUOTA = { tag: "q", limit: null, period: "lifetime" } as const;
 const input = inputOf();

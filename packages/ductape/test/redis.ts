@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { promisify } from "node:util";
 import { Redis } from "ioredis";
-import { temporaryFolder } from "./support.js";
+import { temporaryFolder, until } from "./support.js";
 
 /** A server that a test starts, stops and kills. */
 export interface RedisServer {
@@ -96,18 +96,6 @@ export async function startCluster(
 async function clusterReady(server: RedisServer): Promise<void> {
   const admin = server.admin();
   await until(async () => String(await admin.cluster("INFO")).includes("cluster_state:ok"));
-}
-
-/** Waits until `isSo`; throws after a time, in milliseconds. */
-export async function until(
-  isSo: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
-): Promise<void> {
-  const deadlineMs = performance.now() + timeoutMs;
-  while (!(await isSo())) {
-    if (performance.now() > deadlineMs) throw new Error(`waited for ${timeoutMs} ms in vain`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 async function launch(port: number, folder: string, config: RedisConfig) {

@@ -20,6 +20,18 @@ export function temporaryFolder(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
+/** Waits until `isSo`; throws after `timeoutMs` milliseconds. */
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs;
+  while (!(await isSo())) {
+    if (performance.now() > deadlineMs) throw new Error(`waited for ${timeoutMs} ms in vain`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** The seed of a random test: `SEED=` repeats one. It is printed by the test's name or message. */
 export function seedOf(): number {
   return Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));

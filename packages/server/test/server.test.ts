@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { startServer } from "ductape-server";
 import { sendRaw, headOf } from "./raw.js";
 import { ask, inputOf, recordOf, ROOT_KEY, start, startWith, temporaryFolder } from "./support.js";
+import { until } from "../../ductape/test/support.js";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -93,8 +94,8 @@ describe("a store that is down", () => {
     expect(text).toContain("ductape_store_up 0");
     renameSync(`${folder.path}/missing`, `${folder.path}/other.db`);
     // Metrics look at the store themselves.
-    while (!/ductape_store_up 1/.test(await metricsOf(server.url))) await sleep(20);
-    while ((await server.call("/readyz")).status !== 200) await sleep(20);
+    await until(async () => /ductape_store_up 1/.test(await metricsOf(server.url)));
+    await until(async () => (await server.call("/readyz")).status === 200);
     const key = await server.firstKey;
     expect(key).toMatch(/^dk_root_/);
     expect((await server.call("/v1/products", { key: key ?? "" })).status).toBe(200);

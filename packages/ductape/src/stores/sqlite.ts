@@ -306,11 +306,15 @@ class Engine {
     return this.#documents.list(folder, page);
   }
 
-  /** Writes documents. Throws what SQLite throws. */
+  /** Facts about the file for people. Throws what SQLite throws. */
   facts(): StoreFact[] {
     return sqliteFacts(this.#db, this.#path);
   }
 
+  /**
+   * Writes documents, all or none. Returns the key whose revision was not the expected one, or
+   * null. Throws what SQLite throws.
+   */
   write(writes: readonly DocumentWrite[], forget: readonly string[]): string | null {
     const stale = this.#documents.write(writes, forget);
     if (stale === null) this.#file.assertKept();

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Ductape, type QuotaDefinition, type StoreMaker } from "ductape";
-import { hasRedis, until } from "../redis.js";
-import { clientWith, randomOf, seedOf } from "../support.js";
+import { hasRedis } from "../redis.js";
+import { clientWith, randomOf, seedOf, until } from "../support.js";
 import { Load, type Told } from "../load.js";
 import { usedOf } from "./processes.js";
 import { Repeats } from "./repeats.js";

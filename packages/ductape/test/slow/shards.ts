@@ -5,7 +5,8 @@ import { spacePrefix } from "../../src/key.js";
 import { slotOfHome } from "../../src/stores/redis/keys.js";
 import type { RedisStoreOptions } from "../../src/stores/redis/settings.js";
 import { Proxy } from "../proxy.js";
-import { startCluster, until, type RedisServer } from "../redis.js";
+import { startCluster, type RedisServer } from "../redis.js";
+import { until } from "../support.js";
 
 /** A master and its replica, and the slots that they own. */
 export interface Shard {
