@@ -48,7 +48,7 @@ export interface QuotaInput {
   readonly product_tag: string;
   readonly quota_tag: string;
   readonly action: Action;
-  /** How much; 1 unless given. Required for `set` and `grant`; refused with `reset`. */
+  /** How much; 1 unless given. Required for `set` and `grant`; ignored by `reset`. */
   readonly amount?: number | Empty | undefined;
   readonly session?: SessionInput | Empty | undefined;
   readonly subject?: SubjectInput | Empty | undefined;
@@ -65,7 +65,7 @@ export interface Request {
   readonly productTag: string;
   readonly quotaTag: string;
   readonly action: Action;
-  /** Finite and >= 0; not yet checked against the quota's decimals. */
+  /** Finite and >= 0, 0 for `reset`; not yet checked against the quota's decimals. */
   readonly amount: number;
   readonly subject: SubjectInput | null;
   readonly session: SessionInput | null;
@@ -165,7 +165,7 @@ function refuseUnknown(input: Record<string, unknown>): void {
 function amountOf(value: unknown, action: Action, input: Record<string, unknown>): number {
   const amount = typeof value === "number" ? value : given(value);
   if (!isAmount(amount, action)) throw explain(input);
-  return amount ?? (action === "reset" ? 0 : 1);
+  return action === "reset" ? 0 : (amount ?? 1);
 }
 
 function textOf(value: unknown, input: Record<string, unknown>): string | null {
@@ -214,8 +214,7 @@ function isAction(value: unknown): value is Action {
 
 function isAmount(value: unknown, action: Action): value is number | null {
   if (value === null) return action !== "set" && action !== "grant";
-  if (action === "reset" || typeof value !== "number") return false;
-  return value >= 0 && value <= AMOUNT_MAX;
+  return typeof value === "number" && value >= 0 && value <= AMOUNT_MAX;
 }
 
 function isText(value: unknown): value is string | null {
@@ -309,7 +308,6 @@ function explainAction(value: unknown): string | null {
 function explainAmount(value: unknown, action: unknown): string | null {
   if (!isAction(action) || isAmount(value, action)) return null;
   if (value === null) return `is required for ${action}`;
-  if (action === "reset") return "has no meaning for reset, which sets used to 0";
   const wanted = `wants a number from 0 to ${AMOUNT_MAX}`;
   return `${wanted}, got ${show(unmark(value))}`;
 }

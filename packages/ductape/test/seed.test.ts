@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { DuctapeError, type QuotaInput } from "ductape";
-import { clientWith, temporaryFolder } from "./support.js";
+import { ACTIONS } from "../src/request.js";
+import { callAny, clientWith, faultOf, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -63,6 +64,67 @@ describe.each(["memory:", `sqlite:${folder.path}/seed.db`])("the seed's example 
     expect(check).toMatchObject({ allowed: true, used });
     const reset = await run({ ...seed, action: "reset", amount: {} });
     expect(reset).toMatchObject({ used: 0, previous_used: used });
+    await ductape.product.delete("shop", { force: true });
+  });
+
+  it("takes each optional field with every action, in every form", async () => {
+    const scope = "$Session{userId}";
+    await using ductape = await clientWith([{ tag: "fields", limit: 100, period: "day", scope }], {
+      store,
+    });
+    const { product, processor } = ductape;
+    await product.caches.create("shop", { tag: "c", expiry: 1_000 });
+    const schema = { userId: "u" };
+    const kept = { tag: "s", selector: scope, expiry: 1, period: "hours", schema } as const;
+    await product.sessions.create("shop", kept);
+    const place = { product: "shop", env: "prd", tag: "s" };
+    const { token } = await processor.sessions.start({ ...place, data: schema });
+    const values = {
+      amount: 2,
+      cache: "c",
+      idempotency_key: "k",
+      session: { tag: "s", token },
+      subject: "u",
+    };
+    for (const action of ACTIONS) {
+      const isNeeded = action === "set" || action === "grant";
+      const who = { subject: "u" };
+      for (const [field, value] of Object.entries(values)) {
+        const needs = {
+          ...(isNeeded && field !== "amount" ? { amount: 2 } : {}),
+          ...(field === "session" || field === "subject" ? {} : who),
+        };
+        const input = { ...seed, amount: undefined, quota_tag: "fields", action, ...needs };
+        const keyed = field === "idempotency_key" ? `${action}-${value}` : value;
+        const told = await callAny(processor.quota, "run", { ...input, [field]: keyed });
+        expect(told, `${action} with ${field}`).toMatchObject({ allowed: true, subject: "u" });
+        if (isNeeded && field === "amount") continue;
+        const without = field === "session" || field === "subject" ? { ...input, ...who } : input;
+        for (const left of field === "subject" ? [] : [{}, undefined]) {
+          const again = await callAny(processor.quota, "run", { ...without, [field]: left });
+          expect(again, `${action} with ${field} left out`).toMatchObject({ allowed: true });
+        }
+      }
+    }
+    await product.delete("shop", { force: true });
+  });
+
+  it("ignores an amount beside reset, but not one that is no amount", async () => {
+    await using ductape = await clientWith([{ tag: "resets", limit: 9, period: "day" }], { store });
+    const input = { ...seed, quota_tag: "resets" };
+    const run = (more: object) => callAny(ductape.processor.quota, "run", { ...input, ...more });
+    await run({ amount: 5 });
+    const reset = { action: "reset", amount: 2.5, idempotency_key: "k" };
+    expect(await run(reset)).toMatchObject({ amount: 0, used: 0, previous_used: 5 });
+    await run({ amount: 4 });
+    expect(await run({ ...reset, amount: 7 })).toMatchObject({ replayed: true, used: 0 });
+    for (const amount of [-1, NaN, Infinity, 2 ** 53, "1", null, true, [1], { a: 1 }]) {
+      const fault = await faultOf(run({ action: "reset", amount }));
+      expect(fault.issues?.map(({ path }) => path)).toEqual(["amount"]);
+      expect(fault.message).toContain("wants a number from 0 to 9007199254740991");
+    }
+    expect(await run({ action: "check" })).toMatchObject({ used: 4 });
+    await ductape.product.delete("shop", { force: true });
   });
 
   it("names the session and the cache that nobody has defined", async () => {

@@ -49,6 +49,8 @@ describe.each([
     );
     expect(denied).toMatchObject({ code: 3, stderr: "" });
     expect(JSON.parse(denied.stdout)).toMatchObject({ allowed: false, used: 4, remaining: 1 });
+    const other = ["quota", "reset", ...AT, "--amount", "3", "--subject", "userId=u2", ...flags];
+    expect(await run(other, more)).toMatchObject({ code: 0 });
     const top = await run(["usage", "top", ...AT, ...flags], more);
     expect(top.stdout.split("\n")[1]).toMatch(/^u1 +4 +5 +1 +/);
     const history = await run(["usage", "history", ...AT, "--subject", "u1", ...flags], more);

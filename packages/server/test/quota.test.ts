@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Ductape } from "ductape";
 import { manualClock } from "ductape/testing";
 import { inputOf, startWith, type Started } from "./support.js";
 
@@ -120,6 +121,20 @@ describe("POST /v1/quota/run", () => {
     expect(JSON.stringify(token.body)).not.toContain('"secret');
   });
 
+  it("ignores an amount beside reset, alone, in a batch and from a remote client", async () => {
+    await using client = new Ductape({ url: server.url, apiKey: server.root });
+    const reset = { quota_tag: "unlimited", action: "reset", amount: 3 } as const;
+    const told = { allowed: true, amount: 0, used: 0 };
+    expect((await run(reset)).body).toMatchObject(told);
+    for (const atomic of [true, false]) {
+      const { body } = await batch({ inputs: [inputOf(reset)], atomic });
+      expect(body).toMatchObject({ results: [told] });
+    }
+    const asked = { env: "prd", product_tag: "shop", ...reset };
+    expect(await client.processor.quota.run(asked)).toMatchObject(told);
+    expect((await run({ ...reset, amount: "3" })).body["code"]).toBe("VALIDATION");
+  });
+
   it("leaves the meaning to the library", async () => {
     const { status, body } = await run({ amount: 0.5 });
     expect([status, body["code"]]).toEqual([400, "VALIDATION"]);
@@ -193,7 +208,7 @@ it("writes down who reset, set or granted what, before and after, and nothing el
   await run({ quota_tag: "batch", action: "set", amount: 4, idempotency_key: "once" });
   await run({ quota_tag: "batch", action: "grant", amount: 10 });
   await run({ quota_tag: "batch", action: "increment" });
-  await run({ quota_tag: "batch", action: "reset", amount: 1 });
+  await run({ quota_tag: "batch", action: "reset", amount: -1 });
   const actor = { id: "DUCTAPE_ROOT_KEY", name: "DUCTAPE_ROOT_KEY" };
   const target = {
     product_tag: "shop",

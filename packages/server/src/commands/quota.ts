@@ -51,7 +51,7 @@ export function quotaActions(command: Command): Command {
   decided.action((flags: QuotaFlags & { readonly action: Action }) => decide(flags.action, flags));
   for (const action of actions()) {
     const part = command.command(action).description(ACTIONS[action]);
-    if (action !== "reset") part.option("--amount <number>", AMOUNT);
+    part.option("--amount <number>", action === "reset" ? "ignored" : AMOUNT);
     withDecisionFlags(part).action((flags: QuotaFlags) => decide(action, flags));
   }
   return command;

@@ -14,7 +14,11 @@ export const QUOTA_INPUT = object({
   quota_tag: TEXT,
   action: ACTION,
   amount: optional(
-    z.number().meta({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: "Default 1." }),
+    z.number().meta({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: "Default 1. Required for set and grant, ignored by reset.",
+    }),
   ),
   session: optional(object({ tag: TEXT, token: z.string() })).meta({
     description: "Whose quota it is, by a token of a session.",
