@@ -7,9 +7,8 @@ import { Load, type Told } from "../load.js";
 import { usedOf } from "./processes.js";
 import { Repeats } from "./repeats.js";
 import { Shards, type Shard } from "./shards.js";
+import { draws } from "../draws.js";
 
-/** How often a master is killed under load; `FAILOVERS=200` for the long run. */
-const FAILOVERS = Number(process.env["FAILOVERS"] ?? 20);
 const seed = seedOf();
 const LAG_MS = 50;
 const TIMEOUT_MS = 1_000;
@@ -134,7 +133,9 @@ async function endure(shards: Shards, store: StoreMaker, isDurable: boolean) {
   }
   const failovers = new Failovers(shards, client, isDurable, loads);
   const rounds: Round[] = [];
-  for (let n = 0; n < FAILOVERS; n++) rounds.push(await failovers.one(n, tags));
+  for (const n of draws("FAILOVERS", { least: 3, seconds: 20 })) {
+    rounds.push(await failovers.one(n, tags));
+  }
   await Promise.all([...loads.values(), ...repeats.values()].map((each) => each.stop()));
 
   await using reader = new Ductape({ store, timeoutMs: TIMEOUT_MS, logger });
@@ -156,7 +157,7 @@ async function endure(shards: Shards, store: StoreMaker, isDurable: boolean) {
     const told = { acknowledged: answered, unknown: 0 };
     keyed.add(told, await usedOf(reader, each.keyed, "u"));
   }
-  return { unlimited, limited, keyed, outageMs, overLimit };
+  return { failovers: rounds.length, unlimited, limited, keyed, outageMs, overLimit };
 }
 
 describe.runIf(hasRedis("failovers in a cluster"))("a cluster of three masters", () => {
@@ -167,18 +168,18 @@ describe.runIf(hasRedis("failovers in a cluster"))("a cluster of three masters",
   afterAll(() => shards?.remove());
 
   it.each(["durable", "fast"] as const)(
-    `whose masters are killed ${FAILOVERS} times loses what %s allows (SEED=${seed})`,
+    `whose masters are killed loses what %s allows (SEED=${seed})`,
     async (durability) => {
       if (shards === undefined) throw new Error("there is no cluster");
       const store = shards.store({ durability, prefix: durability });
       const isDurable = durability === "durable";
-      const { unlimited, limited, keyed, outageMs, overLimit } = await endure(
+      const { failovers, unlimited, limited, keyed, outageMs, overLimit } = await endure(
         shards,
         store,
         isDurable,
       );
       console.warn(
-        `redis cluster, ${durability}: ${FAILOVERS} failovers, ${unlimited.text}, ` +
+        `redis cluster, ${durability}: ${failovers} failovers, ${unlimited.text}, ` +
           `longest outage ${Math.round(outageMs)} ms; of limits: ${limited.text}, ` +
           `${overLimit} beyond; repeated by key: ${keyed.text}`,
       );

@@ -4,9 +4,8 @@ import { Load } from "../load.js";
 import { define, type Server } from "./network.js";
 import { NETWORKS } from "./networks.js";
 import { usedOf } from "./processes.js";
+import { draws } from "../draws.js";
 
-/** How often each server is killed under load; `KILLS=200` for the long run. */
-const KILLS = Number(process.env["KILLS"] ?? 20);
 const quota = { tag: "q", limit: null, period: "lifetime" } as const;
 const silent = { warn: () => undefined };
 
@@ -18,12 +17,14 @@ describe.each(NETWORKS)("$name", (network) => {
   });
   afterAll(() => server.remove());
 
-  it(`killed ${KILLS} times under load loses nothing that it acknowledged`, async () => {
+  it("killed again and again under load loses nothing that it acknowledged", async () => {
     const store = network.url(server, server.port);
     await define(store, [quota]);
     await using client = new Ductape({ store, timeoutMs: 1_000, logger: silent });
     const load = new Load(client, { timeoutMs: 1_000 });
-    for (let kill = 0; kill < KILLS; kill++) {
+    let kills = 0;
+    for (const kill of draws("KILLS", { least: 5, seconds: 10 })) {
+      kills++;
       // At another moment of a batch each time.
       await load.admits(50 + kill * 7);
       await server.kill();
@@ -33,7 +34,7 @@ describe.each(NETWORKS)("$name", (network) => {
     const { acknowledged, unknown } = await load.stop();
     const used = await usedOf(client, "q", "u");
     console.warn(
-      `${network.name}: ${KILLS} kills, ${acknowledged} acknowledged, ${unknown} unknown, ` +
+      `${network.name}: ${kills} kills, ${acknowledged} acknowledged, ${unknown} unknown, ` +
         `${used} counted, ${Math.max(0, acknowledged - used)} lost`,
     );
     expect(used).toBeGreaterThanOrEqual(acknowledged);

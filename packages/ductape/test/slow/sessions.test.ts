@@ -6,12 +6,12 @@ import { DATA, faultOf, sessionBench, TARGET } from "../session-bench.js";
 import { randomOf, seedOf, temporaryFolder } from "../support.js";
 import { otherProcess, untilSeen } from "./other-process.js";
 import { startWorker } from "./processes.js";
+import { draws } from "../draws.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
 const seed = seedOf();
 const REFRESHER = fileURLToPath(new URL("refresher.ts", import.meta.url));
-const KILLS = Number(process.env["KILLS"] ?? 24);
 const AT_ONCE = 4;
 /** Sessions of each process. */
 const USERS = 5;
@@ -101,7 +101,7 @@ async function refreshUntilKilled(
 }
 
 describe("a process that is killed while it refreshes", () => {
-  it(`locks nobody out and makes no second family, in ${KILLS} kills (SEED=${seed})`, async () => {
+  it(`locks nobody out and makes no second family, in kills (SEED=${seed})`, async () => {
     const store = `sqlite:${folder.path}/killed.db`;
     const random = randomOf(seed);
     const bench = await sessionBench({ store, clock: undefined });
@@ -109,7 +109,9 @@ describe("a process that is killed while it refreshes", () => {
     for (let i = 0; i < AT_ONCE * USERS; i++) users.push(await begun(bench.client, `u-${i}`));
     await bench.client.close();
     const seen = { lostAnswers: 0, refreshes: 0, reused: 0 };
-    for (let kills = 0; kills < KILLS; kills += AT_ONCE) {
+    let kills = 0;
+    for (const round of draws("KILLS", { least: 5, seconds: 12 })) {
+      kills += AT_ONCE;
       const countOf = () => users.reduce((sum, { told }) => sum + told.length, 0);
       const before = countOf();
       await refreshUntilKilled(store, users, random);
@@ -117,17 +119,17 @@ describe("a process that is killed while it refreshes", () => {
       await using client = new Ductape({ store, timeoutMs: 60_000 });
       for (const [i, user] of users.entries()) {
         if (await expectGoesOn(client, user)) seen.lostAnswers++;
-        if (i % USERS !== (kills / AT_ONCE) % USERS) continue;
+        if (i % USERS !== round % USERS) continue;
         await expectEndsByReuse(client, user, random.pick(user.told.slice(0, -1)) ?? "");
         seen.reused++;
         users[i] = await begun(client, user.identifier);
       }
     }
-    console.info(`${KILLS} kills: ${JSON.stringify(seen)}`);
-    expect(seen.refreshes).toBeGreaterThan(KILLS);
+    console.info(`${kills} kills: ${JSON.stringify(seen)}`);
+    expect(seen.refreshes).toBeGreaterThan(kills);
     // Some died with an answer under way, and some without, or the kills prove little.
     expect(seen.lostAnswers).toBeGreaterThan(0);
-    expect(seen.lostAnswers).toBeLessThan((KILLS / AT_ONCE) * users.length);
+    expect(seen.lostAnswers).toBeLessThan((kills / AT_ONCE) * users.length);
   }, 1_800_000);
 });
 

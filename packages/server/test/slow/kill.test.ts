@@ -7,14 +7,13 @@ import { usedOf } from "../../../ductape/test/slow/processes.js";
 import { folder, newStore } from "../command.js";
 import { ROOT_KEY } from "../support.js";
 import { ServerProcess } from "./process.js";
+import { draws } from "../../../ductape/test/draws.js";
 
 afterAll(folder.remove);
 
-/** How often the server is killed; `KILLS=200` for the long run. */
-const KILLS = Number(process.env["KILLS"] ?? 20);
 const silent = { warn: () => undefined };
 
-it(`a server killed ${KILLS} times loses and doubles nothing that it acknowledged`, async () => {
+it("a server killed again and again loses and doubles nothing that it acknowledged", async () => {
   const server = await ServerProcess.start(newStore());
   await using client = new RemoteDuctape({
     url: server.url,
@@ -27,7 +26,9 @@ it(`a server killed ${KILLS} times loses and doubles nothing that it acknowledge
   await client.product.environments.create("shop", { slug: "prd" });
   await client.product.quotas.create("shop", { tag: "q", limit: null, period: "lifetime" });
   const load = new Load(client, { timeoutMs: 20_000 });
-  for (let kill = 0; kill < KILLS; kill++) {
+  let kills = 0;
+  for (const kill of draws("KILLS", { least: 5, seconds: 12 })) {
+    kills++;
     // At another moment of a batch each time.
     await load.admits(50 + kill * 7);
     await delay(kill % 5);
@@ -38,7 +39,7 @@ it(`a server killed ${KILLS} times loses and doubles nothing that it acknowledge
   const { acknowledged, unknown, faults } = await load.stop();
   const used = await usedOf(client, "q", "u");
   console.warn(
-    `a remote client: ${KILLS} kills, ${acknowledged} acknowledged, ${unknown} unknown, ` +
+    `a remote client: ${kills} kills, ${acknowledged} acknowledged, ${unknown} unknown, ` +
       `${used} counted; faults ${JSON.stringify([...faults])}`,
   );
   expect(used).toBeGreaterThanOrEqual(acknowledged);
