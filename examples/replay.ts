@@ -1,7 +1,7 @@
 // Replays an access log through a candidate limit: what would it have refused, when, and to whom?
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
-import { Ductape, DuctapeError, ValidationError } from "ductape";
+import { Ductape, DuctapeError, ValidationError, visible } from "ductape";
 import { BadInput, HELP, parseOptions, type Options } from "./replay/options.js";
 import { Progress } from "./replay/progress.js";
 import { jsonOf, textOf } from "./replay/report.js";
@@ -18,7 +18,7 @@ try {
 } catch (error) {
   const message = explain(error);
   if (message === null) throw error;
-  process.stderr.write(`replay: ${message}\n`);
+  process.stderr.write(`replay: ${visible(message)}\n`);
   process.exitCode = 2;
 }
 

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import type { Period, PeriodUnit } from "ductape";
+import { visible, type Period, type PeriodUnit } from "ductape";
 
 /** What the command line asks for. */
 export interface Options {
@@ -87,7 +87,7 @@ function readArgs(args: readonly string[]) {
 
 /** A value as a message shows it. */
 export function quote(value: string): string {
-  return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
+  return visible(JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value));
 }
 
 /** The integer that a text of digits writes, 0..2^53-1, or null. Every row passes here twice. */

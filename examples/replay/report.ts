@@ -1,4 +1,4 @@
-import type { ResultWindow } from "ductape";
+import { visible, type ResultWindow } from "ductape";
 import type { Options } from "./options.js";
 import type { Row } from "./rows.js";
 import type { Asked, Count, Tally } from "./tally.js";
@@ -84,7 +84,7 @@ function refusals(tally: Tally, options: Options, at: (ms: number) => string): s
   const { windows, clients } = topOf(tally, options);
   const { amount } = options;
   const kind = options.window === "rolling" ? "Calendar windows" : "Windows";
-  const whenAndWho = (row: Row) => `${at(row.atMs)}  ${shown(row.client)}, line ${row.line}`;
+  const whenAndWho = (row: Row) => `${at(row.atMs)}  ${visible(row.client)}, line ${row.line}`;
   return [
     `first refusal  ${whenAndWho(firstRefused)}`,
     `last refusal   ${whenAndWho(lastRefused)}`,
@@ -106,7 +106,7 @@ function refusals(tally: Tally, options: Options, at: (ms: number) => string): s
       1,
       ["client", "refused", "asked", "share"],
       clients.map(({ client, asked, refused }) => [
-        shown(client),
+        visible(client),
         count(refused[amount]),
         count(asked[amount]),
         percent(refused[amount], asked[amount]),
@@ -143,11 +143,6 @@ function percent(part: number, whole: number): string {
   if (part === 0) return "0.0 %";
   if (part === whole) return "100.0 %";
   return `${Math.min(99.9, Math.max(0.1, (part / whole) * 100)).toFixed(1)} %`;
-}
-
-/** Text of a log is not for the terminal to obey. */
-function shown(text: string): string {
-  return text.replace(/\p{C}/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
 }
 
 /** Instants as `2026-05-17 12:00:00 +02:00`. */

@@ -1,6 +1,6 @@
 import { limitOf } from "./apply.js";
 import type { CompiledQuota } from "./definition.js";
-import { ConflictError, ValidationError } from "./errors.js";
+import { ConflictError, show, ValidationError } from "./errors.js";
 import { FOREVER_MS, type Period, type Span } from "./period.js";
 import { nextTold, type Leg } from "./leg.js";
 import type { Step } from "./plan.js";
@@ -299,7 +299,7 @@ export const isoOf = (atMs: number): string => new Date(atMs).toISOString();
 function idempotencyConflict(request: Request): ConflictError {
   return new ConflictError(
     "IDEMPOTENCY_CONFLICT",
-    `idempotency_key: ${JSON.stringify(request.idempotencyKey)} was used with another input ` +
+    `idempotency_key: ${show(request.idempotencyKey)} was used with another input ` +
       "less than 24 h ago; give each request a key of its own",
   );
 }

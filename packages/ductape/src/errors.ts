@@ -137,11 +137,28 @@ export function faultAt(prefix: string, error: unknown): unknown {
   });
 }
 
+/**
+ * What a terminal obeys instead of showing it, or shows as nothing: control characters, the marks
+ * that turn the direction of text, line separators, and all that is invisible by Unicode.
+ */
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
+const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+/**
+ * Text as people may see it: each character that a terminal would obey or hide is written as JSON
+ * escapes it, such as `\u001b`. So JSON and its strings stay what they were. It is one line.
+ */
+export function visible(text: string): string {
+  return text.replace(HIDDEN, (char) => SHORT[char] ?? char.split("").map(escaped).join(""));
+}
+
+const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
 const SHOWN_CHARS_MAX = 60;
 
 /** A value as an error message shows it: at most 60 characters, never a call into user code. */
 export function show(value: unknown): string {
-  if (typeof value === "string") return shorten(JSON.stringify(value));
+  if (typeof value === "string") return shorten(visible(JSON.stringify(value)));
   if (typeof value === "bigint") return `${shorten(String(value))}n (a bigint)`;
   if (typeof value === "function") return "a function";
   if (typeof value === "symbol") return "a symbol";

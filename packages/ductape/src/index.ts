@@ -28,6 +28,7 @@ export {
   ValidationError,
   ERRORS,
   show,
+  visible,
   type ErrorCode,
   type ErrorRow,
   type Issue,

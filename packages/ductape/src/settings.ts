@@ -1,4 +1,4 @@
-import { show, ValidationError } from "./errors.js";
+import { show, ValidationError, visible } from "./errors.js";
 import type { Logger } from "./events.js";
 import { isLeftOut, isRecord } from "./json.js";
 
@@ -53,7 +53,7 @@ export function parseLogger(logger: Logger | undefined): Logger {
 
 const consoleLogger: Logger = {
   warn(message, error) {
-    console.warn(`ductape: ${message}`, ...(error === undefined ? [] : [error]));
+    console.warn(`ductape: ${visible(message)}`, ...(error === undefined ? [] : [error]));
   },
 };
 

@@ -1,4 +1,6 @@
+import { visible } from "ductape";
 import { pino, type DestinationStream, type Logger } from "pino";
+import { say } from "./print.js";
 
 /** Where lines go: standard output, nowhere, a file to add to, or a stream. */
 export type LogTarget = "-" | "off" | { readonly file: string } | DestinationStream;
@@ -30,8 +32,14 @@ function streamOf(target: Exclude<LogTarget, "off">, care: Care): DestinationStr
     periodicFlush: sync ? 0 : 250,
   });
   // A log that cannot be written must not end the server.
-  stream.on("error", (error: Error) => console.error(`ductape: log: ${error.message}`));
-  return stream;
+  stream.on("error", (error: Error) => say(`log: ${error.message}`, "ductape:"));
+  return target === "-" ? visibleStream(stream) : stream;
+}
+
+/** Standard output may be a terminal. What is escaped in JSON is the same JSON. */
+function visibleStream(stream: ReturnType<typeof pino.destination>): DestinationStream {
+  const write = (line: string): void => void stream.write(`${visible(line.trimEnd())}\n`);
+  return Object.assign({ write }, { flush: stream.flush.bind(stream) });
 }
 
 /** Writes what is still waiting; resolves when it is written. */

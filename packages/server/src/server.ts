@@ -5,6 +5,7 @@ import { isLoopback, urlHostOf } from "./host.js";
 import { Keys } from "./keys.js";
 import { flushLog, openLog, type LogTarget } from "./log.js";
 import { Metrics } from "./metrics.js";
+import { sayWarning } from "./print.js";
 import { Prober } from "./readiness.js";
 import type { Service } from "./service.js";
 import { Turns } from "./turns.js";
@@ -66,7 +67,7 @@ const RETRY_MS = 1_000;
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { host = "127.0.0.1", port = PORT_DEFAULT, rootKey = null, asksForKey = true } = options;
   if (!asksForKey && !isLoopback(host)) throw notLoopback(host);
-  const warn = options.warn ?? warnOnConsole;
+  const warn = options.warn ?? sayWarning;
   const { store, clock, onStoreError, timeoutMs, secret } = options;
   const logger = { warn };
   const ductape = new EmbeddedDuctape({ store, clock, onStoreError, timeoutMs, secret, logger });
@@ -137,8 +138,4 @@ async function firstKeyOf(
 function notLoopback(host: string): ValidationError {
   const message = `without keys wants an address of this machine, such as 127.0.0.1, got ${host}`;
   return new ValidationError([{ path: "host", message }]);
-}
-
-function warnOnConsole(message: string, error?: unknown): void {
-  console.error(`ductape: ${message}`, ...(error === undefined ? [] : [error]));
 }

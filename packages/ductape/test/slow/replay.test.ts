@@ -343,7 +343,7 @@ log     2026-11-01 01:30:00 -04:00 to 2026-11-01 01:59:00 -05:00
              33.3 %   66.7 %  33.3 %
 
 first refusal  2026-11-01 01:59:59 -04:00  ada, line 4
-last refusal   2026-11-01 01:59:00 -05:00  ada\\u{1b}[2J, line 8
+last refusal   2026-11-01 01:59:00 -05:00  ada\\u001b[2J, line 8
 
 Windows with most refused bytes, 2 of 2
   start                       end                         requests  bytes
@@ -353,7 +353,7 @@ Windows with most refused bytes, 2 of 2
 Clients with most refused bytes, 2 of 2
   client        refused  asked    share
   ada               600  1,500   40.0 %
-  ada\\u{1b}[2J      200    200  100.0 %
+  ada\\u001b[2J      200    200  100.0 %
 `,
     });
   });

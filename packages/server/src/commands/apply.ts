@@ -1,12 +1,10 @@
 import { readFile } from "node:fs/promises";
-import { createInterface } from "node:readline/promises";
 import { text } from "node:stream/consumers";
 import { Command } from "commander";
-import { ConflictError, DuctapeError, ValidationError, type DefinitionChange } from "ductape";
-import colors from "picocolors";
+import { ConflictError, ValidationError, type DefinitionChange } from "ductape";
 import { readConfiguration, type ConfigurationFile } from "../configuration/file.js";
 import { overLimits, type OverLimit } from "../configuration/over.js";
-import { printLine, say } from "../print.js";
+import { ask, canAsk, printLine, say } from "../print.js";
 import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
 
 interface ApplyFlags extends ClientFlags, PrintFlags {
@@ -35,7 +33,7 @@ async function run(flags: ApplyFlags): Promise<void> {
     const over = await overLimits(client, changes);
     const isDry = flags.dryRun === true;
     if (flags.json !== true) printDiff(changes);
-    for (const each of over) say(`${colors.yellow("careful:")} ${textOf(each)}`);
+    for (const each of over) say(textOf(each), "careful:");
     const isChange = changes.some(({ action }) => action !== "keep");
     if (!isDry && isChange) {
       if (over.length > 0 && flags.yes !== true) await confirm();
@@ -75,7 +73,8 @@ function printDiff(changes: readonly DefinitionChange[]): void {
   for (const { kind, product_tag, id, action, fields } of changes) {
     if (action === "keep") continue;
     const what = `${kind} ${kind === "product" ? id : `${product_tag}/${id}`}`;
-    printLine(action === "create" ? colors.green(`+ ${what}`) : colors.yellow(`~ ${what}`));
+    if (action === "create") printLine(`+ ${what}`, "green");
+    else printLine(`~ ${what}`, "yellow");
     for (const { field, from, to } of fields) {
       printLine(`    ${field}: ${JSON.stringify(from)} -> ${JSON.stringify(to)}`);
     }
@@ -101,25 +100,10 @@ function textOf({ product_tag, quota_tag, env, rule, subjects, most }: OverLimit
 
 /** Asks on a terminal. Throws `REVISION_CONFLICT` where the answer is no, or nobody can answer. */
 async function confirm(): Promise<void> {
-  if (process.stdin.isTTY && process.stderr.isTTY) {
+  if (canAsk()) {
     const answer = await ask("Apply it? [y/N] ");
     if (/^y(es)?$/i.test(answer.trim())) return;
   }
   const message = "limits would fall below what is used; nothing was changed: add --yes to apply";
   throw new ConflictError("REVISION_CONFLICT", message);
-}
-
-/** Throws `ABORTED` where there is no answer: by Ctrl-C or the end of the input. */
-async function ask(question: string): Promise<string> {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const interruption = new AbortController();
-  terminal.once("SIGINT", () => interruption.abort());
-  terminal.once("close", () => interruption.abort());
-  try {
-    return await terminal.question(question, { signal: interruption.signal });
-  } catch (cause) {
-    throw new DuctapeError("ABORTED", "interrupted; nothing was changed", { cause });
-  } finally {
-    terminal.close();
-  }
 }

@@ -1,5 +1,5 @@
 import { Argument, Command } from "commander";
-import { printLine } from "../print.js";
+import { printLines } from "../print.js";
 
 /** What can follow the words of a command line: `quota check` is followed by flags. */
 interface Words {
@@ -21,7 +21,7 @@ export function completionCommand(program: Command): Command {
       "after",
       '\nbash, zsh: eval "$(ductape completion bash)"\nfish: ductape completion fish | source',
     )
-    .action((shell: Shell) => printLine(SHELLS[shell](wordsOf(program, []))));
+    .action((shell: Shell) => printLines(SHELLS[shell](wordsOf(program, []))));
 }
 
 function wordsOf(command: Command, path: readonly string[]): Words[] {

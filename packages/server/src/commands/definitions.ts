@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { Client, DeleteOptions } from "ductape";
-import { printLine, printTable, say } from "../print.js";
+import { printLine, printLines, printTable, say } from "../print.js";
 import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
 
 /** What a list shows of a definition. */
@@ -67,7 +67,7 @@ async function list<V extends Listed>(kind: Kind<V>, flags: Flags): Promise<void
 async function get<V extends Listed>(kind: Kind<V>, id: string, flags: Flags): Promise<void> {
   const { product_tag = "", json } = flags;
   const view = await withClient(flags, (client) => kind.of(client, product_tag).fetch(id));
-  printLine(json === true ? JSON.stringify(view) : JSON.stringify(view, null, 2));
+  printLines(json === true ? JSON.stringify(view) : JSON.stringify(view, null, 2));
 }
 
 async function remove<V extends Listed>(kind: Kind<V>, id: string, flags: Flags): Promise<void> {

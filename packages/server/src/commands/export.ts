@@ -1,8 +1,9 @@
 import { Command } from "commander";
-import { stringify } from "yaml";
+import { visible } from "ductape";
+import { Document, visit } from "yaml";
 import { exportConfiguration } from "../configuration/export.js";
 import { configurationSchema } from "../configuration/schema.js";
-import { printLine } from "../print.js";
+import { printLine, printLines } from "../print.js";
 import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
 
 interface ExportFlags extends ClientFlags, PrintFlags {
@@ -19,15 +20,26 @@ export function exportCommand(): Command {
   return withClientFlags(command).action(async (flags: ExportFlags) => {
     const { product_tag = [], json } = flags;
     const all = await withClient(flags, (client) => exportConfiguration(client, product_tag));
-    printLine(
-      json === true ? JSON.stringify(all) : stringify(all, { lineWidth: COLUMNS_MAX }).trimEnd(),
-    );
+    if (json === true) printLine(JSON.stringify(all));
+    else printLines(yamlOf(all));
   });
+}
+
+/** As YAML. A text that has to be escaped stands in double quotes, where its escapes are read. */
+function yamlOf(value: unknown): string {
+  const document = new Document(value);
+  visit(document, {
+    Scalar(_, node) {
+      const lines = typeof node.value === "string" ? node.value.split("\n") : [];
+      if (lines.some((line) => visible(line) !== line)) node.type = "QUOTE_DOUBLE";
+    },
+  });
+  return document.toString({ lineWidth: COLUMNS_MAX }).trimEnd();
 }
 
 /** `ductape schema`: the JSON Schema of such a file, for editors. */
 export function schemaCommand(): Command {
   return new Command("schema")
     .description("print the JSON Schema of a file that apply takes, for editors")
-    .action(() => printLine(JSON.stringify(configurationSchema(), null, 2)));
+    .action(() => printLines(JSON.stringify(configurationSchema(), null, 2)));
 }

@@ -7,6 +7,7 @@ import { keyCommand } from "./key.js";
 import { kindCommands } from "./kinds.js";
 import { serveCommand } from "./serve.js";
 import { usageCommand } from "./usage.js";
+import { printLines, sayLines } from "../print.js";
 import { VERSION } from "../version.js";
 
 /** The whole command line: `ductape` with all its commands. */
@@ -15,6 +16,7 @@ export function ductapeProgram(): Command {
     .description("Exact usage quotas: decisions, definitions, the server and its keys.")
     .version(VERSION)
     .exitOverride()
+    .configureOutput({ writeOut: (text) => printLines(text.trimEnd()), writeErr: sayLines })
     .showHelpAfterError("(ductape --help lists the commands)");
   const commands = [
     serveCommand(),

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { ValidationError, type SessionData } from "ductape";
-import { printLine, printTable } from "../print.js";
+import { printLine, printLines, printTable } from "../print.js";
 import {
   withClient,
   withClientFlags,
@@ -52,7 +52,7 @@ async function inspect(tag: string, flags: InspectFlags): Promise<void> {
   const { product_tag: product, env, token, json } = flags;
   const input = { product, env, tag, token };
   const data = await withClient(flags, ({ processor }) => processor.sessions.decrypt(input));
-  printLine(json === true ? JSON.stringify(data) : JSON.stringify(data, null, 2));
+  printLines(json === true ? JSON.stringify(data) : JSON.stringify(data, null, 2));
 }
 
 function dataOf(text: string): SessionData {
