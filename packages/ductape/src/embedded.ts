@@ -4,6 +4,7 @@ import type { Client, QuotaCalls, SessionCalls } from "./client.js";
 import { show } from "./errors.js";
 import { Events, type AlertListener, type Logger } from "./events.js";
 import { OutageQuota, type OutagePolicy } from "./outage.js";
+import { Outgoing, parseNetworks, type Networks } from "./outgoing.js";
 import { Products } from "./products.js";
 import { Quota } from "./quota.js";
 import { probeStore, Records } from "./records.js";
@@ -49,12 +50,18 @@ export interface EmbeddedOptions {
    * all processes. Default `DUCTAPE_SECRET`, else they are stored in clear.
    */
   readonly secret?: string | undefined;
+  /**
+   * Where requests that a definition causes may go, such as those for the keys at a `jwks` URL:
+   * `"any"`, `"public"`, or an array of addresses and ranges besides public ones. Default
+   * `DUCTAPE_OUTGOING`, else `"any"`.
+   */
+  readonly outgoing?: Networks | undefined;
   /** Gets warnings, such as a stored definition that cannot be read. Default `console`. */
   readonly logger?: Logger | undefined;
 }
 
 const DEFAULT_STORE = "sqlite:.ductape/ductape.db";
-const OPTIONS = ["store", "clock", "onStoreError", "timeoutMs", "secret", "logger"];
+const OPTIONS = ["store", "clock", "onStoreError", "timeoutMs", "secret", "outgoing", "logger"];
 
 /**
  * Quotas on one store. The store is opened at the first call. `close()`, or `await using`, lets
@@ -95,9 +102,10 @@ export class EmbeddedDuctape implements Client {
     const catalogue = this.#catalogue;
     const signing = new SigningKeys({ catalogue, clock, secret });
     const underWay = this.#underWay;
-    const shared = { store: this.#store, catalogue, clock, signing, ready, underWay };
+    const issuers = new Issuers(clock, new Outgoing(parsed.networks));
+    const shared = { store: this.#store, catalogue, clock, signing, issuers, ready, underWay };
     const revocations = new Revocations(catalogue, clock);
-    const verifier = new Verifier({ ...shared, revocations, issuers: new Issuers(clock) });
+    const verifier = new Verifier({ ...shared, revocations });
     const quota = new Quota({ ...shared, verifier, events: this.#events, timeoutMs });
     this.product = new Products(shared);
     this.usage = new Usage(shared);
@@ -184,13 +192,14 @@ function parseOptions(options: EmbeddedOptions) {
     if (OPTIONS.includes(name) || isLeftOut(given[name])) continue;
     throw invalid(`options.${name}`, unknownField(name, OPTIONS));
   }
-  const { store, onStoreError, timeoutMs, clock, secret, logger } = options;
+  const { store, onStoreError, timeoutMs, clock, secret, outgoing, logger } = options;
   return {
     store: parseStore(settingOf("store", store, "DUCTAPE_STORE")),
     policy: parsePolicy(settingOf("onStoreError", onStoreError, "DUCTAPE_ON_STORE_ERROR")),
     timeoutMs: parseTimeout(timeoutMs),
     clock: parseClock(clock),
     secret: parseSecret(settingOf("secret", secret, "DUCTAPE_SECRET")),
+    networks: parseNetworks(settingOf("outgoing", outgoing, "DUCTAPE_OUTGOING")),
     logger: parseLogger(logger),
   };
 }

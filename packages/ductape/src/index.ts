@@ -33,6 +33,7 @@ export {
   type ErrorRow,
   type Issue,
 } from "./errors.js";
+export type { Networks } from "./outgoing.js";
 export { postgresStore, type PostgresStoreOptions } from "./stores/postgres/postgres.js";
 export type {
   PostgresClient,
@@ -79,7 +80,7 @@ export type { KeptRecord, Records, RecordWrite } from "./records.js";
 export type { HistoryInput, UsageHistory, WindowUsage } from "./history.js";
 export type { UsageTarget } from "./standing.js";
 export type { SubjectsInput, SubjectsPage, SubjectUsage } from "./usage.js";
-export type { Algorithm, IssuerBody, IssuerInput } from "./trust.js";
+export type { Algorithm, IssuerBody, IssuerInput, Jwk, PublicKey } from "./trust.js";
 export type { SessionData } from "./sample.js";
 export type { SessionBody, SessionDefinition, SessionPeriod, SessionView } from "./session.js";
 export type {

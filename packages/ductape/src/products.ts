@@ -40,7 +40,6 @@ import {
   type SessionDefinition,
   type SessionIdentity,
 } from "./session.js";
-import { checkPublicKey } from "./sessions/issuer.js";
 import { ProductEntry } from "./shelf.js";
 
 /** Products: `ductape.product`. */
@@ -277,8 +276,8 @@ export class Sessions extends ProductResource<SessionDefinition, SessionBody, Se
     return [];
   }
 
-  protected override async check(body: SessionBody): Promise<void> {
-    await checkPublicKey(body);
+  protected override check(body: SessionBody): void {
+    this.parts.issuers.check(body);
   }
 
   /**

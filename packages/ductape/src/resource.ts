@@ -21,6 +21,7 @@ import {
   type Patch,
 } from "./patch.js";
 import type { ProductEntry, Shelf, StoredAt } from "./shelf.js";
+import type { Issuers } from "./sessions/issuer.js";
 import type { SigningKeys } from "./sessions/signing.js";
 import type { UnderWay } from "./under-way.js";
 import type { Clock, DocumentWrite, Store } from "./store.js";
@@ -30,6 +31,7 @@ export interface ResourceParts {
   readonly store: Store;
   readonly catalogue: Catalogue;
   readonly signing: SigningKeys;
+  readonly issuers: Issuers;
   readonly clock: Clock;
   /** Opens the store at the first call; null once it is open. */
   ready(): Promise<void> | null;
@@ -83,8 +85,8 @@ export abstract class Resource<Body extends object, Identity> {
     return [{ key: definitionKey(this.kind.name, product, id), revision }];
   }
 
-  /** Checks what the parser cannot, as it takes time, before a definition is written. */
-  protected check?(body: Body): Promise<void>;
+  /** Checks what the pure parser cannot, before a definition is written. Throws `VALIDATION`. */
+  protected check?(body: Body): void;
 
   protected current(): Promise<Catalogue> {
     return this.parts.underWay.track(this.#currentNow());
@@ -119,7 +121,7 @@ export abstract class Resource<Body extends object, Identity> {
     const { kind } = this;
     const id = kind.idOf(body);
     await this.change(async (catalogue) => {
-      await this.check?.(body);
+      this.check?.(body);
       const { writes, forget = [] } = beside(catalogue);
       const entry = catalogue.products.get(product);
       if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
@@ -140,7 +142,7 @@ export abstract class Resource<Body extends object, Identity> {
     const stored = typeof named === "string" && entry ? this.shelf(entry).get(named) : undefined;
     const old = isNew ? undefined : stored;
     const body = kind.parse(input, old?.body ?? null);
-    await this.check?.(body);
+    this.check?.(body);
     const id = kind.idOf(body);
     const of = { kind: kind.name, product_tag: product, id };
     if (entry === undefined || old === undefined) {
@@ -177,7 +179,7 @@ export abstract class Resource<Body extends object, Identity> {
       const base = old.body === null ? { [kind.id]: id, ...fields } : kind.merge(old.body, fields);
       const body = kind.parse(base, old.body);
       if (kind.idOf(body) !== id) throw renamed(kind.id, id, kind.idOf(body));
-      await this.check?.(body);
+      this.check?.(body);
       return this.#replace(entry, product, old, body);
     });
     return this.viewNow(product, id);

@@ -129,17 +129,26 @@ export function headerOf(kid: string, isEncrypted: boolean) {
 const OUTSIDE_MEMBERS = new Set(["alg", "typ", "kid", "x5t", "x5t#S256"]);
 const OUTSIDE_TYPES = new Set(["jwt", "at+jwt", "application/at+jwt", "application/jwt"]);
 
-/** True for the header of an outside token, signed with one of `algorithms`. */
-export function isOutside({ parts, header }: TokenForm, algorithms: readonly string[]): boolean {
-  const { alg, typ, kid } = header;
-  return (
-    parts === 3 &&
-    Object.keys(header).every((name) => OUTSIDE_MEMBERS.has(name)) &&
-    typeof alg === "string" &&
-    algorithms.includes(alg) &&
-    (typ === undefined || (typeof typ === "string" && OUTSIDE_TYPES.has(typ.toLowerCase()))) &&
-    (kid === undefined || (typeof kid === "string" && kid.length <= 255))
-  );
+/** What the header of an outside token says of its signature. */
+export interface TokenHeader {
+  readonly alg: string;
+  /** Null where it names no key. */
+  readonly kid: string | null;
+}
+
+/** Reads the header of an outside token; null where it is not signed with one of `algorithms`. */
+export function outsideHeader(
+  { parts, header }: TokenForm,
+  algorithms: readonly string[],
+): TokenHeader | null {
+  const { alg, typ, kid = null } = header;
+  const isKnown = Object.keys(header).every((name) => OUTSIDE_MEMBERS.has(name));
+  const isTyped =
+    typ === undefined || (typeof typ === "string" && OUTSIDE_TYPES.has(typ.toLowerCase()));
+  if (parts !== 3 || !isKnown || !isTyped) return null;
+  if (typeof alg !== "string" || !algorithms.includes(alg)) return null;
+  if (kid !== null && (typeof kid !== "string" || kid.length > 255)) return null;
+  return { alg, kid };
 }
 
 /** What a verified token is for. */

@@ -1,4 +1,4 @@
-import { show } from "./errors.js";
+import { kindOf, show } from "./errors.js";
 import type { Fields } from "./field.js";
 import { isRecord } from "./json.js";
 import { type Empty } from "./request.js";
@@ -21,6 +21,14 @@ export const ALGORITHMS = [
 /** The algorithm of an outside token. */
 export type Algorithm = (typeof ALGORITHMS)[number];
 
+/** A JSON Web Key (RFC 7517). */
+export interface Jwk {
+  readonly [name: string]: unknown;
+}
+
+/** A public key: PEM (SPKI), or a JWK. */
+export type PublicKey = string | Jwk;
+
 /** Whose tokens to take, beside our own. */
 export interface IssuerInput {
   /** The `iss` of its tokens; with it the others here have a meaning. */
@@ -29,10 +37,16 @@ export interface IssuerInput {
   readonly audience?: string | Empty | undefined;
   /** Which signatures to take; never one with a shared secret. */
   readonly algorithms?: readonly Algorithm[] | Empty | undefined;
-  /** Its public key: PEM (SPKI), or a JWK. RSA keys have 2048 bits or more. */
-  readonly public_key?: string | { readonly [name: string]: unknown } | undefined;
-  /** Its key set: where it is fetched (https, or http on this machine), or the set itself. */
-  readonly jwks?: string | { readonly [name: string]: unknown } | undefined;
+  /**
+   * Its public key: PEM (SPKI), or a JWK whose `use`, `key_ops` and `alg`, where it has them, allow
+   * to verify by `algorithms`. RSA keys have 2048 bits or more and an odd exponent from 3.
+   */
+  readonly public_key?: string | Jwk | undefined;
+  /**
+   * Its key set: where it is fetched (https, or http on this machine), or the set itself, each key
+   * of which is as a `public_key`. Of a fetched set only such keys are used.
+   */
+  readonly jwks?: string | Jwk | undefined;
 }
 
 /** The parsed part of an {@link IssuerInput}: all null and empty for a session of our own. */
@@ -40,8 +54,8 @@ export interface IssuerBody {
   readonly issuer: string | null;
   readonly audience: string | null;
   readonly algorithms: readonly Algorithm[];
-  readonly public_key: string | { readonly [name: string]: unknown } | null;
-  readonly jwks: string | { readonly [name: string]: unknown } | null;
+  readonly public_key: PublicKey | null;
+  readonly jwks: string | Jwk | null;
 }
 
 const ISSUER_FIELDS = ["audience", "algorithms", "public_key", "jwks"] as const;
@@ -89,13 +103,15 @@ function algorithmsOf(fields: Fields): readonly Algorithm[] {
   return [];
 }
 
-type Key = string | { readonly [name: string]: unknown };
-
-function keyOf(fields: Fields, field: string, check: (value: Key) => string | null): Key | null {
+function keyOf(
+  fields: Fields,
+  field: string,
+  check: (value: PublicKey) => string | null,
+): PublicKey | null {
   const value = fields.get(field) ?? null;
   if (value === null) return null;
   if (typeof value !== "string" && !isRecord(value)) {
-    fields.refuse(field, `wants a string or an object, got ${show(value)}`);
+    fields.refuse(field, `wants a string or an object, got ${kindOf(value)}`);
     return null;
   }
   const isSmall = JSON.stringify(value).length <= KEY_CHARS_MAX;
@@ -104,34 +120,49 @@ function keyOf(fields: Fields, field: string, check: (value: Key) => string | nu
   return typeof value === "string" ? value.trim() : structuredClone(value);
 }
 
-function checkPublicKey(value: Key): string | null {
-  if (typeof value === "string") {
-    const isPem = /^\s*-----BEGIN PUBLIC KEY-----\s[^-]+-----END PUBLIC KEY-----\s*$/.test(value);
-    return isPem ? null : 'wants a PEM text that begins with "-----BEGIN PUBLIC KEY-----"';
+const PRIVATE =
+  "is a private key: give its public part alone, and make a new pair, as this one is known now";
+
+function checkPublicKey(value: PublicKey): string | null {
+  if (typeof value !== "string") return whyNotPublic(value);
+  if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(value)) return PRIVATE;
+  const isPem = /^\s*-----BEGIN PUBLIC KEY-----\s[^-]+-----END PUBLIC KEY-----\s*$/.test(value);
+  return isPem ? null : 'wants a PEM text that begins with "-----BEGIN PUBLIC KEY-----"';
+}
+
+/** Members of private keys (RFC 7518, 6.2.2 and 6.3.2). */
+const PRIVATE_MEMBERS = ["d", "p", "q", "dp", "dq", "qi", "oth"];
+
+/** Why a JWK is none of a public key, in words that show nothing of it; null where it is one. */
+export function whyNotPublic(jwk: Jwk): string | null {
+  const { kty } = jwk;
+  if (kty === "oct" || Object.hasOwn(jwk, "k")) {
+    return "is a shared secret: whoever can check a token with it can make one too";
   }
-  return isPublicJwk(value) ? null : "wants a public JWK: kty RSA, EC or OKP, and no private part";
+  if (PRIVATE_MEMBERS.some((name) => Object.hasOwn(jwk, name))) return PRIVATE;
+  const isKnown = kty === "RSA" || kty === "EC" || kty === "OKP";
+  return isKnown ? null : "wants a public JWK of kty RSA, EC or OKP";
 }
 
-/** True for a JWK of a public key: nothing secret in it, and no shared secret. */
-export function isPublicJwk(value: unknown): boolean {
-  if (!isRecord(value) || Object.hasOwn(value, "d") || Object.hasOwn(value, "k")) return false;
-  return value["kty"] === "RSA" || value["kty"] === "EC" || value["kty"] === "OKP";
-}
-
-function checkJwks(value: Key): string | null {
+function checkJwks(value: PublicKey): string | null {
   if (typeof value === "string") return checkUrl(value.trim());
   const { keys } = value;
-  if (Array.isArray(keys) && keys.length > 0 && keys.every(isPublicJwk)) return null;
-  return "wants a key set { keys: [...] } of public JWKs";
+  if (!Array.isArray(keys) || keys.length === 0) return "wants a key set { keys: [...] }";
+  for (const [i, key] of keys.entries()) {
+    const wrong = isRecord(key) ? whyNotPublic(key) : "wants a JWK";
+    if (wrong !== null) return `keys[${i}] ${wrong}`;
+  }
+  return null;
 }
 
 function checkUrl(text: string): string | null {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  const isPlain = url !== null && url.username === "" && url.password === "" && url.hash === "";
-  const isSafe =
-    url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(url.hostname));
-  if (isPlain && isSafe) return null;
-  return `wants an https URL without a password, or http on this machine, got ${show(text)}`;
+  const wanted = "wants an https URL without a password, or http on this machine";
+  // What is no URL may be a key, and a password is not repeated.
+  if (!URL.canParse(text)) return `${wanted}, got a text that is no URL`;
+  const { username, password, hash, protocol, hostname } = new URL(text);
+  if (username !== "" || password !== "") return `${wanted}, got one with a name or a password`;
+  const isSafe = protocol === "https:" || (protocol === "http:" && isLoopback(hostname));
+  return isSafe && hash === "" ? null : `${wanted}, got ${show(text)}`;
 }
 
 function isLoopback(host: string): boolean {

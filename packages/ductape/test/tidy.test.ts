@@ -40,7 +40,10 @@ const FUNCTION_LINES_MAX = 70;
 const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
   ["errors", ["errors"]],
   ["pure", []],
-  ["edge", "store shelf catalogue records events settings stores sessions under-way".split(" ")],
+  [
+    "edge",
+    "store shelf catalogue records events settings outgoing stores sessions under-way".split(" "),
+  ],
   ["flow", "call client quota outage usage history carry remote".split(" ")],
   [
     "wiring",

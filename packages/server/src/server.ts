@@ -1,4 +1,5 @@
-import { DuctapeError, EmbeddedDuctape, ValidationError, type EmbeddedOptions } from "ductape";
+import { DuctapeError, EmbeddedDuctape, ValidationError } from "ductape";
+import type { EmbeddedOptions, Networks } from "ductape";
 import { createApp } from "./app.js";
 import { Audit } from "./audit.js";
 import { isLoopback, urlHostOf } from "./host.js";
@@ -16,6 +17,12 @@ export interface ServerOptions extends Pick<
   EmbeddedOptions,
   "store" | "clock" | "onStoreError" | "timeoutMs" | "secret"
 > {
+  /**
+   * Where requests that a definition causes may go, such as those for the keys at a `jwks` URL.
+   * Default `"public"`: those who may write definitions are not those who may use the network of
+   * the server.
+   */
+  readonly outgoing?: Networks | undefined;
   /** Default 127.0.0.1. */
   readonly host?: string | undefined;
   /** 0: any that is free. Default 3828. */
@@ -68,9 +75,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { host = "127.0.0.1", port = PORT_DEFAULT, rootKey = null, asksForKey = true } = options;
   if (!asksForKey && !isLoopback(host)) throw notLoopback(host);
   const warn = options.warn ?? sayWarning;
-  const { store, clock, onStoreError, timeoutMs, secret } = options;
-  const logger = { warn };
-  const ductape = new EmbeddedDuctape({ store, clock, onStoreError, timeoutMs, secret, logger });
+  const { store, clock, onStoreError, timeoutMs, secret, outgoing = "public" } = options;
+  const ductape = new EmbeddedDuctape({
+    ...{ store, clock, onStoreError, timeoutMs, secret, outgoing },
+    logger: { warn },
+  });
   const audit = openLog("audit", options.auditLog ?? "off", "now");
   const access = openLog("access", options.accessLog ?? "off", "soon");
   const metrics = new Metrics();

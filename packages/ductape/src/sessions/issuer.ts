@@ -1,10 +1,12 @@
-import { compactVerify, createLocalJWKSet, errors, importJWK, importSPKI } from "jose";
-import type { CompactVerifyGetKey, CryptoKey, JSONWebKeySet } from "jose";
+import type { KeyObject } from "node:crypto";
+import { compactVerify } from "jose";
 import { DuctapeError, show, ValidationError } from "../errors.js";
-import { isRecord } from "../json.js";
+import { OutgoingError, type Outgoing } from "../outgoing.js";
 import type { SessionBody } from "../session.js";
 import type { Clock } from "../store.js";
-import { isPublicJwk, type Algorithm } from "../trust.js";
+import type { TokenHeader } from "../token.js";
+import { ALGORITHMS, type Algorithm, type PublicKey } from "../trust.js";
+import { keysIn, verifyingKey, type VerifyingKey } from "./public-key.js";
 import { Recent } from "./recent.js";
 
 /** Most bytes of a key set. */
@@ -19,125 +21,152 @@ const COOL_DOWN_MS = 30_000;
 const RETRY_MS = 1_000;
 /** Keys that cannot be fetched again serve for this long. */
 const STALE_MS_MAX = 86_400_000;
-const RSA_BITS_MIN = 2_048;
+/** Most keys that one token is tried with: a hostile one costs no more than this. */
+const TRIED_MAX = 8;
 /** Characters of addresses whose keys are kept. */
 const REMOTE_CHARS_MAX = 262_144;
 
 /** Verifies tokens of outside issuers with their public keys, given or fetched. */
 export class Issuers {
   readonly #clock: Clock;
+  readonly #outgoing: Outgoing;
   readonly #remotes = new Recent<RemoteKeys>(REMOTE_CHARS_MAX);
   /** By definition, which is another object when it changes. */
-  readonly #sources = new WeakMap<SessionBody, CompactVerifyGetKey>();
+  readonly #given = new WeakMap<SessionBody, readonly VerifyingKey[]>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, outgoing: Outgoing) {
     this.#clock = clock;
+    this.#outgoing = outgoing;
+  }
+
+  /**
+   * Throws `VALIDATION` where a key of a definition is none to verify its `algorithms` with, or its
+   * keys are at an address that may not be asked.
+   */
+  check({ public_key, jwks, algorithms }: SessionBody): void {
+    if (public_key !== null) refuse("public_key", whyNoKey(public_key, algorithms));
+    if (typeof jwks === "string") refuse("jwks", this.#outgoing.refusal(jwks));
+    for (const [i, jwk] of (keysIn(jwks) ?? []).entries()) {
+      const key = verifyingKey(jwk, algorithms);
+      if (typeof key === "string") refuse("jwks", `keys[${i}] ${key}`);
+    }
   }
 
   /**
    * What a token says whose signature is right; null where it is not. Throws `ISSUER_UNAVAILABLE`
    * where the issuer's keys are needed and cannot be fetched.
    */
-  async verified(definition: SessionBody, token: string): Promise<Uint8Array | null> {
-    const { jwks, algorithms } = definition;
-    const remote = typeof jwks === "string" ? this.#remote(jwks) : null;
-    const source = remote === null ? this.#source(definition) : await remote.keys();
-    const first = await verifiedBy(source, token, algorithms);
-    if (first !== "unknown key" || remote === null) return first === "unknown key" ? null : first;
+  async verified(
+    definition: SessionBody,
+    token: string,
+    header: TokenHeader,
+  ): Promise<Uint8Array | null> {
+    const { jwks } = definition;
+    if (typeof jwks !== "string") {
+      return orNull(await verifiedBy(this.#keysOf(definition), token, header));
+    }
+    const remote = this.#remote(jwks);
+    const first = await verifiedBy(await remote.keys(), token, header);
+    if (first !== "unknown key") return first;
     const renewed = await remote.renewed();
-    const second = renewed === null ? null : await verifiedBy(renewed, token, algorithms);
-    return second === "unknown key" ? null : second;
+    return renewed === null ? null : orNull(await verifiedBy(renewed, token, header));
   }
 
   #remote(url: string): RemoteKeys {
     const known = this.#remotes.get(url);
     if (known !== undefined) return known;
-    const made = new RemoteKeys(url, this.#clock);
+    const made = new RemoteKeys(url, this.#clock, this.#outgoing);
     this.#remotes.set(url, made);
     return made;
   }
 
-  #source(definition: SessionBody): CompactVerifyGetKey {
-    const known = this.#sources.get(definition);
+  #keysOf(definition: SessionBody): readonly VerifyingKey[] {
+    const known = this.#given.get(definition);
     if (known !== undefined) return known;
-    const { jwks, public_key } = definition;
-    const source =
-      public_key === null ? createLocalJWKSet(keySetOf(jwks)) : publicKeySource(public_key);
-    this.#sources.set(definition, source);
-    return source;
+    const { jwks, public_key, algorithms } = definition;
+    const given = public_key === null ? keysIn(jwks) : [public_key];
+    const keys = usableKeys(given ?? [], algorithms);
+    this.#given.set(definition, keys);
+    return keys;
   }
 }
 
-async function verifiedBy(
-  source: CompactVerifyGetKey,
-  token: string,
+function refuse(path: string, message: string | null): void {
+  if (message !== null) throw new ValidationError([{ path, message }]);
+}
+
+/** The key of a definition is for each of its algorithms, or one of them would never be right. */
+function whyNoKey(key: PublicKey, algorithms: readonly Algorithm[]): string | null {
+  const found = verifyingKey(key, algorithms);
+  if (typeof found === "string") return found;
+  const other = algorithms.find((algorithm) => !found.algorithms.includes(algorithm));
+  return other === undefined ? null : `is no key for ${other}`;
+}
+
+/** Those that verify: a set may hold keys for other ends, or weak ones. */
+function usableKeys(
+  given: readonly PublicKey[],
   algorithms: readonly Algorithm[],
+): readonly VerifyingKey[] {
+  return given.flatMap((each) => {
+    const key = verifyingKey(each, algorithms);
+    return typeof key === "string" ? [] : [key];
+  });
+}
+
+/**
+ * The payload of a token that one of the keys has signed. "unknown key": none has, and none is the
+ * one that it names. Null: the one that it names has not.
+ */
+async function verifiedBy(
+  keys: readonly VerifyingKey[],
+  token: string,
+  { alg, kid }: TokenHeader,
 ): Promise<Uint8Array | "unknown key" | null> {
+  const fitting = keys.filter(({ algorithms }) => algorithms.some((each) => each === alg));
+  const named = kid === null ? [] : fitting.filter((key) => key.kid === kid);
+  // A key set need not name its keys, nor a token its key (RFC 7517, 4.5; RFC 7515, 4.1.4).
+  const unnamed = kid === null ? fitting : fitting.filter((key) => key.kid === null);
+  const tried = named.length > 0 ? named : unnamed;
+  for (const { key } of tried.slice(0, TRIED_MAX)) {
+    const payload = await payloadOf(token, key, alg);
+    if (payload !== null) return payload;
+  }
+  return named.length > 0 ? null : "unknown key";
+}
+
+/** Whatever is wrong with a token, or with a key that does not fit it, it is not verified. */
+async function payloadOf(token: string, key: KeyObject, alg: string): Promise<Uint8Array | null> {
   try {
-    const { payload } = await compactVerify(token, source, { algorithms: [...algorithms] });
-    return payload;
-  } catch (error) {
-    // Whatever is wrong with a token, or with a key that does not fit it, it is not verified.
-    return error instanceof errors.JWKSNoMatchingKey ? "unknown key" : null;
+    return (await compactVerify(token, key, { algorithms: [alg] })).payload;
+  } catch {
+    return null;
   }
 }
 
-type PublicKey = NonNullable<SessionBody["public_key"]>;
-
-function publicKeySource(key: PublicKey): CompactVerifyGetKey {
-  const byAlgorithm = new Map<string, ReturnType<typeof importPublicKey>>();
-  return ({ alg }) => {
-    const known = byAlgorithm.get(alg) ?? importPublicKey(key, alg);
-    byAlgorithm.set(alg, known);
-    return known;
-  };
-}
-
-async function importPublicKey(key: PublicKey, algorithm: string): Promise<CryptoKey> {
-  const imported =
-    typeof key === "string" ? await importSPKI(key, algorithm) : await importJWK(key, algorithm);
-  if (imported instanceof Uint8Array || imported.type !== "public") {
-    throw new TypeError("it is no public key");
-  }
-  return imported;
-}
-
-/** Throws `VALIDATION` where a public key is none, too short, or of another kind. */
-export async function checkPublicKey({ public_key, algorithms }: SessionBody): Promise<void> {
-  if (public_key === null) return;
-  for (const algorithm of algorithms) {
-    const key = await importPublicKey(public_key, algorithm).catch(() => null);
-    const bits: unknown = key !== null && Reflect.get(key.algorithm, "modulusLength");
-    const isShort = typeof bits === "number" && bits < RSA_BITS_MIN;
-    if (key !== null && !isShort) continue;
-    const why = isShort ? `has ${bits} bits, wants ${RSA_BITS_MIN}` : `is no key for ${algorithm}`;
-    throw new ValidationError([{ path: "public_key", message: why }]);
-  }
-}
-
-function keySetOf(value: unknown): JSONWebKeySet {
-  if (!isRecord(value) || !Array.isArray(value["keys"])) throw new Error("it is no key set");
-  // A key set that is fetched may hold keys for other ends: those are not ours.
-  return { keys: value["keys"].filter(isPublicJwk) };
+function orNull(verified: Uint8Array | "unknown key" | null): Uint8Array | null {
+  return verified === "unknown key" ? null : verified;
 }
 
 /** The keys behind a URL, kept, and fetched again when they are old or a token names another. */
 class RemoteKeys {
   readonly #url: string;
   readonly #clock: Clock;
-  #keys: CompactVerifyGetKey | null = null;
+  readonly #outgoing: Outgoing;
+  #keys: readonly VerifyingKey[] | null = null;
   #fetchedMs = 0;
   #triedMs = -Infinity;
   #fault: DuctapeError | null = null;
   #fetching: Promise<void> | null = null;
 
-  constructor(url: string, clock: Clock) {
+  constructor(url: string, clock: Clock, outgoing: Outgoing) {
     this.#url = url;
     this.#clock = clock;
+    this.#outgoing = outgoing;
   }
 
   /** The keys as they are known. Throws `ISSUER_UNAVAILABLE` where none are, or only old ones. */
-  async keys(): Promise<CompactVerifyGetKey> {
+  async keys(): Promise<readonly VerifyingKey[]> {
     const ageMs = () => this.#clock() - this.#fetchedMs;
     if (this.#keys === null || ageMs() > FRESH_MS) await this.#fetchOnce();
     if (this.#keys !== null && ageMs() <= STALE_MS_MAX) return this.#keys;
@@ -145,7 +174,7 @@ class RemoteKeys {
   }
 
   /** Newer keys, for a token of an unknown one; null where they were asked for just now. */
-  async renewed(): Promise<CompactVerifyGetKey | null> {
+  async renewed(): Promise<readonly VerifyingKey[] | null> {
     const before = this.#keys;
     await this.#fetchOnce();
     return this.#keys === before ? null : this.#keys;
@@ -166,36 +195,39 @@ class RemoteKeys {
   async #fetch(): Promise<void> {
     this.#triedMs = this.#clock();
     try {
-      const text = await fetchText(this.#url);
-      this.#keys = createLocalJWKSet(keySetOf(JSON.parse(text)));
+      const { status, text } = await this.#outgoing.send({
+        url: this.#url,
+        headers: { accept: "application/json" },
+        timeoutMs: FETCH_MS_MAX,
+        bytesMax: JWKS_BYTES_MAX,
+      });
+      if (status < 200 || status > 299) throw new OutgoingError(`it answers ${status}`);
+      this.#keys = keysOfSet(text);
       this.#fetchedMs = this.#triedMs;
       this.#fault = null;
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.#fault = unavailable(this.#url, why, error);
+      if (!(error instanceof OutgoingError)) throw error;
+      this.#fault = unavailable(this.#url, error.message);
     }
   }
 }
 
-async function fetchText(url: string): Promise<string> {
-  const response = await fetch(url, {
-    redirect: "error",
-    credentials: "omit",
-    headers: { accept: "application/json" },
-    signal: AbortSignal.timeout(FETCH_MS_MAX),
-  });
-  if (!response.ok || response.body === null) throw new Error(`it answers ${response.status}`);
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body) {
-    bytes += chunk.length;
-    if (bytes > JWKS_BYTES_MAX) throw new Error(`it has more than ${JWKS_BYTES_MAX} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
+function keysOfSet(text: string): readonly VerifyingKey[] {
+  const keys = keysIn(parsed(text));
+  // Not the parser's message, which quotes what it found.
+  if (keys === null) throw new OutgoingError("it is no JSON Web Key Set");
+  return usableKeys(keys, ALGORITHMS);
 }
 
-function unavailable(url: string, why: string, cause?: unknown): DuctapeError {
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function unavailable(url: string, why: string): DuctapeError {
   const message = `jwks: the keys at ${show(url)} cannot be fetched: ${why}`;
-  return new DuctapeError("ISSUER_UNAVAILABLE", message, { cause });
+  return new DuctapeError("ISSUER_UNAVAILABLE", message);
 }

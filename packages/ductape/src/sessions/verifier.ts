@@ -10,8 +10,8 @@ import {
   expiryOf,
   formOf,
   isFor,
-  isOutside,
   objectOf,
+  outsideHeader,
   ownClaims,
   ownKeyId,
   utf8,
@@ -138,8 +138,9 @@ export class Verifier {
   ): Promise<Verified | null> {
     const { definition } = home;
     const { issuer, audience, algorithms, selector } = definition;
-    if (issuer === null || audience === null || !isOutside(form, algorithms)) return null;
-    const payload = await this.#parts.issuers.verified(definition, token);
+    const header = outsideHeader(form, algorithms);
+    if (issuer === null || audience === null || header === null) return null;
+    const payload = await this.#parts.issuers.verified(definition, token, header);
     const data = payload && objectOf(utf8(payload));
     if (data === null || !isFor(data, issuer, audience)) return null;
     const expiresMs = expiryOf(data, this.#parts.clock());

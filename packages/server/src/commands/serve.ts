@@ -13,6 +13,7 @@ interface ServeFlags {
   readonly host: string;
   readonly port: number;
   readonly auth: boolean;
+  readonly outgoing: string;
   readonly accessLog: LogTarget;
   readonly auditLog: LogTarget;
   readonly demo?: boolean;
@@ -31,10 +32,18 @@ export function serveCommand(): Command {
         .argParser(portOf),
     )
     .option("--no-auth", "ask for no key; only on an address of this machine")
+    .addOption(outgoingOption())
     .addOption(logOption("access", "off"))
     .addOption(logOption("audit", "-"))
     .option("--demo", "with a product, a session and a key to try")
     .action((flags: ServeFlags) => serve(flags));
+}
+
+function outgoingOption(): Option {
+  const values = "public, any, or public and ranges such as 10.1.0.0/16";
+  return new Option("--outgoing <networks>", `networks that jwks URLs may lead to: ${values}`)
+    .env("DUCTAPE_OUTGOING")
+    .default("public");
 }
 
 function logOption(name: string, otherwise: LogTarget): Option {
@@ -54,12 +63,13 @@ function portOf(text: string): number {
   throw new InvalidArgumentError("wants an integer from 0 to 65535.");
 }
 
-async function serve({ store, host, port, auth, demo = false, ...logs }: ServeFlags) {
+async function serve({ store, host, port, auth, outgoing, demo = false, ...logs }: ServeFlags) {
   const options: ServerOptions = {
     store,
     host,
     port,
     asksForKey: auth,
+    outgoing,
     rootKey: rootKeyOf(process.env["DUCTAPE_ROOT_KEY"]),
     ...logs,
   };

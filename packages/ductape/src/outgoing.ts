@@ -1,0 +1,240 @@
+import { lookup, type LookupAddress } from "node:dns";
+import { request as requestHttp, type IncomingMessage } from "node:http";
+import { request as requestHttps } from "node:https";
+import { isIP, type LookupFunction } from "node:net";
+import ipaddr from "ipaddr.js";
+import { show } from "./errors.js";
+import { invalid, type Setting } from "./settings.js";
+
+/**
+ * Where requests that a definition causes may go. `"any"`: everywhere. `"public"`: to public
+ * addresses alone. An array, or a text with commas: to these addresses and ranges too, such as
+ * `"10.1.0.0/16"`.
+ */
+export type Networks = string | readonly string[];
+
+/** A request to an address that somebody wrote into a definition. */
+export interface OutgoingRequest {
+  /** `http:` or `https:`. */
+  readonly url: string;
+  readonly method?: "GET" | "POST";
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** Milliseconds for all of it: name, connection and answer. */
+  readonly timeoutMs: number;
+  /** The most bytes of an answer that are read. */
+  readonly bytesMax: number;
+}
+
+/** What came back. */
+export interface OutgoingAnswer {
+  readonly status: number;
+  /** The body as UTF-8; empty where the status is not 2xx, as it is not read then. */
+  readonly text: string;
+}
+
+/** Why a request failed, in words that hold nothing the other end wrote: fit for any caller. */
+export class OutgoingError extends Error {
+  override readonly name = "OutgoingError";
+}
+
+/** Finds all addresses of a host; an address is its own. Throws an error with a `code`. */
+export type Resolve = (host: string) => Promise<readonly LookupAddress[]>;
+
+type Address = ReturnType<typeof ipaddr.process>;
+type Range = ReturnType<typeof ipaddr.parseCIDR>;
+
+/** The variable that all messages about a forbidden address name. */
+const VARIABLE = "DUCTAPE_OUTGOING";
+/** Public by its number, and yet a metadata service: Azure's, within each of its machines. */
+const METADATA = "168.63.129.16";
+/** What IANA hands out to hosts of IPv6: all else is special, or nobody's. */
+const GLOBAL_IPV6: Range = [ipaddr.parse("2000::"), 3];
+const NAT64: Range = [ipaddr.parse("64:ff9b::"), 96];
+
+/**
+ * Sends requests to addresses that users write into definitions, and to no network that `networks`
+ * does not allow. A name is looked up once, its addresses are checked, and the connection goes to
+ * those: an answer of the resolver that changes changes nothing. Redirects are not followed, and
+ * time and size are bounded.
+ */
+export class Outgoing {
+  readonly #isAny: boolean;
+  readonly #ranges: readonly Range[];
+  readonly #resolve: Resolve;
+
+  /** `allowed`: everywhere, or to public addresses and these. */
+  constructor(allowed: "any" | readonly string[], resolve: Resolve = addressesOf) {
+    this.#isAny = allowed === "any";
+    this.#ranges = allowed === "any" ? [] : allowed.map(rangeOf);
+    this.#resolve = resolve;
+  }
+
+  /** What is wrong with a URL, as far as nobody need be asked for the address; null: nothing. */
+  refusal(url: string): string | null {
+    const host = hostOf(new URL(url));
+    const address = /^(.+\.)?localhost\.?$/.test(host) ? "127.0.0.1" : host;
+    if (isIP(address) === 0 || this.#allows(address)) return null;
+    return `wants a public address, or one that ${VARIABLE} allows, got ${show(url)}`;
+  }
+
+  /**
+   * Sends a request. Throws {@link OutgoingError} where no answer came, or one that is too large;
+   * an answer of any status is returned.
+   */
+  async send(request: OutgoingRequest): Promise<OutgoingAnswer> {
+    const signal = AbortSignal.timeout(request.timeoutMs);
+    const url = new URL(request.url);
+    try {
+      // The race ends it also where neither a resolver nor a socket tells that it was aborted.
+      return await Promise.race([this.#answerTo(request, url, signal), endOf(signal)]);
+    } catch (error) {
+      if (signal.aborted) throw new OutgoingError(`it took more than ${request.timeoutMs} ms`);
+      throw error instanceof OutgoingError ? error : new OutgoingError(reasonOf(error));
+    }
+  }
+
+  async #answerTo(
+    request: OutgoingRequest,
+    url: URL,
+    signal: AbortSignal,
+  ): Promise<OutgoingAnswer> {
+    return answerFrom(await this.#permitted(hostOf(url)), request, url, signal);
+  }
+
+  /**
+   * The addresses of a host that may be asked. A name that does not exist and one that leads to a
+   * forbidden network are told alike, or anybody could list the names of that network.
+   */
+  async #permitted(host: string): Promise<readonly LookupAddress[]> {
+    if (this.#isAny) return this.#resolve(host);
+    const found = await this.#resolve(host).catch(() => []);
+    const permitted = found.filter(({ address }) => this.#allows(address));
+    if (permitted.length > 0) return permitted;
+    throw new OutgoingError(
+      `its host has no public address, nor one that ${VARIABLE} allows (or it does not exist)`,
+    );
+  }
+
+  #allows(text: string): boolean {
+    if (this.#isAny) return true;
+    const address = addressIn(text);
+    if (address === null) return false;
+    return isPublic(address) || this.#ranges.some((range) => isWithin(address, range));
+  }
+}
+
+/** Where requests may go, by a setting: see {@link Outgoing}. Throws `VALIDATION`. */
+export function parseNetworks({ path, value = "any" }: Setting): "any" | readonly string[] {
+  if (value === "any") return value;
+  if (value === "public") return [];
+  const parts: unknown = typeof value === "string" ? value.split(/[,\s]+/) : value;
+  if (Array.isArray(parts) && parts.every(isRange)) return parts;
+  const wanted = 'wants "any", "public", or addresses and ranges such as "10.1.0.0/16"';
+  throw invalid(path, `${wanted}, got ${show(value)}`);
+}
+
+function isRange(text: unknown): text is string {
+  if (typeof text !== "string") return false;
+  const [address = "", bits] = text.split("/");
+  return isIP(address) !== 0 && (bits === undefined || ipaddr.isValidCIDR(text));
+}
+
+function rangeOf(text: string): Range {
+  if (text.includes("/")) return ipaddr.parseCIDR(text);
+  const address = ipaddr.process(text);
+  return [address, address.kind() === "ipv4" ? 32 : 128];
+}
+
+function isWithin(address: Address, range: Range): boolean {
+  return address.kind() === range[0].kind() && address.match(range);
+}
+
+/** An address without its disguise: IPv4 in IPv6, and behind a translator, is what it leads to. */
+function addressIn(text: string): Address | null {
+  if (isIP(text) === 0) return null;
+  const address = ipaddr.process(text);
+  if (!isWithin(address, NAT64)) return address;
+  return ipaddr.fromByteArray(address.toByteArray().slice(-4));
+}
+
+function isPublic(address: Address): boolean {
+  if (address.range() !== "unicast" || address.toString() === METADATA) return false;
+  return address.kind() === "ipv4" || isWithin(address, GLOBAL_IPV6);
+}
+
+/** The host of a URL; an IPv6 address without its brackets. */
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, "$1");
+}
+
+function addressesOf(host: string): Promise<readonly LookupAddress[]> {
+  return new Promise((resolve, reject) => {
+    lookup(host, { all: true, verbatim: true }, (error, addresses) => {
+      if (error === null) resolve(addresses);
+      else reject(error);
+    });
+  });
+}
+
+function endOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(asError(signal.reason)), { once: true });
+  });
+}
+
+/** Asks one of `addresses`, whatever the name in `url` leads to by now. */
+function answerFrom(
+  addresses: readonly LookupAddress[],
+  { method = "GET", headers = {}, body, bytesMax }: OutgoingRequest,
+  url: URL,
+  signal: AbortSignal,
+): Promise<OutgoingAnswer> {
+  const request = url.protocol === "https:" ? requestHttps : requestHttp;
+  // Without an agent no connection of another request, with other checks, is used again.
+  const pinned = { lookup: pinnedTo(addresses), agent: false, signal };
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { method, headers, ...pinned });
+    sent.on("error", reject);
+    sent.on("response", (response) => {
+      answerIn(response, bytesMax).then(resolve, reject);
+    });
+    sent.end(body);
+  });
+}
+
+function pinnedTo(addresses: readonly LookupAddress[]): LookupFunction {
+  return (_host, { all }, callback) => {
+    const [first] = addresses;
+    if (first === undefined) callback(new OutgoingError("its host has no address"), "");
+    else if (all === true) callback(null, [...addresses]);
+    else callback(null, first.address, first.family);
+  };
+}
+
+async function answerIn(response: IncomingMessage, bytesMax: number): Promise<OutgoingAnswer> {
+  const { statusCode: status = 0 } = response;
+  if (status < 200 || status > 299) {
+    response.destroy();
+    return { status, text: "" };
+  }
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response) {
+    const piece = Buffer.from(chunk);
+    bytes += piece.length;
+    if (bytes > bytesMax) throw new OutgoingError(`it has more than ${bytesMax} bytes`);
+    chunks.push(piece);
+  }
+  return { status, text: Buffer.concat(chunks).toString("utf8") };
+}
+
+/** The code of an error alone: its message may quote what the other end sent. */
+function reasonOf(error: unknown): string {
+  const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
+  return typeof code === "string" && /^[A-Z]\w+$/.test(code) ? `it failed (${code})` : "it failed";
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
+}
