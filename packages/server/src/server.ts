@@ -76,10 +76,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   if (!asksForKey && !isLoopback(host)) throw notLoopback(host);
   const warn = options.warn ?? sayWarning;
   const { store, clock, onStoreError, timeoutMs, secret, outgoing = "public" } = options;
-  const ductape = new EmbeddedDuctape({
-    ...{ store, clock, onStoreError, timeoutMs, secret, outgoing },
-    logger: { warn },
-  });
+  const logger = { warn };
+  const parts = { store, clock, onStoreError, timeoutMs, secret, outgoing, logger };
+  const ductape = new EmbeddedDuctape(parts);
   const audit = openLog("audit", options.auditLog ?? "off", "now");
   const access = openLog("access", options.accessLog ?? "off", "soon");
   const metrics = new Metrics();
