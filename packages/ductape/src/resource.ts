@@ -10,6 +10,7 @@ import {
   type Definition,
   type Kept,
   type Kind,
+  type KindName,
   type Making,
   type Stamps,
 } from "./kind.js";
@@ -120,6 +121,7 @@ export abstract class Resource<Body extends object, Identity> {
   ): Promise<Body & Stamps> {
     const { kind } = this;
     const id = kind.idOf(body);
+    this.#checkName(id);
     await this.change(async (catalogue) => {
       this.check?.(body);
       const { writes, forget = [] } = beside(catalogue);
@@ -130,6 +132,15 @@ export abstract class Resource<Body extends object, Identity> {
       return { writes: [write, ...writes], forget };
     });
     return this.viewNow(product, id);
+  }
+
+  /**
+   * Refuses a new name that something else would be taken for. One that is stored already goes on,
+   * and can be deleted.
+   */
+  #checkName(id: string): void {
+    const wrong = whyNoName(id, this.kind.name);
+    if (wrong !== null) throw new ValidationError([{ path: this.kind.id, message: wrong }]);
   }
 
   /**
@@ -146,6 +157,7 @@ export abstract class Resource<Body extends object, Identity> {
     const id = kind.idOf(body);
     const of = { kind: kind.name, product_tag: product, id };
     if (entry === undefined || old === undefined) {
+      if (stored === undefined) this.#checkName(id);
       const making = { newUid, nowMs: this.parts.clock(), coLocate };
       const write = this.#written(product, body, making, stored?.revision ?? 0);
       return { told: { ...of, action: "create", fields: [] }, writes: [write] };
@@ -328,6 +340,13 @@ function renamed(path: string, id: string, wanted: string): ValidationError {
 
 function exists(path: string, kind: string, id: string): ConflictError {
   return new ConflictError("ALREADY_EXISTS", `${path}: there is a ${kind} ${show(id)} already`);
+}
+
+/** Clients of HTTP take dots for steps in a path, also escaped (RFC 3986, 5.2.4). */
+function whyNoName(id: string, kind: KindName): string | null {
+  if (id === "." || id === "..") return `must not be ${show(id)}, which no URL can hold`;
+  const isInKeys = kind === "product" || kind === "environment";
+  return id === "*" && isInKeys ? 'must not be "*", which means all of them in a key' : null;
 }
 
 const newUid = (): string => crypto.randomUUID().slice(0, 13);
