@@ -1,12 +1,13 @@
 import { limitOf } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
-import { windowText } from "./decision.js";
+import { isoOf, windowText } from "./decision.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
-import { DuctapeError, show, StoreError, ValidationError } from "./errors.js";
+import { show, StoreError, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
+import { isRecord } from "./json.js";
 import type { Leg } from "./leg.js";
 import { planHistory, type Step } from "./plan.js";
-import type { Empty } from "./request.js";
+import { subjectIssues, type Empty, type SubjectInput } from "./request.js";
 import {
   keptLimit,
   limitKnown,
@@ -17,12 +18,15 @@ import {
   type UsageTarget,
 } from "./standing.js";
 import type { Clock, Store } from "./store.js";
-import { checkText, pathText } from "./text.js";
+import { pickSubject } from "./subject.js";
 
 /** What `usage.history` takes. */
 export interface HistoryInput extends UsageTarget {
-  /** Whose windows, as `usage.subjects` tells it; null or left out for the whole product. */
-  readonly subject?: string | null | Empty | undefined;
+  /**
+   * Whose windows: as `usage.subjects` tells it, or an object that answers the rule's selector.
+   * Null or left out for the whole product.
+   */
+  readonly subject?: SubjectInput | null | Empty | undefined;
 }
 
 /** What was used in one window, in the units of the quota. */
@@ -47,6 +51,11 @@ export interface UsageHistory {
   readonly subject: string | null;
   /** How many ended windows the rule keeps: its `history`. */
   readonly keeps: number;
+  /**
+   * When one of the windows last changed, ISO 8601 in UTC. Null: there is no counter, as nothing
+   * was ever counted, or so long ago that it is gone.
+   */
+  readonly last_seen: string | null;
   /**
    * The window that holds now, then those before it without a gap, back to the first that is kept
    * and in which something was counted.
@@ -91,35 +100,36 @@ export function parseHistoryInput(input: HistoryInput) {
   const issues = new Issues();
   const fields = new Fields(input, "input", FIELDS, issues, "");
   const target = parseTarget(fields);
-  const given = fields.get("subject") ?? null;
-  const wrong = given === null ? null : checkText(given);
-  if (wrong !== null) fields.refuse("subject", wrong);
+  const subject = fields.get("subject") ?? null;
+  if (subject !== null)
+    for (const { path, message } of subjectIssues(subject)) issues.add(path, message);
   issues.throwAny();
-  return { ...target, subject: typeof given === "string" ? given : null };
+  return { ...target, subject: typeof subject === "string" || isRecord(subject) ? subject : null };
 }
 
-function subjectFor({ scope, leg }: CompiledRule, subject: string | null): string {
+function subjectFor({ scope, leg }: CompiledRule, subject: SubjectInput | null): string {
   const rule = `rule ${show(leg.name)}`;
   if (scope === null) {
     if (subject === null) return "";
     const message = `has no meaning, as ${rule} counts the whole product; got ${show(subject)}`;
     throw new ValidationError([{ path: "subject", message }]);
   }
-  if (subject !== null) return subject;
-  const issues = [{ path: "subject", message: "is missing" }];
-  const message = `subject: ${rule} counts by ${pathText(scope)}: say whose windows to tell`;
-  throw new DuctapeError("SUBJECT_REQUIRED", message, { issues });
+  return typeof subject === "string" ? subject : pickSubject(scope, subject, rule, "subject");
 }
 
 function viewOf({ legs }: Step, rule: CompiledRule, { scale }: CompiledQuota): UsageHistory {
   const limit = limitNow(legs, rule);
   const windows: WindowUsage[] = [];
+  let seenMs = 0;
   let told = 1;
   let { endMs } = legs.window;
   for (let leg: Leg | null = legs; leg !== null; leg = leg.next) {
     const { startMs } = leg.window;
     windows.push({ ...windowText({ startMs, endMs }), ...countOf(leg, limit, scale) });
-    if (leg.cell !== undefined) told = windows.length;
+    if (leg.cell !== undefined) {
+      told = windows.length;
+      seenMs = Math.max(seenMs, leg.cell.seenMs);
+    }
     // A ledger's window lasts as long as it is kept; windows follow each other without a gap.
     endMs = startMs;
   }
@@ -127,6 +137,7 @@ function viewOf({ legs }: Step, rule: CompiledRule, { scale }: CompiledQuota): U
     rule: rule.leg.name,
     subject: legs.subject === "" ? null : legs.subject,
     keeps: rule.ledger?.windows ?? 0,
+    last_seen: seenMs === 0 ? null : isoOf(seenMs),
     windows: windows.slice(0, told),
   };
 }

@@ -1,13 +1,14 @@
 import type { CachePolicy } from "./cache.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
-import { DuctapeError, show, ValidationError } from "./errors.js";
+import { show, ValidationError } from "./errors.js";
 import { canonical } from "./json.js";
 import { ledgerLeg } from "./ledger.js";
 import { newLeg, nextTold, type Leg } from "./leg.js";
 import { FOREVER_MS, type Span } from "./period.js";
 import type { Action, Identity, Request, SubjectInput } from "./request.js";
 import { valueAt } from "./selector.js";
-import { checkText, pathText } from "./text.js";
+import { pickSubject, type SubjectOrigin } from "./subject.js";
+import { pathText } from "./text.js";
 
 /**
  * - `done`: admitted and written. `denied`: a limit refused it, nothing is changed.
@@ -241,50 +242,21 @@ function subjectOf(
   if (typeof subject === "string" && quota.scopes.length === 1) return subject;
   // Most rules count by whom the session is of: that was picked when its token was verified.
   if (identity !== null && identity.selector === rule.selector) return identity.identifier;
-  return selected(path, subject, quota, identity === null ? "subject" : "session");
+  const origin = identity === null ? "subject" : "session";
+  return selected(path, subject, quota, origin);
 }
-
-/** Where a subject comes from: how messages name it. */
-type Origin = "subject" | "session";
 
 function selected(
   path: readonly string[],
   subject: SubjectInput | null,
-  quota: CompiledQuota,
-  origin: Origin,
+  { tag, scopes }: CompiledQuota,
+  origin: SubjectOrigin,
 ): string {
-  if (typeof subject === "string") {
-    const wanted = quota.scopes.map(pathText).join(", ");
-    throw fieldError(
-      "subject",
-      `wants an object with ${wanted}, as quota ${show(quota.tag)} counts by several; got a string`,
-    );
-  }
-  const value = subject === null ? undefined : valueAt(subject, path);
-  if (value === undefined) throw subjectRequired(path, quota, origin);
-  const text = typeof value === "number" && Number.isSafeInteger(value) ? String(value) : value;
-  const wrong =
-    typeof text === "string" ? checkText(text) : `wants a string or an integer, got ${show(value)}`;
-  if (wrong === null && typeof text === "string") return text;
-  // What a session holds is told to nobody.
-  const told = origin === "session" ? "wants a string or an integer of 1 to 255 characters" : wrong;
-  throw fieldError(`${origin}.${path.join(".")}`, String(told));
-}
-
-function subjectRequired(
-  path: readonly string[],
-  quota: CompiledQuota,
-  origin: Origin,
-): DuctapeError {
-  const how =
-    origin === "session"
-      ? "the session has no such value"
-      : `give it as a string or as an object with ${path.join(".")}`;
-  return new DuctapeError(
-    "SUBJECT_REQUIRED",
-    `${origin}: quota ${show(quota.tag)} counts by ${pathText(path)}: ${how}`,
-    { issues: [{ path: `${origin}.${path.join(".")}`, message: "is missing" }] },
-  );
+  const what = `quota ${show(tag)}`;
+  if (typeof subject !== "string") return pickSubject(path, subject, what, origin);
+  const wanted = scopes.map(pathText).join(", ");
+  const message = `wants an object with ${wanted}, as ${what} counts by several; got a string`;
+  throw fieldError("subject", message);
 }
 
 function limitFor(rule: CompiledRule, subject: SubjectInput | null): number | null {

@@ -321,10 +321,17 @@ function explainSubject(
   if (given(input["session"]) !== null) {
     refuse("subject", "cannot stand beside session: the session says who is counted");
   }
-  if (typeof subject === "string") refuse("subject", checkText(subject));
-  else if (isRecord(subject)) {
-    for (const { path, message } of checkMembers(subject, "subject", 0)) refuse(path, message);
-  } else refuse("subject", `wants a string or an object, got ${show(unmark(subject))}`);
+  for (const { path, message } of subjectIssues(unmark(subject))) refuse(path, message);
+}
+
+/** What is wrong with a subject. */
+export function subjectIssues(subject: unknown): Issue[] {
+  if (isRecord(subject)) return checkMembers(subject, "subject", 0);
+  const wrong =
+    typeof subject === "string"
+      ? checkText(subject)
+      : `wants a string or an object, got ${show(subject)}`;
+  return wrong === null ? [] : [{ path: "subject", message: wrong }];
 }
 
 function invalid(path: string, message: string): DuctapeError {

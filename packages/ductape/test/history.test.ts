@@ -316,7 +316,9 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
     await refused({ rule: "a", subject: "ada" }, "VALIDATION", "subject");
     await refused({ rule: "b", subject: 7 }, "VALIDATION", "subject");
     await refused({ rule: "b", subject: "" }, "VALIDATION", "subject");
-    await refused({ rule: "b" }, "SUBJECT_REQUIRED", "subject");
+    await refused({ rule: "b" }, "SUBJECT_REQUIRED", "subject.userId");
+    await refused({ rule: "b", subject: { user: "ada" } }, "SUBJECT_REQUIRED", "subject.userId");
+    await refused({ rule: "b", subject: { userId: [] } }, "VALIDATION", "subject.userId");
     await refused({ rule: "b", limit: 7 }, "VALIDATION", "limit");
     const unknown = ductape.usage.history({ ...asked, quota_tag: "none" });
     await expect(unknown).rejects.toMatchObject({ code: "QUOTA_NOT_FOUND" });

@@ -64,7 +64,7 @@ export class RemoteDuctape implements Client {
     };
     this.usage = {
       subjects: async (input) => viewOf(await read("subjects", input)),
-      history: async (input) => viewOf(await read("history", input)),
+      history: async (input) => viewOf(await read("history", withText(input))),
     };
   }
 
@@ -94,6 +94,18 @@ export class RemoteDuctape implements Client {
     await this.processor.quota.drain();
     await this.#http.drain();
   }
+}
+
+/** A subject as a query has it: JSON, unless it is a text that cannot be taken for it. */
+function withText(input: unknown): unknown {
+  if (!isRecord(input)) return input;
+  const { subject } = input;
+  if (isLeftOut(subject) || subject === null) return input;
+  if (typeof subject === "string" && !/^[{"]/.test(subject)) return input;
+  if (typeof subject === "string" || isRecord(subject)) {
+    return { ...input, subject: encode(subject, "subject") };
+  }
+  throw invalid("subject", `wants a string or an object, got ${show(subject)}`);
 }
 
 function sessionsOf(http: Http): SessionCalls {

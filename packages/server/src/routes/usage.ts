@@ -1,3 +1,4 @@
+import { show, ValidationError, type SubjectInput } from "ductape";
 import { route, type Route } from "../route.js";
 import { HISTORY, HISTORY_QUERY, SUBJECTS_PAGE, SUBJECTS_QUERY } from "../schema/usage.js";
 import { limitOf } from "./definitions.js";
@@ -33,11 +34,22 @@ const history = route({
     200: { description: "The window that holds now, then those before", schema: HISTORY },
   },
   faults: [...FAULTS, "SUBJECT_REQUIRED"],
-  handle({ service, access }, query) {
+  handle({ service, access }, { subject, ...query }) {
     access.requireEnvironment(query.product_tag, query.env);
-    return service.ductape.usage.history(query);
+    return service.ductape.usage.history({ ...query, subject: subjectOf(subject) });
   },
 });
+
+/** The subject that a text of a query means. Throws `VALIDATION` for what only begins as JSON. */
+function subjectOf(text: string | undefined): SubjectInput | undefined {
+  if (text === undefined || !/^[{"]/.test(text)) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    const message = `wants JSON, as it begins with { or a quote, got ${show(text)}`;
+    throw new ValidationError([{ path: "subject", message }]);
+  }
+}
 
 /** The routes of usage. */
 export const USAGE_ROUTES: readonly Route[] = [subjects, history];

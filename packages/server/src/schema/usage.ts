@@ -22,10 +22,14 @@ export const SUBJECTS_PAGE = answer({
   next: NEXT,
 }).meta({ id: "SubjectsPage" });
 
+const SUBJECT =
+  "As subjects lists it; a text that begins with { or a quote is JSON: an object of selector " +
+  "values, or a subject. Left out for the counter of a whole product.";
+
 /** Whose windows to tell, as a query. */
 export const HISTORY_QUERY = object({
   ...TARGET,
-  subject: TEXT.optional().meta({ description: "Left out for the counter of a whole product." }),
+  subject: z.string().optional().meta({ description: SUBJECT }),
 });
 
 /** The windows of one counter, the one that holds now first. */
@@ -33,5 +37,6 @@ export const HISTORY = answer({
   rule: z.string(),
   subject: z.string().nullable(),
   keeps: z.int().min(0).meta({ description: "How many ended windows the rule keeps." }),
+  last_seen: INSTANT.nullable().meta({ description: "Null: there is no counter." }),
   windows: z.array(answer({ ...WINDOW, ...NUMBERS })),
 }).meta({ id: "UsageHistory" });
