@@ -26,13 +26,15 @@ export const ANSWER_TTL_MS = 86_400_000;
  * Decides one plan at one instant: every step is admitted by all of its legs, and all steps are, or
  * nothing is written. Changes `cells` and fills in the plan, and nothing else; needs no clock, no
  * I/O and no randomness. A plan whose window is older than the counter's is decided in the
- * counter's window: time never runs backwards.
+ * counter's window, so time never runs backwards. Only `reset` and `set` take a counter back into
+ * the window of now: they say what was used in it, so nothing is admitted twice, and a counter that
+ * a wrong clock moved ahead is not stuck there.
  */
 export function apply(cells: Cells, plan: Step, nowMs: number): Verdict {
   for (let step: Step | null = plan; step !== null; step = step.next) {
     for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
       leg.cell = cells.get(leg);
-      if (isStale(leg, nowMs)) return "stale";
+      if (isStale(step, leg, nowMs)) return "stale";
     }
   }
   if (plan.next !== null) decideAll(cells, plan, nowMs);
@@ -43,13 +45,20 @@ export function apply(cells: Cells, plan: Step, nowMs: number): Verdict {
   return "decided";
 }
 
-function isStale({ cell, rule, planned }: Leg, nowMs: number): boolean {
+function isStale(step: Step, leg: Leg, nowMs: number): boolean {
+  const { cell, rule, planned } = leg;
   if (cell !== undefined && cell.shape > rule.shape) return true;
   if (rule.rollingMs !== 0) return false;
   if (nowMs < planned.endMs && nowMs >= planned.startMs) return false;
   // Outside the plan's window: right only if the counter already stands in a later one.
   if (cell === undefined || cell.shape !== rule.shape) return true;
+  if (entersNow(step.action) && speaksTo(step, leg)) return true;
   return nowMs >= cell.window.startMs || planned.startMs > cell.window.startMs;
+}
+
+/** These speak of the window of now, wherever the counter stands. */
+function entersNow(action: Action): boolean {
+  return action === "reset" || action === "set";
 }
 
 /** Several steps as one: each sees the ones before it; one refusal takes all of them back. */
@@ -178,7 +187,8 @@ function look(leg: Leg, action: Action, amount: number, nowMs: number): void {
   let alertedFrom = 0;
   if (cell !== undefined) {
     if (cell.shape === leg.rule.shape) {
-      if (cell.window.startMs >= window.startMs) {
+      if (cell.window.startMs > window.startMs && entersNow(action)) previousUsed = cell.used;
+      else if (cell.window.startMs >= window.startMs) {
         window = cell.window;
         previousUsed = cell.used;
         granted = cell.granted;

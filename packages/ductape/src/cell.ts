@@ -39,6 +39,11 @@ export function usedAt({ entries, used, window }: Readonly<Cell>, nowMs: number)
   return liveSum(entries, nowMs - (window.endMs - window.startMs));
 }
 
+/** When what a counter holds begins to count; of a rolling one, its newest amount. Epoch ms. */
+export function latestMs({ entries, window }: Readonly<Cell>): number {
+  return entries?.at(-2) ?? window.startMs;
+}
+
 /** A counter at zero. */
 export function emptyCell(shape: number, window: Span): Cell {
   return {

@@ -1,10 +1,21 @@
 import assert from "node:assert/strict";
 import type { Client } from "./client.js";
+import {
+  admittedOf,
+  BY_USER,
+  DAY_MS,
+  define,
+  HOUR_MS,
+  inputOf,
+  rejectsWith,
+  run,
+  usedOf,
+  type Body,
+  type DrivenClock,
+} from "./conformance-bench.js";
+import { CLOCK_CASES } from "./conformance-clock.js";
 import { Ductape } from "./ductape.js";
-import { DuctapeError, type ErrorCode } from "./errors.js";
 import type { QuotaResult } from "./decision.js";
-import type { QuotaDefinition } from "./definition.js";
-import type { QuotaInput } from "./request.js";
 import type { Clock, Store } from "./store.js";
 
 /** An empty place for counters, such as a new file or an empty database. */
@@ -24,31 +35,14 @@ export interface StoreCase {
   readonly run: () => Promise<void>;
 }
 
-/** The clock that a case drives. */
-interface DrivenClock extends Clock {
-  advance(byMs: number): number;
-}
-
-/** What a case works with. `client` is connected, and has product `shop` with environment `prd`. */
-interface Bench {
-  readonly client: Client;
-  readonly clock: DrivenClock;
-  /** Another connection to the same place. */
-  connect(): Client;
-}
-
-type Body = (bench: Bench) => Promise<void>;
-
 const START_MS = Date.UTC(2026, 0, 15, 12);
-const DAY_MS = 86_400_000;
-const HOUR_MS = 3_600_000;
 
 /** All cases, each in a place and at a time of its own. */
 export function storeCases(
   place: () => StorePlace | Promise<StorePlace>,
   clockAt: (startMs: number) => DrivenClock,
 ): readonly StoreCase[] {
-  return Object.entries(CASES).map(([name, body]) => ({
+  return Object.entries({ ...CASES, ...CLOCK_CASES }).map(([name, body]) => ({
     name,
     run: async () => runIn(await place(), clockAt(START_MS), body),
   }));
@@ -76,43 +70,6 @@ async function runIn(place: StorePlace, clock: DrivenClock, body: Body): Promise
 function isClient(made: string | Store | Client): made is Client {
   return typeof made === "object" && "processor" in made;
 }
-
-const define = (client: Client, quota: Omit<QuotaDefinition, "tag">) =>
-  client.product.quotas.create("shop", { tag: "q", ...quota });
-
-function run(client: Client, input: Partial<QuotaInput> = {}): Promise<QuotaResult> {
-  return client.processor.quota.run(inputOf(input));
-}
-
-const inputOf = (input: Partial<QuotaInput>): QuotaInput => ({
-  env: "prd",
-  product_tag: "shop",
-  quota_tag: "q",
-  action: "increment",
-  ...input,
-});
-
-async function usedOf(client: Client, input: Partial<QuotaInput> = {}): Promise<number> {
-  const result = await run(client, { ...input, action: "check", amount: 0 });
-  assert.equal(result.degraded, false);
-  return result.degraded ? Number.NaN : result.used;
-}
-
-/** The calls that are admitted, of `count` at once. */
-async function admittedOf(client: Client, count: number, input: Partial<QuotaInput> = {}) {
-  const results = await Promise.all(Array.from({ length: count }, () => run(client, input)));
-  return results.filter(({ allowed }) => allowed).length;
-}
-
-async function rejectsWith(code: ErrorCode, call: Promise<unknown>): Promise<void> {
-  await assert.rejects(call, (error) => {
-    assert.ok(DuctapeError.is(error), String(error));
-    assert.equal(error.code, code);
-    return true;
-  });
-}
-
-const BY_USER = { scope: "$Session{userId}" } as const;
 
 const CASES: Readonly<Record<string, Body>> = {
   "admits exactly the limit, however many ask at once": async ({ client }) => {
@@ -165,17 +122,6 @@ const CASES: Readonly<Record<string, Body>> = {
     for (const [i, subject] of subjects.entries()) {
       assert.equal(await usedOf(client, { subject }), i + 1, subject);
     }
-  },
-  "starts a window at its first millisecond, and never goes back": async ({ client, clock }) => {
-    await define(client, { limit: 3, period: "hour" });
-    assert.equal(await admittedOf(client, 5), 3);
-    clock.advance(HOUR_MS - 1);
-    assert.equal(await admittedOf(client, 1), 0);
-    clock.advance(1);
-    assert.equal(await admittedOf(client, 5), 3);
-    clock.advance(-HOUR_MS);
-    assert.equal(await admittedOf(client, 1), 0);
-    assert.equal(await usedOf(client), 3);
   },
   "never admits more than the limit in any stretch of a rolling window": async (bench) => {
     const { client, clock } = bench;

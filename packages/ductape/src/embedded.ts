@@ -1,3 +1,4 @@
+import { aheadFact, AheadWarnings } from "./ahead.js";
 import { closedError, within } from "./call.js";
 import { Catalogue } from "./catalogue.js";
 import type { Client, QuotaCalls, SessionCalls } from "./client.js";
@@ -106,7 +107,8 @@ export class EmbeddedDuctape implements Client {
     const shared = { store: this.#store, catalogue, clock, signing, issuers, ready, underWay };
     const revocations = new Revocations(catalogue, clock);
     const verifier = new Verifier({ ...shared, revocations });
-    const quota = new Quota({ ...shared, verifier, events: this.#events, timeoutMs });
+    const ahead = new AheadWarnings(logger);
+    const quota = new Quota({ ...shared, verifier, events: this.#events, ahead, timeoutMs });
     this.product = new Products(shared);
     this.usage = new Usage(shared);
     this.records = new Records(shared);
@@ -130,7 +132,8 @@ export class EmbeddedDuctape implements Client {
 
   /**
    * What the store tells of the engine it is on: versions, settings that decide what survives a
-   * crash, and how far its clock is from this machine's. Throws as the store does.
+   * crash, and how far its clock is from this machine's; then whether counters begin later than
+   * now, for which it reads all of them. Throws as the store does.
    */
   facts(): Promise<readonly StoreFact[]> {
     return this.#underWay.track(this.#factsNow());
@@ -138,7 +141,8 @@ export class EmbeddedDuctape implements Client {
 
   async #factsNow(): Promise<readonly StoreFact[]> {
     await this.#ready();
-    return this.#store.facts();
+    const parts = { store: this.#store, catalogue: this.#catalogue, clock: this.#clock };
+    return [...(await this.#store.facts()), await aheadFact(parts)];
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { AheadWarnings } from "./ahead.js";
 import { parseBatchCall, parseCall } from "./call.js";
 import type { Catalogue } from "./catalogue.js";
 import type { CompiledQuota } from "./definition.js";
@@ -16,6 +17,7 @@ export interface QuotaParts {
   readonly store: Store;
   readonly catalogue: Catalogue;
   readonly events: Events;
+  readonly ahead: AheadWarnings;
   readonly verifier: Verifier;
   readonly clock: Clock;
   readonly timeoutMs: number;
@@ -130,6 +132,7 @@ export class Quota {
 
   #conclude(request: Request, quota: CompiledQuota, step: Step): Decision {
     const decision = decide(request, quota, step);
+    this.#parts.ahead.look(step);
     if (decision.alerts !== undefined) this.#parts.events.publish(decision);
     return decision;
   }
@@ -181,7 +184,7 @@ export class Quota {
   async #runAtomic(requests: readonly Request[], call: CallOptions): Promise<Decision[]> {
     const ready = this.#parts.ready(call);
     if (ready !== null) await ready;
-    const { catalogue, clock, store, events } = this.#parts;
+    const { catalogue, clock, store, events, ahead } = this.#parts;
     for (let plans = 0; plans < REPLANS_MAX; plans++) {
       const quotas: CompiledQuota[] = [];
       for (const [i, request] of requests.entries()) {
@@ -199,6 +202,7 @@ export class Quota {
         const decisions = eachOf(requests, (request, i) =>
           decide(request, at(quotas, i), at(steps, i)),
         );
+        for (const step of steps) ahead.look(step);
         for (const decision of decisions) events.publish(decision);
         return decisions;
       }

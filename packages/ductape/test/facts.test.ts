@@ -10,8 +10,8 @@ afterAll(stop);
 
 /** What each store tells, by name. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {
-  memory: [],
-  sqlite: ["file", "sqlite", "schema", "journal_mode", "synchronous"],
+  memory: ["windows"],
+  sqlite: ["file", "sqlite", "schema", "journal_mode", "synchronous", "windows"],
   postgres: [
     "server_version",
     "synchronous_commit",
@@ -19,8 +19,9 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     "full_page_writes",
     "schema",
     "clock",
+    "windows",
   ],
-  redis: ["version", "durability", "appendonly", "maxmemory-policy", "clock"],
+  redis: ["version", "durability", "appendonly", "maxmemory-policy", "clock", "windows"],
 };
 
 const silent = { warn: () => undefined };
@@ -35,8 +36,10 @@ describe.each(stores)("the facts of $name", ({ name, url }) => {
     const names = (await factsOf(url("facts"))).map((each) => each.name);
     const known = NAMES[name];
     if (known !== undefined) return expect(names).toEqual(known);
-    expect(names).toHaveLength(3 * (NAMES["redis"]?.length ?? 0));
-    for (const each of names) expect(each).toMatch(/^127\.0\.0\.1:\d+ [\w-]+$/);
+    const [last, ...others] = names.toReversed();
+    expect(last).toBe("windows");
+    expect(others).toHaveLength(3 * ((NAMES["redis"]?.length ?? 0) - 1));
+    for (const each of others) expect(each).toMatch(/^127\.0\.0\.1:\d+ [\w-]+$/);
   });
 });
 

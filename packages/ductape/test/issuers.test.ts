@@ -154,6 +154,16 @@ describe("keys behind a URL", () => {
     expect(await faultOf(bench.run(other))).toBe("no fault");
   });
 
+  it("are fetched again once a clock that was years ahead is right", async () => {
+    answer = () => keySet("a");
+    await using bench = await issuerBench({ jwks: `${origin}/ahead` });
+    bench.clock.advance(3_652 * 86_400_000);
+    expect(await faultOf(bench.run(token("a")))).toBe("SESSION_EXPIRED");
+    bench.clock.set(NOW_S * 1_000);
+    answer = () => keySet("b");
+    expect(await faultOf(bench.run(token("b")))).toBe("no fault");
+  });
+
   it.each([
     ["an error", () => ({ status: 500, body: "" })],
     ["a redirect", () => ({ status: 302, headers: { location: "/keys" }, body: "" })],

@@ -44,12 +44,12 @@ const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
     "edge",
     "store shelf catalogue records events settings outgoing stores sessions under-way".split(" "),
   ],
-  ["flow", "call client quota outage usage history carry remote".split(" ")],
+  ["flow", "ahead call client quota outage usage history carry remote".split(" ")],
   [
     "wiring",
     "ductape embedded remote-client copy resource applying products caches index".split(" "),
   ],
-  ["testing", ["conformance", "testing"]],
+  ["testing", "conformance conformance-bench conformance-clock testing".split(" ")],
 ];
 const PURE = TIERS.findIndex(([name]) => name === "pure");
 

@@ -1,5 +1,6 @@
 // The commands that look after a product: sessions, the doctor, completion, decisions by flag.
 import { execFileSync } from "node:child_process";
+import { EmbeddedDuctape } from "ductape";
 import { afterAll, describe, expect, it } from "vitest";
 import { nodeFact } from "../src/commands/doctor.js";
 import { folder, newStore, run } from "./command.js";
@@ -63,6 +64,29 @@ describe("ductape doctor", () => {
     for (const name of ["CHECK", "node", "store", "schema", "synchronous"]) {
       expect(stdout).toContain(name);
     }
+  });
+
+  it("names the counters that a wrong clock moved ahead, until they are reset", async () => {
+    const store = newStore();
+    const inTenYears = Date.now() + 3_652 * 86_400_000;
+    const ahead = new EmbeddedDuctape({ store, clock: () => inTenYears });
+    await ahead.product.create({ tag: "shop" });
+    await ahead.product.environments.create("shop", { slug: "prd" });
+    await ahead.product.quotas.create("shop", { ...QUOTA, tag: "daily", period: "day" });
+    const place = { env: "prd", product_tag: "shop", quota_tag: "daily", subject: "ada" };
+    await ahead.processor.quota.run({ ...place, action: "increment" });
+    await ahead.close();
+    const doctor = ["doctor", "--store", store];
+    const { code, stdout } = await run(doctor);
+    expect(code).toBe(1);
+    expect(stdout).toContain('the counter of "ada" (product "shop", env "prd", quota "daily"');
+    expect(stdout).toContain("`ductape quota reset`");
+    const at = ["--store", store, "--env", "prd", "--product_tag", "shop", "--quota_tag", "daily"];
+    const stuck = await run(["quota", "check", ...at, "--subject", "userId=ada", "--json"]);
+    expect(stuck.stderr).toContain("a clock was ahead");
+    const reset = await run(["quota", "reset", ...at, "--subject", "userId=ada", "--json"]);
+    expect(JSON.parse(reset.stdout)).toMatchObject({ previous_used: 1, used: 0 });
+    expect(await run(doctor)).toMatchObject({ code: 0, stderr: "all is well\n" });
   });
 
   it("tells of a server whether it is ready", async () => {

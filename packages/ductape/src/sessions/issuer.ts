@@ -167,7 +167,7 @@ class RemoteKeys {
 
   /** The keys as they are known. Throws `ISSUER_UNAVAILABLE` where none are, or only old ones. */
   async keys(): Promise<readonly VerifyingKey[]> {
-    const ageMs = () => this.#clock() - this.#fetchedMs;
+    const ageMs = () => this.#sinceMs(this.#fetchedMs);
     if (this.#keys === null || ageMs() > FRESH_MS) await this.#fetchOnce();
     if (this.#keys !== null && ageMs() <= STALE_MS_MAX) return this.#keys;
     throw this.#fault ?? unavailable(this.#url, "it was not fetched");
@@ -183,13 +183,18 @@ class RemoteKeys {
   /** One fetch at a time, and none within the pause after it. */
   #fetchOnce(): Promise<void> {
     const pauseMs = this.#fault === null ? COOL_DOWN_MS : RETRY_MS;
-    if (this.#fetching === null && this.#clock() - this.#triedMs < pauseMs) {
+    if (this.#fetching === null && this.#sinceMs(this.#triedMs) < pauseMs) {
       return Promise.resolve();
     }
     this.#fetching ??= this.#fetch().finally(() => {
       this.#fetching = null;
     });
     return this.#fetching;
+  }
+
+  /** How long ago, in milliseconds; by how much later than now, where the clock was set back. */
+  #sinceMs(atMs: number): number {
+    return Math.abs(this.#clock() - atMs);
   }
 
   async #fetch(): Promise<void> {

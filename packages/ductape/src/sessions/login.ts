@@ -94,7 +94,8 @@ export function exchange(login: Login, token: RefreshToken, nowMs: number): Exch
   if (hash === login.current) return rotated(login, token, nowMs);
   const { previous } = login;
   if (previous?.hash !== hash) return { outcome: "reused" };
-  const isRecent = nowMs - previous.rotated_ms <= AGAIN_MS;
+  // Later than now by more than that, it was rotated by a clock that was ahead.
+  const isRecent = Math.abs(nowMs - previous.rotated_ms) <= AGAIN_MS;
   return isRecent ? again(login, token, previous.successor) : { outcome: "reused" };
 }
 

@@ -100,7 +100,9 @@ export class SigningKeys implements Follower {
     await this.#change(place, (keys) => {
       const made = this.#made(place, keys[0]?.longest_ms ?? 0);
       kid = made.kid;
-      const old = keys.map((key) => ({ ...key, retired_ms: key.retired_ms ?? nowMs }));
+      // One that a clock which was ahead retired would verify until then.
+      const retiredMs = (key: StoredKey) => Math.min(key.retired_ms ?? nowMs, nowMs);
+      const old = keys.map((key) => ({ ...key, retired_ms: retiredMs(key) }));
       return [made, ...old.filter((key) => endOf(key) > nowMs)];
     });
     return kid;

@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { apply, type Verdict } from "../apply.js";
+import { ANSWER_TTL_MS, apply, type Verdict } from "../apply.js";
 import { copyOf, type Answer, type Cell, type Cells } from "../cell.js";
 import { StoreError } from "../errors.js";
 import type { Leg, LegRule } from "../leg.js";
@@ -138,9 +138,12 @@ class MemoryCells implements Cells {
     this.answers.delete(key);
     this.answers.set(key, answer);
     let visits = VISITS_PER_INSERT;
+    const latestMs = this.nowMs + ANSWER_TTL_MS;
     for (const [oldKey, old] of this.answers) {
-      if (visits-- === 0 || old.expiresMs > this.nowMs) break;
+      if (visits-- === 0 || (old.expiresMs > this.nowMs && old.expiresMs <= latestMs)) break;
       this.answers.delete(oldKey);
+      // One that was kept by a clock which was ahead would hold up all behind it until then.
+      if (old.expiresMs > latestMs) this.answers.set(oldKey, { ...old, expiresMs: latestMs });
     }
   }
 

@@ -1,3 +1,4 @@
+import { ANSWER_TTL_MS } from "../apply.js";
 import { PAST_GRACE_MS, VISITS_PER_INSERT } from "./memory.js";
 import type { Sqlite, SqliteStatement } from "./sqlite-driver.js";
 
@@ -8,6 +9,7 @@ export class SqliteHousekeeping {
   readonly #walk: SqliteStatement;
   readonly #dropCell: SqliteStatement;
   readonly #dropAnswers: SqliteStatement;
+  readonly #dateAnswers: SqliteStatement;
   readonly #forgotten: SqliteStatement;
   readonly #forgetCells: SqliteStatement;
   readonly #forgetAnswers: SqliteStatement;
@@ -21,6 +23,11 @@ export class SqliteHousekeeping {
     this.#dropCell = db.prepare("DELETE FROM cells WHERE id = ?");
     this.#dropAnswers = db.prepare(
       `DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE expires_ms <= ? LIMIT ?)`,
+    );
+    // Those that a clock which was ahead kept, until long after their time.
+    this.#dateAnswers = db.prepare(
+      `UPDATE answers SET expires_ms = ? WHERE key IN
+         (SELECT key FROM answers WHERE expires_ms > ? LIMIT ?)`,
     );
     this.#forgotten = db.prepare("SELECT prefix FROM forgotten LIMIT 1");
     this.#forgetCells = db.prepare(
@@ -43,6 +50,8 @@ export class SqliteHousekeeping {
 
   #dropPast(visits: number, nowMs: number, dropped: number[]): void {
     this.#dropAnswers.run(nowMs, visits);
+    const latestMs = nowMs + ANSWER_TTL_MS;
+    this.#dateAnswers.run(latestMs, latestMs, visits);
     const rows = this.#walk.all(this.#afterId, visits);
     this.#afterId = rows.length < visits ? 0 : Number(rows.at(-1)?.["id"] ?? 0);
     for (const { id, end_ms } of rows) {

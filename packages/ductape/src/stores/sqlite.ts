@@ -151,7 +151,7 @@ export class SqliteStore implements Store {
   #flush(plans: readonly Step[]): readonly Verdict[] | null {
     const engine = this.#opened();
     try {
-      return engine.flush(plans, this.#options.clock());
+      return engine.flush(plans);
     } catch (error) {
       throw this.#failed(engine, error);
     }
@@ -245,9 +245,9 @@ class Engine {
 
   /**
    * Decides a batch under the write lock and commits it once; null while another process has the
-   * lock.
+   * lock. The instant is read inside the lock, so no batch is decided earlier than one before it.
    */
-  flush(plans: readonly Step[], nowMs: number): readonly Verdict[] | null {
+  flush(plans: readonly Step[]): readonly Verdict[] | null {
     const db = this.#db;
     const kind = plans.every(onlyReads) ? "read" : "write";
     try {
@@ -258,6 +258,7 @@ class Engine {
     }
     let isCommitting = false;
     try {
+      const nowMs = this.#clock();
       this.#readOn();
       const verdicts = plans.map((plan) => apply(this.#cells, plan, nowMs));
       this.#cells.write(nowMs);

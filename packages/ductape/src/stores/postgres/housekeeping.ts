@@ -1,3 +1,4 @@
+import { ANSWER_TTL_MS } from "../../apply.js";
 import { PAST_GRACE_MS, VISITS_PER_INSERT } from "../memory.js";
 import type { PostgresResult, Statement } from "./pool.js";
 
@@ -37,8 +38,12 @@ export class PostgresHousekeeping {
       gone AS (DELETE FROM ${cells} WHERE key IN (SELECT key FROM past) RETURNING key)
       SELECT NULL, (SELECT key FROM walk ORDER BY nr DESC LIMIT 1),
         (SELECT json_agg(key) FROM gone)`;
-    this.#dropAnswers = `DELETE FROM ${answers} WHERE key IN (
-      SELECT key FROM ${answers} WHERE expires_ms <= $1 LIMIT $2 FOR UPDATE SKIP LOCKED)`;
+    const someOf = (which: string) =>
+      `(SELECT key FROM ${answers} WHERE ${which} LIMIT $2 FOR UPDATE SKIP LOCKED)`;
+    // Those that a clock which was ahead kept, until long after their time, are dated anew.
+    this.#dropAnswers = `WITH dated AS (UPDATE ${answers} SET expires_ms = $3
+        WHERE key IN ${someOf("expires_ms > $3")})
+      DELETE FROM ${answers} WHERE key IN ${someOf("expires_ms <= $1")}`;
     const some = (table: string) => `SELECT r.key FROM one o CROSS JOIN LATERAL (
         SELECT key FROM ${table} WHERE key >= o.prefix AND key < o.prefix || $1
         LIMIT ${FORGET_ROWS} FOR UPDATE SKIP LOCKED) r`;
@@ -64,7 +69,7 @@ export class PostgresHousekeeping {
     this.#walking = statements;
     const walk = [this.#afterKey, visits, nowMs - PAST_GRACE_MS];
     statements.push({ text: this.#walk, values: walk });
-    statements.push({ text: this.#dropAnswers, values: [nowMs, visits] });
+    statements.push({ text: this.#dropAnswers, values: [nowMs, visits, nowMs + ANSWER_TTL_MS] });
     return statements;
   }
 

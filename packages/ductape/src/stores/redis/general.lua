@@ -213,7 +213,8 @@ local function decidePlan(from)
     for leg = 1, legCount do
       local cell = getBase(places[leg])
       cells[leg] = cell
-      if isStale(cell, kinds[leg]) then isPlanStale = true end
+      local enters = speaks[leg] and entersNow(action)
+      if isStale(cell, kinds[leg], enters) then isPlanStale = true end
     end
   until isLast
   if isPlanStale then

@@ -10,11 +10,14 @@ local legCount = 0
 -- Only an answer that is kept tells when a rolling window has room again.
 local tellsRolling = false
 
-local function isStale(cell, kind)
+-- These speak of the window of now, wherever the counter stands.
+local function entersNow(action) return action == RESET or action == SET end
+
+local function isStale(cell, kind, enters)
   if cell and cell.shape > kind.shape then return true end
   if kind.rollingMs ~= 0 then return false end
   if now < kind.endMs and now >= kind.startMs then return false end
-  if not cell or cell.shape ~= kind.shape then return true end
+  if enters or not cell or cell.shape ~= kind.shape then return true end
   return now >= cell.startMs or kind.startMs > cell.startMs
 end
 
@@ -106,7 +109,8 @@ local function look(leg, action, amount)
   local previousUsed, granted, alertedFrom = 0, 0, 0
   if cell then
     if cell.shape == kind.shape then
-      if cell.startMs >= startMs then
+      if cell.startMs > startMs and entersNow(action) then previousUsed = cell.used
+      elseif cell.startMs >= startMs then
         startMs, endMs = cell.startMs, cell.endMs
         previousUsed, granted, alertedFrom = cell.used, cell.granted, cell.alerted
       end

@@ -63,11 +63,13 @@ rest = rest - newest entries[count] = nil entries[count - 1] = nil count = count
 local places, kinds, speaks, cells = {}, {}, {}, {}
 local startsMs, endsMs, useds, granteds, previous = {}, {}, {}, {}, {}
 local admits, inTheWays, alertedFroms, alerteds = {}, {}, {}, {} local leavesMs, fitMs = {}, {}
-local legCount = 0 local tellsRolling = false local function isStale(cell, kind)
+local legCount = 0 local tellsRolling = false
+local function entersNow(action) return action == RESET or action == SET end
+local function isStale(cell, kind, enters)
 if cell and cell.shape > kind.shape then return true end
 if kind.rollingMs ~= 0 then return false end
 if now < kind.endMs and now >= kind.startMs then return false end
-if not cell or cell.shape ~= kind.shape then return true end
+if enters or not cell or cell.shape ~= kind.shape then return true end
 return now >= cell.startMs or kind.startMs > cell.startMs end local function usedAt(cell, atMs)
 if not cell.entries then return atMs < cell.endMs and cell.used or 0 end
 return liveSum(cell.entries, atMs - (cell.endMs - cell.startMs)) end
@@ -113,8 +115,9 @@ fitMs[leg] = fitsMs(entries, kind.limit - amount, periodMs) else fitMs[leg] = no
 local function look(leg, action, amount) local kind, cell = kinds[leg], cells[leg]
 if kind.rollingMs ~= 0 then return lookRolling(leg, kind, cell, action, amount) end
 local startMs, endMs = kind.startMs, kind.endMs local previousUsed, granted, alertedFrom = 0, 0, 0
-if cell then if cell.shape == kind.shape then if cell.startMs >= startMs then
-startMs, endMs = cell.startMs, cell.endMs
+if cell then if cell.shape == kind.shape then
+if cell.startMs > startMs and entersNow(action) then previousUsed = cell.used
+elseif cell.startMs >= startMs then startMs, endMs = cell.startMs, cell.endMs
 previousUsed, granted, alertedFrom = cell.used, cell.granted, cell.alerted end else
 previousUsed = carried(cell, kind) if previousUsed ~= 0 then alertedFrom = cell.alerted end end
 end if action == GRANT then granted = granted + amount end startsMs[leg] = startMs
@@ -207,12 +210,14 @@ if not isFaulty and step.answer then keepAnswer(step.place, step.answer) end end
 end at = from end local function decidePlan(from) at = from local stepCount = 0
 local isPlanStale = false repeat readStep() stepCount = stepCount + 1 for leg = 1, legCount do
 local cell = getBase(places[leg]) cells[leg] = cell
-if isStale(cell, kinds[leg]) then isPlanStale = true end end until isLast if isPlanStale then
-for _ = 1, stepCount do tell(STALE) end elseif stepCount > 1 then decideAll(from, stepCount) else
-local status, isReplayed = decideStep() if answerPlace and not isReplayed then
-local answer = answerOf(status) if answer then keepAnswer(answerPlace, answer) end end
-tell(status) end return at end local function finish() for place in pairs(dirty) do
-local cell = counters[place] local entries = cell.entries local text = pack(
+local enters = speaks[leg] and entersNow(action)
+if isStale(cell, kinds[leg], enters) then isPlanStale = true end end until isLast
+if isPlanStale then for _ = 1, stepCount do tell(STALE) end
+elseif stepCount > 1 then decideAll(from, stepCount) else local status, isReplayed = decideStep()
+if answerPlace and not isReplayed then local answer = answerOf(status)
+if answer then keepAnswer(answerPlace, answer) end end tell(status) end return at end
+local function finish() for place in pairs(dirty) do local cell = counters[place]
+local entries = cell.entries local text = pack(
 '<dddddddd', entries and -cell.shape or cell.shape, cell.startMs, cell.endMs, cell.used,
 cell.granted, cell.alerted, cell.seenMs, cell.planned ) if entries then local count = #entries
 text = text .. pack(pairFormat(count + 1), count / 2, unpack(entries)) end stored[place] = text
