@@ -1,16 +1,9 @@
-import {
-  AMOUNT_MAX,
-  emptyCell,
-  UNLIMITED,
-  usedAt,
-  type Cell,
-  type Cells,
-  type LegNumbers,
-} from "./cell.js";
+import { packAnswer, readAnswer, toldLegs, type AnswerKey } from "./answer.js";
+import { AMOUNT_MAX, emptyCell, UNLIMITED, usedAt, type Cell, type Cells } from "./cell.js";
 import { Draft } from "./draft.js";
 import type { Action } from "./request.js";
 import type { Leg } from "./leg.js";
-import type { AnswerKey, Step, StepStatus } from "./plan.js";
+import type { Step, StepStatus } from "./plan.js";
 import { addAmount, dropLeft, fitsMs, liveSum, oldestLeavesMs, takeNewest } from "./rolling.js";
 
 /**
@@ -18,9 +11,6 @@ import { addAmount, dropLeft, fitsMs, liveSum, oldestLeavesMs, takeNewest } from
  * those that hold now; nothing was changed, plan again.
  */
 export type Verdict = "decided" | "stale";
-
-/** How long an idempotency key is kept: 24 h, in milliseconds. */
-export const ANSWER_TTL_MS = 86_400_000;
 
 /**
  * Decides one plan at one instant: every step is admitted by all of its legs, and all steps are, or
@@ -132,49 +122,21 @@ function takeBack(step: Step): void {
 }
 
 /** Fills in the first answer to the key, where there is one. */
-function hasReplayed(cells: Cells, step: Step, { key, fingerprint }: AnswerKey): boolean {
-  const answer = cells.getAnswer(key);
-  if (answer === undefined || answer.expiresMs <= step.nowMs) return false;
+function hasReplayed(cells: Cells, step: Step, key: AnswerKey): boolean {
+  const text = cells.getAnswer(key);
+  if (text === undefined) return false;
+  const answer = readAnswer(text);
+  if (answer.expiresMs <= step.nowMs) return false;
   step.isReplayed = true;
-  step.status = answer.fingerprint === fingerprint ? answer.status : "conflict";
+  step.status = answer.fingerprint === key.fingerprint ? answer.status : "conflict";
   step.nowMs = answer.nowMs;
-  const facts: Pick<Leg, "rule" | "subject" | "planned" | "limit">[] = JSON.parse(answer.facts);
-  step.told = facts.reduceRight<Leg | null>((next, leg, i) => {
-    const numbers = answer.legs[i];
-    return numbers === undefined ? next : { ...leg, ...numbers, next, cell: undefined };
-  }, null);
+  step.told = toldLegs(answer, key.caller);
   return true;
 }
 
-function keepAnswer(cells: Cells, step: Step, { key, fingerprint, facts }: AnswerKey): void {
-  const { nowMs, status } = step;
-  if (step.isReplayed || isFault(status)) return;
-  const legs: LegNumbers[] = [];
-  for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) legs.push(numbersOf(leg));
-  cells.putAnswer(key, {
-    fingerprint,
-    facts,
-    status,
-    nowMs,
-    legs,
-    expiresMs: nowMs + ANSWER_TTL_MS,
-  });
-}
-
-function numbersOf(leg: Leg): LegNumbers {
-  const { window, used, granted, previousUsed, admits, inTheWay, rolling } = leg;
-  const { alertedFrom, alerted } = leg;
-  return {
-    window,
-    used,
-    granted,
-    previousUsed,
-    admits,
-    inTheWay,
-    rolling,
-    alertedFrom,
-    alerted,
-  };
+function keepAnswer(cells: Cells, step: Step, key: AnswerKey): void {
+  if (step.isReplayed || isFault(step.status)) return;
+  cells.putAnswer(key, packAnswer(step, key), step.nowMs + key.ttlMs);
 }
 
 /** Fills in what a leg would be after the action; changes no counter. */

@@ -1,6 +1,6 @@
 import type { Span } from "./period.js";
 import type { Leg } from "./leg.js";
-import type { StepStatus } from "./plan.js";
+import type { AnswerKey } from "./answer.js";
 import { liveSum } from "./rolling.js";
 
 /**
@@ -77,18 +77,6 @@ export function copyInto(copy: Cell, cell: Readonly<Cell>): void {
   copy.plannedLimit = cell.plannedLimit;
 }
 
-/** The first answer to an idempotency key: what {@link Step} is filled with when it is repeated. */
-export interface Answer {
-  readonly fingerprint: string;
-  /** The legs of the first step as its definition was then; opaque to engines. */
-  readonly facts: string;
-  readonly status: StepStatus;
-  readonly nowMs: number;
-  /** The numbers of each leg, in order. */
-  readonly legs: readonly LegNumbers[];
-  readonly expiresMs: number;
-}
-
 /** What `apply` fills in of a leg. */
 export type LegNumbers = Pick<
   Leg,
@@ -111,6 +99,8 @@ export interface Cells {
   get(leg: Leg): Cell | undefined;
   /** A changed or new counter: the leg's own, changed in place, or one that takes its place. */
   put(leg: Leg, cell: Cell): void;
-  getAnswer(key: string): Answer | undefined;
-  putAnswer(key: string, answer: Answer): void;
+  /** The text of the first answer to a key; it may have expired. */
+  getAnswer(key: AnswerKey): string | undefined;
+  /** Keeps the text of an answer until it expires, epoch milliseconds. */
+  putAnswer(key: AnswerKey, text: string, expiresMs: number): void;
 }

@@ -137,8 +137,7 @@ const CASES: Readonly<Record<string, Body>> = {
       assert.ok(inWindow.length <= 6, `${inWindow.length} admitted from ${fromMs}`);
     }
   },
-  "counts an idempotency key once, and tells its first answer again": async (bench) => {
-    const { client, clock } = bench;
+  "counts an idempotency key once, and tells its answer again": async ({ client, clock }) => {
     await define(client, { limit: 5, period: "hour" });
     const key = { idempotency_key: "k", amount: 4 };
     const results = await Promise.all(Array.from({ length: 20 }, () => run(client, key)));
@@ -153,6 +152,11 @@ const CASES: Readonly<Record<string, Body>> = {
     await rejectsWith("IDEMPOTENCY_CONFLICT", run(client, { ...key, amount: 3 }));
     clock.advance(DAY_MS);
     assert.equal((await run(client, denied)).allowed, true);
+    for (const advanceMs of [1_999, 1, 0]) {
+      await run(client, { idempotency_key: "b", idempotency_ttl_ms: 2_000 });
+      clock.advance(advanceMs);
+    }
+    assert.equal(await usedOf(client), 4);
   },
   "sets, lowers, resets and grants": async ({ client, clock }) => {
     await define(client, { limit: 10, period: "hour" });

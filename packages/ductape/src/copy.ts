@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readAnswer } from "./answer.js";
 import type { Logger } from "./events.js";
 import { ConflictError, StoreError, ValidationError } from "./errors.js";
 import { QUOTA } from "./definition.js";
@@ -146,9 +147,10 @@ class Tally {
       const numbers = [shape, startMs, endMs, used, granted, alerted, entries, seenMs];
       this.#sum(endMs, "counter", space, subject, ...numbers, plannedLimit);
     }
-    for (const { key, answer } of answers) {
-      const { fingerprint, facts, status, nowMs, expiresMs } = answer;
-      this.#sum(expiresMs, "answer", key, fingerprint, facts, status, nowMs, expiresMs);
+    for (const { key, text } of answers) {
+      const { expiresMs, nowMs, status, fingerprint, facts, legs } = readAnswer(text);
+      const numbers = JSON.stringify(legs);
+      this.#sum(expiresMs, "answer", key, fingerprint, facts, status, nowMs, expiresMs, numbers);
     }
     for (const { key, revision, value, expiresMs, isUnwatched } of documents) {
       this.#sum(expiresMs ?? Infinity, "document", key, revision, value, expiresMs, isUnwatched);

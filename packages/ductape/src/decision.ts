@@ -299,8 +299,8 @@ export const isoOf = (atMs: number): string => new Date(atMs).toISOString();
 function idempotencyConflict(request: Request): ConflictError {
   return new ConflictError(
     "IDEMPOTENCY_CONFLICT",
-    `idempotency_key: ${show(request.idempotencyKey)} was used with another input ` +
-      "less than 24 h ago; give each request a key of its own",
+    `idempotency_key: ${show(request.idempotency?.key)} was used with another input, and its ` +
+      "answer is still kept; give each request a key of its own",
   );
 }
 

@@ -1,11 +1,11 @@
-import { copyOf, type Answer, type Cell, type Cells } from "./cell.js";
+import type { AnswerKey } from "./answer.js";
+import { copyOf, type Cell, type Cells } from "./cell.js";
 import type { Leg } from "./leg.js";
 
 /** A copy of the counters a plan touches, so that several steps can be taken back as one. */
 export class Draft implements Cells {
   readonly #base: Cells;
   readonly #cells = new Map<string, Map<string, { leg: Leg; cell: Cell }>>();
-  readonly #answers = new Map<string, Answer>();
 
   constructor(base: Cells) {
     this.#base = base;
@@ -25,12 +25,12 @@ export class Draft implements Cells {
     else space.set(leg.subject, { leg, cell });
   }
 
-  getAnswer(key: string): Answer | undefined {
-    return this.#answers.get(key) ?? this.#base.getAnswer(key);
+  getAnswer(key: AnswerKey): string | undefined {
+    return this.#base.getAnswer(key);
   }
 
-  putAnswer(key: string, answer: Answer): void {
-    this.#answers.set(key, answer);
+  putAnswer(key: AnswerKey, text: string, expiresMs: number): void {
+    this.#base.putAnswer(key, text, expiresMs);
   }
 
   commit(): void {

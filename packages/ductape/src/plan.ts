@@ -1,9 +1,9 @@
+import { answerKey, type AnswerKey } from "./answer.js";
 import type { CachePolicy } from "./cache.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { show, ValidationError } from "./errors.js";
-import { canonical } from "./json.js";
 import { ledgerLeg } from "./ledger.js";
-import { newLeg, nextTold, type Leg } from "./leg.js";
+import { newLeg, type Leg } from "./leg.js";
 import { FOREVER_MS, type Span } from "./period.js";
 import type { Action, Identity, Request, SubjectInput } from "./request.js";
 import { valueAt } from "./selector.js";
@@ -16,15 +16,6 @@ import { pathText } from "./text.js";
  * - `overflow`: the count would pass 2^53-1. `conflict`: the key was used with another input.
  */
 export type StepStatus = "done" | "denied" | "withheld" | "overflow" | "conflict";
-
-/** The idempotency key of a step. */
-export interface AnswerKey {
-  readonly key: string;
-  /** The same for the same input only. */
-  readonly fingerprint: string;
-  /** The step's legs as JSON, kept with its answer so that a replay needs no definition. */
-  readonly facts: string;
-}
 
 /**
  * One request as the engine decides it: admitted by all legs, or nothing is written. `apply` fills
@@ -65,7 +56,9 @@ export function planStep(request: Request, quota: CompiledQuota, nowMs: number):
   if (quota.keepsHistory && request.action !== "check") addLedgers(legs, quota);
   const rule = ruleOf(request, quota);
   const answer =
-    request.idempotencyKey === null ? null : answerKey(request, quota, amount, rule, legs);
+    request.idempotency === null
+      ? null
+      : answerKey(request, request.idempotency, quota.answerSpace, amount, rule, legs);
   const cache = request.cache === null ? null : (quota.caches.get(request.cache)?.body ?? null);
   return stepOf(request.action, amount, rule, legs, answer, cache, nowMs);
 }
@@ -92,29 +85,6 @@ function stepOf(
     told: legs,
     isReplayed: false,
     ageMs: null,
-  };
-}
-
-function answerKey(
-  { idempotencyKey, action, subject, session, identity }: Request,
-  quota: CompiledQuota,
-  amount: number,
-  rule: string | null,
-  legs: Leg,
-): AnswerKey {
-  const counted: string[] = [];
-  const facts: Pick<Leg, "rule" | "subject" | "planned" | "limit">[] = [];
-  for (let leg: Leg | null = legs; leg !== null; leg = nextTold(leg)) {
-    counted.push(leg.subject);
-    facts.push({ rule: leg.rule, subject: leg.subject, planned: leg.planned, limit: leg.limit });
-  }
-  // A session is who it is for, not its token: a retry after a refresh is the same request.
-  const who =
-    identity === null ? canonical(subject) : [session?.tag, identity.identifier, ...counted];
-  return {
-    key: `${quota.answerSpace}${idempotencyKey}`,
-    fingerprint: JSON.stringify([action, amount, rule, who]),
-    facts: JSON.stringify(facts),
   };
 }
 

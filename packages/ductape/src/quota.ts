@@ -1,4 +1,5 @@
 import type { AheadWarnings } from "./ahead.js";
+import { answerKeyOf } from "./answer.js";
 import { parseBatchCall, parseCall } from "./call.js";
 import type { Catalogue } from "./catalogue.js";
 import type { CompiledQuota } from "./definition.js";
@@ -217,12 +218,13 @@ function refuseSameKeys(steps: readonly Step[]): void {
   const seen = new Map<string, number>();
   steps.forEach(({ answer }, i) => {
     if (answer === null) return;
-    const first = seen.get(answer.key);
+    const key = answerKeyOf(answer);
+    const first = seen.get(key);
     if (first !== undefined) {
       const message = `is the same as that of inputs[${first}]; give each input a key of its own`;
       throw new ValidationError([{ path: `inputs[${i}].idempotency_key`, message }]);
     }
-    seen.set(answer.key, i);
+    seen.set(key, i);
   });
 }
 

@@ -55,9 +55,22 @@ export interface QuotaInput {
   readonly cache?: string | Empty | undefined;
   /** A retry with the same key and input returns the first answer and counts once, for 24 h. */
   readonly idempotency_key?: string | Empty | undefined;
+  /** How long the key's answer is kept, in milliseconds: 1000..86400000. Default 24 h. */
+  readonly idempotency_ttl_ms?: number | Empty | undefined;
   /** Which rule `reset`, `set` and `grant` speak to, where there are several; "*": all. */
   readonly rule?: string | Empty | undefined;
 }
+
+/** An idempotency key, and how long its answer is kept, in milliseconds. */
+export interface Idempotency {
+  readonly key: string;
+  readonly ttlMs: number;
+}
+
+/** How long the answer to an idempotency key is kept unless the call says otherwise: 24 h. */
+export const ANSWER_TTL_MS = 86_400_000;
+/** The shortest time that an answer is kept, in milliseconds. */
+const ANSWER_TTL_MS_MIN = 1_000;
 
 /** A parsed input: every optional field is a value or null. */
 export interface Request {
@@ -72,7 +85,7 @@ export interface Request {
   /** Of `session`; null until its token is verified. */
   identity: Identity | null;
   readonly cache: string | null;
-  readonly idempotencyKey: string | null;
+  readonly idempotency: Idempotency | null;
   readonly rule: string | null;
 }
 
@@ -86,6 +99,7 @@ const FIELDS = [
   "subject",
   "cache",
   "idempotency_key",
+  "idempotency_ttl_ms",
   "rule",
 ] as const;
 
@@ -100,7 +114,7 @@ function isField(name: string): boolean {
 export function parseRequest(input: unknown): Request {
   if (!isRecord(input)) throw invalid("input", `wants an object, got ${kindOf(input)}`);
   const { env, product_tag, quota_tag, action, amount, subject, session } = input;
-  const { cache, idempotency_key, rule } = input;
+  const { cache, idempotency_key, idempotency_ttl_ms, rule } = input;
   if (
     typeof env !== "string" ||
     typeof product_tag !== "string" ||
@@ -126,7 +140,10 @@ export function parseRequest(input: unknown): Request {
     session: session === undefined ? null : sessionOf(session, input),
     identity: null,
     cache: textOf(cache, input),
-    idempotencyKey: textOf(idempotency_key, input),
+    idempotency:
+      idempotency_key === undefined && idempotency_ttl_ms === undefined
+        ? null
+        : idempotencyOf(idempotency_key, idempotency_ttl_ms, input),
     rule: textOf(rule, input),
   };
   if (request.session !== null && request.subject !== null) throw explain(input);
@@ -151,6 +168,7 @@ function knownMembersOf(input: Record<string, unknown>): number {
   if (input["session"] !== undefined) known++;
   if (input["cache"] !== undefined) known++;
   if (input["idempotency_key"] !== undefined) known++;
+  if (input["idempotency_ttl_ms"] !== undefined) known++;
   if (input["rule"] !== undefined) known++;
   return known;
 }
@@ -173,6 +191,23 @@ function textOf(value: unknown, input: Record<string, unknown>): string | null {
   const text = given(value);
   if (!isText(text)) throw explain(input);
   return text;
+}
+
+function idempotencyOf(
+  key: unknown,
+  ttl: unknown,
+  input: Record<string, unknown>,
+): Idempotency | null {
+  const name = textOf(key, input);
+  const ttlMs = given(ttl);
+  if (!isTtl(ttlMs) || (name === null && ttlMs !== null)) throw explain(input);
+  return name === null ? null : { key: name, ttlMs: ttlMs ?? ANSWER_TTL_MS };
+}
+
+function isTtl(value: unknown): value is number | null {
+  if (value === null) return true;
+  if (typeof value !== "number" || !Number.isInteger(value)) return false;
+  return value >= ANSWER_TTL_MS_MIN && value <= ANSWER_TTL_MS;
 }
 
 function subjectOf(value: unknown, input: Record<string, unknown>): SubjectInput | null {
@@ -276,6 +311,7 @@ function explain(input: Record<string, unknown>): ValidationError {
     const value = given(input[name]);
     if (!isText(value)) refuse(name, checkText(unmark(value)));
   }
+  refuse("idempotency_ttl_ms", explainTtl(given(input["idempotency_ttl_ms"]), input));
   explainSubject(input, refuse);
   if (!isSession(given(input["session"]))) {
     refuse("session", `wants { tag, token }, two strings, got ${kindOf(input["session"])}`);
@@ -310,6 +346,15 @@ function explainAmount(value: unknown, action: unknown): string | null {
   if (value === null) return `is required for ${action}`;
   const wanted = `wants a number from 0 to ${AMOUNT_MAX}`;
   return `${wanted}, got ${show(unmark(value))}`;
+}
+
+function explainTtl(value: unknown, input: Record<string, unknown>): string | null {
+  if (!isTtl(value)) {
+    const wanted = `wants an integer from ${ANSWER_TTL_MS_MIN} to ${ANSWER_TTL_MS}`;
+    return `${wanted}, got ${show(unmark(value))}`;
+  }
+  const hasKey = given(input["idempotency_key"]) !== null;
+  return value === null || hasKey ? null : "has no meaning without idempotency_key";
 }
 
 function explainSubject(

@@ -1,5 +1,5 @@
 import type { Verdict } from "./apply.js";
-import type { Answer, Cell } from "./cell.js";
+import type { Cell } from "./cell.js";
 import type { Logger } from "./events.js";
 import type { Step } from "./plan.js";
 
@@ -106,10 +106,17 @@ export interface CellRow {
   readonly cell: Cell;
 }
 
+/** The first answer to an idempotency key, as engines keep it. */
+export interface AnswerRow {
+  /** The whole key. */
+  readonly key: string;
+  readonly text: string;
+}
+
 /** A piece of all that a store holds. */
 export interface StorePiece {
   readonly counters: readonly CellRow[];
-  readonly answers: readonly { readonly key: string; readonly answer: Answer }[];
+  readonly answers: readonly AnswerRow[];
   readonly documents: readonly KeptDocument[];
 }
 

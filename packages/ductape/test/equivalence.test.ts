@@ -48,6 +48,8 @@ const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   ["if answer and answer.expiresMs >= now then", "if answer and answer.expiresMs > now then"],
   ["and answer.status or DONE, true", "and answer.status or CONFLICT, true"],
   ["if status == DONE then used, alerted", "if status ~= DONE then used, alerted"],
+  ["if alerted ~= alertedFrom then alertedFrom", "if alerted == alertedFrom then alertedFrom"],
+  ["fits = fitMs[leg] == 0 and", "fits = fitMs[leg] == -1 and"],
   ["return cell", "return cell and copyOf(cell)"],
   ["if not areAllDone and not step.answer then", "if not areAllDone and step.status == DONE then"],
   ["if step.answer then keepAnswer", "if not isFaulty and step.answer then keepAnswer"],

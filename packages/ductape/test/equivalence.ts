@@ -2,19 +2,20 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { apply } from "../src/apply.js";
-import type { Answer, Cell, Cells } from "../src/cell.js";
+import { answerKeyOf, readAnswer, type AnswerKey } from "../src/answer.js";
+import type { Cell, Cells } from "../src/cell.js";
 import type { Leg } from "../src/leg.js";
 import type { Step } from "../src/plan.js";
 import { Batch, replyOf } from "../src/stores/redis/batch.js";
 import { Keyspace } from "../src/stores/redis/keys.js";
-import { readAnswer, readCounter } from "../src/stores/redis/packed.js";
+import { readCounter } from "../src/stores/redis/packed.js";
 import { RandomPlans } from "./random-plans.js";
 import { randomOf } from "./support.js";
 
 /** Counters and answers in a plain map: the specification's side. */
 class PlainCells implements Cells {
   readonly cells = new Map<string, Cell>();
-  readonly answers = new Map<string, Answer>();
+  readonly answers = new Map<string, string>();
   readonly #keyspace: Keyspace;
 
   constructor(keyspace: Keyspace) {
@@ -29,12 +30,12 @@ class PlainCells implements Cells {
     this.cells.set(this.#keyspace.counter(leg.rule, leg.subject), cell);
   }
 
-  getAnswer(key: string): Answer | undefined {
-    return this.answers.get(key);
+  getAnswer(key: AnswerKey): string | undefined {
+    return this.answers.get(answerKeyOf(key));
   }
 
-  putAnswer(key: string, answer: Answer): void {
-    this.answers.set(key, answer);
+  putAnswer(key: AnswerKey, text: string): void {
+    this.answers.set(answerKeyOf(key), text);
   }
 }
 
@@ -107,11 +108,15 @@ async function storedDifference(redis: Redis, batch: Batch, plain: PlainCells) {
   for (const [i, key] of batch.keys.entries()) {
     const bytes = texts[i] ?? null;
     const isCounter = i < batch.counterCount;
-    const got = isCounter ? readCounter(bytes) : bytes === null ? undefined : readAnswer(bytes);
+    const got = isCounter ? readCounter(bytes) : answerOf(bytes?.toString());
     const answerKey = key.slice(key.indexOf("}") + 1);
-    const wanted = isCounter ? plain.cells.get(key) : plain.answers.get(answerKey);
+    const wanted = isCounter ? plain.cells.get(key) : answerOf(plain.answers.get(answerKey));
     const [spec, stored] = [JSON.stringify(wanted), JSON.stringify(got)];
     if (spec !== stored) return `${key}: wanted ${spec}, stored ${stored}`;
   }
   return null;
+}
+
+function answerOf(text: string | undefined) {
+  return text === undefined ? undefined : readAnswer(text);
 }

@@ -48,6 +48,7 @@ const BAD: readonly (readonly [string, readonly unknown[]])[] = [
   ],
   ["cache", [null, 1, "", [], LONG, ILL_FORMED]],
   ["idempotency_key", [null, 1, "", [], "x".repeat(256), ILL_FORMED, "a\0b"]],
+  ["idempotency_ttl_ms", [null, "15000", 0, 999, 1_000.5, 86_400_001, Number.NaN, [], 15_000]],
   ["rule", [null, 1, "", [], LONG, "nobody", "default"]],
   ["unknown_field", [1, null, {}]],
   ["amout", [1]],

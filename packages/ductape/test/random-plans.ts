@@ -1,6 +1,7 @@
 // Random plans on a coarse grid of time, so that boundaries are met: for comparing two writings of
 // the decision.
 import type { Action } from "ductape";
+import { factsText } from "../src/answer.js";
 import { newLeg, type Leg, type LegRule } from "../src/leg.js";
 import type { Step } from "../src/plan.js";
 import { FOREVER_MS } from "../src/period.js";
@@ -9,7 +10,8 @@ import type { randomOf } from "./support.js";
 type Random = ReturnType<typeof randomOf>;
 
 const GRID_MS = 100;
-const DAY_MS = 86_400_000;
+/** How long answers are kept. */
+const TTLS_MS = [1_000, 1_000, 15_000, 86_400_000] as const;
 const AMOUNTS = [0, 1, 1, 1, 1, 2, 3, 5, 11, 2 ** 53 - 1, 2 ** 53 - 2] as const;
 const LIMITS = [null, 0, 1, 5, 100, 7, 10, 23, 100, 2 ** 53 - 1, 2 ** 53 - 3] as const;
 const LENGTHS_MS = [300, 300, 700, 6_000, FOREVER_MS] as const;
@@ -27,7 +29,7 @@ interface Form {
 /** A world of a few quotas, rules and subjects, and its time. */
 export class RandomPlans {
   nowMs = 1_700_000_000_000;
-  /** The last use of a key, and whether the next step uses it again. */
+  /** When the last key that was used is forgotten, and whether the next step uses it again. */
   #keyed = { quota: 0, number: 0, atMs: this.nowMs };
   #isAgain = false;
   readonly #random: Random;
@@ -64,7 +66,7 @@ export class RandomPlans {
     if (random.below(12) === 0) this.nowMs -= random.pick([1, 2, 5, 11, 61]) * GRID_MS;
     // To the instant at which a key is forgotten.
     this.#isAgain = random.below(150) === 0;
-    if (this.#isAgain) this.nowMs = this.#keyed.atMs + DAY_MS;
+    if (this.#isAgain) this.nowMs = this.#keyed.atMs;
   }
 
   #newForm(quota: number, rule: number): Form {
@@ -118,22 +120,17 @@ export class RandomPlans {
     const rule = isForOne ? (random.pick(quota)?.rule.name ?? null) : null;
     const amount = action === "reset" ? 0 : random.pick(AMOUNTS);
     const keyNumber = isAgain ? this.#keyed.number : random.below(2);
-    const key = `${legs[0]?.rule.home}/uid/k${keyNumber}`;
+    const space = `${legs[0]?.rule.home}/uid/`;
+    const name = `k${keyNumber}`;
+    const key = space + name;
     const hasKey = (isAgain || random.below(5) === 0) && !keys.has(key);
-    if (hasKey) {
-      keys.add(key);
-      this.#keyed = { quota: number, number: keyNumber, atMs: this.nowMs };
-    }
+    if (hasKey) keys.add(key);
     const fingerprint = JSON.stringify([action, random.below(4) === 0, "é"]);
-    const facts = JSON.stringify(
-      legs.map(({ rule: of, subject: whose, planned, limit }) => ({
-        rule: of,
-        subject: whose,
-        planned,
-        limit,
-      })),
-    );
-    const answer = hasKey ? { key, fingerprint, facts } : null;
+    const caller = random.pick(["a", "b", "é"]);
+    const ttlMs = random.pick(TTLS_MS);
+    if (hasKey) this.#keyed = { quota: number, number: keyNumber, atMs: this.nowMs + ttlMs };
+    const facts = factsText(legs, caller);
+    const answer = hasKey ? { space, name, ttlMs, fingerprint, caller, facts } : null;
     return () => stepOf({ action, amount, rule, answer, nowMs: plannedMs }, legs);
   }
 

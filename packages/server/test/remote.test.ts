@@ -1,7 +1,7 @@
 // What only a client of a server has: requests, retries, keys of its own, and its options.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { Ductape, DuctapeError, RemoteDuctape, type QuotaInput } from "ductape";
 import { ROOT_KEY, startWith } from "./support.js";
 
@@ -119,6 +119,42 @@ describe("a client of a server", () => {
     const result = await clientOf(url).processor.quota.run({ ...INPUT, amount: 7 });
     expect(result).toMatchObject({ allowed: true, used: 7, replayed: false });
     expect(lost).toBe(2);
+  });
+
+  it("asks to keep its own keys for as long as it may retry, and 10 s more", async () => {
+    const server = await running();
+    const sent: QuotaInput[] = [];
+    const url = await between((request, response, body) => {
+      const { inputs = [JSON.parse(body)] }: { inputs?: QuotaInput[] } = JSON.parse(body);
+      sent.push(...inputs);
+      void pass(server.url, request, body).then(({ status, text }) =>
+        response.writeHead(status, { "content-type": "application/json" }).end(text),
+      );
+    });
+    const { quota } = clientOf(url, { timeoutMs: 4_000 }).processor;
+    await quota.run(INPUT);
+    await Promise.all([quota.run(INPUT), quota.run({ ...INPUT, idempotency_key: "mine" })]);
+    await quota.runAll([INPUT, { ...INPUT, action: "check" }], { atomic: true });
+    const ttls = sent.map((input) => Number(input.idempotency_ttl_ms ?? 0));
+    expect(ttls.map((ttl) => Math.ceil(ttl / 1_000))).toEqual([14, 14, 0, 14, 0]);
+    expect(sent[2]?.idempotency_key).toBe("mine");
+    const lone = faultOf(quota.run({ ...INPUT, idempotency_ttl_ms: 5_000 }));
+    expect((await lone).message).toBe("idempotency_ttl_ms: has no meaning without idempotency_key");
+  });
+
+  it("does not send again after the machine slept: the server may have forgotten", async () => {
+    const server = await running();
+    let asked = 0;
+    const url = await between((request, _, body) => {
+      asked++;
+      void pass(server.url, request, body).then(() => {
+        vi.spyOn(Date, "now").mockReturnValue(Date.now() + 60_000);
+        return request.socket.destroy();
+      });
+    });
+    const { code } = await faultOf(clientOf(url).processor.quota.run(INPUT));
+    vi.restoreAllMocks();
+    expect([code, asked]).toEqual(["OUTCOME_UNKNOWN", 1]);
   });
 
   it("says that the outcome is unknown where it must not send again", async () => {

@@ -24,7 +24,7 @@ export interface RemoteOptions {
   /**
    * How often a call is tried again that counted nothing, or that can be repeated: 0..10. Default
    * `DUCTAPE_RETRIES`, else 2. So that they can be repeated, calls that count get a key of their
-   * own, whose answer the server keeps for 24 hours; with 0 they get none.
+   * own, whose answer the server keeps for `timeoutMs` and 10 seconds; with 0 they get none.
    */
   readonly retries?: number | undefined;
   /** Gets warnings. Default `console`. */

@@ -93,11 +93,14 @@ export class Http {
   async #ask(request: HttpRequest): Promise<unknown> {
     const { isSafe = request.method === "GET", isRead = isSafe } = request;
     const { deadlineMs = performance.now() + this.#options.timeoutMs } = request;
+    // The other clock stands still while the machine sleeps, and the server forgets meanwhile.
+    const wallDeadlineMs = Date.now() + deadlineMs - performance.now();
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.#askOnce({ ...request, isRead, deadlineMs });
       if (outcome.fault === null) return outcome.body;
       const waitMs = Math.max(outcome.waitMs, waitOf(attempt));
-      const mayRepeat = outcome.isUncounted || (outcome.isUnknown && isSafe);
+      const isKept = isRead || Date.now() + waitMs < wallDeadlineMs;
+      const mayRepeat = outcome.isUncounted || (outcome.isUnknown && isSafe && isKept);
       const isLast = attempt >= this.#options.retries;
       if (!mayRepeat || isLast || performance.now() + waitMs >= deadlineMs) throw outcome.fault;
       await new Promise((resolve) => setTimeout(resolve, waitMs));

@@ -5,7 +5,7 @@ import type { Events } from "../events.js";
 import { QuotaExceededError } from "../exceeded.js";
 import { isLeftOut, isRecord } from "../json.js";
 import { parseBatchCall, parseCall } from "../call.js";
-import type { QuotaInput } from "../request.js";
+import { ANSWER_TTL_MS, type QuotaInput } from "../request.js";
 import type { CallOptions } from "../store.js";
 import { Batching } from "../stores/batching.js";
 import { encode } from "./encode.js";
@@ -36,6 +36,8 @@ interface Plan {
 /** As many as a server takes in one request. */
 const BATCH_PLANS_MAX = 1_000;
 const QUEUE_PLANS_MAX = 100_000;
+/** How late a request may reach the server, once sent, and still meet its first answer. */
+const LATE_MS = 10_000;
 /** Below the 1 MB that a server takes. */
 const BATCH_CHARS_MAX = 300_000;
 
@@ -118,8 +120,8 @@ export class RemoteQuota implements QuotaCalls {
     const given: unknown = input;
     const key = isRecord(given) ? given["idempotency_key"] : null;
     const isRead = isRecord(given) && given["action"] === "check";
-    const isOurKey = this.#parts.makesKeys && isRecord(given) && !isRead && isLeftOut(key);
-    const sent = isOurKey ? { ...given, idempotency_key: crypto.randomUUID() } : given;
+    const isOurKey = this.#parts.makesKeys && !isRead && hasNoKey(given);
+    const sent = isOurKey ? { ...input, idempotency_key: crypto.randomUUID() } : given;
     const isSafe = isRead || isOurKey || typeof key === "string";
     const deadlineMs = performance.now() + timeoutMs;
     return { text: encode(sent, path), isSafe, isRead, isOurKey, deadlineMs };
@@ -154,14 +156,16 @@ export class RemoteQuota implements QuotaCalls {
 
   #ask(plans: readonly Plan[], atomic: boolean): Promise<unknown> {
     const isOne = plans.length === 1 && !atomic;
-    const texts = plans.map(({ text }) => text).join(",");
+    const deadlineMs = Math.max(...plans.map((plan) => plan.deadlineMs));
+    const ttlMs = keptMs(deadlineMs - performance.now());
+    const texts = plans.map((plan) => (plan.isOurKey ? withTtl(plan.text, ttlMs) : plan.text));
     return this.#parts.http.ask({
       method: "POST",
       path: isOne ? "/v1/quota/run" : "/v1/quota/batch",
-      body: isOne ? texts : `{"inputs":[${texts}],"atomic":${atomic}}`,
+      body: isOne ? texts.join() : `{"inputs":[${texts.join()}],"atomic":${atomic}}`,
       isSafe: plans.every(({ isSafe }) => isSafe),
       isRead: plans.every(({ isRead }) => isRead),
-      deadlineMs: Math.max(...plans.map(({ deadlineMs }) => deadlineMs)),
+      deadlineMs,
     });
   }
 
@@ -173,6 +177,22 @@ export class RemoteQuota implements QuotaCalls {
     return decision;
   }
 }
+
+function hasNoKey(input: unknown): boolean {
+  if (!isRecord(input)) return false;
+  return isLeftOut(input["idempotency_key"]) && isLeftOut(input["idempotency_ttl_ms"]);
+}
+
+/**
+ * How long the server keeps the answers of our own keys, in milliseconds: as long as the request
+ * may be sent again, and a margin for what is late on the network.
+ */
+function keptMs(leftMs: number): number {
+  return Math.min(ANSWER_TTL_MS, Math.max(0, Math.ceil(leftMs)) + LATE_MS);
+}
+
+const withTtl = (json: string, ttlMs: number): string =>
+  `${json.slice(0, -1)},"idempotency_ttl_ms":${ttlMs}}`;
 
 function resultsOf(answer: unknown, count: number): (QuotaResult | Error)[] {
   const results: unknown = isRecord(answer) ? answer["results"] : null;

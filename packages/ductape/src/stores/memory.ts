@@ -1,13 +1,15 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { ANSWER_TTL_MS, apply, type Verdict } from "../apply.js";
-import { copyOf, type Answer, type Cell, type Cells } from "../cell.js";
+import { apply, type Verdict } from "../apply.js";
+import type { AnswerKey } from "../answer.js";
+import { copyOf, type Cell, type Cells } from "../cell.js";
 import { StoreError } from "../errors.js";
 import type { Leg, LegRule } from "../leg.js";
 import type { Step } from "../plan.js";
 import type { CallOptions, CellRow, Clock, Documents, Store, StorePiece } from "../store.js";
 import { abortedError } from "./batching.js";
-import { PIECE_ROWS, piecesOf } from "./pieces.js";
+import { MemoryAnswers } from "./memory-answers.js";
 import { MemoryDocuments } from "./memory-documents.js";
+import { PIECE_ROWS, piecesOf } from "./pieces.js";
 
 /** How long a counter outlives its window, in milliseconds: a clock may be set back a little. */
 export const PAST_GRACE_MS = 60_000;
@@ -22,10 +24,12 @@ export class MemoryStore implements Store {
   readonly guarantees = { name: "memory", durable: false, shared: "process" } as const;
   readonly #documents: MemoryDocuments;
   readonly #cells = new MemoryCells();
+  readonly #clock: Clock;
   #isClosed = false;
 
   /** `clock` says when documents expire; calls bring their own instant. */
   constructor(clock: Clock) {
+    this.#clock = clock;
     this.#documents = new MemoryDocuments(clock, (prefix) => this.#cells.forget(prefix));
   }
 
@@ -67,13 +71,15 @@ export class MemoryStore implements Store {
     for await (const counters of piecesOf(this.scan(""))) {
       yield { counters, answers: [], documents: [] };
     }
-    const answers = [...this.#cells.answers].map(([key, answer]) => ({ key, answer }));
-    yield { counters: [], answers, documents: this.#documents.all() };
+    for await (const answers of piecesOf(this.#cells.answers.rows(this.#clock()))) {
+      yield { counters: [], answers, documents: [] };
+    }
+    yield { counters: [], answers: [], documents: this.#documents.all() };
   }
 
   load({ counters, answers, documents }: StorePiece): Promise<void> {
     for (const { space, subject, cell } of counters) this.#cells.load(space, subject, cell);
-    for (const { key, answer } of answers) this.#cells.putAnswer(key, answer);
+    for (const answer of answers) this.#cells.answers.load(answer, this.#clock());
     this.#documents.load(documents);
     return Promise.resolve();
   }
@@ -89,7 +95,7 @@ class MemoryCells implements Cells {
   nowMs = 0;
   /** Counters made since the last {@link dropPast}. */
   newCount = 0;
-  readonly answers = new Map<string, Answer>();
+  readonly answers = new MemoryAnswers();
   #walk = this.#walkCells();
   #lastRule: LegRule | null = null;
   #lastSpace: Map<string, Cell> | undefined;
@@ -129,28 +135,18 @@ class MemoryCells implements Cells {
     this.#lastRule = null;
   }
 
-  getAnswer(key: string): Answer | undefined {
+  getAnswer(key: AnswerKey): string | undefined {
     return this.answers.get(key);
   }
 
-  putAnswer(key: string, answer: Answer): void {
-    // Deleted first, so that the map stays in the order of expiry.
-    this.answers.delete(key);
-    this.answers.set(key, answer);
-    let visits = VISITS_PER_INSERT;
-    const latestMs = this.nowMs + ANSWER_TTL_MS;
-    for (const [oldKey, old] of this.answers) {
-      if (visits-- === 0 || (old.expiresMs > this.nowMs && old.expiresMs <= latestMs)) break;
-      this.answers.delete(oldKey);
-      // One that was kept by a clock which was ahead would hold up all behind it until then.
-      if (old.expiresMs > latestMs) this.answers.set(oldKey, { ...old, expiresMs: latestMs });
-    }
+  putAnswer({ space, name }: AnswerKey, text: string, expiresMs: number): void {
+    this.answers.put(space, name, text, expiresMs, this.nowMs);
   }
 
   forget(prefix: string): void {
     this.#lastRule = null;
     for (const space of this.spaces.keys()) if (space.startsWith(prefix)) this.spaces.delete(space);
-    // Nobody can ask for the answers of a forgotten space again; they go when they expire.
+    this.answers.forget(prefix);
   }
 
   /**

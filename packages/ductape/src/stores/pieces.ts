@@ -2,7 +2,7 @@
 export const PIECE_ROWS = 1_000;
 
 /** The rows in pieces of at most {@link PIECE_ROWS}. */
-export async function* piecesOf<T>(rows: AsyncIterable<T>): AsyncGenerator<T[]> {
+export async function* piecesOf<T>(rows: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T[]> {
   let piece: T[] = [];
   for await (const row of rows) {
     piece.push(row);

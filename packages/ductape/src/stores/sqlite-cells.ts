@@ -1,7 +1,9 @@
-import type { Answer, Cell, Cells } from "../cell.js";
+import { answerKeyOf, readAnswer, type AnswerKey } from "../answer.js";
+import type { Cell, Cells } from "../cell.js";
 import type { Span } from "../period.js";
 import type { Leg, LegRule } from "../leg.js";
-import type { StorePiece } from "../store.js";
+import type { AnswerRow, StorePiece } from "../store.js";
+import { currentAnswer } from "./old-answers.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";
 import { SqliteHousekeeping } from "./sqlite-housekeeping.js";
 import { REWRITTEN, SqliteLog } from "./sqlite-log.js";
@@ -30,7 +32,8 @@ export class SqliteCells implements Cells {
   readonly #byId = new Map<number, Kept>();
   /** Counters that were looked for and have no row. */
   readonly #absent = new Set<Kept>();
-  readonly #answers = new Map<string, Answer>();
+  /** New answers by key: text and expiry. */
+  readonly #answers = new Map<string, readonly [text: string, expiresMs: number]>();
   readonly #select: SqliteStatement;
   readonly #upsert: SqliteStatement;
   readonly #selectAnswer: SqliteStatement;
@@ -83,15 +86,16 @@ export class SqliteCells implements Cells {
     this.#dirty.push(kept);
   }
 
-  getAnswer(key: string): Answer | undefined {
+  getAnswer(of: AnswerKey): string | undefined {
+    const key = answerKeyOf(of);
     const fresh = this.#answers.get(key);
-    if (fresh !== undefined) return fresh;
+    if (fresh !== undefined) return fresh[0];
     const row = this.#selectAnswer.get(key);
-    return row === undefined ? undefined : answerOf(row);
+    return row === undefined ? undefined : currentAnswer(String(row["answer"]));
   }
 
-  putAnswer(key: string, answer: Answer): void {
-    this.#answers.set(key, answer);
+  putAnswer(key: AnswerKey, text: string, expiresMs: number): void {
+    this.#answers.set(answerKeyOf(key), [text, expiresMs]);
   }
 
   /** Learns what other processes changed since the last batch. */
@@ -123,8 +127,8 @@ export class SqliteCells implements Cells {
       if (onlyCounted(kept, cell)) changes.push(kept.id, cell.used);
       else changes.push(this.#writeRow(kept, cell), REWRITTEN);
     }
-    for (const [key, answer] of this.#answers) {
-      this.#insertAnswer.run(key, answer.expiresMs, JSON.stringify(answer));
+    for (const [key, [text, expiresMs]] of this.#answers) {
+      this.#insertAnswer.run(key, expiresMs, text);
     }
     // A batch that only reads has no lock to drop anything.
     if (inserts > 0 || (changes.length > 0 && this.#housekeeping.isBehind)) {
@@ -149,10 +153,10 @@ export class SqliteCells implements Cells {
   }
 
   /** Answers kept under keys later than `after` that have not expired, by key, at most `most`. */
-  answersAfter(after: string, nowMs: number, most: number): { key: string; answer: Answer }[] {
+  answersAfter(after: string, nowMs: number, most: number): AnswerRow[] {
     return this.#selectAnswers
       .all(after, nowMs, most)
-      .map((row) => ({ key: String(row["key"]), answer: answerOf(row) }));
+      .map((row) => ({ key: String(row["key"]), text: currentAnswer(String(row["answer"])) }));
   }
 
   /** Writes counters and answers over those that stand there, as part of a transaction. */
@@ -161,8 +165,8 @@ export class SqliteCells implements Cells {
     for (const { space, subject, cell } of counters) {
       changes.push(this.#upsertCell(space + subject, cell), REWRITTEN);
     }
-    for (const { key, answer } of answers) {
-      this.#insertAnswer.run(key, answer.expiresMs, JSON.stringify(answer));
+    for (const { key, text } of answers) {
+      this.#insertAnswer.run(key, readAnswer(text).expiresMs, text);
     }
     if (changes.length > 0) this.#log.append(changes, nowMs);
     this.#forgetKept();
@@ -309,9 +313,4 @@ function onlyCounted({ saved }: Kept, cell: Cell): boolean {
 function entriesOf(text: string): number[] {
   const entries: number[] = JSON.parse(text);
   return entries;
-}
-
-function answerOf(row: SqliteRow): Answer {
-  const answer: Answer = JSON.parse(String(row["answer"]));
-  return answer;
 }

@@ -1,4 +1,4 @@
-import { ANSWER_TTL_MS } from "../apply.js";
+import { ANSWER_TTL_MS } from "../request.js";
 import { PAST_GRACE_MS, VISITS_PER_INSERT } from "./memory.js";
 import type { Sqlite, SqliteStatement } from "./sqlite-driver.js";
 

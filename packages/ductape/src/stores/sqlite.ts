@@ -2,11 +2,12 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { apply, type Verdict } from "../apply.js";
-import type { Answer, Cell } from "../cell.js";
+import type { Cell } from "../cell.js";
 import { StoreError } from "../errors.js";
 import { splitCellKey } from "../key.js";
 import type { Step } from "../plan.js";
 import type {
+  AnswerRow,
   CallOptions,
   CellRow,
   Clock,
@@ -323,7 +324,7 @@ class Engine {
   }
 
   /** Answers by key. Throws what SQLite throws. */
-  answers(after: string): { key: string; answer: Answer }[] {
+  answers(after: string): AnswerRow[] {
     return this.#cells.answersAfter(after, this.#clock(), PIECE_ROWS);
   }
 

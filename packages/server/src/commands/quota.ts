@@ -27,6 +27,7 @@ export interface QuotaFlags extends ClientFlags, PrintFlags {
   readonly subject?: readonly string[];
   readonly cache?: string;
   readonly idempotency_key?: string;
+  readonly idempotency_ttl_ms?: string;
   readonly rule?: string;
 }
 
@@ -67,6 +68,7 @@ function withDecisionFlags(command: Command): Command {
     .option("--subject <name=value...>", "whose quota it is, without a session")
     .option("--cache <tag>", "tag of a cache, for a check")
     .option("--idempotency_key <key>", "counts once for 24 hours, however often it is sent")
+    .option("--idempotency_ttl_ms <ms>", "keep the key for less: 1000 to 86400000 milliseconds")
     .option("--rule <name>", "which of several rules to reset, set or grant; * for all");
   return withClientFlags(command);
 }
@@ -110,19 +112,21 @@ function inputOf(action: Action, flags: QuotaFlags): QuotaInput {
     product_tag,
     quota_tag,
     action,
-    amount: amount === undefined ? undefined : numberOf(amount),
+    amount: numberFlag("--amount", amount),
     session: session === undefined || token === undefined ? undefined : { tag: session, token },
     subject: subject === undefined ? undefined : subjectOf(subject),
     cache: flags.cache,
     idempotency_key: flags.idempotency_key,
+    idempotency_ttl_ms: numberFlag("--idempotency_ttl_ms", flags.idempotency_ttl_ms),
     rule: flags.rule,
   };
 }
 
-function numberOf(text: string): number {
+function numberFlag(flag: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value)) return value;
-  throw wrong("--amount", `wants a number, got "${text}"`);
+  throw wrong(flag, `wants a number, got "${text}"`);
 }
 
 function subjectOf(pairs: readonly string[]): SubjectInput {

@@ -28,8 +28,15 @@ export const QUOTA_INPUT = object({
   }),
   cache: optional(TEXT),
   idempotency_key: optional(TEXT).meta({
-    description: "The same key with the same input counts once in 24 h.",
+    description: "The same key with the same input counts once while its answer is kept: 24 h.",
   }),
+  idempotency_ttl_ms: optional(
+    z.number().meta({
+      minimum: 1000,
+      maximum: 86_400_000,
+      description: "How long the answer of the key is kept, in milliseconds. Default 24 h.",
+    }),
+  ),
   rule: optional(TEXT).meta({ description: "Which rule reset, set and grant speak to; `*`: all." }),
 }).meta({ id: "QuotaInput" });
 

@@ -1,7 +1,9 @@
 import { apply, type Verdict } from "../../apply.js";
-import type { Answer, Cell, Cells } from "../../cell.js";
+import { answerKeyOf, type AnswerKey } from "../../answer.js";
+import type { Cell, Cells } from "../../cell.js";
 import type { Leg } from "../../leg.js";
 import type { Step } from "../../plan.js";
+import { currentAnswer } from "../old-answers.js";
 import { numberArray, textArray } from "./arrays.js";
 import { CALM_MIN, type CellForm, type Known, type KnownCells } from "./known.js";
 import type { Row, Value } from "./pool.js";
@@ -21,6 +23,13 @@ export interface Slot {
   isDirty: boolean;
 }
 
+/** An answer to write. */
+export interface NewAnswer {
+  readonly key: string;
+  readonly text: string;
+  readonly expiresMs: number;
+}
+
 /** The counters of a plan. */
 export function keysOf(plan: Step): string[] {
   const keys: string[] = [];
@@ -38,8 +47,8 @@ export class Batch implements Cells {
   readonly #slots = new Map<string, Slot>();
   /** The answers asked for, those that are there, and those that are new. */
   readonly #answerKeys = new Set<string>();
-  readonly #answers = new Map<string, Answer>();
-  readonly #newAnswers = new Map<string, Answer>();
+  readonly #answers = new Map<string, string>();
+  readonly #newAnswers = new Map<string, NewAnswer>();
   #dirty: Slot[] = [];
   #lastLeg: Leg | null = null;
   #lastSlot: Slot | null = null;
@@ -51,7 +60,7 @@ export class Batch implements Cells {
     let hasSeveral = false;
     for (const plan of plans) {
       for (let step: Step | null = plan; step !== null; step = step.next) {
-        if (step.answer !== null) this.#answerKeys.add(step.answer.key);
+        if (step.answer !== null) this.#answerKeys.add(answerKeyOf(step.answer));
         if (step.next !== null || step.legs.next !== null) hasSeveral = true;
         for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) this.#add(leg, known);
       }
@@ -107,12 +116,14 @@ export class Batch implements Cells {
     this.#dirty.push(slot);
   }
 
-  getAnswer(key: string): Answer | undefined {
-    return this.#newAnswers.get(key) ?? this.#answers.get(key);
+  getAnswer(of: AnswerKey): string | undefined {
+    const key = answerKeyOf(of);
+    return this.#newAnswers.get(key)?.text ?? this.#answers.get(key);
   }
 
-  putAnswer(key: string, answer: Answer): void {
-    this.#newAnswers.set(key, answer);
+  putAnswer(of: AnswerKey, text: string, expiresMs: number): void {
+    const key = answerKeyOf(of);
+    this.#newAnswers.set(key, { key, text, expiresMs });
   }
 
   /** Decides all plans at one instant, each on what those before it left. */
@@ -159,8 +170,7 @@ export class Batch implements Cells {
 
   /** Takes over an answer that the server has. */
   loadAnswer(key: string, text: string): void {
-    const answer: Answer = JSON.parse(text);
-    this.#answers.set(key, answer);
+    this.#answers.set(key, currentAnswer(text));
   }
 
   /** What the batch leaves, once it is committed under `version`, is in memory for the next one. */
@@ -205,9 +215,9 @@ export class Batch implements Cells {
     return this.#dirty.filter(({ version }) => version === null);
   }
 
-  /** New answers by key, in the order of their keys. */
-  newAnswers(): [string, Answer][] {
-    return [...this.#newAnswers].sort(([a], [b]) => (a < b ? -1 : 1));
+  /** New answers in the order of their keys. */
+  newAnswers(): NewAnswer[] {
+    return [...this.#newAnswers.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
   #slotOf(leg: Leg): Slot {

@@ -236,9 +236,9 @@ export class Decider {
     cells(this.#sql.insert, batch.inserts());
     const answers = batch.newAnswers();
     if (answers.length === 0) return writes;
-    const keys = textArray(answers.map(([key]) => key));
-    const expires = numberArray(answers.map(([, { expiresMs }]) => expiresMs));
-    const texts = textArray(answers.map(([, answer]) => JSON.stringify(answer)));
+    const keys = textArray(answers.map(({ key }) => key));
+    const expires = numberArray(answers.map(({ expiresMs }) => expiresMs));
+    const texts = textArray(answers.map(({ text }) => text));
     writes.push({ text: this.#sql.dropExpired, values: [keys, nowMs] });
     writes.push({ text: this.#sql.insertAnswers, values: [keys, expires, texts] });
     return writes;

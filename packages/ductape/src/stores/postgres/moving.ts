@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import type { Answer } from "../../cell.js";
+import { readAnswer } from "../../answer.js";
 import type { Clock, KeptDocument, StorePiece } from "../../store.js";
+import { currentAnswer } from "../old-answers.js";
 import { PIECE_ROWS } from "../pieces.js";
 import { numberArray, textArray } from "./arrays.js";
 import { bodyValues } from "./batch.js";
@@ -28,7 +29,7 @@ export class PostgresMoving {
       WHERE key > $1 AND expires_ms > coalesce($2::bigint, ${NOW_MS}) ORDER BY key LIMIT $3`;
     const values = [after, this.#clock?.() ?? null, PIECE_ROWS];
     const { rows } = await connection.query({ text, values });
-    return rows.map(([key, answer]) => ({ key: String(key), answer: answerOf(String(answer)) }));
+    return rows.map(([key, answer]) => ({ key: String(key), text: currentAnswer(String(answer)) }));
   }
 
   /** Documents under keys later than `after` that have not expired, by key: at most one piece. */
@@ -75,8 +76,8 @@ export class PostgresMoving {
       SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[])
       ON CONFLICT (key) DO UPDATE SET expires_ms = excluded.expires_ms, answer = excluded.answer`;
     const keys = textArray(answers.map(({ key }) => key));
-    const expires = numberArray(answers.map(({ answer }) => answer.expiresMs));
-    const texts = textArray(answers.map(({ answer }) => JSON.stringify(answer)));
+    const expires = numberArray(answers.map((each) => readAnswer(each.text).expiresMs));
+    const texts = textArray(answers.map((each) => each.text));
     return { text, values: [keys, expires, texts] };
   }
 
@@ -98,9 +99,4 @@ export class PostgresMoving {
     ];
     return [{ text: `UPDATE ${meta} SET sequence = sequence + 1` }, { text, values }];
   }
-}
-
-function answerOf(text: string): Answer {
-  const answer: Answer = JSON.parse(text);
-  return answer;
 }

@@ -1,10 +1,11 @@
 import { apply, type Verdict } from "../../apply.js";
-import type { Answer, Cell, Cells } from "../../cell.js";
+import { answerKeyOf, STATUSES, toldOf, type AnswerKey } from "../../answer.js";
+import type { Cell, Cells } from "../../cell.js";
 import type { Leg, LegRule } from "../../leg.js";
-import type { AnswerKey, Step } from "../../plan.js";
+import type { Step } from "../../plan.js";
 import type { Action } from "../../request.js";
 import type { Keyspace } from "./keys.js";
-import { PackedReader, readAnswer, STATUSES } from "./packed.js";
+import { PackedReader, readAnswerText } from "./packed.js";
 
 /** What apply.lua returns: the counters and answers as they were, and what it decided. */
 export interface Reply {
@@ -30,7 +31,7 @@ interface Counter {
 interface KeptAnswer {
   /** Its place after the counters, from 1. */
   readonly place: number;
-  answer: Answer | undefined;
+  text: string | undefined;
 }
 
 /** A leg's rule, window and limit: most plans of a batch share a few. */
@@ -105,7 +106,7 @@ export class Batch implements Cells {
     for (const counter of this.#inOrder) counter.cell = reader.counter();
     for (const kept of this.#answers.values()) {
       const bytes = answers[kept.place - 1] ?? null;
-      kept.answer = bytes === null ? undefined : readAnswer(bytes);
+      kept.text = bytes === null ? undefined : readAnswerText(bytes);
     }
     let at = 0;
     const verdicts = this.plans.map((plan) => {
@@ -129,13 +130,13 @@ export class Batch implements Cells {
     this.#counter(leg).cell = cell;
   }
 
-  getAnswer(key: string): Answer | undefined {
-    return this.#answers.get(key)?.answer;
+  getAnswer(key: AnswerKey): string | undefined {
+    return this.#answers.get(answerKeyOf(key))?.text;
   }
 
-  putAnswer(key: string, answer: Answer): void {
-    const kept = this.#answers.get(key);
-    if (kept !== undefined) kept.answer = answer;
+  putAnswer(key: AnswerKey, text: string): void {
+    const kept = this.#answers.get(answerKeyOf(key));
+    if (kept !== undefined) kept.text = text;
   }
 
   #addStep(step: Step, answerKeys: string[]): void {
@@ -151,17 +152,19 @@ export class Batch implements Cells {
       steps.push(this.#kindPlace(leg), this.#counter(leg).place);
       if (rule !== null) steps.push(leg.rule.name === rule ? 1 : 0);
     }
-    if (answer !== null) this.#addAnswer(step.legs.rule, answer, answerKeys);
+    if (answer !== null) this.#addAnswer(step.legs, answer, answerKeys);
   }
 
-  #addAnswer(rule: LegRule, answer: AnswerKey, answerKeys: string[]): void {
-    const { key, fingerprint, facts } = answer;
+  #addAnswer(legs: Leg, answer: AnswerKey, answerKeys: string[]): void {
+    const { ttlMs, fingerprint, facts } = answer;
+    const key = answerKeyOf(answer);
     let kept = this.#answers.get(key);
     if (kept === undefined) {
-      kept = { place: answerKeys.push(this.#keyspace.answer(rule, key)), answer: undefined };
+      const place = answerKeys.push(this.#keyspace.answer(legs.rule, key));
+      kept = { place, text: undefined };
       this.#answers.set(key, kept);
     }
-    this.#steps.push(kept.place, fingerprint, facts);
+    this.#steps.push(kept.place, ttlMs, toldOf(legs).length, fingerprint, facts);
   }
 
   #counter({ rule, subject }: Leg): Counter {

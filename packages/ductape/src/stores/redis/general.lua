@@ -116,7 +116,8 @@ local function isAmount(value)
 end
 
 -- A step: action, amount, form; for each leg the place of its kind and its counter, and where the action speaks
--- to one rule, 1 for that one; where it has an idempotency key, its place, fingerprint and facts.
+-- to one rule, 1 for that one; where it has an idempotency key, its place, for how long its answer
+-- is kept, how many legs are told, fingerprint and facts.
 -- Form: 8 for each leg, plus 1: more steps follow, 2: speaks to one rule, 4: has a key.
 local function readStep()
   action, amount = request[at], request[at + 1]
@@ -137,9 +138,9 @@ local function readStep()
   end
   tellsRolling = form % 8 >= 4
   if tellsRolling then
-    answerPlace, fingerprint, facts =
-      counterCount + request[at], request[at + 1], request[at + 2]
-    at = at + 3
+    answerPlace, ttlMs, toldCount = counterCount + request[at], request[at + 1], request[at + 2]
+    fingerprint, facts = request[at + 3], request[at + 4]
+    at = at + 5
   else answerPlace = nil end
 end
 

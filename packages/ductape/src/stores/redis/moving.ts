@@ -1,3 +1,4 @@
+import { readAnswer } from "../../answer.js";
 import type { Cell } from "../../cell.js";
 import { FOREVER_MS } from "../../period.js";
 import type { CellRow, StorePiece } from "../../store.js";
@@ -6,7 +7,7 @@ import type { RedisDocuments } from "./documents.js";
 import { unavailable } from "./errors.js";
 import { slotOfHome, type Keyspace } from "./keys.js";
 import type { Nodes } from "./nodes.js";
-import { packAnswer, packCounter, readAnswer } from "./packed.js";
+import { packCounter, readAnswerText } from "./packed.js";
 import { keysOf, scanCounters } from "./sweep.js";
 
 /** What a move works with. */
@@ -48,12 +49,12 @@ async function* scanAnswers({ nodes, keyspace, name, nowMs }: MovingParts) {
       const fresh = keys.filter((key) => keyspace.answerKey(key) !== null && !told.has(key));
       const texts = await Promise.all(fresh.map((key) => redis.getBuffer(key)));
       for (const [i, full] of fresh.entries()) {
-        const [key, text] = [keyspace.answerKey(full), texts[i] ?? null];
-        const answer = text === null ? null : readAnswer(text);
-        if (key === null || answer === null || answer.expiresMs <= nowMs || told.has(full))
-          continue;
+        const [key, bytes] = [keyspace.answerKey(full), texts[i] ?? null];
+        if (key === null || bytes === null || told.has(full)) continue;
+        const text = readAnswerText(bytes);
+        if (readAnswer(text).expiresMs <= nowMs) continue;
         told.add(full);
-        yield { key, answer };
+        yield { key, text };
       }
     }
   } catch (error) {
@@ -84,7 +85,7 @@ export async function loadRedis(
       ...counters.map(({ space, subject, cell }) =>
         put(space + subject, packCounter(cell), expiryOf(cell)),
       ),
-      ...answers.map(({ key, answer }) => put(key, packAnswer(answer), answer.expiresMs)),
+      ...answers.map(({ key, text }) => put(key, Buffer.from(text), readAnswer(text).expiresMs)),
     ]);
   } catch (error) {
     throw unavailable(name, error);

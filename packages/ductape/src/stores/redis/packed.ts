@@ -1,19 +1,11 @@
-import type { Answer, Cell, LegNumbers } from "../../cell.js";
-import type { StepStatus } from "../../plan.js";
+import { STATUSES } from "../../answer.js";
+import type { Cell, LegNumbers } from "../../cell.js";
+import { answerOfOld, type OldAnswer } from "../old-answers.js";
 
-// Counters and answers as apply.lua keeps them: little-endian doubles, which hold every amount and
+// Counters as apply.lua keeps them: little-endian doubles, which hold every amount and
 // every instant exactly.
 
 const DOUBLE_BYTES = 8;
-
-/** The status of a step, by the number that the script tells; 5: its plan is stale. */
-export const STATUSES: readonly StepStatus[] = [
-  "done",
-  "denied",
-  "withheld",
-  "overflow",
-  "conflict",
-];
 
 /** Reads packed doubles, one after the other. */
 export class PackedReader {
@@ -50,7 +42,7 @@ export class PackedReader {
     return cell;
   }
 
-  /** The numbers of the next leg of an answer. */
+  /** The numbers of the next leg of an old answer. */
   leg(): LegNumbers {
     const window = { startMs: this.next(), endMs: this.next() };
     const [used, granted, previousUsed] = [this.next(), this.next(), this.next()];
@@ -80,8 +72,12 @@ export function readCounter(bytes: Buffer | null): Cell | undefined {
   return bytes === null ? undefined : new PackedReader(bytes).counter();
 }
 
-/** A stored answer to an idempotency key. */
-export function readAnswer(bytes: Buffer): Answer {
+/** The text of a stored answer to an idempotency key; of an old one as it would be written now. */
+export function readAnswerText(bytes: Buffer): string {
+  return bytes[0] === 0 ? answerOfOld(readOld(bytes)) : bytes.toString("utf8");
+}
+
+function readOld(bytes: Buffer): OldAnswer {
   const reader = new PackedReader(bytes);
   const [expiresMs, nowMs, status] = [reader.next(), reader.next(), reader.next()];
   const [legCount, fingerprintBytes] = [reader.next(), reader.next()];
@@ -115,31 +111,6 @@ export function packCounter(cell: Cell): Buffer {
   const form = entries === null ? shape : -shape;
   const numbers = [form, startMs, endMs, used, granted, alerted, seenMs, plannedLimit ?? UNKNOWN];
   return packed(entries === null ? numbers : [...numbers, entries.length / 2, ...entries]);
-}
-
-/** An answer as {@link readAnswer} reads it. */
-export function packAnswer({ fingerprint, facts, ...answer }: Answer): Buffer {
-  const { expiresMs, nowMs, status, legs } = answer;
-  const print = Buffer.from(fingerprint);
-  const head = [expiresMs, nowMs, STATUSES.indexOf(status), legs.length, print.length];
-  return Buffer.concat([packed([...head, ...legs.flatMap(legNumbers)]), print, Buffer.from(facts)]);
-}
-
-function legNumbers({ window, rolling, ...leg }: LegNumbers): number[] {
-  const { startMs, endMs } = window;
-  const flags = [leg.admits, leg.inTheWay, rolling !== null].map(Number);
-  const { leavesMs, fitsMs } = rolling ?? { leavesMs: 0, fitsMs: 0 };
-  const counts = [leg.used, leg.granted, leg.previousUsed];
-  return [
-    startMs,
-    endMs,
-    ...counts,
-    ...flags,
-    leavesMs,
-    fitsMs ?? -1,
-    leg.alertedFrom,
-    leg.alerted,
-  ];
 }
 
 function packed(numbers: readonly number[]): Buffer {

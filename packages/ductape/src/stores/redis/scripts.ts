@@ -147,31 +147,42 @@ cell.entries = false cell.startMs = startsMs[leg] cell.endMs = endsMs[leg] end
 cell.shape = kind.shape cell.used = useds[leg] cell.granted = granteds[leg]
 cell.alerted = alerteds[leg] cell.seenMs = now
 if tellsPlan(kind, action) then cell.planned = kind.limit end put(places[leg], cell) end end end
-local ANSWER_TTL_MS = 86400000 local answers = {} local keptAnswers = {}
-local function readAnswer(place) local answer = answers[place]
-if answer ~= nil then return answer end local text = stored[place] if not text then
-answers[place] = false return false end
+local NEWLINE = string.char(10)
+local HEAD = '^(%d+),(%d+),(%d)[^' .. NEWLINE .. ']*' .. NEWLINE .. '([^' .. NEWLINE .. ']*)'
+local format = string.format local answers = {} local keptAnswers = {}
+local function readOld(text)
 local expiresMs, nowMs, status, legs, length = unpackText('<ddddd', text)
-local from = 41 + 96 * legs answer = { expiresMs = expiresMs, nowMs = nowMs, status = status,
-fingerprint = string.sub(text, from, from + length - 1), } answers[place] = answer return answer
-end local function bit(value) return value and 1 or 0 end
-local action, amount, isLast = CHECK, 0, true local answerPlace, fingerprint, facts = nil, '', ''
-local function answerOf(status) if status == OVERFLOW or status == CONFLICT then return nil end
-local expiresMs = now + ANSWER_TTL_MS
-local parts = { pack('<ddddd', expiresMs, now, status, legCount, #fingerprint) }
-for leg = 1, legCount do local isRolling = kinds[leg].rollingMs ~= 0
-local used, alerted = useds[leg], alerteds[leg]
-if status ~= DONE then used, alerted = previous[leg], alertedFroms[leg] end parts[leg + 1] = pack(
-'<dddddddddddd', startsMs[leg], endsMs[leg], used, granteds[leg], previous[leg],
-bit(admits[leg]), bit(inTheWays[leg]), bit(isRolling), isRolling and leavesMs[leg] or 0,
-isRolling and fitMs[leg] or 0, alertedFroms[leg], alerted ) end parts[legCount + 2] = fingerprint
-parts[legCount + 3] = facts return {
-expiresMs = expiresMs, status = status, fingerprint = fingerprint, text = table.concat(parts), }
-end local function keepAnswer(place, answer) answers[place] = answer keptAnswers[place] = answer
-end local function keepAnswers() for place, answer in pairs(keptAnswers) do
-if isGivenClock then redis.call('SET', KEYS[place], answer.text) else
-redis.call('SET', KEYS[place], answer.text, 'PXAT', string.format('%.0f', answer.expiresMs)) end
-end end local kindsRead = {} local function kindOf(place) local kind = kindsRead[place]
+local from = 41 + 96 * legs return { expiresMs = expiresMs, nowMs = nowMs, status = status,
+fingerprint = string.sub(text, from, from + length - 1), } end local function readText(text)
+local nowMs, ttlMs, status, fingerprint = string.match(text, HEAD) return {
+expiresMs = nowMs + ttlMs, nowMs = tonumber(nowMs), status = tonumber(status),
+fingerprint = fingerprint, } end local function readAnswer(place) local answer = answers[place]
+if answer ~= nil then return answer end local text = stored[place] if not text then answer = false
+elseif string.byte(text) == 0 then answer = readOld(text) else answer = readText(text) end
+answers[place] = answer return answer end local action, amount, isLast = CHECK, 0, true
+local answerPlace, ttlMs, toldCount, fingerprint, facts = nil, 0, 0, '', ''
+local function whole(number) if number == 0 then return '' end return format('%.0f', number) end
+local function fraction(number) if number == 0 then return '' end return format('%.17g', number)
+end local function legText(leg, status)
+local used, alertedFrom, alerted = useds[leg], alertedFroms[leg], alerteds[leg]
+if status ~= DONE then used, alerted = previous[leg], alertedFrom end
+if alerted == alertedFrom then alertedFrom, alerted = 0, 0 end
+local flags = (admits[leg] and 1 or 0) + (inTheWays[leg] and 2 or 0) local leaves, fits = '', ''
+if kinds[leg].rollingMs ~= 0 then flags = flags + 4 leaves = whole(leavesMs[leg] - now)
+fits = fitMs[leg] == -1 and 'n' or whole(fitMs[leg] - now) end local numbers = table.concat({
+whole(now - startsMs[leg]), whole(endsMs[leg] - now), whole(used), whole(previous[leg]),
+whole(flags), whole(granteds[leg]), fraction(alertedFrom), fraction(alerted), leaves, fits,
+}, ',') return (string.gsub(numbers, ',+$', '')) end local function answerOf(status)
+if status == OVERFLOW or status == CONFLICT then return nil end
+local numbers = { whole(now) .. ',' .. whole(ttlMs) .. ',' .. format('%d', status) }
+for leg = 1, toldCount do numbers[leg + 1] = legText(leg, status) end return {
+expiresMs = now + ttlMs, status = status, fingerprint = fingerprint,
+text = table.concat({ table.concat(numbers, ';'), fingerprint, facts }, NEWLINE), } end
+local function keepAnswer(place, answer) answers[place] = answer keptAnswers[place] = answer end
+local function keepAnswers() for place, answer in pairs(keptAnswers) do
+if isGivenClock then redis.call('SET', KEYS[place], answer.text)
+else redis.call('SET', KEYS[place], answer.text, 'PXAT', whole(answer.expiresMs)) end end end
+local kindsRead = {} local function kindOf(place) local kind = kindsRead[place]
 if kind then return kind end kind = {
 shape = request[place], shapedMs = request[place + 1], rollingMs = request[place + 2],
 isSoft = request[place + 3] == 1, byPlan = request[place + 4],
@@ -185,10 +196,11 @@ local form = request[at + 2] at = at + 3 legCount = floor(form / 8) isLast = for
 local speaksToOne = form % 4 >= 2 for leg = 1, legCount do
 kinds[leg], places[leg] = kindOf(request[at]), request[at + 1] at = at + 2 speaks[leg] = true
 if speaksToOne then speaks[leg] = request[at] == 1 at = at + 1 end end
-tellsRolling = form % 8 >= 4 if tellsRolling then answerPlace, fingerprint, facts =
-counterCount + request[at], request[at + 1], request[at + 2] at = at + 3
-else answerPlace = nil end end local function decideStep() if answerPlace then
-local answer = readAnswer(answerPlace) if answer and answer.expiresMs > now then
+tellsRolling = form % 8 >= 4 if tellsRolling then
+answerPlace, ttlMs, toldCount = counterCount + request[at], request[at + 1], request[at + 2]
+fingerprint, facts = request[at + 3], request[at + 4] at = at + 5 else answerPlace = nil end end
+local function decideStep() if answerPlace then local answer = readAnswer(answerPlace)
+if answer and answer.expiresMs > now then
 return answer.fingerprint == fingerprint and answer.status or CONFLICT, true end end
 local status = lookAll(action, amount)
 if status == DONE and action ~= CHECK then write(action, amount) end return status, false end
