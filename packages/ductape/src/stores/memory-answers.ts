@@ -84,8 +84,10 @@ export class MemoryAnswers {
     }
     const [space, buckets] = next.value;
     // What was kept by a clock that was ahead must not stay until then.
-    const latestMs = endOf(nowMs + ANSWER_TTL_MS, nowMs);
-    for (const bucket of buckets) bucket.endMs = Math.min(bucket.endMs, latestMs);
+    const latestMs = nowMs + ANSWER_TTL_MS;
+    for (const bucket of buckets) {
+      if (bucket.endMs > endOf(latestMs, nowMs)) bucket.endMs = latestMs;
+    }
     if (!buckets.some(({ endMs }) => endMs <= nowMs)) return;
     const left = buckets.filter(({ endMs }) => endMs > nowMs);
     if (left.length === 0) this.#spaces.delete(space);
