@@ -149,9 +149,12 @@ function look(leg: Leg, action: Action, amount: number, nowMs: number): void {
   let alertedFrom = 0;
   if (cell !== undefined) {
     if (cell.shape === leg.rule.shape) {
-      if (cell.window.startMs > window.startMs && entersNow(action)) previousUsed = cell.used;
-      else if (cell.window.startMs >= window.startMs) {
-        window = cell.window;
+      // Zone rules change. A window of others goes on to its end, and what ended in the midst of
+      // one that holds now hands its count over: neither grants afresh.
+      const goesOn = nowMs < cell.window.endMs;
+      if (nowMs < cell.window.startMs && entersNow(action)) previousUsed = cell.used;
+      else if (goesOn || cell.window.startMs >= window.startMs) {
+        if (goesOn) window = cell.window;
         previousUsed = cell.used;
         granted = cell.granted;
         alertedFrom = cell.alerted;

@@ -86,7 +86,7 @@ export async function readHistory(
     const step = planHistory(rule, subject, Math.max(fromMs, clock()));
     if ((await store.apply(step)) !== "decided") continue;
     const { window, planned } = step.legs;
-    if (window.startMs === planned.startMs || rule.leg.rollingMs !== 0) {
+    if (window.startMs <= planned.startMs || rule.leg.rollingMs !== 0) {
       return viewOf(step, rule, quota);
     }
     // The clock stepped back over a boundary: the counter stands in a later window.

@@ -67,13 +67,14 @@ export const WEEKDAYS: readonly [Weekday, ...Weekday[]] = [
   "sunday",
 ];
 
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 /** Milliseconds of the units that are exact time; the others depend on the calendar. */
 const EXACT_MS: Partial<Record<PeriodUnit, number>> = {
   second: 1_000,
   minute: 60_000,
-  hour: 3_600_000,
+  hour: HOUR_MS,
 };
 
 /** Days of the longest such stretch of the calendar. */
@@ -95,9 +96,13 @@ const NOW_MS_MAX = FOREVER_MS / 2;
  * Days and longer are civil: a boundary is the first instant whose local time is not before it, so
  * a midnight that does not exist is the first instant after the gap, and a doubled one the first of
  * the two; a day that a zone skipped has no window. Steps are counted from the anchor itself, so a
- * 31st clamps and comes back. Seconds, minutes and hours are exact time; a single one without an
- * anchor is aligned to the local clock and cut where its offset changes. Multiples without an
- * anchor count from 1970-01-01, local time, weeks from the `weekStart` on or before it.
+ * 31st clamps and comes back. Multiples without an anchor count from 1970-01-01, local time, weeks
+ * from the `weekStart` on or before it.
+ *
+ * Seconds, minutes and hours with an anchor, or in multiples that do not divide the day, are
+ * elapsed time. All others begin anew at each local midnight. Up to an hour they are elapsed time
+ * too, cut where the offset changes, so no window is longer than it says and an hour that comes
+ * twice is two; longer ones follow the local clock like days, so six hours may be five or seven.
  *
  * Throws `RangeError` for a zone that {@link isTimeZone} refuses and a `nowMs` beyond reason.
  */
@@ -111,8 +116,11 @@ export function windowAt(shape: CalendarShape, nowMs: number): Span {
   const offsetAt = offsetsOf(shape.timeZone);
   const exactMs = EXACT_MS[unit];
   if (exactMs === undefined) return civilWindow(civilSteps(shape, every, unit), offsetAt, nowMs);
-  if (every === 1 && anchorMs === null) return clockWindow(exactMs, offsetAt, nowMs);
   const lengthMs = every * exactMs;
+  if (anchorMs === null && DAY_MS % lengthMs === 0) {
+    if (lengthMs <= HOUR_MS) return clockWindow(lengthMs, offsetAt, nowMs);
+    return civilWindow({ fromLocalMs: 0, stepMs: lengthMs, months: 0 }, offsetAt, nowMs);
+  }
   const fromMs = anchorMs ?? firstInstant(0, offsetAt);
   const startMs = fromMs + Math.floor((nowMs - fromMs) / lengthMs) * lengthMs;
   return { startMs, endMs: startMs + lengthMs };
@@ -186,13 +194,13 @@ function parseOffset(text: string): number {
 }
 
 /**
- * A unit of exact time, by the local clock. Between two offsets it is cut: Lord Howe shifts by half
- * an hour, and an hour that comes twice is two windows.
+ * A part of the local day, at most an hour long. Between two offsets it is cut: Lord Howe shifts by
+ * half an hour, and an hour that comes twice is two windows.
  */
-function clockWindow(unitMs: number, offsetAt: OffsetAt, nowMs: number): Span {
+function clockWindow(lengthMs: number, offsetAt: OffsetAt, nowMs: number): Span {
   const offsetMs = offsetAt(nowMs);
-  const startMs = Math.floor((nowMs + offsetMs) / unitMs) * unitMs - offsetMs;
-  const lastMs = startMs + unitMs - 1;
+  const startMs = Math.floor((nowMs + offsetMs) / lengthMs) * lengthMs - offsetMs;
+  const lastMs = startMs + lengthMs - 1;
   return {
     startMs: offsetAt(startMs) === offsetMs ? startMs : changeIn(startMs, nowMs, offsetAt),
     endMs: offsetAt(lastMs) === offsetMs ? lastMs + 1 : changeIn(nowMs, lastMs, offsetAt),
@@ -202,28 +210,30 @@ function clockWindow(unitMs: number, offsetAt: OffsetAt, nowMs: number): Span {
 /** Civil steps from a local date-time, written as if it were UTC. One of the lengths is 0. */
 interface Steps {
   readonly fromLocalMs: number;
-  readonly days: number;
+  readonly stepMs: number;
   readonly months: number;
 }
 
 function civilSteps(shape: CalendarShape, every: number, unit: PeriodUnit): Steps {
   const { anchorMs, timeZone, weekStart } = shape;
   const days = unit === "day" ? every : unit === "week" ? 7 * every : 0;
+  const stepMs = days * DAY_MS;
   const months =
     days > 0 ? 0 : unit === "month" ? every : unit === "quarter" ? 3 * every : 12 * every;
   if (anchorMs !== null) {
-    return { fromLocalMs: anchorMs + offsetsOf(timeZone)(anchorMs), days, months };
+    return { fromLocalMs: anchorMs + offsetsOf(timeZone)(anchorMs), stepMs, months };
   }
-  if (unit !== "week") return { fromLocalMs: 0, days, months };
+  if (unit !== "week") return { fromLocalMs: 0, stepMs, months };
   const daysBack = (WEEKDAYS.indexOf("thursday") - WEEKDAYS.indexOf(weekStart) + 7) % 7;
-  return { fromLocalMs: -daysBack * DAY_MS, days, months };
+  return { fromLocalMs: -daysBack * DAY_MS, stepMs, months };
 }
 
 function civilWindow(steps: Steps, offsetAt: OffsetAt, nowMs: number): Span {
   let index = stepsUntil(steps, nowMs + offsetAt(nowMs));
   let startMs = firstInstant(localAfter(steps, index), offsetAt);
   let endMs = firstInstant(localAfter(steps, index + 1), offsetAt);
-  // A clock set back over a boundary reads as before it again, and a skipped day is an empty step.
+  // A clock set back over a boundary reads as before it again, and what a zone skips is an empty
+  // step.
   while (endMs <= nowMs) {
     startMs = endMs;
     index++;
@@ -234,8 +244,8 @@ function civilWindow(steps: Steps, offsetAt: OffsetAt, nowMs: number): Span {
 
 /** How many whole steps lie between `from` and `localMs`; negative before it. */
 function stepsUntil(steps: Steps, localMs: number): number {
-  const { fromLocalMs, days, months } = steps;
-  if (months === 0) return Math.floor((localMs - fromLocalMs) / (days * DAY_MS));
+  const { fromLocalMs, stepMs, months } = steps;
+  if (months === 0) return Math.floor((localMs - fromLocalMs) / stepMs);
   const index = Math.floor((monthOf(localMs) - monthOf(fromLocalMs)) / months);
   return localAfter(steps, index) > localMs ? index - 1 : index;
 }
@@ -246,8 +256,8 @@ function monthOf(localMs: number): number {
 }
 
 /** The local time `index` steps from the first; a day that its month does not have is its last. */
-function localAfter({ fromLocalMs, days, months }: Steps, index: number): number {
-  if (months === 0) return fromLocalMs + index * days * DAY_MS;
+function localAfter({ fromLocalMs, stepMs, months }: Steps, index: number): number {
+  if (months === 0) return fromLocalMs + index * stepMs;
   const date = new Date(fromLocalMs);
   const day = date.getUTCDate();
   date.setUTCMonth(date.getUTCMonth() + index * months, 1);

@@ -308,6 +308,7 @@ const PERIODS: readonly Period[] = [
   "hour",
   { every: 3, unit: "day" },
   { every: 5, unit: "hour" },
+  { every: 6, unit: "hour" },
 ];
 
 /** The instants up to 2037 at which a zone's offset changes. */

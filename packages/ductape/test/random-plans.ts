@@ -4,7 +4,7 @@ import type { Action } from "ductape";
 import { factsText } from "../src/answer.js";
 import { newLeg, type Leg, type LegRule } from "../src/leg.js";
 import type { Step } from "../src/plan.js";
-import { FOREVER_MS } from "../src/period.js";
+import { FOREVER_MS, type Span } from "../src/period.js";
 import type { randomOf } from "./support.js";
 
 type Random = ReturnType<typeof randomOf>;
@@ -135,20 +135,28 @@ export class RandomPlans {
   }
 
   #leg({ rule, lengthMs }: Form, subject: string, plannedMs: number): Leg {
-    const startMs = lengthMs === FOREVER_MS ? 0 : Math.floor(plannedMs / lengthMs) * lengthMs;
     const isEndless = rule.rollingMs !== 0 || lengthMs === FOREVER_MS;
-    const planned = isEndless
-      ? { startMs: 0, endMs: FOREVER_MS }
-      : { startMs, endMs: startMs + lengthMs };
+    const planned = isEndless ? { startMs: 0, endMs: FOREVER_MS } : this.#span(lengthMs, plannedMs);
     const limit = rule.isByPlan
       ? this.#random.pick(LIMITS)
       : (LIMITS[(rule.shape * 7 + rule.space.length + rule.name.charCodeAt(1)) % LIMITS.length] ??
         null);
     return newLeg(rule, subject, planned, limit);
   }
+
+  /** The window at an instant; now and then by other zone rules, across two of these or in one. */
+  #span(lengthMs: number, atMs: number): Span {
+    const random = this.#random;
+    const hasOtherRules = random.below(8) === 0;
+    const shiftMs = hasOtherRules ? random.pick([-1, 0, 1]) * GRID_MS : 0;
+    const stepMs = hasOtherRules && random.below(2) === 0 ? GRID_MS : lengthMs;
+    const startMs = Math.floor((atMs - shiftMs) / stepMs) * stepMs + shiftMs;
+    return { startMs, endMs: startMs + stepMs };
+  }
 }
 
-function stepOf(
+/** A plan of one step with these legs, each a copy. */
+export function stepOf(
   facts: Pick<Step, "action" | "amount" | "rule" | "answer" | "nowMs">,
   from: readonly Leg[],
 ): Step {

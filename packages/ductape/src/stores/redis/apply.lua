@@ -95,10 +95,10 @@ while at <= requestEnd do
       isOfForm = shape == formNow
       isStale = isOutside and (now >= sinceMs or startMs > sinceMs)
       planned = p
-      if sinceMs >= startMs then
+      if now < untilMs then
         startMs, endMs, used, granted, alerted = sinceMs, untilMs, u, g, a
         change = changes[place] or COUNTED
-      end
+      elseif sinceMs >= startMs then used, granted, alerted = u, g, a end
     end
     local limit = request[kind + 7]
     if granted ~= 0 and limit >= 0 then limit = min(AMOUNT_MAX, limit + granted) end

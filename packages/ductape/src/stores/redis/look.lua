@@ -109,9 +109,10 @@ local function look(leg, action, amount)
   local previousUsed, granted, alertedFrom = 0, 0, 0
   if cell then
     if cell.shape == kind.shape then
-      if cell.startMs > startMs and entersNow(action) then previousUsed = cell.used
-      elseif cell.startMs >= startMs then
-        startMs, endMs = cell.startMs, cell.endMs
+      local goesOn = now < cell.endMs
+      if now < cell.startMs and entersNow(action) then previousUsed = cell.used
+      elseif goesOn or cell.startMs >= startMs then
+        if goesOn then startMs, endMs = cell.startMs, cell.endMs end
         previousUsed, granted, alertedFrom = cell.used, cell.granted, cell.alerted
       end
     else

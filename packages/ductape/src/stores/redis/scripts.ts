@@ -115,9 +115,10 @@ fitMs[leg] = fitsMs(entries, kind.limit - amount, periodMs) else fitMs[leg] = no
 local function look(leg, action, amount) local kind, cell = kinds[leg], cells[leg]
 if kind.rollingMs ~= 0 then return lookRolling(leg, kind, cell, action, amount) end
 local startMs, endMs = kind.startMs, kind.endMs local previousUsed, granted, alertedFrom = 0, 0, 0
-if cell then if cell.shape == kind.shape then
-if cell.startMs > startMs and entersNow(action) then previousUsed = cell.used
-elseif cell.startMs >= startMs then startMs, endMs = cell.startMs, cell.endMs
+if cell then if cell.shape == kind.shape then local goesOn = now < cell.endMs
+if now < cell.startMs and entersNow(action) then previousUsed = cell.used
+elseif goesOn or cell.startMs >= startMs then
+if goesOn then startMs, endMs = cell.startMs, cell.endMs end
 previousUsed, granted, alertedFrom = cell.used, cell.granted, cell.alerted end else
 previousUsed = carried(cell, kind) if previousUsed ~= 0 then alertedFrom = cell.alerted end end
 end if action == GRANT then granted = granted + amount end startsMs[leg] = startMs
@@ -246,9 +247,11 @@ local used, granted, alerted, planned = 0, 0, 0, UNKNOWN local change = CHANGED
 local isOfForm, isStale = true, isOutside if text then
 local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
 isOfForm = shape == formNow isStale = isOutside and (now >= sinceMs or startMs > sinceMs)
-planned = p if sinceMs >= startMs then
+planned = p if now < untilMs then
 startMs, endMs, used, granted, alerted = sinceMs, untilMs, u, g, a
-change = changes[place] or COUNTED end end local limit = request[kind + 7]
+change = changes[place] or COUNTED
+elseif sinceMs >= startMs then used, granted, alerted = u, g, a end end
+local limit = request[kind + 7]
 if granted ~= 0 and limit >= 0 then limit = min(AMOUNT_MAX, limit + granted) end
 if isOfForm and amount >= 0 and amount <= AMOUNT_MAX and floor(amount) == amount then
 if isStale then status = STALE
