@@ -33,8 +33,12 @@ const OF_KEYED: readonly ErrorCode[] = [
 const HEADERS: Readonly<Record<string, string>> = {
   ETag: "The revision, in quotes.",
   Location: "Where it is.",
-  "RateLimit-Policy": "The limit (q) and the seconds (w) of each rule that has a limit.",
-  RateLimit: "What is left (r) and the seconds until the reset (t) of each such rule.",
+  "RateLimit-Policy":
+    "Of each rule that has a limit: the limit (q), its unit (qu) where that is not requests, the " +
+    "seconds of its window (w) and an opaque key of the counter (pk), as in " +
+    "draft-ietf-httpapi-ratelimit-headers-11. At most 2 kB: else the binding rule alone.",
+  RateLimit:
+    "Of each such rule: what is left (r), the seconds until the reset (t) and the key (pk).",
   "Retry-After": "Seconds to wait before the next try.",
 };
 

@@ -1,7 +1,13 @@
 import type { Decision, RuleResult } from "ductape";
+import type { Partitions } from "./partition.js";
 
 /** The largest integer of a structured field (RFC 9651). */
 const FIELD_INTEGER_MAX = 999_999_999_999_999;
+/**
+ * The most bytes of each of the two fields: clients end a call whose headers are too large, after it
+ * was counted. Node's allow 16 kB for all headers, and others 8 kB.
+ */
+const FIELD_BYTES_MAX = 2_048;
 /** The longest time that is added to a wait, in seconds, and which part of the wait it is. */
 const JITTER_S_MAX = 60;
 const JITTER_PART = 0.1;
@@ -13,56 +19,72 @@ export interface RateLimitFields {
   readonly retryAfter: string | null;
 }
 
-type Rule = Pick<RuleResult, "rule" | "limit" | "remaining" | "window" | "resets_at" | "period">;
+/** What the fields are made with. */
+export interface RateLimitContext {
+  readonly partitions: Partitions;
+  /** Epoch milliseconds. */
+  readonly nowMs: number;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+}
+
+type Rule = Pick<RuleResult, "rule" | "subject" | "limit" | "remaining" | "window" | "resets_at">;
+
+/** One rule in both fields. */
+interface Item {
+  readonly rule: string;
+  readonly policy: string;
+  readonly limit: string;
+}
 
 /**
- * `RateLimit-Policy`, `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10, one item for each rule
+ * `RateLimit-Policy`, `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11, one item for each rule
  * that has a limit) and, for a denial that waiting helps, `Retry-After` in seconds: never before
- * the amount may fit, and later by up to a tenth, so that those who wait do not come at once.
+ * the amount may fit, and later by up to a tenth, so that those who wait do not come at once. Where
+ * all items take more than 2,048 bytes in a field, both fields have the item of the binding rule
+ * alone, and are left out where not even that fits.
  */
-export function rateLimitFields(
-  decision: Decision,
-  nowMs: number,
-  random: () => number,
-): RateLimitFields {
-  const { rules, retry_after_ms: waitMs } = decision;
+export function rateLimitFields(decision: Decision, context: RateLimitContext): RateLimitFields {
+  const { rules = [decision], retry_after_ms: waitMs } = decision;
   const waits = !decision.allowed && waitMs !== null;
-  const retryAfter = waits ? retryAfterText(waitMs, random) : null;
-  if (rules === undefined) {
-    const { limit } = decision;
-    if (limit === null) return { policy: null, limit: null, retryAfter };
-    return {
-      policy: policyItem(decision, limit),
-      limit: limitItem(decision, nowMs),
-      retryAfter,
-    };
-  }
-  const policies: string[] = [];
-  const limits: string[] = [];
-  for (const rule of rules) {
-    if (rule.limit === null) continue;
-    policies.push(policyItem(rule, rule.limit));
-    limits.push(limitItem(rule, nowMs));
-  }
-  if (policies.length === 0) return { policy: null, limit: null, retryAfter };
-  return { policy: policies.join(", "), limit: limits.join(", "), retryAfter };
+  const retryAfter = waits ? retryAfterText(waitMs, context.random) : null;
+  const items = rules.flatMap((rule) => itemOf(decision, rule, context) ?? []);
+  const all = joined(items) ?? joined(items.filter(({ rule }) => rule === decision.rule));
+  return { policy: all?.policy ?? null, limit: all?.limit ?? null, retryAfter };
 }
 
-function policyItem({ rule, window }: Rule, limit: number): string {
-  const item = `${nameText(rule)};q=${integer(Math.floor(limit))}`;
-  if (window.end === null) return item;
-  const lengthMs = Date.parse(window.end) - Date.parse(window.start);
-  return `${item};w=${integer(Math.ceil(lengthMs / 1_000))}`;
+/** Null where there are no items, or too many for a field. They are ASCII: a byte a character. */
+function joined(items: readonly Item[]): Pick<Item, "policy" | "limit"> | null {
+  const policy = items.map((item) => item.policy).join(", ");
+  const limit = items.map((item) => item.limit).join(", ");
+  const isSmall = policy.length <= FIELD_BYTES_MAX && limit.length <= FIELD_BYTES_MAX;
+  return items.length > 0 && isSmall ? { policy, limit } : null;
 }
 
-function limitItem({ rule, remaining, resets_at }: Rule, nowMs: number): string {
-  const item = `${nameText(rule)};r=${integer(Math.floor(remaining ?? 0))}`;
-  if (resets_at === null) return item;
-  const leftMs = Math.max(0, Date.parse(resets_at) - nowMs);
-  return `${item};t=${integer(Math.ceil(leftMs / 1_000))}`;
+/** The parameters of a policy are constant for its window; those of the other field change. */
+function itemOf(
+  { product_tag, env, quota_tag }: Decision,
+  { rule, subject, limit, remaining, window, resets_at }: Rule,
+  { partitions, nowMs }: RateLimitContext,
+): Item | null {
+  if (limit === null) return null;
+  const name = nameText(rule);
+  const key = partitions.keyOf({ product_tag, env, quota_tag, rule, subject });
+  const pk = key === null ? "" : `;pk=:${key}:`;
+  const w = window.end === null ? "" : `;w=${secondsBetween(Date.parse(window.start), window.end)}`;
+  const t = resets_at === null ? "" : `;t=${secondsBetween(nowMs, resets_at)}`;
+  return {
+    rule,
+    policy: `${name};q=${integer(limit)}${w}${pk}`,
+    limit: `${name};r=${integer(remaining ?? 0)}${t}${pk}`,
+  };
 }
 
-const integer = (value: number): number => Math.min(value, FIELD_INTEGER_MAX);
+function secondsBetween(fromMs: number, end: string): number {
+  return Math.min(Math.ceil(Math.max(0, Date.parse(end) - fromMs) / 1_000), FIELD_INTEGER_MAX);
+}
+
+const integer = (value: number): number => Math.min(Math.floor(value), FIELD_INTEGER_MAX);
 
 function retryAfterText(waitMs: number, random: () => number): string {
   const seconds = Math.ceil(waitMs / 1_000);

@@ -7,6 +7,7 @@ import { Keys } from "./keys.js";
 import { flushLog, openLog, type LogTarget } from "./log.js";
 import { Metrics } from "./metrics.js";
 import { sayWarning } from "./print.js";
+import { Partitions } from "./partition.js";
 import { Prober } from "./readiness.js";
 import type { Service } from "./service.js";
 import { Turns } from "./turns.js";
@@ -90,6 +91,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     metrics,
     prober: new Prober(ductape, (isUp) => metrics.storeIsUp(isUp)),
     turns: new Turns(),
+    partitions: new Partitions(ductape.records, warn),
     clock: now,
     random: options.random ?? Math.random,
     isDraining: false,

@@ -2,6 +2,7 @@ import type { EmbeddedDuctape } from "ductape";
 import type { Audit } from "./audit.js";
 import type { Keys } from "./keys.js";
 import type { Metrics } from "./metrics.js";
+import type { Partitions } from "./partition.js";
 import type { Prober } from "./readiness.js";
 import type { Turns } from "./turns.js";
 
@@ -13,6 +14,7 @@ export interface Service {
   readonly metrics: Metrics;
   readonly prober: Prober;
   readonly turns: Turns;
+  readonly partitions: Partitions;
   /** Epoch milliseconds. */
   readonly clock: () => number;
   /** From 0 up to 1. */

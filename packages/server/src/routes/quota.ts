@@ -65,7 +65,10 @@ const run = route({
       await service.turns.endOf(turn);
       tell(call, result);
       if (result.degraded) return result;
-      const fields = rateLimitFields(result, service.clock(), service.random);
+      const making = service.partitions.ready();
+      if (making !== null) await making;
+      const { partitions, random } = service;
+      const fields = rateLimitFields(result, { partitions, nowMs: service.clock(), random });
       if (fields.policy !== null) reply.header("ratelimit-policy", fields.policy);
       if (fields.limit !== null) reply.header("ratelimit", fields.limit);
       if (fields.retryAfter !== null) reply.header("retry-after", fields.retryAfter);
