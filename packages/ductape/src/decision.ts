@@ -53,6 +53,8 @@ export interface ResultBase extends Omit<RuleResult, "admits" | "retry_after_ms"
   product_tag: string;
   quota_tag: string;
   amount: number;
+  /** What amounts are of, where the quota's are not of requests. */
+  unit?: string;
   /** The limit was in the way, or is passed. */
   exceeded: boolean;
   source: "store" | "cache";
@@ -116,12 +118,16 @@ export type QuotaResult = Decision | Degraded;
  * Tells a decided step in the units and names of the caller. Pure. Throws `IDEMPOTENCY_CONFLICT`,
  * and `VALIDATION` for a count past 2^53-1.
  */
-export function decide(request: Request, { scale }: CompiledQuota, step: Step): Decision {
+export function decide(request: Request, { scale, unit }: CompiledQuota, step: Step): Decision {
   const { status, told } = step;
   if (told === null) throw new Error("a step without a rule was decided");
   const binding = nextTold(told) === null ? told : bindingLeg(step, told);
-  if (status === "done") return tell(request, step, told, binding, scale, ADMITTED);
-  return refuse(request, step, told, binding, scale);
+  const decision =
+    status === "done"
+      ? tell(request, step, told, binding, scale, ADMITTED)
+      : refuse(request, step, told, binding, scale);
+  if (unit !== undefined) decision.unit = unit;
+  return decision;
 }
 
 function refuse(request: Request, step: Step, told: Leg, binding: Leg, scale: number): Decision {

@@ -26,6 +26,11 @@ export interface QuotaDefinition extends Partial<Omit<RuleInput, "name" | "limit
   readonly description?: string | Empty | undefined;
   /** Fraction digits of amounts, 0..6, for good. Default 0: integers. */
   readonly decimals?: number | Empty | undefined;
+  /**
+   * What its amounts are of: up to 64 letters, digits, dots, dashes and underscores. Clients of
+   * HTTP are told, and nothing is counted otherwise. Default `"requests"`.
+   */
+  readonly unit?: string | Empty | undefined;
   readonly rules?: readonly RuleInput[] | Empty | undefined;
   readonly limit?: LimitInput | Empty | undefined;
   readonly period?: Period | Empty | undefined;
@@ -38,6 +43,8 @@ export interface QuotaBody {
   readonly description: string;
   /** Fraction digits of amounts, 0..6. */
   readonly decimals: number;
+  /** What its amounts are of. */
+  readonly unit: string;
   readonly rules: readonly Rule[];
 }
 
@@ -50,6 +57,8 @@ export interface CompiledQuota {
   readonly decimals: number;
   /** 10 to the power of `decimals`: amounts are integers of this many parts. */
   readonly scale: number;
+  /** What its amounts are of; undefined: requests. */
+  readonly unit: string | undefined;
   /** The prefix of its idempotency keys. */
   readonly answerSpace: string;
   readonly rules: readonly [CompiledRule, ...CompiledRule[]];
@@ -86,9 +95,19 @@ export interface CompiledRule {
 
 /** Those of a rule stand for its only one, but for its name. */
 const RULE_MEMBERS = RULE_FIELDS.slice(1);
-const FIELDS = ["tag", "name", "description", "decimals", "rules", ...RULE_MEMBERS] as const;
+const FIELDS = [
+  "tag",
+  "name",
+  "description",
+  "decimals",
+  "unit",
+  "rules",
+  ...RULE_MEMBERS,
+] as const;
 const RULES_MAX = 16;
 const DECIMALS_MAX = 6;
+/** The unit of quotas that say none, as in the `RateLimit` fields of HTTP. */
+const UNIT_DEFAULT = "requests";
 
 /** What quotas are made of. */
 export const QUOTA: Kind<QuotaBody, QuotaIdentity> = {
@@ -115,8 +134,19 @@ function parseQuota(input: unknown, before: QuotaBody | null = null): QuotaBody 
   const rules = parseRules(fields, named, 10 ** decimals);
   const name = fields.name("name", tag);
   const description = fields.name("description", "");
+  const unit = parseUnit(fields);
   issues.throwAny();
-  return { tag, name, description, decimals, rules };
+  return { tag, name, description, decimals, unit, rules };
+}
+
+/** Plain, as it stands in headers and beside numbers. */
+function parseUnit(fields: Fields): string {
+  const value = fields.get("unit");
+  if (value === undefined) return UNIT_DEFAULT;
+  if (typeof value === "string" && /^[A-Za-z0-9][\w.-]{0,63}$/.test(value)) return value;
+  const wanted = "wants 1 to 64 letters, digits, dots, dashes and underscores";
+  fields.refuse("unit", `${wanted}, such as "tokens", got ${show(value)}`);
+  return UNIT_DEFAULT;
 }
 
 function parseDecimals(fields: Fields): number {
@@ -194,6 +224,7 @@ export function compileQuota(
     tag: quota.tag,
     decimals: quota.decimals,
     scale,
+    unit: quota.unit === UNIT_DEFAULT ? undefined : quota.unit,
     answerSpace: spaces.answers,
     rules: [first, ...others],
     scopes: [...scopes.values()],

@@ -199,7 +199,15 @@ describe("a good definition", () => {
   it("is kept with every default written out, and {} for each optional field", async () => {
     await using ductape = await clientWith([]);
     const { quotas } = ductape.product;
-    const empty = { name: {}, description: {}, decimals: {}, rules: {}, scope: {}, window: {} };
+    const empty = {
+      name: {},
+      description: {},
+      decimals: {},
+      unit: {},
+      rules: {},
+      scope: {},
+      window: {},
+    };
     const more = { time_zone: {}, week_start: {}, anchor: {}, on_exceed: {}, alerts: {} };
     const quota = { tag: "a", limit: 1, period: "day", ...empty, ...more } as const;
     const kept = await quotas.create("shop", quota);
@@ -208,6 +216,7 @@ describe("a good definition", () => {
       name: "a",
       description: "",
       decimals: 0,
+      unit: "requests",
       rules: [
         {
           name: "default",

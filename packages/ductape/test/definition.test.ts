@@ -34,6 +34,7 @@ const BAD_QUOTA: Bad = [
   ["tag", [...TEXTS, bare, { toString: () => "q" }]],
   ["name", NAMES],
   ["description", NAMES],
+  ["unit", ["", " ", "a b", "a".repeat(65), "\u00fc", '"', "-a", "a\n", 5, null, ["a"], true]],
   ["decimals", [-1, 7, 0.5, Number.NaN, "2", 2n, null, [2], { a: 1 }]],
   ["limit", [...NUMBERS, undefined, {}, 0.5, 1.000001, bare]],
   [

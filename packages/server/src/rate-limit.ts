@@ -4,8 +4,8 @@ import type { Partitions } from "./partition.js";
 /** The largest integer of a structured field (RFC 9651). */
 const FIELD_INTEGER_MAX = 999_999_999_999_999;
 /**
- * The most bytes of each of the two fields: clients end a call whose headers are too large, after it
- * was counted. Node's allow 16 kB for all headers, and others 8 kB.
+ * The most bytes of each of the two fields: a client gives up on an answer whose headers are too
+ * large, after it was counted. Node's clients take 16 kB of headers, others 8 kB.
  */
 const FIELD_BYTES_MAX = 2_048;
 /** The longest time that is added to a wait, in seconds, and which part of the wait it is. */
@@ -63,7 +63,7 @@ function joined(items: readonly Item[]): Pick<Item, "policy" | "limit"> | null {
 
 /** The parameters of a policy are constant for its window; those of the other field change. */
 function itemOf(
-  { product_tag, env, quota_tag }: Decision,
+  { product_tag, env, quota_tag, unit }: Decision,
   { rule, subject, limit, remaining, window, resets_at }: Rule,
   { partitions, nowMs }: RateLimitContext,
 ): Item | null {
@@ -71,11 +71,12 @@ function itemOf(
   const name = nameText(rule);
   const key = partitions.keyOf({ product_tag, env, quota_tag, rule, subject });
   const pk = key === null ? "" : `;pk=:${key}:`;
+  const qu = unit === undefined ? "" : `;qu=${nameText(unit)}`;
   const w = window.end === null ? "" : `;w=${secondsBetween(Date.parse(window.start), window.end)}`;
   const t = resets_at === null ? "" : `;t=${secondsBetween(nowMs, resets_at)}`;
   return {
     rule,
-    policy: `${name};q=${integer(limit)}${w}${pk}`,
+    policy: `${name};q=${integer(limit)}${qu}${w}${pk}`,
     limit: `${name};r=${integer(remaining ?? 0)}${t}${pk}`,
   };
 }

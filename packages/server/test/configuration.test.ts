@@ -161,14 +161,19 @@ describe("ductape export", () => {
   it("gives what apply takes, for the same store and for another", async () => {
     await using one = new Ductape({ store: "memory:" });
     await using two = new Ductape({ store: "memory:" });
-    await one.product.apply(readConfiguration(FILE, "f").configuration);
+    const file = FILE.replace("decimals: 2", "decimals: 2\n        unit: kilotokens");
+    await one.product.apply(readConfiguration(file, "f").configuration);
     const text = JSON.stringify(await exportConfiguration(one, []));
     const { configuration } = readConfiguration(text, "f");
     expect((await one.product.apply(configuration)).applied).toBe(false);
     await two.product.apply(configuration);
     expect(JSON.stringify(await exportConfiguration(two, ["shop"]))).toBe(text);
     const views = [one, two].map(async ({ product }) =>
-      (await product.quotas.fetchAll("shop")).map(({ rules, decimals }) => ({ rules, decimals })),
+      (await product.quotas.fetchAll("shop")).map(({ rules, decimals, unit }) => ({
+        rules,
+        decimals,
+        unit,
+      })),
     );
     const [first, second] = await Promise.all(views);
     expect(first).toEqual(second);

@@ -71,6 +71,43 @@ describe("the fields of sixteen rules", () => {
   );
 });
 
+describe("the unit of a quota", () => {
+  const day = { limit: 5, period: "day" } as const;
+
+  it("is told where it is not requests, in the fields and in the body", async () => {
+    const { product } = server.ductape;
+    await product.quotas.create("shop", { tag: "tokens", unit: "tokens", ...day });
+    await product.quotas.create("shop", { tag: "bytes", unit: "content-bytes", ...day });
+    await product.quotas.create("shop", { tag: "plain", unit: "requests", ...day });
+    const units = { tokens: "tokens", bytes: "content-bytes", plain: undefined };
+    for (const [quota_tag, unit] of Object.entries(units)) {
+      for (const amount of [1, 5]) {
+        const { headers, body } = await run({ quota_tag, amount });
+        const qu = unit === undefined ? "" : `;qu="${unit}"`;
+        expect(headers.get("ratelimit-policy")).toMatch(RegExp(`^"default";q=5${qu};w=86400;pk=`));
+        expect(headers.get("ratelimit")).not.toContain("qu=");
+        expect(body["unit"]).toBe(unit);
+      }
+    }
+  });
+
+  it("is read, changed, and taken back to requests", async () => {
+    const { quotas } = server.ductape.product;
+    await quotas.create("shop", { tag: "u", ...day });
+    const patched = async (patch: object) => {
+      const path = "/v1/products/shop/quotas/u";
+      return (await server.call(path, { method: "PATCH", body: patch })).body["unit"];
+    };
+    expect((await quotas.fetch("shop", "u")).unit).toBe("requests");
+    expect(await patched({ unit: "pages" })).toBe("pages");
+    expect(await patched({ limit: 7 })).toBe("pages");
+    expect((await run({ quota_tag: "u" })).body).toMatchObject({ used: 1, unit: "pages" });
+    expect(await patched({ unit: null })).toBe("requests");
+    expect((await run({ quota_tag: "u" })).body["unit"]).toBe(undefined);
+    expect((await run({ quota_tag: "u" })).body["used"]).toBe(3);
+  });
+});
+
 it("no answer has more than 8 kB of headers, however long the names are", async () => {
   const name = "日".repeat(255);
   const at = `/v1/products/${encodeURIComponent(name)}`;

@@ -133,12 +133,17 @@ export const ENVIRONMENT_VIEW = answer({
   ...STAMPS,
 }).meta({ id: "EnvironmentView" });
 
+const AMOUNT_UNIT = optional(z.string().meta({ minLength: 1, maxLength: 64 })).meta({
+  description: 'What amounts are of, such as "tokens". Default "requests".',
+});
+
 /** What quotas are made of: `rules`, or the members of its only rule. */
 export const QUOTA = object({
   tag: TEXT,
   name: NAME,
   description: NAME,
   decimals: optional(z.number().meta({ minimum: 0, maximum: 6 })),
+  unit: AMOUNT_UNIT,
   rules: optional(z.array(RULE).meta({ minItems: 1, maxItems: 16 })),
   limit: optional(LIMIT),
   period: optional(PERIOD),
@@ -152,6 +157,7 @@ export const QUOTA_PATCH = object({
   name: NAME.nullable(),
   description: NAME.nullable(),
   decimals: optional(z.number()).nullable(),
+  unit: AMOUNT_UNIT.nullable(),
   rules: optional(z.array(RULE)).nullable(),
   limit: optional(LIMIT),
   period: optional(PERIOD).nullable(),
@@ -172,6 +178,7 @@ export const QUOTA_VIEW = answer({
   name: z.string(),
   description: z.string(),
   decimals: z.int(),
+  unit: z.string(),
   rules: z.array(RULE_VIEW),
   ...STAMPS,
 }).meta({ id: "QuotaView" });

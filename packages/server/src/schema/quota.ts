@@ -96,6 +96,7 @@ const DECISION = {
   age_ms: told(COUNT, "How old the numbers are, in milliseconds; 0 from the store."),
   replayed: told(z.boolean(), "This is the first answer to the same idempotency key again."),
   degraded: z.literal(false),
+  unit: told(z.string().optional(), "What amounts are of, where the quota's are not of requests."),
   asked_by: told(
     z.string().optional(),
     "Who asked by a session, where the numbers are of another subject.",
