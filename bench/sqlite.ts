@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Database from "better-sqlite3";
+import { DatabaseSync, enhance } from "@photostructure/sqlite";
 import { RateLimiterSQLite } from "rate-limiter-flexible";
 import { compare, withCallers, type Contender } from "./measure.js";
 import { clientOf } from "./shop.js";
@@ -9,7 +9,7 @@ import { clientOf } from "./shop.js";
 const USERS = 10_000;
 
 function openPeer(path: string): Promise<RateLimiterSQLite> {
-  const db = new Database(path);
+  const db = enhance(new DatabaseSync(path));
   db.pragma("journal_mode = WAL");
   db.pragma("synchronous = FULL");
   return new Promise((resolve, reject) => {
@@ -27,12 +27,15 @@ function openPeer(path: string): Promise<RateLimiterSQLite> {
 }
 
 /**
- * `sqlite:` beside its peer, both synced before every answer, at three widths, all counters in use.
+ * `sqlite:` beside its peer, on the same binding, both synced before every answer, at three widths,
+ * all counters in use.
  */
 export async function benchSqlite(): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), "ductape-bench-"));
   try {
-    const ductape = await clientOf(`sqlite:${join(folder, "ours.db")}`);
+    const ductape = await clientOf(
+      `sqlite:${join(folder, "ours.db")}?driver=@photostructure/sqlite`,
+    );
     const limiter = await openPeer(join(folder, "peer.db"));
     const count = (subject: string) =>
       ductape.processor.quota.run({

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { manualClock, storeSuite, type StorePlace } from "ductape/testing";
 import { Ductape } from "ductape";
-import { isTooOld } from "../src/stores/sqlite-driver.js";
-import { SQLITE_DRIVERS, temporaryFolder, usableDrivers } from "./support.js";
+import { isTooOld, SQLITE_DRIVERS } from "../src/stores/sqlite-driver.js";
+import { temporaryFolder, usableDrivers } from "./support.js";
 
 const memory = (): StorePlace => ({ connect: () => "memory:", remove: () => undefined });
 
@@ -21,7 +21,7 @@ it.each(unusable)("says of %s, which this Node cannot load, what to do", async (
   await using ductape = new Ductape({ store: `sqlite:${path}/store.db?driver=${driver}` });
   const fault: unknown = await ductape.product.fetchAll().catch((error: unknown) => error);
   expect(fault).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: false });
-  expect(String(fault)).toContain("npm install better-sqlite3");
+  expect(String(fault)).toContain("npm install @photostructure/sqlite@1");
   remove();
 });
 

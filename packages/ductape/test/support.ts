@@ -12,7 +12,7 @@ import {
   type StoreContext,
 } from "ductape";
 import type { Documents } from "../src/store.js";
-import { isTooOld, type SqliteDriver } from "../src/stores/sqlite-driver.js";
+import { isTooOld, SQLITE_DRIVERS, type SqliteDriver } from "../src/stores/sqlite-driver.js";
 
 /** A folder of its own for one test; `remove` deletes it. */
 export function temporaryFolder(): { path: string; remove: () => void } {
@@ -114,8 +114,8 @@ export function storeUrls(folder: string): string[] {
 async function isUsable(driver: SqliteDriver): Promise<boolean> {
   if (driver === "node:sqlite") return !isTooOld(process.versions["sqlite"] ?? "0");
   try {
-    const { default: Database } = await import("better-sqlite3");
-    new Database(":memory:").close();
+    const { DatabaseSync } = await import("@photostructure/sqlite");
+    new DatabaseSync(":memory:").close();
     return true;
   } catch {
     return false;
@@ -131,9 +131,6 @@ export async function usableDrivers(what: string): Promise<SqliteDriver[]> {
   }
   return usable;
 }
-
-/** Every binding. */
-export const SQLITE_DRIVERS: readonly SqliteDriver[] = ["node:sqlite", "better-sqlite3"];
 
 /** The fault of a call that must fail with one; anything else is thrown. */
 export async function faultOf(

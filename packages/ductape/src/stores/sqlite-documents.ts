@@ -6,9 +6,8 @@ import type {
   KeptDocument,
   StoredDocument,
 } from "../store.js";
-import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";
+import { rollBack, type Sqlite, type SqliteRow, type SqliteStatement } from "./sqlite-driver.js";
 import { storeError } from "./sqlite-errors.js";
-import { rollBack } from "./sqlite-schema.js";
 
 /** Expired documents dropped for each written one. */
 const DROPS_PER_WRITE = 2;

@@ -1,22 +1,25 @@
 import { StoreError } from "../errors.js";
 
-/** A binding to SQLite: the runtime's own, or the optional package. */
-export type SqliteDriver = "node:sqlite" | "better-sqlite3";
+/** The bindings to SQLite: the runtime's own, and an optional package with the same interface. */
+export const SQLITE_DRIVERS = ["node:sqlite", "@photostructure/sqlite"] as const;
+
+/** A binding to SQLite. */
+export type SqliteDriver = (typeof SQLITE_DRIVERS)[number];
 
 /** A row by column name. */
 export type SqliteRow = Record<string, unknown>;
 
-/** A value both bindings take as it is. */
+/** A value that a statement takes as it is. */
 export type SqliteValue = string | number | null | Uint8Array;
 
-/** The part of a prepared statement that both bindings share. */
+/** The part of a prepared statement that is used here. */
 export interface SqliteStatement {
   get(...values: SqliteValue[]): SqliteRow | undefined;
   all(...values: SqliteValue[]): SqliteRow[];
   run(...values: SqliteValue[]): { changes: number | bigint };
 }
 
-/** The part of a connection that both bindings share. */
+/** The part of a connection that is used here. */
 export interface Sqlite {
   exec(sql: string): unknown;
   prepare(sql: string): SqliteStatement;
@@ -26,6 +29,9 @@ export interface Sqlite {
 interface SqliteConstructor {
   new (path: string): Sqlite;
 }
+
+/** The schema under which statements find the file; `main` is an empty database in memory. */
+export const FILE_SCHEMA = "store";
 
 /** Older ones can corrupt a WAL file that several connections share (fixed in 3.51.3). */
 const VERSION_MIN = [3, 51, 3] as const;
@@ -39,16 +45,49 @@ export function isTooOld(version: string): boolean {
 
 /**
  * Opens `path` with `driver`, or with the runtime's own SQLite where that is new enough, and else
- * with better-sqlite3. Throws `STORE_UNAVAILABLE` where neither is there, or it is too old.
+ * with the package. Throws `STORE_UNAVAILABLE` where neither is there, or it is too old, and what
+ * SQLite throws for the file.
  */
 export async function openSqlite(path: string, driver?: SqliteDriver): Promise<Sqlite> {
-  const builtIn = driver === "better-sqlite3" ? null : builtInSqlite();
-  if (builtIn !== null) return new builtIn(path);
-  if (driver === "node:sqlite") {
-    throw missing(`this Node's own is ${process.versions["sqlite"] ?? "none"}`);
+  const Database = await databaseOf(driver);
+  const db = new Database(":memory:");
+  try {
+    db.exec(`ATTACH '${path.replaceAll("'", "''")}' AS ${FILE_SCHEMA}`);
+  } catch (error) {
+    db.close();
+    throw error;
   }
-  const installed = await installedSqlite();
-  return new installed(path);
+  return {
+    exec: (sql) => db.exec(sql),
+    prepare: (sql) => db.prepare(sql),
+    close: () => close(db),
+  };
+}
+
+/**
+ * Lets go of the file before the connection: the package's `close()` leaves the file open, with its
+ * locks, until the statements of the connection are collected as garbage.
+ */
+function close(db: Sqlite): void {
+  rollBack(db);
+  db.exec(`DETACH ${FILE_SCHEMA}`);
+  db.close();
+}
+
+/** Ends a transaction that failed; SQLite may have ended it already. */
+export function rollBack(db: Sqlite): void {
+  try {
+    db.exec("ROLLBACK");
+  } catch {
+    // Nothing is open any more: that is what was wanted.
+  }
+}
+
+async function databaseOf(driver?: SqliteDriver): Promise<SqliteConstructor> {
+  const builtIn = driver === "@photostructure/sqlite" ? null : builtInSqlite();
+  if (builtIn !== null) return builtIn;
+  if (driver !== "node:sqlite") return await installedSqlite();
+  throw missing(`this Node's own is ${process.versions["sqlite"] ?? "none"}`);
 }
 
 function builtInSqlite(): SqliteConstructor | null {
@@ -61,20 +100,16 @@ function builtInSqlite(): SqliteConstructor | null {
 
 async function installedSqlite(): Promise<SqliteConstructor> {
   try {
-    const name = "better-sqlite3";
-    const module: { default: unknown } = await import(name);
-    if (!isConstructor(module.default)) throw new Error("the package has no constructor");
-    const version = versionOf(module.default);
+    const { DatabaseSync } = await import("@photostructure/sqlite");
+    const version = versionOf(DatabaseSync);
     if (isTooOld(version)) throw new Error(`the package has SQLite ${version}`);
-    return module.default;
+    return DatabaseSync;
   } catch (error) {
-    throw missing("better-sqlite3 cannot be used", error);
+    throw missing("@photostructure/sqlite cannot be used", error);
   }
 }
 
-/**
- * Throws where the package was not compiled, or for another Node: it loads its binary only here.
- */
+/** Throws where the package has no binary for this machine: it loads its binary only here. */
 function versionOf(constructor: SqliteConstructor): string {
   const db = new constructor(":memory:");
   try {
@@ -92,7 +127,6 @@ function missing(why: string, cause?: unknown): StoreError {
   const wanted = `wants SQLite ${VERSION_MIN.join(".")} or newer`;
   const message =
     `${wanted}, as older ones can corrupt a shared file, but ${why}; update Node, or run ` +
-    '"npm install better-sqlite3" and, where npm blocks its install script, ' +
-    '"npm install-scripts approve better-sqlite3"';
+    '"npm install @photostructure/sqlite@1"';
   return new StoreError("STORE_UNAVAILABLE", message, { cause, retryable: false });
 }

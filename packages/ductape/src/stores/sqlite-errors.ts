@@ -15,18 +15,6 @@ const FULL = 13;
 const CANTOPEN = 14;
 const NOTADB = 26;
 
-/** Names of the primary result codes (sqlite.org/rescode.html) as better-sqlite3 gives them. */
-const CODES: Readonly<Record<string, number>> = {
-  SQLITE_BUSY: BUSY,
-  SQLITE_LOCKED: LOCKED,
-  SQLITE_READONLY: READONLY,
-  SQLITE_IOERR: IOERR,
-  SQLITE_CORRUPT: CORRUPT,
-  SQLITE_FULL: FULL,
-  SQLITE_CANTOPEN: CANTOPEN,
-  SQLITE_NOTADB: NOTADB,
-};
-
 /** What SQLite says of a file that is no longer at its path (extended code of READONLY). */
 const DBMOVED = READONLY | (4 << 8);
 
@@ -67,14 +55,11 @@ export function storeError(error: unknown, path: string, isCommitting = false): 
 
 /** The error of a file that is no longer where it was opened; its counts are lost with it. */
 export function movedError(path: string): Error {
-  return Object.assign(new Error(`${path} is another file now, or none`), { code: MOVED });
+  return Object.assign(new Error(`${path} is another file now, or none`), { errcode: DBMOVED });
 }
 
-const MOVED = "SQLITE_READONLY_DBMOVED";
-
 function hasMoved(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  return ("code" in error && error.code === MOVED) || extendedCode(error) === DBMOVED;
+  return extendedCode(error) === DBMOVED;
 }
 
 /**
@@ -103,17 +88,29 @@ function systemError(error: unknown, path: string): unknown {
 /** What the file system refuses only for now: no space, no quota, no descriptor, a failing disk. */
 const PASSING: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EIO"]);
 
-/** The primary result code, from either binding. */
+/** The primary result code. */
 function resultCode(error: unknown): number | null {
-  if (!(error instanceof Error)) return null;
   const extended = extendedCode(error);
-  if (extended !== null) return extended & 0xff;
-  if (!("code" in error) || typeof error.code !== "string") return null;
-  const name = /^SQLITE_[A-Z]+/.exec(error.code)?.[0];
-  return name === undefined ? null : (CODES[name] ?? 0);
+  return extended === null ? null : extended & 0xff;
 }
 
-/** The extended result code, which only node:sqlite gives as a number. */
-function extendedCode(error: Error): number | null {
-  return "errcode" in error && typeof error.errcode === "number" ? error.errcode : null;
+/** The extended result code (sqlite.org/rescode.html); null for what SQLite did not throw. */
+function extendedCode(error: unknown): number | null {
+  if (!(error instanceof Error)) return null;
+  const code: unknown = Reflect.get(error, "sqliteExtendedCode") ?? Reflect.get(error, "errcode");
+  if (typeof code === "number") return code;
+  const isUnnumbered = "code" in error && error.code === "ERR_SQLITE_ERROR";
+  return isUnnumbered ? (UNNUMBERED[error.message] ?? 0) : null;
 }
+
+/** What `sqlite3_errstr()` says: the package's `all()` throws this text without its code. */
+const UNNUMBERED: Readonly<Record<string, number>> = {
+  "database is locked": BUSY,
+  "database table is locked": LOCKED,
+  "attempt to write a readonly database": READONLY,
+  "disk I/O error": IOERR,
+  "database disk image is malformed": CORRUPT,
+  "database or disk is full": FULL,
+  "unable to open database file": CANTOPEN,
+  "file is not a database": NOTADB,
+};

@@ -1,10 +1,10 @@
 import { StoreError } from "../errors.js";
-import type { Sqlite } from "./sqlite-driver.js";
+import { FILE_SCHEMA, rollBack, type Sqlite } from "./sqlite-driver.js";
 
 /** Numbered changes of the schema, each run once; never edited after a release. */
 const MIGRATIONS: readonly string[] = [
   `
-  CREATE TABLE cells (
+  CREATE TABLE ${FILE_SCHEMA}.cells (
     id INTEGER NOT NULL PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
     shape INTEGER NOT NULL,
@@ -17,27 +17,27 @@ const MIGRATIONS: readonly string[] = [
     seen_ms INTEGER NOT NULL,
     planned_limit INTEGER -- null: not known; -1: none
   ) STRICT;
-  CREATE TABLE log (
+  CREATE TABLE ${FILE_SCHEMA}.log (
     seq INTEGER NOT NULL PRIMARY KEY,
     at_ms INTEGER NOT NULL,
     pairs BLOB NOT NULL
   ) STRICT;
-  CREATE TABLE answers (
+  CREATE TABLE ${FILE_SCHEMA}.answers (
     key TEXT NOT NULL PRIMARY KEY,
     expires_ms INTEGER NOT NULL,
     answer TEXT NOT NULL
   ) STRICT;
-  CREATE INDEX answers_by_expiry ON answers (expires_ms);
-  CREATE TABLE documents (
+  CREATE INDEX ${FILE_SCHEMA}.answers_by_expiry ON answers (expires_ms);
+  CREATE TABLE ${FILE_SCHEMA}.documents (
     key TEXT NOT NULL PRIMARY KEY,
     revision INTEGER NOT NULL,
     sequence INTEGER,
     expires_ms INTEGER,
     value TEXT
   ) STRICT;
-  CREATE INDEX documents_by_sequence ON documents (sequence) WHERE sequence IS NOT NULL;
-  CREATE INDEX documents_by_expiry ON documents (expires_ms) WHERE expires_ms IS NOT NULL;
-  CREATE TABLE forgotten (prefix TEXT NOT NULL PRIMARY KEY) STRICT;
+  CREATE INDEX ${FILE_SCHEMA}.documents_by_sequence ON documents (sequence) WHERE sequence IS NOT NULL;
+  CREATE INDEX ${FILE_SCHEMA}.documents_by_expiry ON documents (expires_ms) WHERE expires_ms IS NOT NULL;
+  CREATE TABLE ${FILE_SCHEMA}.forgotten (prefix TEXT NOT NULL PRIMARY KEY) STRICT;
   `,
 ];
 
@@ -54,8 +54,8 @@ export function migrate(db: Sqlite, path: string): void {
   try {
     const version = schemaVersion(db, path);
     for (const sql of MIGRATIONS.slice(version)) db.exec(sql);
-    db.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
-    db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+    db.exec(`PRAGMA ${FILE_SCHEMA}.application_id = ${APPLICATION_ID}`);
+    db.exec(`PRAGMA ${FILE_SCHEMA}.user_version = ${MIGRATIONS.length}`);
     db.exec("COMMIT");
   } catch (error) {
     rollBack(db);
@@ -63,19 +63,17 @@ export function migrate(db: Sqlite, path: string): void {
   }
 }
 
-/** In one statement, as another process may be making the tables. */
-const TOLD = `
-  SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema) AS tables
-  FROM pragma_user_version, pragma_application_id`;
-
 /**
  * The schema that the file has; 0 for an empty one. Writes nothing. Throws `STORE_UNAVAILABLE` for
  * a file that is newer or of another program.
  */
 export function schemaVersion(db: Sqlite, path: string): number {
-  const told = db.prepare(TOLD).get();
-  const [version, owner] = [Number(told?.["user_version"]), Number(told?.["application_id"])];
-  if (owner !== APPLICATION_ID && (owner !== 0 || version !== 0 || Number(told?.["tables"]) > 0)) {
+  const numberOf = (sql: string) => Number(Object.values(db.prepare(sql).get() ?? {})[0]);
+  const version = numberOf(`PRAGMA ${FILE_SCHEMA}.user_version`);
+  const tables = numberOf(`SELECT count(*) FROM ${FILE_SCHEMA}.sqlite_schema`);
+  // Last: where another process makes the tables meanwhile, it says that they are ours.
+  const owner = numberOf(`PRAGMA ${FILE_SCHEMA}.application_id`);
+  if (owner !== APPLICATION_ID && (owner !== 0 || version !== 0 || tables > 0)) {
     throw refused(path, "it belongs to another program; name another file, it was not changed");
   }
   if (version > MIGRATIONS.length) {
@@ -83,15 +81,6 @@ export function schemaVersion(db: Sqlite, path: string): number {
     throw refused(path, `${known}; update ductape, it was not changed`);
   }
   return version;
-}
-
-/** Ends a transaction that failed; SQLite may have ended it already. */
-export function rollBack(db: Sqlite): void {
-  try {
-    db.exec("ROLLBACK");
-  } catch {
-    // Nothing is open any more: that is what was wanted.
-  }
 }
 
 function refused(path: string, why: string): StoreError {

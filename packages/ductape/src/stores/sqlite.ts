@@ -24,14 +24,16 @@ import type {
 import { Batching, timedOut } from "./batching.js";
 import { PIECE_ROWS, pagesOf, piecesOf } from "./pieces.js";
 import {
+  FILE_SCHEMA,
   openSqlite,
+  rollBack,
   type Sqlite,
   type SqliteDriver,
   type SqliteStatement,
 } from "./sqlite-driver.js";
 import { SqliteFile } from "./sqlite-file.js";
 import { sqliteFacts } from "./sqlite-facts.js";
-import { migrate, rollBack, schemaVersion } from "./sqlite-schema.js";
+import { migrate, schemaVersion } from "./sqlite-schema.js";
 import { SqliteCells } from "./sqlite-cells.js";
 import { SqliteDocuments } from "./sqlite-documents.js";
 import { isBusy, isLost, storeError } from "./sqlite-errors.js";
@@ -93,7 +95,7 @@ export class SqliteStore implements Store {
     const { path, timeoutMs, driver } = this.#options;
     try {
       mkdirSync(dirname(path), { recursive: true });
-      const db = await openSqlite(path, driver);
+      const db = await whileBusy(timeoutMs, () => openSqlite(path, driver));
       try {
         await whileBusy(timeoutMs, () => prepareFile(db, path));
         this.#engine = new Engine(db, this.#options);
@@ -197,19 +199,19 @@ function prepareFile(db: Sqlite, path: string): void {
   // A short wait in SQLite itself, so the event loop never stands still behind another process.
   db.exec("PRAGMA busy_timeout = 5");
   schemaVersion(db, path);
-  db.exec("PRAGMA journal_mode = WAL");
-  db.exec("PRAGMA synchronous = FULL");
+  db.exec(`PRAGMA ${FILE_SCHEMA}.journal_mode = WAL`);
+  db.exec(`PRAGMA ${FILE_SCHEMA}.synchronous = FULL`);
   migrate(db, path);
 }
 
 const RETRY_MS_MAX = 8;
 
 /** Tries again while another process holds the lock. Throws `TIMEOUT`, and as `attempt` does. */
-async function whileBusy<T>(timeoutMs: number, attempt: () => T): Promise<T> {
+async function whileBusy<T>(timeoutMs: number, attempt: () => T | Promise<T>): Promise<T> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     try {
-      return attempt();
+      return await attempt();
     } catch (error) {
       if (!isBusy(error)) throw error;
       if (performance.now() > deadlineMs) throw timedOut(timeoutMs);
@@ -239,7 +241,7 @@ class Engine {
     this.#file = new SqliteFile(path);
     this.#cells = new SqliteCells(db);
     this.#documents = new SqliteDocuments(db, path, options.clock, () => this.#distrust());
-    this.#dataVersion = db.prepare("PRAGMA data_version");
+    this.#dataVersion = db.prepare(`PRAGMA ${FILE_SCHEMA}.data_version`);
     this.#begin = { read: db.prepare("BEGIN"), write: db.prepare("BEGIN IMMEDIATE") };
     this.#commit = db.prepare("COMMIT");
   }

@@ -5,12 +5,12 @@ import { MemoryStore } from "./memory.js";
 import { openPostgres } from "./postgres/postgres.js";
 import { RedisStore } from "./redis/redis.js";
 import { isRedisUrl, settingsOfUrl } from "./redis/settings.js";
-import type { SqliteDriver } from "./sqlite-driver.js";
+import { SQLITE_DRIVERS, type SqliteDriver } from "./sqlite-driver.js";
 import { SqliteStore } from "./sqlite.js";
 
 /**
  * The store of a URL: `memory:`, `sqlite:path` with an optional `?driver=node:sqlite` or
- * `?driver=better-sqlite3`, `postgres://user:password@host:port/database`, or `redis://` and its
+ * `?driver=@photostructure/sqlite`, `postgres://user:password@host:port/database`, or `redis://` and its
  * like. Nothing is opened yet. Throws `VALIDATION` that names `option`, the option or variable that
  * the URL comes from.
  */
@@ -34,8 +34,8 @@ export function openStore(url: string, context: StoreContext, option = "options.
   if (path.includes("\0")) throw invalid("must not contain the character NUL");
   const driver = query === -1 ? undefined : driverOf(url.slice(query + 1));
   if (driver === null) {
-    const wanted = 'wants "driver=node:sqlite" or "driver=better-sqlite3" after "?"';
-    throw invalid(`${wanted}, got ${show(url.slice(query + 1))}`);
+    const wanted = SQLITE_DRIVERS.map((name) => `"driver=${name}"`).join(" or ");
+    throw invalid(`wants ${wanted} after "?", got ${show(url.slice(query + 1))}`);
   }
   return new SqliteStore({ path: resolve(path), clock, timeoutMs, driver });
 }
@@ -43,7 +43,7 @@ export function openStore(url: string, context: StoreContext, option = "options.
 /** Null where it names none. */
 function driverOf(query: string): SqliteDriver | null {
   const value = query.startsWith("driver=") ? query.slice("driver=".length) : null;
-  return value === "node:sqlite" || value === "better-sqlite3" ? value : null;
+  return SQLITE_DRIVERS.find((name) => name === value) ?? null;
 }
 
 /** Only the scheme of what looks like an address: it may hold a password. */

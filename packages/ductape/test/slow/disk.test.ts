@@ -101,7 +101,7 @@ describe.each(canStepDown ? drivers : [])("what may not be written, on %s", (dri
   };
 
   it("a read-only file is read, refuses to count, and counts once it may be written", async () => {
-    const path = join(folder.path, `file-${driver.replace(":", "-")}`, "store.db");
+    const path = join(folder.path, `file-${driver.replace(/\W/g, "-")}`, "store.db");
     await prepare(`sqlite:${path}?driver=${driver}`);
     give(path);
     chmodSync(path, 0o444);
@@ -123,7 +123,7 @@ describe.each(canStepDown ? drivers : [])("what may not be written, on %s", (dri
   });
 
   it("a read-only folder is told, and opened once it may be written", async () => {
-    const path = join(folder.path, `folder-${driver.replace(":", "-")}`, "store.db");
+    const path = join(folder.path, `folder-${driver.replace(/\W/g, "-")}`, "store.db");
     await prepare(`sqlite:${path}?driver=${driver}`);
     give(path);
     setModes(path, 0o444, 0o555);
@@ -139,7 +139,7 @@ describe.each(canStepDown ? drivers : [])("what may not be written, on %s", (dri
   });
 
   it("a folder that may not be made is told, and made once it may", async () => {
-    const parent = join(folder.path, `parent-${driver.replace(":", "-")}`);
+    const parent = join(folder.path, `parent-${driver.replace(/\W/g, "-")}`);
     const path = join(parent, "new", "store.db");
     mkdirSync(parent);
     give(join(parent, "store.db"));
@@ -155,7 +155,7 @@ describe.each(canStepDown ? drivers : [])("what may not be written, on %s", (dri
 
 describe.each(canLimit ? drivers : [])("a file at its largest size, on %s", (driver) => {
   it("stops acknowledgements, loses none, and grows again once it may", async () => {
-    const path = join(folder.path, `limit-${driver.replace(":", "-")}`, "store.db");
+    const path = join(folder.path, `limit-${driver.replace(/\W/g, "-")}`, "store.db");
     const store = `sqlite:${path}?driver=${driver}`;
     await prepare(store);
     let told = 1;
