@@ -35,8 +35,10 @@ const MIGRATIONS: readonly string[] = [
     expires_ms INTEGER,
     value TEXT
   ) STRICT;
-  CREATE INDEX ${FILE_SCHEMA}.documents_by_sequence ON documents (sequence) WHERE sequence IS NOT NULL;
-  CREATE INDEX ${FILE_SCHEMA}.documents_by_expiry ON documents (expires_ms) WHERE expires_ms IS NOT NULL;
+  CREATE INDEX ${FILE_SCHEMA}.documents_by_sequence ON documents (sequence)
+    WHERE sequence IS NOT NULL;
+  CREATE INDEX ${FILE_SCHEMA}.documents_by_expiry ON documents (expires_ms)
+    WHERE expires_ms IS NOT NULL;
   CREATE TABLE ${FILE_SCHEMA}.forgotten (prefix TEXT NOT NULL PRIMARY KEY) STRICT;
   `,
 ];

@@ -10,9 +10,9 @@ import { SqliteStore } from "./sqlite.js";
 
 /**
  * The store of a URL: `memory:`, `sqlite:path` with an optional `?driver=node:sqlite` or
- * `?driver=@photostructure/sqlite`, `postgres://user:password@host:port/database`, or `redis://` and its
- * like. Nothing is opened yet. Throws `VALIDATION` that names `option`, the option or variable that
- * the URL comes from.
+ * `?driver=@photostructure/sqlite`, `postgres://user:password@host:port/database`, or `redis://`
+ * and its like. Nothing is opened yet. Throws `VALIDATION` that names `option`, the option or
+ * variable that the URL comes from.
  */
 export function openStore(url: string, context: StoreContext, option = "options.store"): Store {
   if (/^postgres(ql)?:/.test(url)) return openPostgres(url, context, option);
