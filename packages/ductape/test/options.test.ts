@@ -51,6 +51,9 @@ describe("an option of the client", () => {
     ["options.secret", { secret: "" }],
     ["options.secret", { secret: "x".repeat(31) }],
     ["options.secret", { secret: null }],
+    ["options.outgoing", { outgoing: "private" }],
+    ["options.outgoing", { outgoing: ["10.0.0.0/40"] }],
+    ["options.outgoing", { outgoing: null }],
     ["options.logger", { logger: { warn: 5 } }],
     ["options.logger", { logger: () => undefined }],
   ])("is VALIDATION that names %s, for case %#", (path, options) => {
