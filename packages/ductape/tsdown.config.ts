@@ -9,6 +9,8 @@ export default defineConfig({
   },
   format: ["esm", "cjs"],
   dts: true,
+  // `await using` needs a symbol that older targets do not declare.
+  banner: { dts: '/// <reference lib="esnext.disposable" />' },
   platform: "node",
   target: "node20.19",
   fixedExtension: false,

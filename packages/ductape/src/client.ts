@@ -1,6 +1,6 @@
 import type { Cache, CacheInput, CacheQuery, CacheValue } from "./cache.js";
 import type { AppliedConfiguration, ApplyOptions, Configuration } from "./configuration.js";
-import type { QuotaResult } from "./decision.js";
+import type { EnforcedResult, OutagePolicy, QuotaResult } from "./decision.js";
 import type { QuotaDefinition, QuotaView } from "./definition.js";
 import type { Environment, EnvironmentInput } from "./environment.js";
 import type { DuctapeError } from "./errors.js";
@@ -22,12 +22,15 @@ import type { CallOptions, StoreGuarantees } from "./store.js";
 import type { HistoryInput, UsageHistory } from "./history.js";
 import type { SubjectsInput, SubjectsPage } from "./usage.js";
 
-/** What a client does, on a store of its own or through a server: the same either way. */
-export interface Client {
+/**
+ * What a client does, on a store of its own or through a server: the same either way. `Policy` is
+ * its `onStoreError`, by which decisions have {@link QuotaResult | degraded answers} or not.
+ */
+export interface Client<Policy extends OutagePolicy = "throw"> {
   /** Definitions: products, their environments, quotas, sessions and caches. */
   readonly product: ProductCalls;
   /** Decisions, and the sessions of users. */
-  readonly processor: { readonly quota: QuotaCalls; readonly sessions: SessionCalls };
+  readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
   /** Who has used how much. */
   readonly usage: UsageCalls;
   /** What is promised: read differences between stores from here. */
@@ -45,8 +48,8 @@ export interface Client {
   close(): Promise<void>;
 }
 
-/** The calls of `processor.quota`. */
-export interface QuotaCalls {
+/** The calls of `processor.quota`, under the client's `onStoreError`. */
+export interface QuotaCalls<Policy extends OutagePolicy = "throw"> {
   /**
    * Decides one request atomically and exactly. A denial is a value (`allowed: false`) and costs
    * nothing; a fault throws a {@link DuctapeError}: `VALIDATION`, `PRODUCT_NOT_FOUND`,
@@ -54,9 +57,12 @@ export interface QuotaCalls {
    * `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `IDEMPOTENCY_CONFLICT`, `STORE_UNAVAILABLE`,
    * `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
-  run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult>;
-  /** As `run`, but a denial throws `QuotaExceededError` with the denial as its `result`. */
-  enforce(input: QuotaInput, options?: CallOptions): Promise<QuotaResult>;
+  run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult<Policy>>;
+  /**
+   * As `run`, but a denial throws `QuotaExceededError` with the denial as its `result`, and under
+   * `onStoreError: "deny"` the store's fault is thrown.
+   */
+  enforce(input: QuotaInput, options?: CallOptions): Promise<EnforcedResult<Policy>>;
   /**
    * Decides up to 1,000 inputs. With `atomic` as one: all or none, each seeing those before it; a
    * fault throws. Else each on its own: a fault stands as a {@link DuctapeError} in its place.
@@ -64,11 +70,11 @@ export interface QuotaCalls {
   runAll(
     inputs: readonly QuotaInput[],
     options: CallOptions & { readonly atomic: true },
-  ): Promise<QuotaResult[]>;
+  ): Promise<QuotaResult<Policy>[]>;
   runAll(
     inputs: readonly QuotaInput[],
     options?: CallOptions & { readonly atomic?: boolean },
-  ): Promise<(QuotaResult | DuctapeError)[]>;
+  ): Promise<(QuotaResult<Policy> | DuctapeError)[]>;
 }
 
 /** The definitions of one kind in a product, whose tag is the first argument of each call. */

@@ -92,27 +92,66 @@ export interface Denied extends ResultBase {
   retry_after_ms: number | null;
 }
 
-/** An answer without the store, under `onStoreError: "allow" | "deny"`: nothing was counted. */
-export interface Degraded {
+/**
+ * What to answer while the store cannot: its error, or a marked result that admits (`allow`) or
+ * refuses (`deny`).
+ */
+export type OutagePolicy = "throw" | "allow" | "deny";
+
+/** What both answers without the store have in common: no numbers, as nothing was counted. */
+export interface DegradedBase {
   action: Action;
   env: string;
   product_tag: string;
   quota_tag: string;
   subject: string | null;
-  allowed: boolean;
-  success: boolean;
   exceeded: false;
   /** The fault of the store. */
   code: "STORE_UNAVAILABLE" | "TIMEOUT";
   degraded: true;
   amount: number;
-  retry_after_ms: number | null;
 }
 
-/** The answer of an engine; narrow it by `allowed`. */
+/** Admitted without the store, by `onStoreError: "allow"`: nothing was counted. */
+export interface DegradedAdmitted extends DegradedBase {
+  allowed: true;
+  success: true;
+  retry_after_ms: 0;
+}
+
+/** Refused without the store, by `onStoreError: "deny"`. */
+export interface DegradedDenied extends DegradedBase {
+  allowed: false;
+  success: false;
+  /** When the store will answer again is not known. */
+  retry_after_ms: null;
+}
+
+/** An answer without the store, under `onStoreError: "allow" | "deny"`: nothing was counted. */
+export type Degraded = DegradedAdmitted | DegradedDenied;
+
+/** The answer of an engine; narrow it by `allowed`, or by `code`. */
 export type Decision = Admitted | Denied;
-/** The answer of `quota.run`; narrow it by `degraded`, then by `allowed`. */
-export type QuotaResult = Decision | Degraded;
+
+/** Which answers without the store each `onStoreError` adds. */
+export interface DegradedBy {
+  throw: never;
+  allow: Degraded;
+  deny: Degraded;
+}
+
+/**
+ * The answer of `quota.run` by a client with that `onStoreError`. By default faults of the store
+ * throw, so it is a {@link Decision}. A policy that may be another adds {@link Degraded}: narrow
+ * that by `degraded` first.
+ */
+export type QuotaResult<Policy extends OutagePolicy = "throw"> = Decision | DegradedBy[Policy];
+
+/** The answer of `quota.enforce`, which throws where `run` refuses. */
+export type EnforcedResult<Policy extends OutagePolicy = "throw"> = Extract<
+  QuotaResult<Policy>,
+  { allowed: true }
+>;
 
 /**
  * Tells a decided step in the units and names of the caller. Pure. Throws `IDEMPOTENCY_CONFLICT`,

@@ -1,4 +1,5 @@
 import type { Client } from "./client.js";
+import type { OutagePolicy } from "./decision.js";
 import { EmbeddedDuctape, type EmbeddedOptions } from "./embedded.js";
 import { show } from "./errors.js";
 import type { AlertListener } from "./events.js";
@@ -9,11 +10,12 @@ import type { CallOptions } from "./store.js";
 
 /**
  * How a {@link Ductape} is made: on a store of its own, or with `url` and `apiKey` on a server.
- * Where neither `store` nor `url` is given, `DUCTAPE_STORE` or `DUCTAPE_URL` say which.
+ * Where neither `store` nor `url` is given, `DUCTAPE_STORE` or `DUCTAPE_URL` say which. `Policy` is
+ * the type of `onStoreError`.
  */
-export type DuctapeOptions =
-  | Alone<EmbeddedOptions, RemoteOptions>
-  | Alone<RemoteOptions, EmbeddedOptions>;
+export type DuctapeOptions<Policy extends OutagePolicy = OutagePolicy> =
+  | Alone<EmbeddedOptions<Policy>, RemoteOptions>
+  | Alone<RemoteOptions<Policy>, EmbeddedOptions>;
 
 /** The options of one, and none that only the other has. */
 type Alone<One, Other> = One & { readonly [Name in Exclude<keyof Other, keyof One>]?: undefined };
@@ -21,17 +23,20 @@ type Alone<One, Other> = One & { readonly [Name in Exclude<keyof Other, keyof On
 /**
  * Quotas, on a store or on a server: the same calls and the same results. Nothing is opened before
  * the first call. `close()`, or `await using`, lets what was accepted finish. The constructor
- * throws `VALIDATION` for an option it cannot take.
+ * throws `VALIDATION` for an option it cannot take. By the type of `onStoreError` results may be
+ * {@link Degraded}, or faults of the store throw.
  */
-export class Ductape implements Client {
+export class Ductape<const Policy extends OutagePolicy = "throw"> implements Client<Policy> {
   readonly product: Client["product"];
-  readonly processor: Client["processor"];
+  readonly processor: Client<Policy>["processor"];
   readonly usage: Client["usage"];
   readonly guarantees: Client["guarantees"];
-  readonly #client: Client;
+  readonly #client: Client<Policy>;
 
-  constructor(options: DuctapeOptions = {}) {
-    const client = isOnServer(options) ? new RemoteDuctape(options) : new EmbeddedDuctape(options);
+  constructor(options: DuctapeOptions<Policy> = {}) {
+    const client: Client<Policy> = isOnServer(options)
+      ? new RemoteDuctape(options)
+      : new EmbeddedDuctape(options);
     this.#client = client;
     this.product = client.product;
     this.processor = client.processor;
@@ -57,7 +62,9 @@ export class Ductape implements Client {
 }
 
 /** An option stands before both variables, which must not ask for two things. */
-function isOnServer(options: DuctapeOptions): options is Alone<RemoteOptions, EmbeddedOptions> {
+function isOnServer<Policy extends OutagePolicy>(
+  options: DuctapeOptions<Policy>,
+): options is Alone<RemoteOptions<Policy>, EmbeddedOptions> {
   const given: unknown = options;
   if (!isRecord(given)) throw invalid("options", `wants an object, got ${show(given)}`);
   const [hasUrl, hasStore] = [!isLeftOut(given["url"]), !isLeftOut(given["store"])];

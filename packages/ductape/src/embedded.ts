@@ -1,14 +1,15 @@
 import { aheadFact, AheadWarnings } from "./ahead.js";
 import { closedError, within } from "./call.js";
 import { Catalogue } from "./catalogue.js";
-import type { Client, QuotaCalls, SessionCalls } from "./client.js";
+import type { Client, ProductCalls, QuotaCalls, SessionCalls, UsageCalls } from "./client.js";
+import type { OutagePolicy } from "./decision.js";
 import { show } from "./errors.js";
 import { Events, type AlertListener, type Logger } from "./events.js";
-import { OutageQuota, type OutagePolicy } from "./outage.js";
+import { underPolicy } from "./outage.js";
 import { Outgoing, parseNetworks, type Networks } from "./outgoing.js";
 import { Products } from "./products.js";
 import { Quota } from "./quota.js";
-import { probeStore, Records } from "./records.js";
+import { probeStore, StoredRecords, type Records } from "./records.js";
 import { UserSessions } from "./sessions/calls.js";
 import { Issuers } from "./sessions/issuer.js";
 import { Logins } from "./sessions/logins.js";
@@ -16,9 +17,16 @@ import { Revocations } from "./sessions/revocations.js";
 import { SigningKeys } from "./sessions/signing.js";
 import { Verifier } from "./sessions/verifier.js";
 import { isLeftOut, isRecord } from "./json.js";
-import { unknownField } from "./request.js";
+import { unknownField, type Request } from "./request.js";
 import type { CallOptions, Clock, Store, StoreGuarantees, StoreMaker, StoreFact } from "./store.js";
-import { invalid, parseLogger, parseTimeout, settingOf, type Setting } from "./settings.js";
+import {
+  invalid,
+  parseLogger,
+  parsePolicy,
+  parseTimeout,
+  settingOf,
+  type Setting,
+} from "./settings.js";
 import { CachedStore } from "./stores/cached.js";
 import { openStore } from "./stores/url.js";
 import { UnderWay } from "./under-way.js";
@@ -26,9 +34,9 @@ import { Usage } from "./usage.js";
 
 /**
  * How an {@link EmbeddedDuctape} is made. Every option but the functions has a
- * `DUCTAPE_*` variable.
+ * `DUCTAPE_*` variable. `Policy` is the type of `onStoreError`.
  */
-export interface EmbeddedOptions {
+export interface EmbeddedOptions<Policy extends OutagePolicy = OutagePolicy> {
   /**
    * A URL (`memory:`, `sqlite:path`), a store, or a function that makes one. Default
    * `DUCTAPE_STORE`, else `sqlite:.ductape/ductape.db`.
@@ -41,9 +49,11 @@ export interface EmbeddedOptions {
   readonly clock?: Clock | undefined;
   /**
    * What to answer while the store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else `"throw"`. Also
-   * `"allow"` throws for a session whose token was not verified before by this client.
+   * `"allow"` throws for a session whose token was not verified before by this client. Its type
+   * decides whether results may be {@link Degraded}; the variable no type can see, so a program
+   * that is run with it gives the option too.
    */
-  readonly onStoreError?: OutagePolicy | undefined;
+  readonly onStoreError?: Policy | undefined;
   /** How long a call waits, in milliseconds. Default `DUCTAPE_TIMEOUT_MS`, else 5000. */
   readonly timeoutMs?: number | undefined;
   /**
@@ -68,15 +78,17 @@ const OPTIONS = ["store", "clock", "onStoreError", "timeoutMs", "secret", "outgo
  * Quotas on one store. The store is opened at the first call. `close()`, or `await using`, lets
  * what was accepted finish. The constructor throws `VALIDATION` for an option it cannot take.
  */
-export class EmbeddedDuctape implements Client {
+export class EmbeddedDuctape<
+  const Policy extends OutagePolicy = "throw",
+> implements Client<Policy> {
   /** Definitions: products, their environments and quotas. */
-  readonly product: Products;
+  readonly product: ProductCalls;
   /** What the store promises: read differences between stores from here. */
   readonly guarantees: StoreGuarantees;
   /** Decisions, and the sessions of users. */
-  readonly processor: { readonly quota: QuotaCalls; readonly sessions: SessionCalls };
+  readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
   /** Who has used how much. */
-  readonly usage: Usage;
+  readonly usage: UsageCalls;
   /** What a program keeps in the store beside the definitions, such as the keys of a server. */
   readonly records: Records;
   readonly #store: CachedStore;
@@ -88,7 +100,7 @@ export class EmbeddedDuctape implements Client {
   #opening: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(options: EmbeddedOptions = {}) {
+  constructor(options: EmbeddedOptions<Policy> = {}) {
     const parsed = parseOptions(options);
     const { store, policy, timeoutMs, secret, logger } = parsed;
     this.#store = new CachedStore(
@@ -111,8 +123,8 @@ export class EmbeddedDuctape implements Client {
     const quota = new Quota({ ...shared, verifier, events: this.#events, ahead, timeoutMs });
     this.product = new Products(shared);
     this.usage = new Usage(shared);
-    this.records = new Records(shared);
-    const calls: QuotaCalls = policy === "throw" ? quota : new OutageQuota(quota, policy, logger);
+    this.records = new StoredRecords(shared);
+    const calls = underPolicy<Policy, Request>(quota, policy, logger);
     const logins = new Logins(this.#store);
     this.processor = { quota: calls, sessions: new UserSessions({ ...shared, verifier, logins }) };
   }
@@ -199,7 +211,7 @@ function parseOptions(options: EmbeddedOptions) {
   const { store, onStoreError, timeoutMs, clock, secret, outgoing, logger } = options;
   return {
     store: parseStore(settingOf("store", store, "DUCTAPE_STORE")),
-    policy: parsePolicy(settingOf("onStoreError", onStoreError, "DUCTAPE_ON_STORE_ERROR")),
+    policy: parsePolicy(onStoreError),
     timeoutMs: parseTimeout(timeoutMs),
     clock: parseClock(clock),
     secret: parseSecret(settingOf("secret", secret, "DUCTAPE_SECRET")),
@@ -236,11 +248,6 @@ function parseClock(clock: Clock | undefined): Clock | undefined {
     const wanted = "must give epoch milliseconds as an integer, from 1970 to 9999";
     throw invalid("options.clock", `${wanted}, gave ${show(nowMs)}`);
   };
-}
-
-function parsePolicy({ path, value = "throw" }: Setting): OutagePolicy {
-  if (value === "throw" || value === "allow" || value === "deny") return value;
-  throw invalid(path, `wants throw, allow or deny, got ${show(value)}`);
 }
 
 const SECRET_CHARS_MIN = 32;

@@ -43,7 +43,6 @@ export type {
 } from "./stores/postgres/pool.js";
 export type { StoreFact } from "./store.js";
 export { QuotaExceededError } from "./exceeded.js";
-export type { OutagePolicy } from "./outage.js";
 export { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
 export { unknownField } from "./request.js";
 export type { Action, Empty, QuotaInput, SessionInput, SubjectInput } from "./request.js";
@@ -52,8 +51,14 @@ export type {
   Alert,
   Decision,
   Degraded,
+  DegradedAdmitted,
+  DegradedBase,
+  DegradedDenied,
   Denied,
+  EnforcedResult,
+  OutagePolicy,
   QuotaResult,
+  ResultBase,
   ResultWindow,
   RuleResult,
 } from "./decision.js";
@@ -68,6 +73,7 @@ export type { Period, PeriodUnit, Weekday } from "./period.js";
 export type { AlertEvent, AlertListener, Logger } from "./events.js";
 export type {
   CallOptions,
+  CallSignal,
   Clock,
   Store,
   StoreContext,

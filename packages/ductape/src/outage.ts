@@ -1,68 +1,117 @@
 import type { QuotaCalls } from "./client.js";
-import type { Decision, Degraded, QuotaResult } from "./decision.js";
-import { DuctapeError } from "./errors.js";
+import type {
+  Decision,
+  Degraded,
+  DegradedBase,
+  EnforcedResult,
+  OutagePolicy,
+  QuotaResult,
+} from "./decision.js";
+import { DuctapeError, StoreError } from "./errors.js";
 import type { Logger } from "./events.js";
-import type { Quota } from "./quota.js";
-import { parseRequest, type QuotaInput, type Request } from "./request.js";
+import type { QuotaInput, Request } from "./request.js";
 import type { CallOptions } from "./store.js";
 
-/** What to answer while the store cannot: its error, or a marked result. */
-export type OutagePolicy = "throw" | "allow" | "deny";
+/** What an answer without the store repeats of an input. */
+export type Asked = Pick<
+  Request,
+  "action" | "env" | "productTag" | "quotaTag" | "subject" | "amount"
+>;
+
+/** Decisions whose faults all throw. */
+export interface Flow<A extends Asked> extends QuotaCalls {
+  /** An input as it is now; null for one that the flow refuses. */
+  askedOf(input: QuotaInput): A | null;
+  /** False where the token of a session was never verified, so that nobody knows whose it is. */
+  knowsWhoAsks(asked: A): boolean;
+}
+
+/** The fault behind an answer that a server gave without its store, by its own policy. */
+export class DegradedAnswer extends StoreError {
+  /** Whether the server admitted; nothing was counted either way. */
+  readonly allowed: boolean;
+
+  constructor({ allowed, code }: Degraded) {
+    const outcome = allowed ? "admitted the call without counting it" : "refused the call";
+    super(code, `the server's store cannot answer; the server ${outcome}`);
+    this.allowed = allowed;
+  }
+}
+
+/**
+ * Decisions under a policy. Their type is that of the option, which is all that a compiler sees:
+ * where a variable sets another policy, results may be degraded though no type says so.
+ */
+export function underPolicy<Policy extends OutagePolicy, A extends Asked>(
+  flow: Flow<A>,
+  policy: OutagePolicy,
+  logger: Logger,
+): QuotaCalls<Policy>;
+/** By `throw` it is the flow itself, which costs nothing more. */
+export function underPolicy(
+  flow: Flow<Asked>,
+  policy: OutagePolicy,
+  logger: Logger,
+): QuotaCalls<OutagePolicy> {
+  return policy === "throw" ? flow : new OutageQuota(flow, policy, logger);
+}
 
 /**
  * The flow under a policy other than `throw`: `STORE_UNAVAILABLE` and `TIMEOUT` become results with
  * `degraded: true`, which counted nothing. Every other fault is thrown as ever, and by `allow` also
- * these where a session's token was not verified before: anybody could have made it up. The first
- * degraded answer of an outage is logged with its fault.
+ * these where a session's token was not verified before: anybody could have made it up. What a
+ * server answered by its own policy is passed on. The first degraded answer of an outage is logged
+ * with its fault.
  */
-export class OutageQuota implements QuotaCalls {
-  readonly #quota: Quota;
+class OutageQuota<A extends Asked> implements QuotaCalls<OutagePolicy> {
+  readonly #flow: Flow<A>;
   readonly #allows: boolean;
   readonly #logger: Logger;
   #isDown = false;
 
-  constructor(quota: Quota, policy: "allow" | "deny", logger: Logger) {
-    this.#quota = quota;
+  constructor(flow: Flow<A>, policy: "allow" | "deny", logger: Logger) {
+    this.#flow = flow;
     this.#allows = policy === "allow";
     this.#logger = logger;
   }
 
-  async run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult> {
+  async run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult<OutagePolicy>> {
     // Before the call, as the caller may change its object while that is under way.
-    const request = parseRequest(input);
+    const asked = this.#flow.askedOf(input);
     try {
-      return this.#answered(await this.#quota.run(input, options));
+      return this.#answered(await this.#flow.run(input, options));
     } catch (error) {
-      return this.#degraded(request, error);
+      return this.#degraded(asked, error);
     }
   }
 
-  async enforce(input: QuotaInput, options?: CallOptions): Promise<QuotaResult> {
-    const request = parseRequest(input);
+  async enforce(input: QuotaInput, options?: CallOptions): Promise<EnforcedResult<OutagePolicy>> {
+    const asked = this.#flow.askedOf(input);
     try {
-      return this.#answered(await this.#quota.enforce(input, options));
+      return this.#answered(await this.#flow.enforce(input, options));
     } catch (error) {
-      if (this.#allows) return this.#degraded(request, error);
+      const degraded = this.#degraded(asked, error);
       // Neither admitted nor over a limit: what denies is the outage.
-      throw error;
+      if (!degraded.allowed) throw error;
+      return degraded;
     }
   }
 
   runAll(
     inputs: readonly QuotaInput[],
     options: CallOptions & { readonly atomic: true },
-  ): Promise<QuotaResult[]>;
+  ): Promise<QuotaResult<OutagePolicy>[]>;
   runAll(
     inputs: readonly QuotaInput[],
     options?: CallOptions & { readonly atomic?: boolean },
-  ): Promise<(QuotaResult | DuctapeError)[]>;
+  ): Promise<(QuotaResult<OutagePolicy> | DuctapeError)[]>;
   async runAll(
     inputs: readonly QuotaInput[],
     options?: CallOptions & { readonly atomic?: boolean },
-  ): Promise<(QuotaResult | DuctapeError)[]> {
-    const requests = requestsOf(inputs);
+  ): Promise<(QuotaResult<OutagePolicy> | DuctapeError)[]> {
+    const requests = Array.isArray(inputs) ? inputs.map((input) => this.#flow.askedOf(input)) : [];
     try {
-      const results = await this.#quota.runAll(inputs, options);
+      const results = await this.#flow.runAll(inputs, options);
       return results.map((result, i) => {
         if (!DuctapeError.is(result)) return this.#answered(result);
         const request = requests[i] ?? null;
@@ -75,52 +124,41 @@ export class OutageQuota implements QuotaCalls {
     }
   }
 
-  #answered(decision: Decision): Decision {
+  #answered<D extends Decision>(decision: D): D {
     this.#isDown = false;
     return decision;
   }
 
   /** True for a fault of the store, where who asks is known or nothing is admitted. */
-  #mayAnswer(request: Request | null, error: unknown): request is Request {
-    if (request === null || !isOutage(error)) return false;
-    return !this.#allows || this.#quota.knowsWhoAsks(request);
+  #mayAnswer(asked: A | null, error: unknown): asked is A {
+    if (asked === null || !isOutage(error)) return false;
+    if (error instanceof DegradedAnswer || !this.#allows) return true;
+    return this.#flow.knowsWhoAsks(asked);
   }
 
   /** The marked answer; throws the error where there must be none. */
-  #degraded(request: Request, error: unknown): Degraded {
-    if (!isOutage(error) || !this.#mayAnswer(request, error)) throw error;
+  #degraded(asked: A | null, error: unknown): Degraded {
+    if (!isOutage(error) || !this.#mayAnswer(asked, error)) throw error;
+    const isAllowed = error instanceof DegradedAnswer ? error.allowed : this.#allows;
     if (!this.#isDown) {
-      const outcome = this.#allows ? "allowed, and not counted" : "denied";
+      const outcome = isAllowed ? "allowed, and not counted" : "denied";
       this.#logger.warn(`the store cannot answer: calls are ${outcome}`, error);
     }
     this.#isDown = true;
-    return {
-      action: request.action,
-      env: request.env,
-      product_tag: request.productTag,
-      quota_tag: request.quotaTag,
-      subject: typeof request.subject === "string" ? request.subject : null,
-      allowed: this.#allows,
-      success: this.#allows,
+    const answer: DegradedBase = {
+      action: asked.action,
+      env: asked.env,
+      product_tag: asked.productTag,
+      quota_tag: asked.quotaTag,
+      subject: typeof asked.subject === "string" ? asked.subject : null,
       exceeded: false,
       code: error.code === "TIMEOUT" ? "TIMEOUT" : "STORE_UNAVAILABLE",
       degraded: true,
-      amount: request.amount,
-      retry_after_ms: this.#allows ? 0 : null,
+      amount: asked.amount,
     };
+    if (isAllowed) return { ...answer, allowed: true, success: true, retry_after_ms: 0 };
+    return { ...answer, allowed: false, success: false, retry_after_ms: null };
   }
-}
-
-/** Each input as a request; null where the flow refuses it. */
-function requestsOf(inputs: readonly QuotaInput[]): (Request | null)[] {
-  if (!Array.isArray(inputs)) return [];
-  return inputs.map((input) => {
-    try {
-      return parseRequest(input);
-    } catch {
-      return null;
-    }
-  });
 }
 
 function isOutage(error: unknown): error is DuctapeError {

@@ -3,7 +3,7 @@ import { answerKeyOf } from "./answer.js";
 import { parseBatchCall, parseCall } from "./call.js";
 import type { Catalogue } from "./catalogue.js";
 import type { CompiledQuota } from "./definition.js";
-import { decide, type Decision } from "./decision.js";
+import { decide, type Admitted, type Decision } from "./decision.js";
 import { DuctapeError, faultAt, StoreError, ValidationError } from "./errors.js";
 import { QuotaExceededError } from "./exceeded.js";
 import type { Events } from "./events.js";
@@ -83,6 +83,15 @@ export class Quota {
     return this.#decide(request, quota, clock(), call, 1);
   }
 
+  /** A request for the input as it is now; null for one that {@link run} refuses. */
+  askedOf(input: QuotaInput): Request | null {
+    try {
+      return parseRequest(input);
+    } catch {
+      return null;
+    }
+  }
+
   /**
    * False where the token of a session has to be verified first: never seen here, or of no use any
    * more.
@@ -147,7 +156,7 @@ export class Quota {
   }
 
   /** As `run`, for code that prefers an exception: a denial throws `QUOTA_EXCEEDED`. */
-  async enforce(input: QuotaInput, options?: CallOptions): Promise<Decision> {
+  async enforce(input: QuotaInput, options?: CallOptions): Promise<Admitted> {
     const decision = await this.run(input, options);
     if (!decision.allowed) throw new QuotaExceededError(decision);
     return decision;

@@ -38,25 +38,11 @@ const PROBE_TTL_MS = 60_000;
  * They are few, and every process has them in memory: changes of this process are seen at once,
  * those of others within a second. Kinds and ids are any text of well-formed Unicode without NUL.
  */
-export class Records implements Follower {
-  readonly #parts: RecordsParts;
-  #kinds = new Map<string, Map<string, KeptRecord>>();
-
-  constructor(parts: RecordsParts) {
-    this.#parts = parts;
-    parts.catalogue.follow("record", this);
-  }
-
+export interface Records {
   /** A record as it is known here; undefined also before the store was first opened. */
-  get(kind: string, id: string): KeptRecord | undefined {
-    return this.#kinds.get(kind)?.get(id);
-  }
-
+  get(kind: string, id: string): KeptRecord | undefined;
   /** All of a kind by id, as they are stored now. Throws `STORE_UNAVAILABLE`. */
-  all(kind: string): Promise<ReadonlyMap<string, KeptRecord>> {
-    return this.#parts.underWay.track(this.#allNow(kind));
-  }
-
+  all(kind: string): Promise<ReadonlyMap<string, KeptRecord>>;
   /**
    * Writes, all or none, what `prepare` makes of the records of a kind as they are; asked again
    * where another process was quicker. What it throws is thrown, and nothing is changed. Throws
@@ -65,7 +51,28 @@ export class Records implements Follower {
   change(
     kind: string,
     prepare: (records: ReadonlyMap<string, KeptRecord>) => readonly RecordWrite[],
-  ): Promise<void> {
+  ): Promise<void>;
+}
+
+/** {@link Records} in the memory of this process, which follows the catalogue. */
+export class StoredRecords implements Records, Follower {
+  readonly #parts: RecordsParts;
+  #kinds = new Map<string, Map<string, KeptRecord>>();
+
+  constructor(parts: RecordsParts) {
+    this.#parts = parts;
+    parts.catalogue.follow("record", this);
+  }
+
+  get(kind: string, id: string): KeptRecord | undefined {
+    return this.#kinds.get(kind)?.get(id);
+  }
+
+  all(kind: string): Promise<ReadonlyMap<string, KeptRecord>> {
+    return this.#parts.underWay.track(this.#allNow(kind));
+  }
+
+  change(kind: string, prepare: (records: OfKind) => readonly RecordWrite[]): Promise<void> {
     return this.#parts.underWay.track(this.#changeNow(kind, prepare));
   }
 

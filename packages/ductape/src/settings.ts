@@ -1,3 +1,4 @@
+import type { OutagePolicy } from "./decision.js";
 import { show, ValidationError, visible } from "./errors.js";
 import type { Logger } from "./events.js";
 import { isLeftOut, isRecord } from "./json.js";
@@ -32,6 +33,14 @@ export function checkTimeout(timeoutMs: unknown, path: string): number {
   }
   const wanted = `wants milliseconds above 0, at most ${TIMEOUT_MS_MAX}`;
   throw invalid(path, `${wanted}, got ${show(timeoutMs)}`);
+}
+
+/** What to answer while the store cannot: the option, `DUCTAPE_ON_STORE_ERROR`, or "throw". */
+export function parsePolicy(option: unknown): OutagePolicy {
+  const setting = settingOf("onStoreError", option, "DUCTAPE_ON_STORE_ERROR");
+  const { path, value = "throw" } = setting;
+  if (value === "throw" || value === "allow" || value === "deny") return value;
+  throw invalid(path, `wants throw, allow or deny, got ${show(value)}`);
 }
 
 /** A logger that fails must not fail what it is told of, nor the process. Default `console`. */

@@ -15,10 +15,20 @@ export interface StoreGuarantees {
   readonly shared: "process" | "machine" | "network";
 }
 
+/**
+ * The runtime's `AbortSignal`, by the types of Node or the DOM; where neither is loaded, what every
+ * such signal has.
+ */
+export type CallSignal = typeof globalThis extends {
+  readonly AbortSignal: { readonly prototype: infer Signal };
+}
+  ? Signal
+  : { readonly aborted: boolean; readonly reason: unknown };
+
 /** What one call may ask of a store. */
 export interface CallOptions {
   /** Gives up a call that has not been sent yet: `ABORTED`. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: CallSignal | undefined;
   /** How long to wait for an answer, in milliseconds: `TIMEOUT`, or `OUTCOME_UNKNOWN` once sent. */
   readonly timeoutMs?: number | undefined;
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
-import { Ductape, DuctapeError, QuotaExceededError, type EmbeddedOptions } from "ductape";
+import { Ductape, DuctapeError, QuotaExceededError, type OutagePolicy } from "ductape";
 import { openSqlite, type Sqlite } from "../src/stores/sqlite-driver.js";
 import { callAny, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
 
@@ -19,7 +19,7 @@ const PATIENT = { timeoutMs: 60_000 };
 let files = 0;
 const newPath = (): string => `${folder.path}/${++files}/store.db`;
 
-async function usedOf(ductape: Ductape): Promise<number> {
+async function usedOf(ductape: Ductape<OutagePolicy>): Promise<number> {
   const check = { ...input, action: "check", amount: 0 } as const;
   const result = await ductape.processor.quota.run(check, PATIENT);
   return result.degraded ? Number.NaN : result.used;
@@ -154,7 +154,7 @@ describe("onStoreError", () => {
     ["cannot be opened", "STORE_UNAVAILABLE"],
     ["stays busy", "TIMEOUT"],
   ])("where the store %s", (_, code) => {
-    const broken = async (onStoreError: EmbeddedOptions["onStoreError"]) => {
+    const broken = async (onStoreError: OutagePolicy | undefined) => {
       const path = newPath();
       const warnings: string[] = [];
       const logger = { warn: (message: string) => void warnings.push(message) };

@@ -26,7 +26,11 @@ beforeEach(() => {
 
 let stores = 0;
 /** A client with one quota `q` on a store of its own, under the clock of the test. */
-function open(url: string, quota: Omit<QuotaDefinition, "tag">, options: EmbeddedOptions = {}) {
+function open(
+  url: string,
+  quota: Omit<QuotaDefinition, "tag">,
+  options: EmbeddedOptions<"throw"> = {},
+) {
   const store = url.replace("store.db", `${stores++}.db`);
   return clientWith([{ tag: "q", ...quota }], { store, clock: () => nowMs, ...options });
 }

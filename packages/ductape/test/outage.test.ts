@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
-import { Ductape, type EmbeddedOptions, type QuotaResult } from "ductape";
+import { Ductape, type OutagePolicy, type QuotaResult } from "ductape";
 import { manualClock } from "ductape/testing";
 import { DATA, faultOf, HOUR_MS, sessionBench, START_MS, TARGET } from "./session-bench.js";
 import { inputOf, temporaryFolder } from "./support.js";
@@ -15,7 +15,7 @@ if (!canMove)
 let files = 0;
 
 /** A client that has seen one token of several, then loses its store; `restore` brings it back. */
-async function withoutStore(onStoreError: EmbeddedOptions["onStoreError"]) {
+async function withoutStore(onStoreError: OutagePolicy) {
   const path = `${folder.path}/${files++}/store.db`;
   const store = `sqlite:${path}`;
   const clock = manualClock(START_MS);
@@ -39,7 +39,7 @@ async function withoutStore(onStoreError: EmbeddedOptions["onStoreError"]) {
   return { client, clock, quota, inputFor, known, revoked, unknown, restore };
 }
 
-const told = (result: QuotaResult) => [result.allowed, result.degraded, result.code];
+const told = (result: QuotaResult<OutagePolicy>) => [result.allowed, result.degraded, result.code];
 
 describe.runIf(canMove)("while the store is down", () => {
   it("allow admits who was verified before, and throws for every other token", async () => {

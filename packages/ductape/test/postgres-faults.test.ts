@@ -19,7 +19,7 @@ const quota: QuotaDefinition = { tag: "q", limit: null, period: "lifetime" };
 const quiet = { warn: () => undefined };
 const schemaOf = (store: string) => new URL(store).searchParams.get("schema") ?? "";
 
-const clientOn = (store: string, options: EmbeddedOptions = {}) =>
+const clientOn = (store: string, options: EmbeddedOptions<"throw"> = {}) =>
   clientWith([quota], { store, logger: quiet, ...options });
 
 async function usedOf(ductape: Ductape): Promise<number> {

@@ -36,7 +36,7 @@ describe.runIf(hasServers)("a Redis server", () => {
   afterAll(() => server.remove());
 
   let prefixes = 0;
-  const made = async (url: string, options: EmbeddedOptions = {}) => {
+  const made = async (url: string, options: EmbeddedOptions<"throw"> = {}) => {
     const store = `${url}${url.includes("?") ? "&" : "?"}prefix=f${++prefixes}`;
     const ductape = await clientWith([QUOTA], { store, timeoutMs: 1_000, ...options });
     clients.push(ductape);

@@ -17,7 +17,7 @@ export const USER_SESSION: SessionDefinition = {
 
 /** A client on `memory:` with that session, quota `q` by user, and short ways to call. */
 export async function sessionBench(
-  options: EmbeddedOptions = {},
+  options: EmbeddedOptions<"throw"> = {},
   session: Partial<SessionDefinition> = {},
 ) {
   const clock = manualClock(START_MS);

@@ -6,6 +6,7 @@ import {
   DuctapeError,
   type Clock,
   type EmbeddedOptions,
+  type OutagePolicy,
   type QuotaDefinition,
   type QuotaInput,
   type Store,
@@ -53,11 +54,11 @@ export function randomOf(seed: number) {
 }
 
 /** A client with one product, one environment and the quotas of a test. */
-export async function clientWith(
+export async function clientWith<const Policy extends OutagePolicy = "throw">(
   quotas: readonly QuotaDefinition[],
-  options: EmbeddedOptions = {},
-): Promise<Ductape> {
-  const ductape = new Ductape({ store: "memory:", ...options });
+  options: EmbeddedOptions<Policy> = {},
+): Promise<Ductape<Policy>> {
+  const ductape = new Ductape<Policy>({ store: "memory:", ...options });
   await ductape.product.create({ tag: "shop", name: "Shop" });
   await ductape.product.environments.create("shop", { env_name: "Production", slug: "prd" });
   for (const quota of quotas) await ductape.product.quotas.create("shop", quota);

@@ -1,13 +1,24 @@
 import { hash as hashOnce, randomBytes, timingSafeEqual } from "node:crypto";
 import { DuctapeError, NotFoundError, show, type KeptRecord, type Records } from "ductape";
-import type { z } from "zod";
 import { Access, ALL, type Actor, type Grant } from "./access.js";
-import { KEY_STORED, type KEY_INPUT, type KEY_VIEW } from "./schema/key.js";
+import { KEY_STORED } from "./schema/key.js";
 
-/** What a new key is made of. */
-export type KeyInput = z.input<typeof KEY_INPUT>;
-/** A key as it is listed. */
-export type KeyView = z.infer<typeof KEY_VIEW>;
+/** What a new key is made of; its schema is `KEY_INPUT`. */
+export interface KeyInput extends Grant {
+  /** Whose it is, for people: at most 255 characters. */
+  readonly name?: string | undefined;
+}
+
+/** A key as it is listed; its schema is `KEY_VIEW`. */
+export interface KeyView extends Grant {
+  /** The visible part of the key. */
+  readonly id: string;
+  readonly name: string;
+  /** ISO 8601 in UTC. */
+  readonly created_at: string;
+  /** The id of the key that made it. */
+  readonly created_by: string;
+}
 
 /** What keys need of the rest. */
 export interface KeysParts {
@@ -167,7 +178,7 @@ export class Keys {
     return { id, ...view, key };
   }
 
-  #valueOf(key: string, input: KeyInput, by: Actor): z.infer<typeof KEY_STORED> {
+  #valueOf(key: string, input: KeyInput, by: Actor): ReturnType<typeof KEY_STORED.parse> {
     const { name = "", scopes, products, environments } = input;
     return {
       name,

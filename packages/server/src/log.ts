@@ -2,8 +2,14 @@ import { visible } from "ductape";
 import { pino, type DestinationStream, type Logger } from "pino";
 import { say } from "./print.js";
 
+/** What takes lines, such as a stream. */
+export interface LineSink {
+  /** Takes one line of JSON with its end. */
+  write(line: string): void;
+}
+
 /** Where lines go: standard output, nowhere, a file to add to, or a stream. */
-export type LogTarget = "-" | "off" | { readonly file: string } | DestinationStream;
+export type LogTarget = "-" | "off" | { readonly file: string } | LineSink;
 
 /** Each line is written before the call that writes it returns. */
 type Care = "now" | "soon";

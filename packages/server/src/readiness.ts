@@ -1,4 +1,4 @@
-import { DuctapeError, type EmbeddedDuctape } from "ductape";
+import { DuctapeError, type Client } from "ductape";
 
 /** Whether calls can be answered now, and if not why. */
 export interface Readiness {
@@ -12,11 +12,11 @@ const TTL_MS = 500;
 
 /** Asks the store whether it can be read and written, at most twice a second. */
 export class Prober {
-  readonly #ductape: EmbeddedDuctape;
+  readonly #ductape: Pick<Client, "probe">;
   readonly #told: (isUp: boolean) => void;
   #last: Promise<Readiness> | null = null;
 
-  constructor(ductape: EmbeddedDuctape, told: (isUp: boolean) => void) {
+  constructor(ductape: Pick<Client, "probe">, told: (isUp: boolean) => void) {
     this.#ductape = ductape;
     this.#told = told;
   }

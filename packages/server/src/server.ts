@@ -1,5 +1,5 @@
 import { DuctapeError, EmbeddedDuctape, ValidationError } from "ductape";
-import type { EmbeddedOptions, Networks } from "ductape";
+import type { EmbeddedOptions, Networks, OutagePolicy } from "ductape";
 import { createApp } from "./app.js";
 import { Audit } from "./audit.js";
 import { isLoopback, urlHostOf } from "./host.js";
@@ -13,9 +13,9 @@ import type { Service } from "./service.js";
 import { Turns } from "./turns.js";
 import { VERSION } from "./version.js";
 
-/** How a server is started. */
-export interface ServerOptions extends Pick<
-  EmbeddedOptions,
+/** How a server is started. `Policy` is the type of `onStoreError`. */
+export interface ServerOptions<Policy extends OutagePolicy = OutagePolicy> extends Pick<
+  EmbeddedOptions<Policy>,
   "store" | "clock" | "onStoreError" | "timeoutMs" | "secret"
 > {
   /**
@@ -44,12 +44,12 @@ export interface ServerOptions extends Pick<
   readonly random?: (() => number) | undefined;
 }
 
-/** A server that listens. */
-export interface RunningServer {
+/** A server that listens, on a client of that `onStoreError`. */
+export interface RunningServer<Policy extends OutagePolicy = OutagePolicy> {
   /** Without a slash at the end. */
   readonly url: string;
   readonly port: number;
-  readonly ductape: EmbeddedDuctape;
+  readonly ductape: EmbeddedDuctape<Policy>;
   readonly keys: Keys;
   /**
    * The key that was made as there was none; null where there was one, or none is asked for. It
@@ -72,14 +72,16 @@ const RETRY_MS = 1_000;
  * Starts a server. It listens also while its store is down, and says so at `/readyz`. Throws
  * `VALIDATION` for an option it cannot take, and an `Error` of the system where it cannot listen.
  */
-export async function startServer(options: ServerOptions): Promise<RunningServer> {
+export async function startServer<const Policy extends OutagePolicy = "throw">(
+  options: ServerOptions<Policy>,
+): Promise<RunningServer<Policy>> {
   const { host = "127.0.0.1", port = PORT_DEFAULT, rootKey = null, asksForKey = true } = options;
   if (!asksForKey && !isLoopback(host)) throw notLoopback(host);
   const warn = options.warn ?? sayWarning;
   const { store, clock, onStoreError, timeoutMs, secret, outgoing = "public" } = options;
   const logger = { warn };
   const parts = { store, clock, onStoreError, timeoutMs, secret, outgoing, logger };
-  const ductape = new EmbeddedDuctape(parts);
+  const ductape = new EmbeddedDuctape<Policy>(parts);
   const audit = openLog("audit", options.auditLog ?? "off", "now");
   const access = openLog("access", options.accessLog ?? "off", "soon");
   const metrics = new Metrics();

@@ -1,4 +1,4 @@
-import type { EmbeddedDuctape } from "ductape";
+import type { EmbeddedDuctape, OutagePolicy } from "ductape";
 import type { Audit } from "./audit.js";
 import type { Keys } from "./keys.js";
 import type { Metrics } from "./metrics.js";
@@ -8,7 +8,7 @@ import type { Turns } from "./turns.js";
 
 /** What the routes work with. */
 export interface Service {
-  readonly ductape: EmbeddedDuctape;
+  readonly ductape: EmbeddedDuctape<OutagePolicy>;
   readonly keys: Keys;
   readonly audit: Audit;
   readonly metrics: Metrics;

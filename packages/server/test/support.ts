@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { QuotaDefinition } from "ductape";
+import type { OutagePolicy, QuotaDefinition } from "ductape";
 import { rootKeyOf, startServer, type RunningServer, type ServerOptions } from "ductape-server";
 
 /** What a call got: the status, the headers and the body as JSON; null where it has none. */
@@ -20,7 +20,7 @@ export interface Call {
 }
 
 /** A server on a free port, with a key that may do all. */
-export interface Started extends RunningServer {
+export interface Started<Policy extends OutagePolicy = "throw"> extends RunningServer<Policy> {
   readonly root: string;
   /** The lines of the audit log. */
   readonly audit: Record<string, unknown>[];
@@ -32,10 +32,12 @@ export interface Started extends RunningServer {
 export const ROOT_KEY = `dk_${"r00t".repeat(8)}`;
 
 /** Starts a server in this process, on `memory:` unless told otherwise. */
-export async function start(options: ServerOptions = {}): Promise<Started> {
+export async function start<const Policy extends OutagePolicy = "throw">(
+  options: ServerOptions<Policy> = {},
+): Promise<Started<Policy>> {
   const audit: Record<string, unknown>[] = [];
   const warnings: string[] = [];
-  const server = await startServer({
+  const server = await startServer<Policy>({
     store: "memory:",
     port: 0,
     rootKey: rootKeyOf(ROOT_KEY),
@@ -50,7 +52,7 @@ export async function start(options: ServerOptions = {}): Promise<Started> {
 /** A server with one product, one environment and the quotas of a test. */
 export async function startWith(
   quotas: readonly QuotaDefinition[],
-  options: ServerOptions = {},
+  options: ServerOptions<"throw"> = {},
 ): Promise<Started> {
   const server = await start(options);
   const { product } = server.ductape;

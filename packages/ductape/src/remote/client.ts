@@ -1,17 +1,29 @@
-import type { Client, SessionCalls, UsageCalls } from "../client.js";
+import type { Client, ProductCalls, QuotaCalls, SessionCalls, UsageCalls } from "../client.js";
+import type { OutagePolicy } from "../decision.js";
 import { show } from "../errors.js";
 import { Events, type AlertListener, type Logger } from "../events.js";
 import { isLeftOut, isRecord } from "../json.js";
 import { within } from "../call.js";
-import { invalid, parseLogger, parseTimeout, settingOf, type Setting } from "../settings.js";
+import { underPolicy } from "../outage.js";
+import {
+  invalid,
+  parseLogger,
+  parsePolicy,
+  parseTimeout,
+  settingOf,
+  type Setting,
+} from "../settings.js";
 import type { CallOptions, StoreGuarantees } from "../store.js";
 import { RemoteProducts, queryOf, viewOf } from "./definitions.js";
 import { encode } from "./encode.js";
 import { Http } from "./http.js";
-import { RemoteQuota } from "./quota.js";
+import { RemoteQuota, type RemoteAsked } from "./quota.js";
 
-/** How a {@link RemoteDuctape} is made. Every option but the logger has a `DUCTAPE_*` variable. */
-export interface RemoteOptions {
+/**
+ * How a {@link RemoteDuctape} is made. Every option but the logger has a `DUCTAPE_*` variable.
+ * `Policy` is the type of `onStoreError`.
+ */
+export interface RemoteOptions<Policy extends OutagePolicy = OutagePolicy> {
   /** Where the server is: `http://127.0.0.1:4141`. Default `DUCTAPE_URL`. */
   readonly url?: string | undefined;
   /** A key of the server. Default `DUCTAPE_API_KEY`, else none is sent. */
@@ -27,11 +39,25 @@ export interface RemoteOptions {
    * own, whose answer the server keeps for `timeoutMs` and 10 seconds; with 0 they get none.
    */
   readonly retries?: number | undefined;
+  /**
+   * What to answer while the server or its store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else
+   * `"throw"`, which throws also where the server answers by an `onStoreError` of its own; the
+   * others pass that answer on. `"allow"` throws for every session, as only the server can verify
+   * its token. Its type decides whether results may be {@link Degraded}.
+   */
+  readonly onStoreError?: Policy | undefined;
   /** Gets warnings. Default `console`. */
   readonly logger?: Logger | undefined;
 }
 
-const OPTIONS: readonly string[] = ["url", "apiKey", "timeoutMs", "retries", "logger"];
+const OPTIONS: readonly string[] = [
+  "url",
+  "apiKey",
+  "timeoutMs",
+  "retries",
+  "onStoreError",
+  "logger",
+];
 const RETRIES_MAX = 10;
 const RETRIES_DEFAULT = 2;
 
@@ -39,24 +65,27 @@ const RETRIES_DEFAULT = 2;
  * Quotas through a server, by the same calls and with the same results as on a store. The
  * constructor throws `VALIDATION` for an option it cannot take, and asks nothing of the server.
  */
-export class RemoteDuctape implements Client {
-  readonly product: RemoteProducts;
+export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implements Client<Policy> {
+  readonly product: ProductCalls;
   /** What is acknowledged is with the server, which this process cannot take down. */
   readonly guarantees: StoreGuarantees = { name: "server", durable: true, shared: "network" };
-  readonly processor: { readonly quota: RemoteQuota; readonly sessions: SessionCalls };
+  readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
   readonly usage: UsageCalls;
+  readonly #quota: RemoteQuota;
   readonly #http: Http;
   readonly #events: Events;
   #closing: Promise<void> | null = null;
 
-  constructor(options: RemoteOptions = {}) {
-    const { url, apiKey, timeoutMs, retries, logger } = parseOptions(options);
+  constructor(options: RemoteOptions<Policy> = {}) {
+    const { url, apiKey, timeoutMs, retries, policy, logger } = parseOptions(options);
     const http = new Http({ url, apiKey, retries, timeoutMs });
     const events = new Events(logger);
     this.#http = http;
     this.#events = events;
     const quota = new RemoteQuota({ http, events, timeoutMs, makesKeys: retries > 0 });
-    this.processor = { quota, sessions: sessionsOf(http) };
+    this.#quota = quota;
+    const calls = underPolicy<Policy, RemoteAsked>(quota, policy, logger);
+    this.processor = { quota: calls, sessions: sessionsOf(http) };
     this.product = new RemoteProducts(http);
     const read = async (name: string, input: unknown) => {
       if (!isRecord(input)) throw invalid("input", `wants an object, got ${show(input)}`);
@@ -91,7 +120,7 @@ export class RemoteDuctape implements Client {
 
   async #closeNow(): Promise<void> {
     this.#http.close();
-    await this.processor.quota.drain();
+    await this.#quota.drain();
     await this.#http.drain();
   }
 }
@@ -140,6 +169,7 @@ function parseOptions(options: RemoteOptions) {
     apiKey: parseKey(settingOf("apiKey", options.apiKey, "DUCTAPE_API_KEY")),
     timeoutMs: parseTimeout(options.timeoutMs),
     retries: parseRetries(settingOf("retries", options.retries, "DUCTAPE_RETRIES")),
+    policy: parsePolicy(options.onStoreError),
     logger: parseLogger(options.logger),
   };
 }

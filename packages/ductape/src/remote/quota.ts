@@ -1,11 +1,11 @@
-import type { QuotaCalls } from "../client.js";
-import type { Decision, QuotaResult } from "../decision.js";
+import type { Admitted, Decision, OutagePolicy, QuotaResult } from "../decision.js";
 import { DuctapeError, StoreError } from "../errors.js";
 import type { Events } from "../events.js";
 import { QuotaExceededError } from "../exceeded.js";
 import { isLeftOut, isRecord } from "../json.js";
 import { parseBatchCall, parseCall } from "../call.js";
-import { ANSWER_TTL_MS, type QuotaInput } from "../request.js";
+import { DegradedAnswer, type Asked, type Flow } from "../outage.js";
+import { ACTIONS, ANSWER_TTL_MS, type QuotaInput } from "../request.js";
 import type { CallOptions } from "../store.js";
 import { Batching } from "../stores/batching.js";
 import { encode } from "./encode.js";
@@ -33,6 +33,14 @@ interface Plan {
   readonly deadlineMs: number;
 }
 
+/** What a server answers; its own `onStoreError` decides what it may be. */
+type Answer = QuotaResult<OutagePolicy>;
+
+/** What an input asks, as far as an answer without the server tells it. */
+export interface RemoteAsked extends Asked {
+  readonly hasSession: boolean;
+}
+
 /** As many as a server takes in one request. */
 const BATCH_PLANS_MAX = 1_000;
 const QUEUE_PLANS_MAX = 100_000;
@@ -45,10 +53,10 @@ const BATCH_CHARS_MAX = 300_000;
  * `processor.quota` through a server: calls that are made together, or while a request is under
  * way, are one request, so that they are decided in the order in which they were made.
  */
-export class RemoteQuota implements QuotaCalls {
+export class RemoteQuota implements Flow<RemoteAsked> {
   readonly #parts: RemoteQuotaParts;
   readonly #defaults: CallOptions;
-  readonly #batching: Batching<Plan, QuotaResult>;
+  readonly #batching: Batching<Plan, Answer>;
 
   constructor(parts: RemoteQuotaParts) {
     this.#parts = parts;
@@ -60,31 +68,31 @@ export class RemoteQuota implements QuotaCalls {
     });
   }
 
-  async run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult> {
+  async run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
     this.#parts.http.checkOpen();
     const call = parseCall(options, this.#defaults);
     const plan = this.#planOf(input, call, "input");
     return this.#told(await this.#batching.submit(plan, call), plan);
   }
 
-  async enforce(input: QuotaInput, options?: CallOptions): Promise<QuotaResult> {
+  async enforce(input: QuotaInput, options?: CallOptions): Promise<Admitted> {
     const result = await this.run(input, options);
-    if (!result.degraded && !result.allowed) throw new QuotaExceededError(result);
+    if (!result.allowed) throw new QuotaExceededError(result);
     return result;
   }
 
   runAll(
     inputs: readonly QuotaInput[],
     options: CallOptions & { readonly atomic: true },
-  ): Promise<QuotaResult[]>;
+  ): Promise<Decision[]>;
   runAll(
     inputs: readonly QuotaInput[],
     options?: CallOptions & { readonly atomic?: boolean },
-  ): Promise<(QuotaResult | DuctapeError)[]>;
+  ): Promise<(Decision | DuctapeError)[]>;
   async runAll(
     inputs: readonly QuotaInput[],
     options?: CallOptions & { readonly atomic?: boolean },
-  ): Promise<(QuotaResult | DuctapeError)[]> {
+  ): Promise<(Decision | DuctapeError)[]> {
     this.#parts.http.checkOpen();
     const { atomic, call } = parseBatchCall(inputs, options, this.#defaults);
     if (inputs.length === 0) return [];
@@ -97,12 +105,22 @@ export class RemoteQuota implements QuotaCalls {
     });
   }
 
+  askedOf(input: QuotaInput): RemoteAsked | null {
+    const given: unknown = input;
+    return isRecord(given) ? askedOf(given) : null;
+  }
+
+  /** Only a server can verify a token. */
+  knowsWhoAsks({ hasSession }: RemoteAsked): boolean {
+    return !hasSession;
+  }
+
   /** Resolves when no call is under way. */
   drain(): Promise<void> {
     return this.#batching.drain();
   }
 
-  async #runAtomic(inputs: readonly QuotaInput[], call: CallOptions): Promise<QuotaResult[]> {
+  async #runAtomic(inputs: readonly QuotaInput[], call: CallOptions): Promise<Decision[]> {
     if (call.signal?.aborted === true) {
       const message = "the call was aborted before it was sent; nothing is changed";
       throw new StoreError("ABORTED", message, { cause: call.signal.reason });
@@ -128,7 +146,7 @@ export class RemoteQuota implements QuotaCalls {
   }
 
   /** Several requests, where one would be too large. */
-  async #send(plans: readonly Plan[]): Promise<(QuotaResult | Error)[]> {
+  async #send(plans: readonly Plan[]): Promise<(Answer | Error)[]> {
     const batches: Plan[][] = [];
     let chars = Number.POSITIVE_INFINITY;
     for (const plan of plans) {
@@ -139,12 +157,12 @@ export class RemoteQuota implements QuotaCalls {
       chars += plan.text.length;
       batches.at(-1)?.push(plan);
     }
-    const answers: (QuotaResult | Error)[] = [];
+    const answers: (Answer | Error)[] = [];
     for (const batch of batches) answers.push(...(await this.#sendOne(batch)));
     return answers;
   }
 
-  async #sendOne(plans: readonly Plan[]): Promise<(QuotaResult | Error)[]> {
+  async #sendOne(plans: readonly Plan[]): Promise<(Answer | Error)[]> {
     try {
       const answer = await this.#ask(plans, false);
       return plans.length === 1 ? [resultOf(answer)] : resultsOf(answer, plans.length);
@@ -169,10 +187,9 @@ export class RemoteQuota implements QuotaCalls {
     });
   }
 
-  #told(result: QuotaResult, { isOurKey }: Plan): QuotaResult {
-    if (result.degraded) return result;
-    const decision: Decision =
-      isOurKey && result.replayed ? { ...result, replayed: false } : result;
+  #told(answer: Answer, { isOurKey }: Plan): Decision {
+    if (answer.degraded) throw new DegradedAnswer(answer);
+    const decision = isOurKey && answer.replayed ? { ...answer, replayed: false } : answer;
     if (decision.alerts !== undefined) this.#parts.events.publish(decision);
     return decision;
   }
@@ -194,19 +211,32 @@ function keptMs(leftMs: number): number {
 const withTtl = (json: string, ttlMs: number): string =>
   `${json.slice(0, -1)},"idempotency_ttl_ms":${ttlMs}}`;
 
-function resultsOf(answer: unknown, count: number): (QuotaResult | Error)[] {
+/** What is wrong in other fields the server would say, which cannot be asked. */
+function askedOf(input: Record<string, unknown>): RemoteAsked | null {
+  const { env, product_tag: productTag, quota_tag: quotaTag, subject, session } = input;
+  const action = ACTIONS.find((each) => each === input["action"]);
+  if (typeof env !== "string" || typeof productTag !== "string") return null;
+  if (typeof quotaTag !== "string" || action === undefined) return null;
+  const amount = isLeftOut(input["amount"]) ? Number(action !== "reset") : input["amount"];
+  if (typeof amount !== "number") return null;
+  const place = { action, env, productTag, quotaTag, amount };
+  const name = typeof subject === "string" ? subject : null;
+  return { ...place, subject: name, hasSession: !isLeftOut(session) };
+}
+
+function resultsOf(answer: unknown, count: number): (Answer | Error)[] {
   const results: unknown = isRecord(answer) ? answer["results"] : null;
   if (!Array.isArray(results) || results.length !== count) throw strange();
   return results.map(resultOf);
 }
 
-function resultOf(value: unknown): QuotaResult | Error {
+function resultOf(value: unknown): Answer | Error {
   if (isResult(value)) return value;
   return faultOf(value) ?? strange();
 }
 
 /** By what tells a result from all else: its form is the server's promise. */
-function isResult(value: unknown): value is QuotaResult {
+function isResult(value: unknown): value is Answer {
   return isRecord(value) && typeof value["allowed"] === "boolean";
 }
 

@@ -1,4 +1,4 @@
-import type { EmbeddedDuctape } from "ductape";
+import type { Client } from "ductape";
 import type { Access } from "../access.js";
 import { route, type Route } from "../route.js";
 import {
@@ -47,7 +47,7 @@ const products = definitionRoutes({
   patch: PRODUCT_PATCH,
   view: PRODUCT_VIEW,
   page: PRODUCTS_PAGE,
-  of: ({ product }: EmbeddedDuctape) => ({
+  of: ({ product }: Pick<Client, "product">) => ({
     create: (_none, input) => product.create(input),
     update: (_none, tag, patch) => product.update(tag, patch),
     fetch: (_none, tag) => product.fetch(tag),
@@ -73,7 +73,7 @@ const environments = definitionRoutes({
   patch: ENVIRONMENT_PATCH,
   view: ENVIRONMENT_VIEW,
   page: ENVIRONMENTS_PAGE,
-  of: ({ product }: EmbeddedDuctape) => product.environments,
+  of: ({ product }: Pick<Client, "product">) => product.environments,
   idOf: ({ slug }) => slug,
   mayList: (access, slug) => access.hasEnvironment(slug),
   requireRead: (access, product, slug) => access.requireEnvironment(product, slug),
@@ -94,7 +94,7 @@ const quotas = definitionRoutes({
   patch: QUOTA_PATCH,
   view: QUOTA_VIEW,
   page: QUOTAS_PAGE,
-  of: ({ product }: EmbeddedDuctape) => product.quotas,
+  of: ({ product }: Pick<Client, "product">) => product.quotas,
   idOf: ({ tag }) => tag,
   ...OF_PRODUCT,
 });
@@ -109,7 +109,7 @@ const sessions = definitionRoutes({
   patch: SESSION_PATCH,
   view: SESSION_VIEW,
   page: SESSIONS_DEFINED,
-  of: ({ product }: EmbeddedDuctape) => product.sessions,
+  of: ({ product }: Pick<Client, "product">) => product.sessions,
   idOf: ({ tag }) => tag,
   ...OF_PRODUCT,
 });
@@ -124,7 +124,7 @@ const caches = definitionRoutes({
   patch: CACHE_PATCH,
   view: CACHE_VIEW,
   page: CACHES_PAGE,
-  of: ({ product }: EmbeddedDuctape) => product.caches,
+  of: ({ product }: Pick<Client, "product">) => product.caches,
   idOf: ({ tag }) => tag,
   ...OF_PRODUCT,
 });

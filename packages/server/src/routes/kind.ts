@@ -1,4 +1,4 @@
-import type { DeleteOptions, EmbeddedDuctape, ErrorCode } from "ductape";
+import type { Client, DeleteOptions, ErrorCode } from "ductape";
 import type { z } from "zod";
 import type { Access } from "../access.js";
 
@@ -31,7 +31,7 @@ export interface Kind<I extends z.ZodType, P extends z.ZodType, V extends View> 
   readonly patch: P;
   readonly view: z.ZodType;
   readonly page: z.ZodType;
-  of(ductape: EmbeddedDuctape): Definitions<z.input<I>, z.input<P>, V>;
+  of(ductape: Pick<Client, "product">): Definitions<z.input<I>, z.input<P>, V>;
   /** What names one. */
   idOf(definition: z.input<I> | V): string;
   /** True for one that is listed to the key. */

@@ -2,6 +2,7 @@ import {
   DuctapeError,
   ValidationError,
   type ErrorCode,
+  type OutagePolicy,
   type QuotaInput,
   type QuotaResult,
 } from "ductape";
@@ -36,6 +37,9 @@ const FAULTS: readonly ErrorCode[] = [
   "ISSUER_UNAVAILABLE",
   "OUTCOME_UNKNOWN",
 ];
+
+/** By the server's `onStoreError` a result may be degraded. */
+type Result = QuotaResult<OutagePolicy>;
 
 const INPUTS_MAX = 1_000;
 const BATCH_BYTES_MAX = 1_048_576;
@@ -102,7 +106,7 @@ const batch = route({
 /** The routes of decisions. */
 export const QUOTA_ROUTES: readonly Route[] = [run, batch];
 
-async function runAtomic(call: Call, inputs: readonly unknown[]): Promise<QuotaResult[]> {
+async function runAtomic(call: Call, inputs: readonly unknown[]): Promise<Result[]> {
   const checked = inputs.map((input, i) => {
     const prefix = `inputs[${i}]`;
     checkWire(QUOTA_INPUT, input, prefix, `${prefix}.`);
@@ -124,9 +128,9 @@ async function runAtomic(call: Call, inputs: readonly unknown[]): Promise<QuotaR
   }
 }
 
-async function runEach(call: Call, inputs: readonly unknown[]): Promise<(QuotaResult | Problem)[]> {
+async function runEach(call: Call, inputs: readonly unknown[]): Promise<(Result | Problem)[]> {
   const { ductape, metrics } = call.service;
-  const places: (QuotaResult | Problem | null)[] = [];
+  const places: (Result | Problem | null)[] = [];
   const allowed: QuotaInput[] = [];
   for (const input of inputs) {
     try {
@@ -164,7 +168,7 @@ function authorize(access: Access, { action, product_tag, env }: QuotaInput): vo
 const AUDITED = new Set(["reset", "set", "grant"]);
 
 /** Counts a decision, and writes down those by which somebody changed a count or a limit. */
-function tell({ service, access, requestId }: Call, result: QuotaResult): void {
+function tell({ service, access, requestId }: Call, result: Result): void {
   const { action, code } = result;
   service.metrics.decided(action, code);
   if (!AUDITED.has(action) || result.degraded || result.replayed || !result.allowed) return;
