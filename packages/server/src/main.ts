@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { CommanderError } from "commander";
 import { ductapeProgram } from "./commands/program.js";
 import { sayFault } from "./print.js";
