@@ -7,6 +7,7 @@ import { benchHttp } from "./http.js";
 import { benchMemory } from "./memory.js";
 import { benchPostgres } from "./postgres.js";
 import { benchRedis } from "./redis.js";
+import { benchRolling } from "./rolling.js";
 import { benchSessions } from "./sessions.js";
 import { benchSqlite } from "./sqlite.js";
 import { machine } from "./measure.js";
@@ -19,6 +20,7 @@ const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   http: benchHttp,
   caches: benchCaches,
   sessions: benchSessions,
+  rolling: benchRolling,
 };
 const part = process.argv[2];
 const bench = part === undefined ? undefined : benches[part];

@@ -5,8 +5,8 @@ import { liveSum } from "./rolling.js";
 
 /**
  * One counter: what was used in one window by one subject of one rule. Integers only, 0..2^53-1.
- * `entries` is null on a calendar counter; on a rolling one it holds pairs (last instant, amount),
- * oldest first, one pair for each 1/60 of the period.
+ * `entries` is null on a calendar counter; on a rolling one it holds pairs (instant, amount),
+ * oldest first, at most 64 of them.
  */
 export interface Cell {
   /** Which form of the rule's window the numbers belong to; grows with each change of that form. */

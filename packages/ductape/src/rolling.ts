@@ -1,11 +1,17 @@
-// Rolling windows. Amounts are kept by parts of 1/60 of the period, each with the instant of its
-// latest amount; a part counts until that instant plus the period, so no amount leaves early and
-// none stays longer than one part too long. `entries` are pairs (latest instant, amount), oldest
-// first; instants in epoch milliseconds, amounts in integers.
+// Rolling windows. `entries` are pairs (instant, amount), oldest first; instants in epoch
+// milliseconds, amounts in integers. An amount counts until its instant plus the period.
+//
+// Up to 64 entries are exact. Past that, two neighbours become one, dated by the later of them, so
+// no amount leaves early. They are two of the same 1/60 of the period, which is why none stays
+// longer than that past its time; and of those the two whose joining delays the least, as a
+// histogram of a stream joins its closest bins (Ben-Haim and Tom-Tov, JMLR 2010).
+//
+// There always are two such: all entries lie within one period before the newest, which touches at
+// most 61 parts (62 of 2 seconds and 64 of one, as a part is a whole number of milliseconds).
 
-/**
- * A rolling window is counted in this many parts; an amount is refused at most one part too long.
- */
+/** Most entries of a counter; amounts of more instants than that are joined. */
+export const ROLLING_ENTRIES_MAX = 64;
+/** No amount is counted longer than this part of the period past its time. */
 export const ROLLING_PARTS = 60;
 
 /** What is still counted: the amounts later than `leftMs`. */
@@ -56,8 +62,8 @@ export function dropLeft(entries: number[], leftMs: number): void {
 }
 
 /**
- * Adds an amount of `nowMs`, in place: to the newest part where it belongs to it, else as a new
- * one.
+ * Adds an amount of `nowMs`, in place. Where the clock stepped back it counts as of the newest
+ * instant known: time never runs backwards.
  */
 export function addAmount(
   entries: number[],
@@ -65,17 +71,36 @@ export function addAmount(
   periodMs: number,
   nowMs: number,
 ): void {
-  const partMs = Math.max(1, Math.floor(periodMs / ROLLING_PARTS));
   const last = entries.length - 2;
-  const lastMs = entries[last];
-  // A clock that stepped back joins the newest part: amounts never leave before their time.
-  const joins = lastMs !== undefined && Math.floor(nowMs / partMs) <= Math.floor(lastMs / partMs);
-  if (!joins) {
-    entries.push(nowMs, amount);
+  if (nowMs <= (entries[last] ?? -Infinity)) {
+    entries[last + 1] = (entries[last + 1] ?? 0) + amount;
     return;
   }
-  entries[last] = Math.max(lastMs, nowMs);
-  entries[last + 1] = (entries[last + 1] ?? 0) + amount;
+  entries.push(nowMs, amount);
+  if (entries.length > 2 * ROLLING_ENTRIES_MAX) joinTwo(entries, periodMs);
+}
+
+/**
+ * Joins the two neighbours within a part that delay the least: the amount of the earlier one times
+ * the milliseconds between them. A product past 2^53 is rounded, in every engine alike.
+ */
+function joinTwo(entries: number[], periodMs: number): void {
+  const partMs = Math.max(1, Math.floor(periodMs / ROLLING_PARTS));
+  let best = -1;
+  let leastDelay = Infinity;
+  let part = Math.floor((entries[0] ?? 0) / partMs);
+  for (let i = 0; i + 2 < entries.length; i += 2) {
+    const nextMs = entries[i + 2] ?? 0;
+    const nextPart = Math.floor(nextMs / partMs);
+    if (part === nextPart) {
+      const delay = (entries[i + 1] ?? 0) * (nextMs - (entries[i] ?? 0));
+      if (delay < leastDelay) [best, leastDelay] = [i, delay];
+    }
+    part = nextPart;
+  }
+  if (best < 0) return;
+  entries[best + 3] = (entries[best + 3] ?? 0) + (entries[best + 1] ?? 0);
+  entries.splice(best, 2);
 }
 
 /** Takes up to `amount` away, in place, the newest first. */

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compactScript, embeddedModule, scriptSource, scriptsModule } from "../../../embed.js";
 import { APPLY_SCRIPT } from "../src/stores/redis/scripts.js";
-import { firstDifference } from "./equivalence.js";
+import { firstDifference, firstRollingDifference, ROLLING_LUA } from "./equivalence.js";
 import { hasRedis, startRedis, type RedisServer } from "./redis.js";
 import { seedOf } from "./support.js";
 
 const SEED = seedOf();
 const PLANS = Number(process.env["PLANS"] ?? 6_000);
 /** Faults are looked for in the same few worlds: one alone may lack a rule that shows it. */
-const WORLDS = 12;
+const WORLDS = 40;
 const WORLD_PLANS = 5_000;
 
 /** Faults planted in the script: what stands there, and what stood. */
@@ -33,8 +33,8 @@ const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   ["if entries[i] >= leftMs then sum", "if entries[i] > leftMs then sum"],
   ["entries[gone + 1] < leftMs do", "entries[gone + 1] <= leftMs do"],
   ["if newest >= rest then", "if newest > rest then"],
-  ["floor(now / partMs) >= floor(lastMs", "floor(now / partMs) > floor(lastMs"],
-  ["entries[count - 1] = now", "entries[count - 1] = max(lastMs, now)"],
+  ["now < entries[count - 1] then", "now <= entries[count - 1] then"],
+  ["if count > 0 and now == entries", "if count > 0 and now <= entries"],
   ["if left < room then return", "if left <= room then return"],
   ["isPast = atMs <= kind.startMs", "isPast = atMs < kind.startMs"],
   ["return atMs <= cell.endMs and", "return atMs < cell.endMs and"],
@@ -60,6 +60,20 @@ const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   ["if action == RESET then alertedFrom = 1 end", "if action == RESET then alertedFrom = 0 end"],
   ["cell.endMs = now + periodMs", "cell.endMs = max(now, entries[#entries - 1] or now) + periodMs"],
 ];
+/** Faults in the part that joins amounts of a rolling window, which few random plans come to. */
+const ROLLING_MUTANTS: readonly (readonly [to: string, from: string])[] = [
+  ["if count > 2 * ROLLING_PARTS", "if count > 2 * ROLLING_ENTRIES_MAX"],
+  ["if count >= 2 * ROLLING_ENTRIES_MAX", "if count > 2 * ROLLING_ENTRIES_MAX"],
+  ["if part ~= nextPart", "if part == nextPart"],
+  ["if true then", "if part == nextPart then"],
+  ["for i = 1, count - 5, 2", "for i = 1, count - 3, 2"],
+  ["for i = 3, count - 3, 2", "for i = 1, count - 3, 2"],
+  ["local delay = entries[i + 3] * (nextMs", "local delay = entries[i + 1] * (nextMs"],
+  ["local delay = nextMs - entries[i]", "local delay = entries[i + 1] * (nextMs - entries[i])"],
+  ["if delay <= leastDelay", "if delay < leastDelay"],
+  ["part = 0 + part", "part = nextPart"],
+];
+const TRAFFICS = 200;
 
 it("embeds the scripts as they are", () => {
   expect(embeddedModule()).toBe(scriptsModule());
@@ -85,5 +99,16 @@ describe.runIf(hasRedis("the equivalence of apply.lua"))("apply.lua", () => {
       found = await firstDifference(server.admin(), mutant, seed, WORLD_PLANS);
     }
     expect(found, `no difference in ${WORLDS} worlds of ${WORLD_PLANS} plans`).not.toBe(null);
+  });
+
+  it(`keeps ${TRAFFICS} random traffics as rolling.ts does (SEED=${SEED})`, async () => {
+    expect(await firstRollingDifference(server.admin(), ROLLING_LUA, SEED, TRAFFICS)).toBe(null);
+  });
+
+  it.each(ROLLING_MUTANTS)("with %s instead of %s joins other amounts", async (to, from) => {
+    expect(ROLLING_LUA.split(from).length, `stands once: ${from}`).toBe(2);
+    const mutant = ROLLING_LUA.replace(from, () => to);
+    const found = await firstRollingDifference(server.admin(), mutant, 1, TRAFFICS);
+    expect(found, `no difference in ${TRAFFICS} traffics`).not.toBe(null);
   });
 });

@@ -1,5 +1,6 @@
 // Drives apply.ts and the script on a real server with the same random plans, and compares.
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
 import { apply } from "../src/apply.js";
 import { answerKeyOf, readAnswer, type AnswerKey } from "../src/answer.js";
@@ -9,6 +10,7 @@ import type { Step } from "../src/plan.js";
 import { Batch, replyOf } from "../src/stores/redis/batch.js";
 import { Keyspace } from "../src/stores/redis/keys.js";
 import { readCounter } from "../src/stores/redis/packed.js";
+import { addAmount, dropLeft } from "../src/rolling.js";
 import { RandomPlans } from "./random-plans.js";
 import { randomOf } from "./support.js";
 
@@ -119,4 +121,54 @@ async function storedDifference(redis: Redis, batch: Batch, plain: PlainCells) {
 
 function answerOf(text: string | undefined) {
   return text === undefined ? undefined : readAnswer(text);
+}
+
+/** The part of apply.lua that keeps the amounts of a rolling window. */
+export const ROLLING_LUA = readFileSync(
+  new URL("../src/stores/redis/rolling.lua", import.meta.url),
+  "utf8",
+);
+
+/** A script of that part alone, which keeps amounts and returns what is left of them. */
+const keeping = (rollingLua: string) => `
+local floor, max, now = math.floor, math.max, 0
+${rollingLua}
+local entries, periodMs = {}, tonumber(ARGV[1])
+for i = 2, #ARGV, 2 do
+  now = tonumber(ARGV[i])
+  dropLeft(entries, now - periodMs)
+  addAmount(entries, tonumber(ARGV[i + 1]), periodMs)
+end
+for i = 1, #entries do entries[i] = string.format('%.0f', entries[i]) end
+return entries
+`;
+
+/** Where the entries of rolling.lua and rolling.ts differ first; null where they never do. */
+export async function firstRollingDifference(
+  redis: Redis,
+  rollingLua: string,
+  seed: number,
+  traffics: number,
+): Promise<string | null> {
+  const random = randomOf(seed);
+  const script = keeping(rollingLua);
+  for (let traffic = 0; traffic < traffics; traffic++) {
+    const periodMs = random.pick([1_000, 2_000, 60_000, 86_400_000]);
+    const stepMs = Math.max(1, Math.floor(periodMs / random.pick([60, 120, 400, 3_000])));
+    const amountMost = random.pick([1, 3, 100, 2 ** 44]);
+    const calls: number[] = [];
+    const wanted: number[] = [];
+    let nowMs = 1_700_000_000_000;
+    for (let i = 0; i < 300; i++) {
+      nowMs += (random.below(20) === 0 ? -3 : random.below(4)) * stepMs;
+      const amount = 1 + random.below(amountMost);
+      calls.push(nowMs, amount);
+      dropLeft(wanted, nowMs - periodMs);
+      addAmount(wanted, amount, periodMs, nowMs);
+    }
+    const got = await redis.eval(script, 0, periodMs, ...calls);
+    const [spec, told] = [JSON.stringify(wanted.map(String)), JSON.stringify(got)];
+    if (spec !== told) return `traffic ${traffic}: wanted ${spec}, got ${told}`;
+  }
+  return null;
 }

@@ -25,8 +25,8 @@ interface Count {
   used: number;
   granted: number;
   fired: Set<number>;
-  /** Rolling: amounts with the instant each leaves. */
-  parts: { part: number; lastMs: number; amount: number }[];
+  /** Rolling: each amount with its instant. */
+  amounts: { atMs: number; amount: number }[];
 }
 
 /** What the model expects of one rule. */
@@ -89,14 +89,14 @@ export class Model {
       const retryAfterMs = never ? null : endMs - atMs;
       return { rule: rule.name, used, limit, retryAfterMs, resetsAtMs: endMs };
     }
-    const leaves = (after?.parts ?? []).map(({ lastMs }) => lastMs + rule.lengthMs);
+    const leaves = (after?.amounts ?? []).map(({ atMs: sinceMs }) => sinceMs + rule.lengthMs);
     const resetsAtMs = leaves.length === 0 ? atMs : Math.min(...leaves);
     const retryAfterMs = never ? null : waitFor(before, rule, amount) - atMs;
     return { rule: rule.name, used, limit, retryAfterMs, resetsAtMs };
   }
 
   #count(rule: ModelRule, subject: string, nowMs: number): Count {
-    const count: Count = { used: 0, granted: 0, fired: new Set(), parts: [] };
+    const count: Count = { used: 0, granted: 0, fired: new Set(), amounts: [] };
     const startMs = Math.floor(nowMs / rule.lengthMs) * rule.lengthMs;
     for (const event of this.#history) {
       if (event.rule !== null && event.rule !== rule.name) continue;
@@ -119,9 +119,9 @@ function fits(rule: ModelRule, count: Count | undefined, action: Action, amount:
 
 function waitFor(count: Count | undefined, rule: ModelRule, amount: number): number {
   let left = count?.used ?? 0;
-  for (const part of count?.parts ?? []) {
-    left -= part.amount;
-    if (left + amount <= (rule.limit ?? 0)) return part.lastMs + rule.lengthMs;
+  for (const each of count?.amounts ?? []) {
+    left -= each.amount;
+    if (left + amount <= (rule.limit ?? 0)) return each.atMs + rule.lengthMs;
   }
   return Number.NaN;
 }
@@ -134,28 +134,28 @@ function tally(count: Count, { action, amount }: Event): void {
   if (action === "grant") count.granted += amount;
 }
 
-function roll(count: Count, rule: ModelRule, event: Event): void {
-  leave(count, rule, event.atMs);
-  if (event.action === "reset" || event.action === "set") count.parts = [];
-  if (event.action === "increment" || event.action === "set") {
-    const part = Math.floor(event.atMs / Math.floor(rule.lengthMs / 60));
-    const same = count.parts.find((each) => each.part === part);
-    if (same === undefined) count.parts.push({ part, lastMs: event.atMs, amount: event.amount });
-    else Object.assign(same, { lastMs: event.atMs, amount: same.amount + event.amount });
-  }
-  let rest = event.action === "decrement" ? event.amount : 0;
-  for (const part of count.parts.toReversed()) {
-    const taken = Math.min(rest, part.amount);
-    part.amount -= taken;
+/** Of so many instants a counter keeps its amounts apart; no sequence comes to more. */
+const INSTANTS_MAX = 64;
+
+function roll(count: Count, rule: ModelRule, { atMs, action, amount }: Event): void {
+  leave(count, rule, atMs);
+  if (action === "reset" || action === "set") count.amounts = [];
+  if (action === "increment" || action === "set") count.amounts.push({ atMs, amount });
+  let rest = action === "decrement" ? amount : 0;
+  for (const each of count.amounts.toReversed()) {
+    const taken = Math.min(rest, each.amount);
+    each.amount -= taken;
     rest -= taken;
   }
-  count.parts = count.parts.filter(({ amount }) => amount > 0);
-  count.used = count.parts.reduce((sum, { amount }) => sum + amount, 0);
+  count.amounts = count.amounts.filter((each) => each.amount > 0);
+  const instants = new Set(count.amounts.map((each) => each.atMs));
+  if (instants.size > INSTANTS_MAX) throw new Error("the model knows no joined amounts");
+  count.used = count.amounts.reduce((sum, each) => sum + each.amount, 0);
 }
 
 function leave(count: Count, rule: ModelRule, nowMs: number): void {
-  count.parts = count.parts.filter(({ lastMs }) => lastMs + rule.lengthMs > nowMs);
-  count.used = count.parts.reduce((sum, { amount }) => sum + amount, 0);
+  count.amounts = count.amounts.filter(({ atMs }) => atMs + rule.lengthMs > nowMs);
+  count.used = count.amounts.reduce((sum, { amount }) => sum + amount, 0);
   if (count.used === 0) count.fired.clear();
 }
 

@@ -144,15 +144,61 @@ describe.each(URLS)("a rolling window on %s", (url) => {
     expect(waits).toEqual([two, two, three, three, five, five, null]);
   });
 
-  it("keeps amounts of a part until the latest of them leaves", async () => {
-    await using ductape = await open(url, { limit: 2, period: "minute" });
-    await run(ductape);
-    nowMs += PART_MS - 1;
-    await run(ductape);
-    nowMs = START_MS + MINUTE_MS;
-    expect(await run(ductape)).toMatchObject({ allowed: false, used: 2 });
-    nowMs = START_MS + MINUTE_MS + PART_MS - 1;
-    expect(await run(ductape)).toMatchObject({ allowed: true, used: 1 });
+  it("admits a job that spends the whole limit in the first minute of each hour", async () => {
+    await using ductape = await open(url, { limit: 60, period: "hour" });
+    const admitted = [];
+    for (let hour = 0; hour < 5; hour++) {
+      let count = 0;
+      for (let second = 0; second < 60; second++) {
+        nowMs = START_MS + hour * 60 * MINUTE_MS + second * 1_000;
+        if ((await run(ductape)).allowed) count++;
+      }
+      admitted.push(count);
+    }
+    expect(admitted).toEqual([60, 60, 60, 60, 60]);
+  });
+
+  it("lets each of 64 amounts leave on its own millisecond", async () => {
+    await using ductape = await open(url, { limit: 64, period: "minute" });
+    for (let i = 0; i < 64; i++, nowMs += 3) await run(ductape);
+    const left = [];
+    for (const ms of [-1, 0, 2, 3, 63 * 3 - 1, 63 * 3]) {
+      nowMs = START_MS + MINUTE_MS + ms;
+      left.push((await check(ductape)).used);
+    }
+    expect(left).toEqual([64, 63, 63, 62, 1, 0]);
+  });
+
+  it("joins the two amounts of a part that it delays least, past 64", async () => {
+    await using ductape = await open(url, { limit: 1_000, period: "minute" });
+    // 10 ms apart, and 10 each but for these: 30, 31 and 32 would be delayed by 20, 20 and 10.
+    for (let i = 0; i < 65; i++, nowMs += 10) {
+      await run(ductape, { amount: i === 30 || i === 31 ? 2 : i === 32 ? 1 : 10 });
+    }
+    const leftAt = async (ms: number) => {
+      nowMs = START_MS + MINUTE_MS + ms;
+      return (await check(ductape)).used;
+    };
+    expect(await leftAt(310)).toBe(321);
+    expect(await leftAt(320)).toBe(321);
+    expect(await leftAt(330)).toBe(310);
+    expect(await leftAt(340)).toBe(300);
+  });
+
+  it("joins no amounts of two parts, so none stays longer than a part past its time", async () => {
+    await using ductape = await open(url, { limit: 1_000, period: "minute" });
+    // Two in each part but the last; the latest of one part and the first of the next are closest.
+    for (let i = 0; i < 65; i++) {
+      nowMs = START_MS + Math.floor(i / 2) * PART_MS + (i % 2) * (PART_MS - 1);
+      await run(ductape);
+    }
+    const left = [];
+    for (const ms of [0, PART_MS - 1, PART_MS, 2 * PART_MS - 1]) {
+      nowMs = START_MS + MINUTE_MS + ms;
+      left.push((await check(ductape)).used);
+    }
+    // The pair of the first part is joined: of equal delays the oldest.
+    expect(left).toEqual([65, 63, 62, 61]);
   });
 
   it("decrement takes from the newest amounts first", async () => {

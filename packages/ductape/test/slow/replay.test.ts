@@ -1,17 +1,14 @@
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import type { QuotaResult } from "ductape";
 import { BadInput, parseOptions } from "../../../../examples/replay/options.js";
 import { rowsOf, type Row } from "../../../../examples/replay/rows.js";
 import { clientWith, inputOf, storeUrls, temporaryFolder } from "../support.js";
+import { hasLog, LOG, readLog, type LogRow } from "../traffics.js";
 
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
-const LOG = join(ROOT, "../shared/data/access-log.csv");
-const hasLog = existsSync(LOG);
-if (!hasLog) console.warn(`SKIPPED: the replay of a real access log, as ${LOG} is absent`);
+const isThere = hasLog("the replay of a real access log");
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -33,20 +30,6 @@ function replay(args: readonly string[], stdin = ""): Promise<Told> {
   child.stdin.end(stdin);
   return new Promise((resolve) => {
     child.on("close", (code) => resolve({ code, out, errors }));
-  });
-}
-
-interface LogRow {
-  readonly atMs: number;
-  readonly client: string;
-  readonly bytes: number;
-}
-
-function readLog(): LogRow[] {
-  const lines = readFileSync(LOG, "utf8").trimEnd().split("\n").slice(1);
-  return lines.map((line) => {
-    const [atMs, client = "", bytes] = line.split(",");
-    return { atMs: Number(atMs), client, bytes: Number(bytes) };
   });
 }
 
@@ -162,16 +145,16 @@ interface Report {
 }
 
 describe.each(CASES)("a real access log under $name", (candidate) => {
-  const rows = hasLog ? readLog() : [];
+  const rows = isThere ? readLog() : [];
   const expected = oracle(rows, candidate);
 
-  it.skipIf(!hasLog)("refuses a good share, so that the comparison says something", () => {
+  it.skipIf(!isThere)("refuses a good share, so that the comparison says something", () => {
     const share = expected.filter(({ allowed }) => !allowed).length / rows.length;
     expect(share).toBeGreaterThan(0.05);
     expect(share).toBeLessThan(0.4);
   });
 
-  it.skipIf(!hasLog)("is reported by replay.ts with the totals of that count", async () => {
+  it.skipIf(!isThere)("is reported by replay.ts with the totals of that count", async () => {
     const { limit, amount, period, zone } = candidate;
     const options = ["--limit", `${limit}`, "--amount", amount, "--period", period, "--zone", zone];
     const { code, out, errors } = await replay([LOG, ...options, "--json", "--top", "10000"]);
@@ -188,7 +171,7 @@ describe.each(CASES)("a real access log under $name", (candidate) => {
 });
 
 describe.each(storeUrls(folder.path))("a real access log on %s", (store) => {
-  it.skipIf(!hasLog)("is decided row by row as an independent count decides it", async () => {
+  it.skipIf(!isThere)("is decided row by row as an independent count decides it", async () => {
     const rows = readLog();
     const verdicts = await engine(rows, store);
     CASES.forEach((candidate, i) => {

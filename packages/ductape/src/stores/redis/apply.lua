@@ -13,8 +13,8 @@
 --
 -- A counter is a text of 8 doubles: shape, start and end of its window, used, granted, alerted,
 -- when it was seen, planned limit (-1: unlimited, -2: not known). Where shape is negative the
--- window is rolling, and the number of its pairs (latest instant, amount) follows, then these,
--- oldest first.
+-- window is rolling, and the number of its pairs (instant, amount) follows, 64 at most, then
+-- these, oldest first.
 
 local AMOUNT_MAX = 9007199254740991
 local FOREVER_MS = 8640000000000000

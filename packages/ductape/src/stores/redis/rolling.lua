@@ -1,6 +1,7 @@
--- Rolling windows: the port of rolling.ts. Entries are pairs (latest instant, amount), oldest first.
+-- Rolling windows: the port of rolling.ts. Entries are pairs (instant, amount), oldest first.
 -- A part of apply.lua.
 
+local ROLLING_ENTRIES_MAX = 64
 local ROLLING_PARTS = 60
 
 local function liveSum(entries, leftMs)
@@ -40,18 +41,34 @@ local function dropLeft(entries, leftMs)
   for i = 1, count do entries[i] = entries[i + gone] end
 end
 
-local function addAmount(entries, amount, periodMs)
+local function joinTwo(entries, count, periodMs)
   local partMs = max(1, floor(periodMs / ROLLING_PARTS))
+  local best, leastDelay = 0, math.huge
+  local part = floor(entries[1] / partMs)
+  for i = 1, count - 3, 2 do
+    local nextMs = entries[i + 2]
+    local nextPart = floor(nextMs / partMs)
+    if part == nextPart then
+      local delay = entries[i + 1] * (nextMs - entries[i])
+      if delay < leastDelay then best, leastDelay = i, delay end
+    end
+    part = nextPart
+  end
+  if best == 0 then return end
+  entries[best + 3] = entries[best + 3] + entries[best + 1]
+  for i = best, count do entries[i] = entries[i + 2] end
+end
+
+local function addAmount(entries, amount, periodMs)
   local count = #entries
-  local lastMs = entries[count - 1]
-  -- A clock that stepped back joins the newest part: amounts never leave before their time.
-  if count == 0 or floor(now / partMs) > floor(lastMs / partMs) then
-    entries[count + 1] = now
-    entries[count + 2] = amount
+  if count > 0 and now <= entries[count - 1] then
+    entries[count] = entries[count] + amount
     return
   end
-  entries[count - 1] = max(lastMs, now)
-  entries[count] = entries[count] + amount
+  entries[count + 1] = now
+  entries[count + 2] = amount
+  count = count + 2
+  if count > 2 * ROLLING_ENTRIES_MAX then joinTwo(entries, count, periodMs) end
 end
 
 local function takeNewest(entries, amount)
