@@ -228,5 +228,6 @@ const NO_RULE = {
   soft: false,
   isByPlan: false,
   defaultLimit: null,
+  remembersLast: false,
   isLedger: false,
 };

@@ -1,5 +1,14 @@
 import { packAnswer, readAnswer, toldLegs, type AnswerKey } from "./answer.js";
-import { AMOUNT_MAX, emptyCell, UNLIMITED, usedAt, type Cell, type Cells } from "./cell.js";
+import {
+  AMOUNT_MAX,
+  emptyCell,
+  NOTHING,
+  UNLIMITED,
+  usedAt,
+  type Cell,
+  type Cells,
+  type LastWindow,
+} from "./cell.js";
 import { Draft } from "./draft.js";
 import type { Action } from "./request.js";
 import type { Leg } from "./leg.js";
@@ -259,10 +268,8 @@ function write(cells: Cells, step: Step, nowMs: number): void {
     const { rule } = leg;
     const cell = leg.cell ?? emptyCell(rule.shape, leg.window);
     if (rule.rollingMs !== 0) writeRolling(cell, leg, action, amount, nowMs);
-    else {
-      if (cell.entries !== null) cell.entries = null;
-      if (cell.window !== leg.window) cell.window = leg.window;
-    }
+    else if (cell.window !== leg.window || cell.shape !== rule.shape) enterWindow(cell, leg);
+    else if (rule.remembersLast && cell.last === null) cell.last = NOTHING;
     cell.shape = rule.shape;
     cell.used = leg.used;
     cell.granted = leg.granted;
@@ -272,6 +279,24 @@ function write(cells: Cells, step: Step, nowMs: number): void {
     cells.put(leg, cell);
     leg.cell = cell;
   }
+}
+
+function enterWindow(cell: Cell, leg: Leg): void {
+  cell.last = leg.rule.remembersLast ? lastAfter(cell, leg) : null;
+  cell.entries = null;
+  cell.window = leg.window;
+}
+
+/** What a counter remembers in the window it comes into: only what ended before that begins. */
+function lastAfter({ entries, window, used, last, ...cell }: Cell, leg: Leg): LastWindow {
+  const { startMs } = leg.window;
+  if (entries !== null || window.endMs > startMs) {
+    return last !== null && last.window.endMs <= startMs ? last : NOTHING;
+  }
+  if (used === 0) return NOTHING;
+  const known = cell.plannedLimit ?? leg.limit;
+  const limit = known === UNLIMITED ? null : known;
+  return { window, used, limit: limitOf({ limit, granted: cell.granted }) };
 }
 
 /** Who counts is known by plan; whoever else changes a counter may know none. */
@@ -306,6 +331,7 @@ function rollingEntries(cell: Cell, leg: Leg, nowMs: number): number[] {
 
 function writeRolling(cell: Cell, leg: Leg, action: Action, amount: number, nowMs: number): void {
   const periodMs = leg.rule.rollingMs;
+  cell.last = null;
   cell.entries = entriesAfter(cell, leg, action, amount, nowMs);
   // Where the clock stepped back, its newest amount is later than now.
   const newestMs = Math.max(nowMs, cell.entries.at(-2) ?? nowMs);

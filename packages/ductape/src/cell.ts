@@ -3,6 +3,18 @@ import type { Leg } from "./leg.js";
 import type { AnswerKey } from "./answer.js";
 import { liveSum } from "./rolling.js";
 
+/** What a counter used in the window before its own, as it ended. Shared, and never changed. */
+export interface LastWindow {
+  readonly window: Span;
+  /** 0: nothing was counted in it, or nothing is known. */
+  readonly used: number;
+  /** With its grants, as far as it was known when the next window began; null: none. */
+  readonly limit: number | null;
+}
+
+/** The last window of a counter that remembers one, where nothing was used in it. */
+export const NOTHING: LastWindow = { window: { startMs: 0, endMs: 0 }, used: 0, limit: null };
+
 /**
  * One counter: what was used in one window by one subject of one rule. Integers only, 0..2^53-1.
  * `entries` is null on a calendar counter; on a rolling one it holds pairs (instant, amount),
@@ -25,6 +37,8 @@ export interface Cell {
    * Null: none is known, so the rule's default holds.
    */
   plannedLimit: number | null;
+  /** Null: its rule remembers no window before. */
+  last: LastWindow | null;
 }
 
 /** The largest amount or count: 2^53-1. */
@@ -44,6 +58,30 @@ export function latestMs({ entries, window }: Readonly<Cell>): number {
   return entries?.at(-2) ?? window.startMs;
 }
 
+/**
+ * Until when a counter is of use, epoch ms: one that remembers the window before it is kept until
+ * the window after its own has ended, which may be longer by a ninth (31 days after 28).
+ */
+export function keptUntilMs({ window, last }: Readonly<Pick<Cell, "window" | "last">>): number {
+  const { startMs, endMs } = window;
+  return last === null ? endMs : endMs + Math.ceil(((endMs - startMs) * 9) / 8);
+}
+
+/** A last window as a text that {@link readLast} reads; null for none. */
+export function lastText(last: LastWindow | null): string | null {
+  if (last === null) return null;
+  const { window, used, limit } = last;
+  return JSON.stringify(used === 0 ? [] : [window.startMs, window.endMs, used, limit]);
+}
+
+/** The last window that a text of {@link lastText} tells. */
+export function readLast(text: string): LastWindow {
+  const numbers: (number | null)[] = JSON.parse(text);
+  const [startMs, endMs, used, limit] = numbers;
+  if (startMs == null || endMs == null || used == null) return NOTHING;
+  return { window: { startMs, endMs }, used, limit: limit ?? null };
+}
+
 /** A counter at zero. */
 export function emptyCell(shape: number, window: Span): Cell {
   return {
@@ -55,6 +93,7 @@ export function emptyCell(shape: number, window: Span): Cell {
     entries: null,
     seenMs: 0,
     plannedLimit: null,
+    last: null,
   };
 }
 
@@ -75,6 +114,7 @@ export function copyInto(copy: Cell, cell: Readonly<Cell>): void {
   copy.entries = cell.entries === null ? null : cell.entries.slice();
   copy.seenMs = cell.seenMs;
   copy.plannedLimit = cell.plannedLimit;
+  copy.last = cell.last;
 }
 
 /** What `apply` fills in of a leg. */

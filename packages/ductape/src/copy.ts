@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readAnswer } from "./answer.js";
 import type { Logger } from "./events.js";
+import { keptUntilMs, lastText } from "./cell.js";
 import { ConflictError, StoreError, ValidationError } from "./errors.js";
 import { QUOTA } from "./definition.js";
 import { homeOf, keyParts, spaceParts } from "./key.js";
@@ -143,9 +144,11 @@ class Tally {
     const { progress } = this;
     for (const { space, subject, cell } of counters) {
       const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit } = cell;
+      const last = lastText(cell.last);
       const { startMs, endMs } = window;
+      const keptMs = keptUntilMs(cell);
       const numbers = [shape, startMs, endMs, used, granted, alerted, entries, seenMs];
-      this.#sum(endMs, "counter", space, subject, ...numbers, plannedLimit);
+      this.#sum(keptMs, "counter", space, subject, ...numbers, plannedLimit, last);
     }
     for (const { key, text } of answers) {
       const { expiresMs, nowMs, status, fingerprint, facts, legs } = readAnswer(text);

@@ -105,6 +105,7 @@ const FIELDS = [
   ...RULE_MEMBERS,
 ] as const;
 const RULES_MAX = 16;
+const DAY_MS = 86_400_000;
 const DECIMALS_MAX = 6;
 /** The unit of quotas that say none, as in the `RateLimit` fields of HTTP. */
 const UNIT_DEFAULT = "requests";
@@ -187,6 +188,11 @@ function parseRules(fields: Fields, named: string, scale: number): Rule[] {
   return parsed;
 }
 
+/** A shorter window has ended before anybody could ask for the one before it. */
+function remembersLast({ period, window }: Rule): boolean {
+  return window === "calendar" && period !== "lifetime" && rollingMs(period) >= DAY_MS;
+}
+
 /** The members of its only rule may be changed beside `rules`; several are replaced as a whole. */
 function mergeQuota(body: QuotaBody, fields: Changes["fields"]): object {
   const members = RULE_MEMBERS.filter((member) => member in fields);
@@ -257,6 +263,7 @@ function compileRule(
     defaultLimit: byPlan === null ? null : scale1(byPlan.default),
     alerts: rule.alerts,
     period: rule.period,
+    remembersLast: remembersLast(rule),
     isLedger: false,
   };
   return {

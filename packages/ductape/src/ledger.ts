@@ -40,6 +40,7 @@ export function ledgerOf(rule: LegRule, windows: number, space: string | null): 
       isByPlan: true,
       defaultLimit: rule.isByPlan ? rule.defaultLimit : NO_DEFAULT,
       alerts: [],
+      remembersLast: false,
       isLedger: true,
     },
     windows,

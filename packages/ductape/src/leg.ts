@@ -23,6 +23,8 @@ export interface LegRule {
   /** Fractions of the limit to report, ascending. */
   readonly alerts: readonly number[];
   readonly period: Period;
+  /** Its counters keep what was used in the window before: calendar windows of a day or longer. */
+  readonly remembersLast: boolean;
   /** Its counters are the ledger of another rule: each keeps one window, and refuses nothing. */
   readonly isLedger: boolean;
 }

@@ -140,6 +140,7 @@ describe("a store that changes while it is copied", () => {
     entries: null,
     seenMs: 1,
     plannedLimit: null,
+    last: null,
   };
 
   it("is copied again until it rests", async () => {

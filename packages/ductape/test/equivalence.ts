@@ -99,7 +99,7 @@ export async function firstDifference(
       const [spec, told] = [JSON.stringify(wanted[i]), JSON.stringify(got[i])];
       if (spec !== told) return `plan ${done - count + i}: wanted ${spec}, got ${told}`;
     }
-    const difference = await storedDifference(redis, batch, plain);
+    const difference = await storedDifference(redis, batch, plain).catch(String);
     if (difference !== null) return `after ${done} plans: ${difference}`;
   }
   return null;

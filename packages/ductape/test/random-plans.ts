@@ -90,6 +90,7 @@ export class RandomPlans {
         soft: random.below(5) === 0,
         isByPlan: random.below(3) === 0,
         isLedger: false,
+        remembersLast: !isRolling && (counters.shape + counters.name.charCodeAt(1)) % 2 === 0,
         defaultLimit: random.pick([null, 3, 10]),
         alerts: random.pick(ALERTS),
         period: "day",
@@ -101,7 +102,10 @@ export class RandomPlans {
   /** Another form from now on; rarely noted by a clock that is ahead or behind. */
   #reshape(form: Form): void {
     const { space, home, name, shape } = form.rule;
-    const shapedMs = this.nowMs + this.#random.pick([0, 0, 0, -1, 1, 5, -70]) * GRID_MS;
+    const noted = this.nowMs + this.#random.pick([0, 0, 0, -1, 1, 5, -70]) * GRID_MS;
+    // Often at the very end of a window of the form before.
+    const isAtEnd = form.lengthMs !== FOREVER_MS && this.#random.below(3) === 0;
+    const shapedMs = isAtEnd ? Math.floor(noted / form.lengthMs) * form.lengthMs : noted;
     const counters = { space, home, name, shape: shape + 1, shapedMs };
     Object.assign(form, this.#formOf(counters));
   }

@@ -76,6 +76,7 @@ export class Entries {
       cache: null,
       seenMs: 0,
       plannedLimit: null,
+      last: null,
       space: leg.rule.space,
       subject: leg.subject,
       pending: null,

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { apply, type Verdict } from "../apply.js";
 import type { AnswerKey } from "../answer.js";
-import { copyOf, type Cell, type Cells } from "../cell.js";
+import { copyOf, keptUntilMs, type Cell, type Cells } from "../cell.js";
 import { StoreError } from "../errors.js";
 import type { Leg, LegRule } from "../leg.js";
 import type { Step } from "../plan.js";
@@ -161,7 +161,7 @@ class MemoryCells implements Cells {
   *#walkCells(): Generator<undefined> {
     for (const [space, cells] of this.spaces) {
       for (const [subject, cell] of cells) {
-        if (cell.window.endMs <= this.nowMs - PAST_GRACE_MS) cells.delete(subject);
+        if (keptUntilMs(cell) <= this.nowMs - PAST_GRACE_MS) cells.delete(subject);
         yield;
       }
       if (cells.size > 0) continue;

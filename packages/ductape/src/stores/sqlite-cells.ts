@@ -1,5 +1,5 @@
 import { answerKeyOf, readAnswer, type AnswerKey } from "../answer.js";
-import type { Cell, Cells } from "../cell.js";
+import { lastText, readLast, type Cell, type Cells } from "../cell.js";
 import type { Span } from "../period.js";
 import type { Leg, LegRule } from "../leg.js";
 import type { AnswerRow, StorePiece } from "../store.js";
@@ -21,7 +21,7 @@ interface Kept {
   /** Of its row; 0: none. */
   id: number;
   cell: Cell | undefined;
-  saved: Pick<Cell, "shape" | "window" | "granted" | "alerted" | "plannedLimit"> | null;
+  saved: Pick<Cell, "shape" | "window" | "granted" | "alerted" | "plannedLimit" | "last"> | null;
   isDirty: boolean;
 }
 
@@ -53,12 +53,13 @@ export class SqliteCells implements Cells {
     this.#select = db.prepare("SELECT * FROM cells WHERE key = ?");
     this.#upsert = db.prepare(
       `INSERT INTO cells (key, shape, start_ms, end_ms, used, granted, alerted, entries,
-         seen_ms, planned_limit)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         seen_ms, planned_limit, last)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (key) DO UPDATE SET shape = excluded.shape,
          start_ms = excluded.start_ms, end_ms = excluded.end_ms, used = excluded.used,
          granted = excluded.granted, alerted = excluded.alerted, entries = excluded.entries,
-         seen_ms = excluded.seen_ms, planned_limit = excluded.planned_limit
+         seen_ms = excluded.seen_ms, planned_limit = excluded.planned_limit,
+         last = excluded.last
        RETURNING id`,
     );
     this.#selectAnswer = db.prepare("SELECT answer FROM answers WHERE key = ?");
@@ -250,7 +251,7 @@ export class SqliteCells implements Cells {
     const change = this.#log.changeOf(Number(row["id"]));
     const window = { startMs: Number(row["start_ms"]), endMs: Number(row["end_ms"]) };
     const isNow = window.startMs === now?.startMs && window.endMs === now.endMs;
-    const { entries, planned_limit } = row;
+    const { entries, planned_limit, last } = row;
     return {
       shape: Number(row["shape"]),
       window: isNow ? now : window,
@@ -260,6 +261,7 @@ export class SqliteCells implements Cells {
       entries: typeof entries === "string" ? entriesOf(entries) : null,
       seenMs: change?.atMs ?? Number(row["seen_ms"]),
       plannedLimit: planned_limit === null ? null : Number(planned_limit),
+      last: typeof last === "string" ? readLast(last) : null,
     };
   }
 
@@ -272,7 +274,7 @@ export class SqliteCells implements Cells {
   }
 
   #upsertCell(key: string, cell: Cell): number {
-    const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit } = cell;
+    const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit, last } = cell;
     const row = this.#upsert.get(
       key,
       shape,
@@ -284,17 +286,19 @@ export class SqliteCells implements Cells {
       entries === null ? null : JSON.stringify(entries),
       seenMs,
       plannedLimit,
+      lastText(last),
     );
     return Number(row?.["id"]);
   }
 }
 
-const formOf = ({ shape, window, granted, alerted, plannedLimit }: Cell) => ({
+const formOf = ({ shape, window, granted, alerted, plannedLimit, last }: Cell) => ({
   shape,
   window,
   granted,
   alerted,
   plannedLimit,
+  last,
 });
 
 /** True where nothing but the count differs from the row. */
@@ -306,7 +310,8 @@ function onlyCounted({ saved }: Kept, cell: Cell): boolean {
     saved.shape === cell.shape &&
     saved.granted === cell.granted &&
     saved.alerted === cell.alerted &&
-    saved.plannedLimit === cell.plannedLimit
+    saved.plannedLimit === cell.plannedLimit &&
+    saved.last === cell.last
   );
 }
 

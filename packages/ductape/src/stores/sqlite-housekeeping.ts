@@ -2,6 +2,8 @@ import { ANSWER_TTL_MS } from "../request.js";
 import { PAST_GRACE_MS, VISITS_PER_INSERT } from "./memory.js";
 import type { Sqlite, SqliteStatement } from "./sqlite-driver.js";
 
+/** As `keptUntilMs` has it. */
+const KEPT_MS = "end_ms + CASE WHEN last IS NULL THEN 0 ELSE (end_ms - start_ms) * 9 / 8 END";
 const FORGET_ROWS = 200;
 
 /** Drops counters of past windows, expired answers and forgotten spaces, a few rows at a time. */
@@ -19,7 +21,9 @@ export class SqliteHousekeeping {
   isBehind = true;
 
   constructor(db: Sqlite) {
-    this.#walk = db.prepare("SELECT id, end_ms FROM cells WHERE id > ? ORDER BY id LIMIT ?");
+    this.#walk = db.prepare(
+      `SELECT id, ${KEPT_MS} AS kept_ms FROM cells WHERE id > ? ORDER BY id LIMIT ?`,
+    );
     this.#dropCell = db.prepare("DELETE FROM cells WHERE id = ?");
     this.#dropAnswers = db.prepare(
       `DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE expires_ms <= ? LIMIT ?)`,
@@ -54,8 +58,8 @@ export class SqliteHousekeeping {
     this.#dateAnswers.run(latestMs, latestMs, visits);
     const rows = this.#walk.all(this.#afterId, visits);
     this.#afterId = rows.length < visits ? 0 : Number(rows.at(-1)?.["id"] ?? 0);
-    for (const { id, end_ms } of rows) {
-      if (Number(end_ms) > nowMs - PAST_GRACE_MS) continue;
+    for (const { id, kept_ms } of rows) {
+      if (Number(kept_ms) > nowMs - PAST_GRACE_MS) continue;
       this.#dropCell.run(Number(id));
       dropped.push(Number(id));
     }

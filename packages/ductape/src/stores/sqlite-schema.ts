@@ -41,6 +41,7 @@ const MIGRATIONS: readonly string[] = [
     WHERE expires_ms IS NOT NULL;
   CREATE TABLE ${FILE_SCHEMA}.forgotten (prefix TEXT NOT NULL PRIMARY KEY) STRICT;
   `,
+  "ALTER TABLE cells ADD COLUMN last TEXT", // null: it remembers no window before
 ];
 
 /** "duct" in ASCII, so that a file of another program is never written to. */

@@ -1,6 +1,6 @@
 import { apply, type Verdict } from "../../apply.js";
 import { answerKeyOf, type AnswerKey } from "../../answer.js";
-import type { Cell, Cells } from "../../cell.js";
+import { lastText, readLast, type Cell, type Cells } from "../../cell.js";
 import type { Leg } from "../../leg.js";
 import type { Step } from "../../plan.js";
 import { currentAnswer } from "../old-answers.js";
@@ -261,12 +261,13 @@ function onlyCounted({ saved, cell }: Slot): boolean {
     saved.shape === cell.shape &&
     saved.granted === cell.granted &&
     saved.alerted === cell.alerted &&
-    saved.plannedLimit === cell.plannedLimit
+    saved.plannedLimit === cell.plannedLimit &&
+    saved.last === cell.last
   );
 }
 
-function formOf({ shape, window, granted, alerted, plannedLimit }: Cell): CellForm {
-  return { shape, window, granted, alerted, plannedLimit };
+function formOf({ shape, window, granted, alerted, plannedLimit, last }: Cell): CellForm {
+  return { shape, window, granted, alerted, plannedLimit, last };
 }
 
 /** The columns of counters but key, count, instant and version, as parameters. */
@@ -281,12 +282,14 @@ export function bodyValues(slots: readonly Pick<Slot, "cell">[]): Value[] {
     all(({ alerted }) => alerted),
     textArray(slots.map(({ cell }) => (cell?.entries ? JSON.stringify(cell.entries) : null))),
     all(({ plannedLimit }) => plannedLimit),
+    textArray(slots.map(({ cell }) => (cell === undefined ? null : lastText(cell.last)))),
   ];
 }
 
 /** A counter from its row; its window is that of the plan where they are the same. */
 export function cellOf(row: Row, leg: Leg | null): Cell {
-  const [, , shape, startMs, endMs, used, granted, alerted, entries, seenMs, plannedLimit] = row;
+  const [, , shape, startMs, endMs, used, granted, alerted, entries, seenMs, ...rest] = row;
+  const [plannedLimit, last] = rest;
   const window = { startMs: Number(startMs), endMs: Number(endMs) };
   const planned = leg?.planned;
   const isNow = planned?.startMs === window.startMs && planned.endMs === window.endMs;
@@ -299,6 +302,7 @@ export function cellOf(row: Row, leg: Leg | null): Cell {
     entries: entries == null ? null : entriesOf(entries),
     seenMs: Number(seenMs),
     plannedLimit: plannedLimit == null ? null : Number(plannedLimit),
+    last: last == null ? null : readLast(last),
   };
 }
 

@@ -2,6 +2,8 @@ import { ANSWER_TTL_MS } from "../../request.js";
 import { PAST_GRACE_MS, VISITS_PER_INSERT } from "../memory.js";
 import type { PostgresResult, Statement } from "./pool.js";
 
+/** As `keptUntilMs` has it. */
+const KEPT_MS = "end_ms + CASE WHEN last IS NULL THEN 0 ELSE (end_ms - start_ms) * 9 / 8 END";
 const FORGET_ROWS = 200;
 const VISITS_MAX = 2_000;
 /** Later than every character of a key. */
@@ -28,13 +30,13 @@ export class PostgresHousekeeping {
     const answers = `${schema}.answers`;
     const forgotten = `${schema}.forgotten`;
     const piece = (which: string) =>
-      `(SELECT key, end_ms FROM ${cells} WHERE ${which} ORDER BY key LIMIT $2)`;
+      `(SELECT key, ${KEPT_MS} AS kept_ms FROM ${cells} WHERE ${which} ORDER BY key LIMIT $2)`;
     // Round and round, in the order of keys.
-    this.#walk = `WITH walk AS MATERIALIZED (SELECT key, end_ms, row_number() OVER () AS nr FROM (
+    this.#walk = `WITH walk AS MATERIALIZED (SELECT key, kept_ms, row_number() OVER () AS nr FROM (
         ${piece("key > $1")} UNION ALL ${piece("key <= $1")}) c LIMIT $2),
       past AS MATERIALIZED (SELECT c.key FROM walk w CROSS JOIN LATERAL (
-        SELECT k.key FROM ${cells} k WHERE k.key = w.key AND k.end_ms <= $3
-        FOR UPDATE SKIP LOCKED) c WHERE w.end_ms <= $3),
+        SELECT k.key FROM ${cells} k WHERE k.key = w.key AND ${KEPT_MS} <= $3
+        FOR UPDATE SKIP LOCKED) c WHERE w.kept_ms <= $3),
       gone AS (DELETE FROM ${cells} WHERE key IN (SELECT key FROM past) RETURNING key)
       SELECT NULL, (SELECT key FROM walk ORDER BY nr DESC LIMIT 1),
         (SELECT json_agg(key) FROM gone)`;

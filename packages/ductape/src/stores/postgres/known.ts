@@ -12,7 +12,10 @@ export interface Known {
 }
 
 /** All of a counter that counting alone does not change. */
-export type CellForm = Pick<Cell, "shape" | "window" | "granted" | "alerted" | "plannedLimit">;
+export type CellForm = Pick<
+  Cell,
+  "shape" | "window" | "granted" | "alerted" | "plannedLimit" | "last"
+>;
 
 /** Most counters kept in memory; more, and the memory is emptied and fills again. */
 const KNOWN_MAX = 200_000;

@@ -42,6 +42,8 @@ const MIGRATIONS: readonly ((schema: string) => string)[] = [
     WHERE expires_ms IS NOT NULL;
   CREATE TABLE ${schema}.forgotten (prefix text COLLATE "C" PRIMARY KEY);
   `,
+  // Null: it remembers no window before.
+  (schema) => `ALTER TABLE ${schema}.cells ADD COLUMN last text`,
 ];
 
 /** PostgreSQL 13, as \`server_version_num\` tells it. */

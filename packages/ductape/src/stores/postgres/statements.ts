@@ -4,8 +4,8 @@ import type { Statement } from "./pool.js";
 export const NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /** Columns of a counter, in the order in which they are read. */
-const COLUMNS =
-  "key, version, shape, start_ms, end_ms, used, granted, alerted, entries, seen_ms, planned_limit";
+const COLUMNS = `key, version, shape, start_ms, end_ms, used, granted, alerted, entries,
+  seen_ms, planned_limit, last`;
 
 /** Texts of the statements on counters and answers. Every one names the schema. */
 export interface CellStatements {
@@ -21,9 +21,9 @@ export interface CellStatements {
   readonly held: string;
   /** As `countOne`, $1 to $3 arrays; used is null for a counter that must only stand. */
   readonly countAll: string;
-  /** As `countAll`, and $7 to $13 the other columns. */
+  /** As `countAll`, and $7 to $14 the other columns. */
   readonly guardAll: string;
-  /** $1 keys, $2 used, $3 instant, $4 new version, $5 to $11 the other columns. */
+  /** $1 keys, $2 used, $3 instant, $4 new version, $5 to $12 the other columns. */
   readonly update: string;
   /** As `update`. Fails where a counter exists. */
   readonly insert: string;
@@ -38,8 +38,10 @@ export interface CellStatements {
 /** A decision made on a clock that is further behind than this is not written. */
 export const GUARD_BEHIND_MS = 500;
 
-const BODY = "shape, start_ms, end_ms, granted, alerted, entries, planned_limit";
-const BODY_TYPES = "int[], bigint[], bigint[], bigint[], float8[], text[], bigint[]".split(", ");
+const BODY = "shape, start_ms, end_ms, granted, alerted, entries, planned_limit, last";
+const BODY_TYPES = "int[], bigint[], bigint[], bigint[], float8[], text[], bigint[], text[]".split(
+  ", ",
+);
 
 /** The texts for the tables of one schema, whose name needs no quotes. */
 export function cellStatements(schema: string): CellStatements {
@@ -76,7 +78,7 @@ export function cellStatements(schema: string): CellStatements {
 
 /**
  * Writes counters over those that stand there. $1 keys, $2 used, $3 instants, $4 new version, $5 to
- * $11 the other columns.
+ * $12 the other columns.
  */
 export function loadStatement(schema: string): string {
   const body = BODY_TYPES.map((type, i) => `$${5 + i}::${type}`).join(", ");

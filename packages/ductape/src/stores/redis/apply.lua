@@ -14,7 +14,8 @@
 -- A counter is a text of 8 doubles: shape, start and end of its window, used, granted, alerted,
 -- when it was seen, planned limit (-1: unlimited, -2: not known). Where shape is negative the
 -- window is rolling, and the number of its pairs (instant, amount) follows, 64 at most, then
--- these, oldest first.
+-- these, oldest first. A half in shape says that the counter remembers the window before its own,
+-- which follows: start, end, used (0: nothing), limit with its grants (-1: unlimited).
 
 local AMOUNT_MAX = 9007199254740991
 local FOREVER_MS = 8640000000000000
@@ -28,6 +29,8 @@ local CHECK, INCREMENT = 0, 1
 local DONE, DENIED, OVERFLOW, STALE = 0, 1, 3, 5
 -- How a counter is written: with a new expiry, or in the window that it has.
 local CHANGED, COUNTED = 1, 2
+-- What follows the numbers of a counter that remembers a window, and where.
+local LAST_AT = 65
 
 local floor, min, max = math.floor, math.min, math.max
 local pack, unpackText = struct.pack, struct.unpack
@@ -54,6 +57,7 @@ end
 -- What the caller is told of each counter and answer, before any is changed.
 local told = {}
 local NONE = pack('<d', 0)
+local NOTHING = pack('<dddd', 0, 0, 0, -1)
 local before = { pack('<d', now) }
 for place = 1, counterCount do before[place + 1] = stored[place] or NONE end
 told[1] = table.concat(before)
@@ -68,7 +72,7 @@ local statuses = {}
 -- All that is not common. Its functions are made where a plan needs them: making them takes longer
 -- than a common batch of one. It takes no upvalue, for the same reason.
 local function general(
-  now, isGivenClock, counterCount, request, stored, changes, counters, statuses
+  now, isGivenClock, counterCount, request, stored, before, changes, counters, statuses
 )
   --@ include general.lua
 end
@@ -89,6 +93,7 @@ while at <= requestEnd do
     local isOutside = now >= endMs or now < startMs
     local used, granted, alerted, planned = 0, 0, 0, UNKNOWN
     local change = CHANGED
+    local last = formNow % 1 == 0 and '' or NOTHING
     local isOfForm, isStale = true, isOutside
     if text then
       local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
@@ -98,7 +103,19 @@ while at <= requestEnd do
       if now < untilMs then
         startMs, endMs, used, granted, alerted = sinceMs, untilMs, u, g, a
         change = changes[place] or COUNTED
-      elseif sinceMs >= startMs then used, granted, alerted = u, g, a end
+        if change == CHANGED then last = string.sub(text, LAST_AT) end
+      else
+        if sinceMs >= startMs then used, granted, alerted = u, g, a end
+        if last ~= '' then
+          -- What did not end before the window that holds is left to general().
+          isOfForm = isOfForm and untilMs <= startMs
+          if u > 0 then
+            local ended = p == UNKNOWN and request[kind + 7] or p
+            if g ~= 0 and ended >= 0 then ended = min(AMOUNT_MAX, ended + g) end
+            last = pack('<dddd', sinceMs, untilMs, u, ended)
+          end
+        end
+      end
     end
     local limit = request[kind + 7]
     if granted ~= 0 and limit >= 0 then limit = min(AMOUNT_MAX, limit + granted) end
@@ -112,9 +129,11 @@ while at <= requestEnd do
       else
         status = DONE
         if request[kind + 4] > 0 then planned = request[kind + 7] end
-        stored[place] = pack(
+        local counted = pack(
           '<dddddddd', formNow, startMs, endMs, used + amount, granted, alerted, now, planned
         )
+        -- In the window that it has, only these are written.
+        stored[place] = change == COUNTED and counted or counted .. last
         changes[place] = change
       end
     end
@@ -125,7 +144,9 @@ while at <= requestEnd do
   else
     if not decidePlan then
       decidePlan, finish =
-        general(now, isGivenClock, counterCount, request, stored, changes, counters, statuses)
+        general(
+          now, isGivenClock, counterCount, request, stored, before, changes, counters, statuses
+        )
     end
     at = decidePlan(at)
   end
@@ -133,19 +154,24 @@ end
 if finish then finish() end
 
 -- Housekeeping only: a counter is kept as long again as its window, at least a minute and at most
--- a day, so that a changed rule can carry it over. Under a given clock nothing expires by itself.
+-- a day, so that a changed rule can carry it over; one that remembers a window, until the one after
+-- its own has ended. Under a given clock nothing expires by itself.
 local expiries = {}
 for place, change in pairs(changes) do
   local text = stored[place]
   -- As long as before, so it keeps its expiry too: half the cost of setting one.
   if change == COUNTED then redis.call('SETRANGE', KEYS[place], 0, text)
   else
-    local _, startMs, endMs = unpackText('<ddd', text)
-    local expiry = expiries[endMs]
+    local form, startMs, endMs = unpackText('<ddd', text)
+    local remembers = form % 1 ~= 0
+    -- Counters of both kinds may end at the same instant.
+    local name = remembers and -endMs or endMs
+    local expiry = expiries[name]
     if not expiry and not isGivenClock and endMs < FOREVER_MS then
       local graceMs = min(max(endMs - startMs, PAST_GRACE_MIN_MS), PAST_GRACE_MAX_MS)
+      if remembers then graceMs = math.ceil((endMs - startMs) * 9 / 8) end
       expiry = string.format('%.0f', endMs + graceMs)
-      expiries[endMs] = expiry
+      expiries[name] = expiry
     end
     if expiry then redis.call('SET', KEYS[place], text, 'PXAT', expiry)
     else redis.call('SET', KEYS[place], text) end

@@ -5,7 +5,7 @@ import type { Leg, LegRule } from "../../leg.js";
 import type { Step } from "../../plan.js";
 import type { Action } from "../../request.js";
 import type { Keyspace } from "./keys.js";
-import { PackedReader, readAnswerText } from "./packed.js";
+import { PackedReader, readAnswerText, REMEMBERS } from "./packed.js";
 
 /** What apply.lua returns: the counters and answers as they were, and what it decided. */
 export interface Reply {
@@ -195,8 +195,8 @@ export class Batch implements Cells {
     }
     const place = FIRST_KIND + this.#kindNumbers.length;
     kinds.push({ place, startMs, endMs, limit });
-    const { shape, shapedMs, rollingMs, soft, alerts } = rule;
-    this.#kindNumbers.push(shape, shapedMs, rollingMs, soft ? 1 : 0, byPlan(rule, limit));
+    const { shapedMs, rollingMs, soft, alerts } = rule;
+    this.#kindNumbers.push(formOf(rule), shapedMs, rollingMs, soft ? 1 : 0, byPlan(rule, limit));
     this.#kindNumbers.push(startMs, endMs, limit ?? NO_LIMIT, alerts.length, ...alerts);
     return place;
   }
@@ -205,6 +205,11 @@ export class Batch implements Cells {
 const NO_LIMIT = -1;
 /** The request starts with the place of its first step. */
 const FIRST_KIND = 2;
+
+/** The form in which the rule's counters are kept: a half more where they remember a window. */
+function formOf({ shape, remembersLast }: LegRule): number {
+  return remembersLast ? shape + REMEMBERS : shape;
+}
 
 /** 0: the limit is that of the rule. By plan, 1: it is the default, 2: another. */
 function byPlan({ isByPlan, defaultLimit }: LegRule, limit: number | null): number {

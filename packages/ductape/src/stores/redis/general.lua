@@ -6,6 +6,9 @@ local AMOUNT_MAX = 9007199254740991
 local CHECK, INCREMENT, DECREMENT, SET, RESET, GRANT = 0, 1, 2, 3, 4, 5
 local DONE, DENIED, WITHHELD, OVERFLOW, CONFLICT, STALE = 0, 1, 2, 3, 4, 5
 local CHANGED = 1
+local LAST_AT = 65
+-- What the form of a counter has more that remembers the window before its own.
+local REMEMBERS = 0.5
 -- A planned limit that nobody has told.
 local UNKNOWN = -2
 
@@ -43,6 +46,13 @@ local function readCounter(place)
     shape = shape, startMs = startMs, endMs = endMs, used = used, granted = granted,
     alerted = alerted, seenMs = seenMs, planned = planned, entries = false,
   }
+  if shape % 1 ~= 0 then
+    cell.shape = floor(shape)
+    -- One that was only counted since is stored without what it remembers.
+    local whole = #text >= LAST_AT and text or before[place + 1]
+    cell.lastStartMs, cell.lastEndMs, cell.lastUsed, cell.lastLimit =
+      unpackText('<dddd', whole, LAST_AT)
+  end
   if shape < 0 then
     cell.shape = -shape
     local count = 2 * unpackText('<d', text, 65)
@@ -92,7 +102,8 @@ end
 --@ include look.lua
 --@ include answers.lua
 
--- A kind of leg is a rule, a window and a limit, which many legs share. In the request: shape,
+-- A kind of leg is a rule, a window and a limit, which many legs share. In the request: shape (with
+-- a half where its counters remember the window before),
 -- shapedMs, rollingMs, 1 for soft, whether its limit is by plan (0: no, 1: the default, 2: another),
 -- start and end of the window, limit (-1: none), number of alerts, and these.
 local kindsRead = {}
@@ -101,7 +112,8 @@ local function kindOf(place)
   local kind = kindsRead[place]
   if kind then return kind end
   kind = {
-    shape = request[place], shapedMs = request[place + 1], rollingMs = request[place + 2],
+    shape = floor(request[place]), remembers = request[place] % 1 ~= 0,
+    shapedMs = request[place + 1], rollingMs = request[place + 2],
     isSoft = request[place + 3] == 1, byPlan = request[place + 4],
     startMs = request[place + 5], endMs = request[place + 6], limit = request[place + 7],
     alerts = {},
@@ -236,13 +248,18 @@ local function finish()
   for place in pairs(dirty) do
     local cell = counters[place]
     local entries = cell.entries
+    local form = entries and -cell.shape or cell.shape
+    if cell.lastUsed then form = form + REMEMBERS end
     local text = pack(
-      '<dddddddd', entries and -cell.shape or cell.shape, cell.startMs, cell.endMs, cell.used,
+      '<dddddddd', form, cell.startMs, cell.endMs, cell.used,
       cell.granted, cell.alerted, cell.seenMs, cell.planned
     )
     if entries then
       local count = #entries
       text = text .. pack(pairFormat(count + 1), count / 2, unpack(entries))
+    elseif cell.lastUsed then
+      text = text
+        .. pack('<dddd', cell.lastStartMs, cell.lastEndMs, cell.lastUsed, cell.lastLimit)
     end
     stored[place] = text
     changes[place] = CHANGED

@@ -150,6 +150,7 @@ local function writeRolling(cell, leg, kind, action, amount)
     if action == INCREMENT then addAmount(entries, amount, periodMs) end
     if action == DECREMENT then takeNewest(entries, amount) end
   end
+  cell.lastUsed = nil
   cell.entries = entries
   cell.startMs = now
   cell.endMs = max(now, entries[#entries - 1] or now) + periodMs
@@ -165,19 +166,45 @@ local function tellsPlan(kind, action)
   return kind.byPlan == 2 or kind.byPlan == 1 and action == INCREMENT
 end
 
+local function remember(cell, startMs, endMs, used, limit)
+  cell.lastStartMs, cell.lastEndMs, cell.lastUsed, cell.lastLimit = startMs, endMs, used, limit
+end
+
+-- What a counter remembers in the window it comes into: only what ended before that begins.
+local function rememberLast(cell, leg, kind)
+  if not kind.remembers then return remember(cell, nil, nil, nil, nil) end
+  if cell.entries or cell.endMs > startsMs[leg] then
+    if cell.lastUsed and cell.lastEndMs <= startsMs[leg] then return end
+  elseif cell.used > 0 then
+    local limit = cell.planned == UNKNOWN and kind.limit or cell.planned
+    if limit >= 0 and cell.granted ~= 0 then limit = min(AMOUNT_MAX, limit + cell.granted) end
+    return remember(cell, cell.startMs, cell.endMs, cell.used, limit)
+  end
+  remember(cell, 0, 0, 0, -1)
+end
+
+local function enterWindow(cell, leg, kind)
+  rememberLast(cell, leg, kind)
+  cell.entries = false
+  cell.startMs = startsMs[leg]
+  cell.endMs = endsMs[leg]
+end
+
+local function isInWindow(cell, leg, kind)
+  return cell.shape == kind.shape and cell.startMs == startsMs[leg] and cell.endMs == endsMs[leg]
+end
+
 local function write(action, amount)
   if amount == 0 and action == INCREMENT then return end
   for leg = 1, legCount do
     if speaks[leg] then
       local kind, known = kinds[leg], cells[leg]
       local cell = known
-        or { shape = kind.shape, endMs = 0, used = 0, planned = UNKNOWN, entries = false }
+        or { shape = kind.shape, startMs = startsMs[leg], endMs = endsMs[leg], used = 0,
+             planned = UNKNOWN, entries = false }
       if kind.rollingMs ~= 0 then writeRolling(cell, leg, kind, action, amount)
-      else
-        cell.entries = false
-        cell.startMs = startsMs[leg]
-        cell.endMs = endsMs[leg]
-      end
+      elseif not isInWindow(cell, leg, kind) then enterWindow(cell, leg, kind)
+      elseif kind.remembers and not cell.lastUsed then remember(cell, 0, 0, 0, -1) end
       cell.shape = kind.shape
       cell.used = useds[leg]
       cell.granted = granteds[leg]

@@ -1,5 +1,5 @@
 import { readAnswer } from "../../answer.js";
-import type { Cell } from "../../cell.js";
+import { keptUntilMs, type Cell } from "../../cell.js";
 import { FOREVER_MS } from "../../period.js";
 import type { CellRow, StorePiece } from "../../store.js";
 import { piecesOf } from "../pieces.js";
@@ -97,6 +97,8 @@ const GRACE_MS_MIN = 60_000;
 const GRACE_MS_MAX = 86_400_000;
 
 /** When a counter is dropped: as apply.lua has it. */
-function expiryOf({ window: { startMs, endMs } }: Cell): number {
+function expiryOf(cell: Cell): number {
+  const { startMs, endMs } = cell.window;
+  if (cell.last !== null) return keptUntilMs(cell);
   return endMs + Math.min(Math.max(endMs - startMs, GRACE_MS_MIN), GRACE_MS_MAX);
 }

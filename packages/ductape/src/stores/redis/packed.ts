@@ -1,5 +1,5 @@
 import { STATUSES } from "../../answer.js";
-import type { Cell, LegNumbers } from "../../cell.js";
+import { NOTHING, type Cell, type LastWindow, type LegNumbers } from "../../cell.js";
 import { answerOfOld, type OldAnswer } from "../old-answers.js";
 
 // Counters as apply.lua keeps them: little-endian doubles, which hold every amount and
@@ -27,9 +27,10 @@ export class PackedReader {
   counter(): Cell | undefined {
     const form = this.next();
     if (form === 0) return undefined;
+    const shape = Math.floor(Math.abs(form));
     const window = { startMs: this.next(), endMs: this.next() };
     const cell: Cell = {
-      shape: Math.abs(form),
+      shape,
       window,
       used: this.next(),
       granted: this.next(),
@@ -37,9 +38,17 @@ export class PackedReader {
       entries: null,
       seenMs: this.next(),
       plannedLimit: orUnknown(this.next()),
+      last: null,
     };
+    if (form === shape + REMEMBERS) cell.last = this.#last();
     if (form < 0) cell.entries = Array.from({ length: 2 * this.next() }, () => this.next());
     return cell;
+  }
+
+  #last(): LastWindow {
+    const window = { startMs: this.next(), endMs: this.next() };
+    const [used, limit] = [this.next(), orNull(this.next())];
+    return used === 0 ? NOTHING : { window, used, limit };
   }
 
   /** The numbers of the next leg of an old answer. */
@@ -93,6 +102,9 @@ function readOld(bytes: Buffer): OldAnswer {
   };
 }
 
+/** What the form of a counter has more that remembers the window before its own. */
+export const REMEMBERS = 0.5;
+
 /** A planned limit that nobody has told; -1 is one without a limit. */
 export const UNKNOWN = -2;
 
@@ -106,11 +118,13 @@ function orNull(value: number): number | null {
 
 /** A counter as {@link readCounter} reads it. */
 export function packCounter(cell: Cell): Buffer {
-  const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit } = cell;
+  const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit, last } = cell;
   const { startMs, endMs } = window;
-  const form = entries === null ? shape : -shape;
+  const form = entries !== null ? -shape : last !== null ? shape + REMEMBERS : shape;
   const numbers = [form, startMs, endMs, used, granted, alerted, seenMs, plannedLimit ?? UNKNOWN];
-  return packed(entries === null ? numbers : [...numbers, entries.length / 2, ...entries]);
+  if (entries !== null) return packed([...numbers, entries.length / 2, ...entries]);
+  if (last === null) return packed(numbers);
+  return packed([...numbers, last.window.startMs, last.window.endMs, last.used, last.limit ?? -1]);
 }
 
 function packed(numbers: readonly number[]): Buffer {

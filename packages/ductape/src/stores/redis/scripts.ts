@@ -4,23 +4,26 @@
 export const APPLY_SCRIPT = `local AMOUNT_MAX = 9007199254740991 local FOREVER_MS = 8640000000000000
 local PAST_GRACE_MIN_MS = 60000 local PAST_GRACE_MAX_MS = 86400000 local KEYS_PER_CALL = 4000
 local UNKNOWN = -2 local CHECK, INCREMENT = 0, 1 local DONE, DENIED, OVERFLOW, STALE = 0, 1, 3, 5
-local CHANGED, COUNTED = 1, 2 local floor, min, max = math.floor, math.min, math.max
+local CHANGED, COUNTED = 1, 2 local LAST_AT = 65
+local floor, min, max = math.floor, math.min, math.max
 local pack, unpackText = struct.pack, struct.unpack local now = tonumber(ARGV[1])
 local isGivenClock = now ~= 0 if not isGivenClock then local time = redis.call('TIME')
 now = time[1] * 1000 + floor(time[2] / 1000) end local counterCount = tonumber(ARGV[2])
 local request = cjson.decode(ARGV[3]) local stored = {} for from = 1, #KEYS, KEYS_PER_CALL do
 local values = redis.call('MGET', unpack(KEYS, from, min(from + KEYS_PER_CALL - 1, #KEYS)))
 if from == 1 then stored = values else for i = 1, #values do stored[from + i - 1] = values[i] end
-end end local told = {} local NONE = pack('<d', 0) local before = { pack('<d', now) }
+end end local told = {} local NONE = pack('<d', 0) local NOTHING = pack('<dddd', 0, 0, 0, -1)
+local before = { pack('<d', now) }
 for place = 1, counterCount do before[place + 1] = stored[place] or NONE end
 told[1] = table.concat(before)
 for place = counterCount + 1, #KEYS do told[place - counterCount + 2] = stored[place] end
 local changes = {} local counters = {} local statuses = {} local function general(
-now, isGivenClock, counterCount, request, stored, changes, counters, statuses )
+now, isGivenClock, counterCount, request, stored, before, changes, counters, statuses )
 local AMOUNT_MAX = 9007199254740991
 local CHECK, INCREMENT, DECREMENT, SET, RESET, GRANT = 0, 1, 2, 3, 4, 5
 local DONE, DENIED, WITHHELD, OVERFLOW, CONFLICT, STALE = 0, 1, 2, 3, 4, 5 local CHANGED = 1
-local UNKNOWN = -2 local floor, min, max = math.floor, math.min, math.max
+local LAST_AT = 65 local REMEMBERS = 0.5 local UNKNOWN = -2
+local floor, min, max = math.floor, math.min, math.max
 local pack, unpackText = struct.pack, struct.unpack local at = 0 local dirty = {}
 local draft = nil local pairFormats = {} local function pairFormat(count)
 local format = pairFormats[count] if not format then format = '<' .. string.rep('d', count)
@@ -29,8 +32,11 @@ local text = stored[place] if not text then counters[place] = false return false
 local shape, startMs, endMs, used, granted, alerted, seenMs, planned =
 unpackText('<dddddddd', text) local cell = {
 shape = shape, startMs = startMs, endMs = endMs, used = used, granted = granted,
-alerted = alerted, seenMs = seenMs, planned = planned, entries = false, } if shape < 0 then
-cell.shape = -shape local count = 2 * unpackText('<d', text, 65)
+alerted = alerted, seenMs = seenMs, planned = planned, entries = false, } if shape % 1 ~= 0 then
+cell.shape = floor(shape) local whole = #text >= LAST_AT and text or before[place + 1]
+cell.lastStartMs, cell.lastEndMs, cell.lastUsed, cell.lastLimit =
+unpackText('<dddd', whole, LAST_AT) end if shape < 0 then cell.shape = -shape
+local count = 2 * unpackText('<d', text, 65)
 cell.entries = { unpackText(pairFormat(count), text, 73) } cell.entries[count + 1] = nil end
 counters[place] = cell return cell end local function copyOf(cell) local copy = {}
 for name, value in pairs(cell) do copy[name] = value end if cell.entries then local entries = {}
@@ -142,17 +148,33 @@ local entries if action == RESET then entries = {}
 elseif action == SET then entries = amount == 0 and {} or { now, amount } else
 entries = rollingEntries(cell, kind) dropLeft(entries, now - periodMs)
 if action == INCREMENT then addAmount(entries, amount, periodMs) end
-if action == DECREMENT then takeNewest(entries, amount) end end cell.entries = entries
-cell.startMs = now cell.endMs = max(now, entries[#entries - 1] or now) + periodMs
-if tellsRolling then leavesMs[leg] = oldestLeavesMs(entries, periodMs) fitMs[leg] = now end end
+if action == DECREMENT then takeNewest(entries, amount) end end cell.lastUsed = nil
+cell.entries = entries cell.startMs = now
+cell.endMs = max(now, entries[#entries - 1] or now) + periodMs if tellsRolling then
+leavesMs[leg] = oldestLeavesMs(entries, periodMs) fitMs[leg] = now end end
 local function tellsPlan(kind, action)
 return kind.byPlan == 2 or kind.byPlan == 1 and action == INCREMENT end
-local function write(action, amount) if amount == 0 and action == INCREMENT then return end
+local function remember(cell, startMs, endMs, used, limit)
+cell.lastStartMs, cell.lastEndMs, cell.lastUsed, cell.lastLimit = startMs, endMs, used, limit end
+local function rememberLast(cell, leg, kind)
+if not kind.remembers then return remember(cell, nil, nil, nil, nil) end
+if cell.entries or cell.endMs > startsMs[leg] then
+if cell.lastUsed and cell.lastEndMs <= startsMs[leg] then return end elseif cell.used > 0 then
+local limit = cell.planned == UNKNOWN and kind.limit or cell.planned
+if limit >= 0 and cell.granted ~= 0 then limit = min(AMOUNT_MAX, limit + cell.granted) end
+return remember(cell, cell.startMs, cell.endMs, cell.used, limit) end remember(cell, 0, 0, 0, -1)
+end local function enterWindow(cell, leg, kind) rememberLast(cell, leg, kind) cell.entries = false
+cell.startMs = startsMs[leg] cell.endMs = endsMs[leg] end
+local function isInWindow(cell, leg, kind)
+return cell.shape == kind.shape and cell.startMs == startsMs[leg] and cell.endMs == endsMs[leg]
+end local function write(action, amount) if amount == 0 and action == INCREMENT then return end
 for leg = 1, legCount do if speaks[leg] then local kind, known = kinds[leg], cells[leg]
 local cell = known
-or { shape = kind.shape, endMs = 0, used = 0, planned = UNKNOWN, entries = false }
-if kind.rollingMs ~= 0 then writeRolling(cell, leg, kind, action, amount) else
-cell.entries = false cell.startMs = startsMs[leg] cell.endMs = endsMs[leg] end
+or { shape = kind.shape, startMs = startsMs[leg], endMs = endsMs[leg], used = 0,
+planned = UNKNOWN, entries = false }
+if kind.rollingMs ~= 0 then writeRolling(cell, leg, kind, action, amount)
+elseif not isInWindow(cell, leg, kind) then enterWindow(cell, leg, kind)
+elseif kind.remembers and not cell.lastUsed then remember(cell, 0, 0, 0, -1) end
 cell.shape = kind.shape cell.used = useds[leg] cell.granted = granteds[leg]
 cell.alerted = alerteds[leg] cell.seenMs = now
 if tellsPlan(kind, action) then cell.planned = kind.limit end put(places[leg], cell) end end end
@@ -193,7 +215,8 @@ if isGivenClock then redis.call('SET', KEYS[place], answer.text)
 else redis.call('SET', KEYS[place], answer.text, 'PXAT', whole(answer.expiresMs)) end end end
 local kindsRead = {} local function kindOf(place) local kind = kindsRead[place]
 if kind then return kind end kind = {
-shape = request[place], shapedMs = request[place + 1], rollingMs = request[place + 2],
+shape = floor(request[place]), remembers = request[place] % 1 ~= 0,
+shapedMs = request[place + 1], rollingMs = request[place + 2],
 isSoft = request[place + 3] == 1, byPlan = request[place + 4],
 startMs = request[place + 5], endMs = request[place + 6], limit = request[place + 7], alerts = {},
 } for i = 1, request[place + 8] do kind.alerts[i] = request[place + 8 + i] end
@@ -238,11 +261,13 @@ elseif stepCount > 1 then decideAll(from, stepCount) else local status, isReplay
 if answerPlace and not isReplayed then local answer = answerOf(status)
 if answer then keepAnswer(answerPlace, answer) end end tell(status) end return at end
 local function finish() for place in pairs(dirty) do local cell = counters[place]
-local entries = cell.entries local text = pack(
-'<dddddddd', entries and -cell.shape or cell.shape, cell.startMs, cell.endMs, cell.used,
+local entries = cell.entries local form = entries and -cell.shape or cell.shape
+if cell.lastUsed then form = form + REMEMBERS end local text = pack(
+'<dddddddd', form, cell.startMs, cell.endMs, cell.used,
 cell.granted, cell.alerted, cell.seenMs, cell.planned ) if entries then local count = #entries
-text = text .. pack(pairFormat(count + 1), count / 2, unpack(entries)) end stored[place] = text
-changes[place] = CHANGED end keepAnswers() end return decidePlan, finish end
+text = text .. pack(pairFormat(count + 1), count / 2, unpack(entries)) elseif cell.lastUsed then
+text = text .. pack('<dddd', cell.lastStartMs, cell.lastEndMs, cell.lastUsed, cell.lastLimit) end
+stored[place] = text changes[place] = CHANGED end keepAnswers() end return decidePlan, finish end
 local decidePlan, finish local at = request[1] local requestEnd = #request
 while at <= requestEnd do
 local action, amount, kind, place = request[at], request[at + 1], request[at + 3], request[at + 4]
@@ -252,32 +277,38 @@ if isPlain and action <= INCREMENT and counters[place] == nil then local text = 
 local formNow, startMs, endMs = request[kind], request[kind + 5], request[kind + 6]
 local isOutside = now >= endMs or now < startMs
 local used, granted, alerted, planned = 0, 0, 0, UNKNOWN local change = CHANGED
-local isOfForm, isStale = true, isOutside if text then
-local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
+local last = formNow % 1 == 0 and '' or NOTHING local isOfForm, isStale = true, isOutside
+if text then local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
 isOfForm = shape == formNow isStale = isOutside and (now >= sinceMs or startMs > sinceMs)
 planned = p if now < untilMs then
 startMs, endMs, used, granted, alerted = sinceMs, untilMs, u, g, a
-change = changes[place] or COUNTED
-elseif sinceMs >= startMs then used, granted, alerted = u, g, a end end
-local limit = request[kind + 7]
+change = changes[place] or COUNTED if change == CHANGED then last = string.sub(text, LAST_AT) end
+else if sinceMs >= startMs then used, granted, alerted = u, g, a end if last ~= '' then
+isOfForm = isOfForm and untilMs <= startMs if u > 0 then
+local ended = p == UNKNOWN and request[kind + 7] or p
+if g ~= 0 and ended >= 0 then ended = min(AMOUNT_MAX, ended + g) end
+last = pack('<dddd', sinceMs, untilMs, u, ended) end end end end local limit = request[kind + 7]
 if granted ~= 0 and limit >= 0 then limit = min(AMOUNT_MAX, limit + granted) end
 if isOfForm and amount >= 0 and amount <= AMOUNT_MAX and floor(amount) == amount then
 if isStale then status = STALE
 elseif limit >= 0 and amount ~= 0 and request[kind + 3] == 0 and used + amount > limit then
 status = DENIED elseif action == CHECK or amount == 0 then status = DONE
 elseif used + amount > AMOUNT_MAX then status = OVERFLOW else status = DONE
-if request[kind + 4] > 0 then planned = request[kind + 7] end stored[place] = pack(
+if request[kind + 4] > 0 then planned = request[kind + 7] end local counted = pack(
 '<dddddddd', formNow, startMs, endMs, used + amount, granted, alerted, now, planned )
-changes[place] = change end end end if status then at = at + 5 statuses[#statuses + 1] = status
-else if not decidePlan then decidePlan, finish =
-general(now, isGivenClock, counterCount, request, stored, changes, counters, statuses) end
+stored[place] = change == COUNTED and counted or counted .. last changes[place] = change end end
+end if status then at = at + 5 statuses[#statuses + 1] = status else if not decidePlan then
+decidePlan, finish = general(
+now, isGivenClock, counterCount, request, stored, before, changes, counters, statuses ) end
 at = decidePlan(at) end end if finish then finish() end local expiries = {}
 for place, change in pairs(changes) do local text = stored[place]
 if change == COUNTED then redis.call('SETRANGE', KEYS[place], 0, text) else
-local _, startMs, endMs = unpackText('<ddd', text) local expiry = expiries[endMs]
+local form, startMs, endMs = unpackText('<ddd', text) local remembers = form % 1 ~= 0
+local name = remembers and -endMs or endMs local expiry = expiries[name]
 if not expiry and not isGivenClock and endMs < FOREVER_MS then
 local graceMs = min(max(endMs - startMs, PAST_GRACE_MIN_MS), PAST_GRACE_MAX_MS)
-expiry = string.format('%.0f', endMs + graceMs) expiries[endMs] = expiry end
+if remembers then graceMs = math.ceil((endMs - startMs) * 9 / 8) end
+expiry = string.format('%.0f', endMs + graceMs) expiries[name] = expiry end
 if expiry then redis.call('SET', KEYS[place], text, 'PXAT', expiry)
 else redis.call('SET', KEYS[place], text) end end end told[2] = table.concat(statuses) return told
 `;
