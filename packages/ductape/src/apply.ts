@@ -107,14 +107,21 @@ function withhold(cells: Cells, step: Step, nowMs: number): void {
 function lookAll(step: Step, action: Action, nowMs: number): StepStatus {
   let status: StepStatus = "done";
   for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
-    if (speaksTo(step, leg)) look(leg, action, step.amount, nowMs);
+    const speaks = speaksTo(step, leg);
+    if (speaks) look(leg, action, step.amount, nowMs);
     else look(leg, "check", 0, nowMs);
     if (!leg.admits) status = "denied";
-    else if (status === "done" && (leg.used > AMOUNT_MAX || leg.granted > AMOUNT_MAX)) {
+    else if (status === "done" && isPastMost(leg, speaks && action === "grant")) {
       status = "overflow";
     }
   }
   return status;
+}
+
+/** A grant is for the limit that it lifts, so none is cut off at the largest one unsaid. */
+function isPastMost({ used, granted, limit }: Leg, isGrant: boolean): boolean {
+  const lifted = isGrant ? granted + (limit ?? 0) : granted;
+  return used > AMOUNT_MAX || lifted > AMOUNT_MAX;
 }
 
 /** `rule` speaks to one leg; the others are only looked at. */

@@ -162,8 +162,14 @@ const CASES: Readonly<Record<string, Body>> = {
     await run(client, { action: "set", amount: 9 });
     await run(client, { action: "decrement", amount: 2 });
     assert.equal(await usedOf(client), 7);
-    await run(client, { action: "decrement", amount: 20 });
-    assert.equal(await usedOf(client), 0);
+    const taken = await run(client, { action: "decrement", amount: 20, idempotency_key: "taken" });
+    assert.ok(!taken.degraded);
+    assert.deepEqual([taken.amount, taken.applied, taken.used], [20, 7, 0]);
+    await run(client);
+    const again = await run(client, { action: "decrement", amount: 20, idempotency_key: "taken" });
+    assert.deepEqual(again, { ...taken, replayed: true });
+    assert.equal(await usedOf(client), 1);
+    await run(client, { action: "reset" });
     await run(client, { action: "grant", amount: 5 });
     assert.equal(await admittedOf(client, 20), 15);
     const reset = await run(client, { action: "reset" });

@@ -37,6 +37,8 @@ export interface RuleResult {
    * Milliseconds until the amount may fit: 0 when this rule admits, null when waiting cannot help.
    */
   retry_after_ms: number | null;
+  /** Of `decrement`: what was taken, less than `amount` where less was used. */
+  applied?: number;
 }
 
 /** An alert that this decision, and no other in the window, reports. */
@@ -230,10 +232,15 @@ function tell<V extends Verdict>(
   if (request.action === "reset" || request.action === "set") {
     result.previous_used = unscaled(binding.previousUsed, scale);
   }
+  if (request.action === "decrement") result.applied = appliedOf(step, binding, scale);
   if (nextTold(first) !== null) result.rules = ruleResults(step, first, scale);
   if (verdict.allowed) addAlerts(result, first);
   return result;
 }
+
+/** What was taken from one counter; 0 where another input of the call was refused. */
+const appliedOf = ({ status }: Step, { previousUsed, used }: Leg, scale: number): number =>
+  status === "done" ? unscaled(previousUsed - used, scale) : 0;
 
 /** Amounts leave as they came; no division where there is nothing to divide. */
 const unscaled = (amount: number, scale: number): number => (scale === 1 ? amount : amount / scale);
@@ -281,7 +288,7 @@ function ruleResults(step: Step, first: Leg, scale: number): RuleResult[] {
   const results: RuleResult[] = [];
   for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
     const limit = limitOf(leg);
-    results.push({
+    const result: RuleResult = {
       rule: leg.rule.name,
       subject: leg.subject || null,
       limit: limit === null ? null : limit / scale,
@@ -294,7 +301,9 @@ function ruleResults(step: Step, first: Leg, scale: number): RuleResult[] {
       resets_at: resetsText(leg),
       admits: leg.admits,
       retry_after_ms: leg.admits ? 0 : waitMs(step, leg),
-    });
+    };
+    if (step.action === "decrement") result.applied = appliedOf(step, leg, scale);
+    results.push(result);
   }
   return results;
 }
@@ -350,6 +359,7 @@ function idempotencyConflict(request: Request): ConflictError {
 }
 
 function overflow(request: Request): ValidationError {
-  const message = `would take the counter past ${Number.MAX_SAFE_INTEGER}, got ${request.amount}`;
+  const what = request.action === "grant" ? "limit" : "counter";
+  const message = `would take the ${what} past ${Number.MAX_SAFE_INTEGER}, got ${request.amount}`;
   return new ValidationError([{ path: "amount", message }]);
 }

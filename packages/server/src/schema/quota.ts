@@ -71,6 +71,13 @@ const NUMBERS = {
   ),
 };
 
+const APPLIED = {
+  applied: told(
+    COUNT.optional(),
+    "Of decrement: what was taken, less than `amount` where less was used.",
+  ),
+};
+
 const RULE_RESULT = answer({
   ...NUMBERS,
   admits: told(z.boolean(), "False for a rule that refused."),
@@ -78,6 +85,7 @@ const RULE_RESULT = answer({
     COUNT.nullable(),
     "Milliseconds until the amount may fit; null when waiting cannot help.",
   ),
+  ...APPLIED,
 }).meta({ id: "RuleResult" });
 
 const ASKED = {
@@ -102,6 +110,7 @@ const DECISION = {
     "Who asked by a session, where the numbers are of another subject.",
   ),
   previous_used: told(COUNT.optional(), "Of reset and set: what was counted before."),
+  ...APPLIED,
   alerts: told(
     z.array(answer({ rule: z.string(), fraction: z.number() })).optional(),
     "Alerts that this decision, and no other in the window, reports.",

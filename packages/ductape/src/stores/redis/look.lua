@@ -131,8 +131,10 @@ local function lookAll(action, amount)
   local status = DONE
   for leg = 1, legCount do
     if speaks[leg] then look(leg, action, amount) else look(leg, CHECK, 0) end
+    local lifted = granteds[leg]
+    if action == GRANT and speaks[leg] then lifted = lifted + max(0, kinds[leg].limit) end
     if not admits[leg] then status = DENIED
-    elseif status == DONE and (useds[leg] > AMOUNT_MAX or granteds[leg] > AMOUNT_MAX) then
+    elseif status == DONE and (useds[leg] > AMOUNT_MAX or lifted > AMOUNT_MAX) then
       status = OVERFLOW
     end
   end

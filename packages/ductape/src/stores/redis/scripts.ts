@@ -140,11 +140,12 @@ endsMs[leg] = endMs if action == RESET then alertedFrom = 0 end
 fill(leg, kind, action, amount, previousUsed, granted, alertedFrom) end
 local function lookAll(action, amount) local status = DONE for leg = 1, legCount do
 if speaks[leg] then look(leg, action, amount) else look(leg, CHECK, 0) end
+local lifted = granteds[leg]
+if action == GRANT and speaks[leg] then lifted = lifted + max(0, kinds[leg].limit) end
 if not admits[leg] then status = DENIED
-elseif status == DONE and (useds[leg] > AMOUNT_MAX or granteds[leg] > AMOUNT_MAX) then
-status = OVERFLOW end end return status end
-local function writeRolling(cell, leg, kind, action, amount) local periodMs = kind.rollingMs
-local entries if action == RESET then entries = {}
+elseif status == DONE and (useds[leg] > AMOUNT_MAX or lifted > AMOUNT_MAX) then status = OVERFLOW
+end end return status end local function writeRolling(cell, leg, kind, action, amount)
+local periodMs = kind.rollingMs local entries if action == RESET then entries = {}
 elseif action == SET then entries = amount == 0 and {} or { now, amount } else
 entries = rollingEntries(cell, kind) dropLeft(entries, now - periodMs)
 if action == INCREMENT then addAmount(entries, amount, periodMs) end
