@@ -5,12 +5,12 @@ const store = process.env["DUCTAPE_STORE"] ?? "sqlite:.ductape/ductape.db";
 await using ductape = new Ductape({ store });
 const { product, processor } = ductape;
 
-await unlessExists(product.create({ tag: "my-product", name: "My product" }));
+await unlessExists(product.create({ tag: "quickstart", name: "Quickstart" }));
 await unlessExists(
-  product.environments.create("my-product", { env_name: "Production", slug: "prd" }),
+  product.environments.create("quickstart", { env_name: "Production", slug: "prd" }),
 );
 await unlessExists(
-  product.quotas.create("my-product", {
+  product.quotas.create("quickstart", {
     tag: "api-requests",
     name: "API requests",
     limit: 5,
@@ -21,7 +21,7 @@ await unlessExists(
 for (let call = 1; call <= 3; call++) {
   const result = await processor.quota.run({
     env: "prd",
-    product_tag: "my-product",
+    product_tag: "quickstart",
     quota_tag: "api-requests",
     action: "increment",
   });

@@ -47,9 +47,9 @@ describe("the quickstart", { retry: 1 }, () => {
     async (left) => {
       const file = newFile();
       const ductape = new Ductape({ store: `sqlite:${file}` });
-      await ductape.product.create({ tag: "my-product" });
+      await ductape.product.create({ tag: "quickstart" });
       if (left.includes("environment")) {
-        await ductape.product.environments.create("my-product", { slug: "prd" });
+        await ductape.product.environments.create("quickstart", { slug: "prd" });
       }
       await ductape.close();
       const lines = await linesOf("quickstart.ts", `sqlite:${file}`);

@@ -85,23 +85,24 @@ export class Keys {
 
   /** Makes a key. Its text is in the answer and nowhere else. Throws as the store does. */
   async create(input: KeyInput, by: Actor): Promise<KeyView & { readonly key: string }> {
-    return this.#write(randomText(ID_CHARS).toLowerCase(), input, by);
+    const id = randomText(ID_CHARS).toLowerCase();
+    const key = newKey(id);
+    return { ...(await this.#write(key, id, input, by)), key };
   }
 
   /**
-   * Puts a key that may do all in the place of one of this id, if there is any. Throws as the store
-   * does.
+   * Puts `key`, of this id, in the place of one that may be there, and lets it do all. Throws as
+   * the store does.
    */
-  async replace(id: string, name: string): Promise<string> {
-    const { key } = await this.#write(id, { name, ...copyOf(ALL) }, { id, name });
-    return key;
+  async replace(id: string, name: string, key: string): Promise<void> {
+    await this.#write(key, id, { name, ...copyOf(ALL) }, { id, name });
   }
 
   /**
    * Makes a key that may do all where there is none at all. Returns it; null where there was one.
    */
   async createFirst(): Promise<string | null> {
-    const key = `dk_${FIRST_ID}_${randomText(SECRET_CHARS)}`;
+    const key = newKey(FIRST_ID);
     const by = { id: FIRST_ID, name: "the first start" };
     const value = this.#valueOf(key, { name: "root", ...copyOf(ALL) }, by);
     let isMade = false;
@@ -165,17 +166,12 @@ export class Keys {
     return kept;
   }
 
-  async #write(
-    id: string,
-    input: KeyInput,
-    by: Actor,
-  ): Promise<KeyView & { readonly key: string }> {
-    const key = `dk_${id}_${randomText(SECRET_CHARS)}`;
+  async #write(key: string, id: string, input: KeyInput, by: Actor): Promise<KeyView> {
     const stored = this.#valueOf(key, input, by);
     const value = JSON.stringify(stored);
     await this.#parts.records.change(KIND, () => [{ id, value }]);
     const { hash: _hash, ...view } = stored;
-    return { id, ...view, key };
+    return { id, ...view };
   }
 
   #valueOf(key: string, input: KeyInput, by: Actor): ReturnType<typeof KEY_STORED.parse> {
@@ -190,6 +186,16 @@ export class Keys {
       created_by: by.id,
     };
   }
+}
+
+/** A new key of an id; nobody knows it yet. */
+export function newKey(id: string): string {
+  return `dk_${id}_${randomText(SECRET_CHARS)}`;
+}
+
+/** True for a text that is a key of this id by its form. */
+export function isKeyOf(id: string, text: string): boolean {
+  return KEY_FORM.exec(text)?.[1] === id;
 }
 
 /**

@@ -1,75 +1,13 @@
-import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { environment, folder, newStore, ROOT, run } from "./command.js";
+import { endAll, folder, launch, newStore, run } from "./command.js";
 import { ask, recordOf } from "./support.js";
 import { until } from "../../ductape/test/support.js";
 
-const children = new Set<ChildProcess>();
-afterEach(() => {
-  for (const child of children) child.kill("SIGKILL");
-  children.clear();
-});
+afterEach(endAll);
 afterAll(folder.remove);
 
 const words = (line: string): string[] => line.split(" ");
-
-/** Starts the program; `line` waits for the nth line of a stream. */
-function launch(args: readonly string[], more: Readonly<Record<string, string>> = {}) {
-  const command = ["--import", "tsx", join(ROOT, "packages/server/src/main.ts"), ...args];
-  const child = spawn(process.execPath, command, { cwd: ROOT, env: environment(more) });
-  children.add(child);
-  const text = { stdout: "", stderr: "" };
-  const told: (() => void)[] = [];
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (piece: string) => {
-      text[name] += piece;
-      for (const look of told.splice(0)) look();
-    });
-  }
-  const line = async (name: "stdout" | "stderr", n: number): Promise<string> => {
-    for (;;) {
-      const lines = text[name].split("\n");
-      if (lines.length > n + 1) return lines[n] ?? "";
-      await new Promise<void>((resolve) => told.push(resolve));
-    }
-  };
-  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
-  return { child, text, line, ended };
-}
-
-describe("npm start", () => {
-  const start = (store: string) =>
-    launch(["serve", "--demo"], { DUCTAPE_STORE: store, DUCTAPE_PORT: "0" });
-
-  it("prints a URL, a key and a call which works when it is pasted, five times a day", async () => {
-    const store = newStore();
-    const codes: unknown[] = [];
-    for (const calls of [4, 2]) {
-      const { child, line, text, ended } = start(store);
-      const [url, key, call] = [
-        await line("stdout", 0),
-        await line("stdout", 1),
-        await line("stdout", 2),
-      ];
-      expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
-      expect(key).toMatch(/^dk_demo_/);
-      expect((await ask(url, "/v1/products", { key })).status).toBe(200);
-      for (let i = 0; i < calls; i++) {
-        const { stdout } = await promisify(execFile)("bash", ["-c", call]);
-        codes.push(recordOf(JSON.parse(stdout))["code"]);
-      }
-      child.kill("SIGINT");
-      expect(await ended).toBe(0);
-      expect(text.stdout.trimEnd().split("\n")).toHaveLength(3);
-      expect(text.stderr).toBe("");
-    }
-    // It counts by the real day: a midnight between two calls begins anew.
-    expect(codes.filter((code) => code === "OK").length).toBeGreaterThanOrEqual(5);
-    expect(codes.at(-1)).toMatch(/^(QUOTA_EXCEEDED|OK)$/);
-  });
-});
 
 describe("ductape serve", () => {
   it("tells the first key once, and stops by SIGTERM with what was accepted", async () => {

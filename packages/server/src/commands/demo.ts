@@ -1,20 +1,24 @@
 import { DuctapeError } from "ductape";
 import type { RunningServer } from "../server.js";
+import { DEMO_KEY_ID, demoKey, demoKeyFile } from "./demo-key.js";
 
-const KEY_ID = "demo";
+/** Its own, so that no other program that counts on the same store is in its way. */
+const PRODUCT = "demo";
 
 /**
- * Makes what the demo needs, as far as it is not there, and tells it: the server's address, a key
- * for this start, and a call to paste.
+ * Makes what the demo needs, as far as it is not there, and tells it, each with what it is: the
+ * server's address, a key, and a call to paste. The key is that of earlier starts, so that a call
+ * they printed goes on working.
  */
-export async function demoLines({ url, ductape, keys }: RunningServer): Promise<string[]> {
+export async function demoLines(
+  { url, ductape, keys }: RunningServer,
+  store: string | undefined,
+): Promise<string[]> {
   const { product, processor } = ductape;
-  await unlessExists(product.create({ tag: "my-product", name: "My product" }));
+  await unlessExists(product.create({ tag: PRODUCT, name: "Demo" }));
+  await unlessExists(product.environments.create(PRODUCT, { slug: "prd", env_name: "Production" }));
   await unlessExists(
-    product.environments.create("my-product", { slug: "prd", env_name: "Production" }),
-  );
-  await unlessExists(
-    product.sessions.create("my-product", {
+    product.sessions.create(PRODUCT, {
       tag: "user-session",
       schema: { userId: "ada" },
       selector: "$Session{userId}",
@@ -22,11 +26,9 @@ export async function demoLines({ url, ductape, keys }: RunningServer): Promise<
       period: "days",
     }),
   );
+  await unlessExists(product.caches.create(PRODUCT, { tag: "quota-api-requests", expiry: 1_000 }));
   await unlessExists(
-    product.caches.create("my-product", { tag: "quota-api-requests", expiry: 1_000 }),
-  );
-  await unlessExists(
-    product.quotas.create("my-product", {
+    product.quotas.create(PRODUCT, {
       tag: "api-requests",
       name: "API requests",
       scope: "$Session{userId}",
@@ -34,12 +36,14 @@ export async function demoLines({ url, ductape, keys }: RunningServer): Promise<
       period: "day",
     }),
   );
-  const target = { product: "my-product", env: "prd", tag: "user-session" };
+  const target = { product: PRODUCT, env: "prd", tag: "user-session" };
   const { token } = await processor.sessions.start({ ...target, data: { userId: "ada" } });
-  const key = await keys.replace(KEY_ID, "demo");
+  const file = demoKeyFile(store);
+  const key = demoKey(file);
+  await keys.replace(DEMO_KEY_ID, "demo", key);
   const input = {
     env: "prd",
-    product_tag: "my-product",
+    product_tag: PRODUCT,
     quota_tag: "api-requests",
     action: "increment",
     amount: 1,
@@ -52,7 +56,7 @@ export async function demoLines({ url, ductape, keys }: RunningServer): Promise<
     "-H 'Content-Type: application/json'",
     `-d '${JSON.stringify(input)}'`,
   ];
-  return [url, key, call.join(" ")];
+  return [`URL:  ${url}`, `key:  ${key}`, `try:  ${call.join(" ")}`];
 }
 
 /** Each on its own, so that what an earlier start left is completed. */

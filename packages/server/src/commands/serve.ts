@@ -75,8 +75,13 @@ async function serve({ store, host, port, auth, outgoing, demo = false, ...logs 
   };
   const server = await startServer(demo ? forDemo(options) : options).catch(toldOfPort(port));
   stopBySignal(server);
-  if (demo) for (const line of await demoLines(server)) printLine(line);
-  else await greet(server, auth);
+  try {
+    if (demo) for (const line of await demoLines(server, store)) printLine(line);
+    else await greet(server, auth);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
 }
 
 /** A demo makes its own key, and talks of nothing else. */
