@@ -1,5 +1,6 @@
 import type { Cache, CacheInput, CacheQuery, CacheValue } from "./cache.js";
 import type { AppliedConfiguration, ApplyOptions, Configuration } from "./configuration.js";
+import type { CountersInput, KeptCounters } from "./counters.js";
 import type { EnforcedResult, OutagePolicy, QuotaResult } from "./decision.js";
 import type { QuotaDefinition, QuotaView } from "./definition.js";
 import type { Environment, EnvironmentInput } from "./environment.js";
@@ -198,4 +199,10 @@ export interface UsageCalls {
    * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`, `TIMEOUT`.
    */
   history(input: HistoryInput): Promise<UsageHistory>;
+  /**
+   * How many counters are kept of a product, an environment, a quota or a rule: what goes with a
+   * deletion. Reads them all, a piece at a time. Throws `VALIDATION`, `*_NOT_FOUND`,
+   * `STORE_UNAVAILABLE`.
+   */
+  counters(input: CountersInput): Promise<KeptCounters>;
 }

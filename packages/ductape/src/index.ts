@@ -83,6 +83,7 @@ export type {
 export { redisStore } from "./stores/redis/redis.js";
 export type { Durability, RedisClient, RedisStoreOptions } from "./stores/redis/settings.js";
 export type { KeptRecord, Records, RecordWrite } from "./records.js";
+export type { CountersInput, KeptCounters } from "./counters.js";
 export type { HistoryInput, UsageHistory, WindowUsage } from "./history.js";
 export type { UsageTarget } from "./standing.js";
 export type { SubjectsInput, SubjectsPage, SubjectUsage } from "./usage.js";

@@ -1,6 +1,12 @@
 import { apply, limitOf } from "./apply.js";
 import type { Catalogue } from "./catalogue.js";
 import type { Cell, Cells } from "./cell.js";
+import {
+  countCounters,
+  parseCountersInput,
+  type CountersInput,
+  type KeptCounters,
+} from "./counters.js";
 import { isoOf, windowText } from "./decision.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { show, StoreError } from "./errors.js";
@@ -91,6 +97,21 @@ export class Usage {
    */
   history(input: HistoryInput): Promise<UsageHistory> {
     return this.#parts.underWay.track(this.#historyNow(input));
+  }
+
+  /**
+   * How many counters are kept of a product, an environment, a quota or a rule: what goes with a
+   * deletion. Reads them all, a piece at a time. Throws `VALIDATION`, `*_NOT_FOUND`,
+   * `STORE_UNAVAILABLE`.
+   */
+  counters(input: CountersInput): Promise<KeptCounters> {
+    return this.#parts.underWay.track(this.#countersNow(input));
+  }
+
+  async #countersNow(input: CountersInput): Promise<KeptCounters> {
+    const asked = parseCountersInput(input);
+    await this.#parts.ready();
+    return countCounters(asked, this.#parts);
   }
 
   async #historyNow(input: HistoryInput): Promise<UsageHistory> {

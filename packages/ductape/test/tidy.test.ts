@@ -44,7 +44,7 @@ const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
     "edge",
     "store shelf catalogue records events settings outgoing stores sessions under-way".split(" "),
   ],
-  ["flow", "ahead call client quota outage usage history carry remote".split(" ")],
+  ["flow", "ahead call client quota outage usage history counters carry remote".split(" ")],
   [
     "wiring",
     "ductape embedded remote-client copy resource applying products caches index".split(" "),

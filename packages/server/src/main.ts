@@ -1,11 +1,11 @@
 import { CommanderError } from "commander";
-import { ductapeProgram } from "./commands/program.js";
+import { runProgram } from "./commands/program.js";
 import { sayFault } from "./print.js";
 
 const USAGE = 2;
 
 try {
-  await ductapeProgram().parseAsync();
+  await runProgram(process.argv.slice(2));
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE;
   else process.exitCode = sayFault(error);

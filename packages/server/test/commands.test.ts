@@ -47,7 +47,13 @@ describe("ductape serve", () => {
       "without keys wants an address of this machine",
     ],
     [["serve", "--store", "redes://user:secret@x"], 2, "store"],
-    [["key", "create"], 2, "required option"],
+    [
+      ["key", "create", "--scop", "quota:check"],
+      2,
+      "ductape key create wants --scope <scope...>, --product <tag...>, --env <slug...>\n" +
+        "ductape: --scop is not a known flag; did you mean --scope?\n\nUsage: ductape key create",
+    ],
+    [["quota", "get"], 2, "ductape quota get wants <tag>, --product <tag>\n"],
   ])("%j ends with %i and says why", async (args, code, message) => {
     const ended = await run(args);
     expect([ended.code, ended.stdout]).toEqual([code, ""]);
@@ -85,7 +91,11 @@ describe("ductape key", () => {
     );
     expect(json["keys"]).toHaveLength(2);
     const id = key.split("_")[1] ?? "";
-    expect((await run(["key", "revoke", id, "--store", store])).stderr).toBe(`revoked ${id}\n`);
+    const asked = await run(["key", "revoke", id, "--store", store]);
+    expect(asked.code).toBe(2);
+    expect(asked.stderr).toContain(`--yes: is required to revoke key ${id} of shop, which may `);
+    const revoked = await run(["key", "revoke", id, "--yes", "--store", store]);
+    expect(revoked.stderr).toBe(`revoked ${id}\n`);
     expect((await run(["key", "revoke", id, "--store", store])).code).toBe(4);
     await until(async () => (await ask(url, "/v1/products", { key })).status === 401);
     const wrong = ["key", "create", "--scope", "quota:incremnt", "--product", "*", "--env", "*"];

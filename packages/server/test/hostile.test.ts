@@ -158,7 +158,7 @@ const FITTING: Readonly<Record<string, (random: Random) => unknown>> = {
   "POST /v1/sessions/decrypt": (random) => ({ ...TARGET, token: oneOf("token", random) }),
   "POST /v1/sessions/refresh": (random) => ({
     ...TARGET,
-    refreshToken: oneOf("refreshToken", random),
+    [random.pick(["refresh_token", "refreshToken"])]: oneOf("refreshToken", random),
   }),
   "POST /v1/sessions/revoke": () => ({ ...TARGET, identifier: "u4" }),
   "POST /v1/sessions/list": () => TARGET,

@@ -6,8 +6,8 @@ import { ROOT_KEY, start } from "./support.js";
 
 afterAll(folder.remove);
 
-const SHOP = ["--product_tag", "shop"];
-const AT = ["--env", "prd", ...SHOP, "--quota_tag", "calls"];
+const SHOP = ["--product", "shop"];
+const AT = ["--env", "prd", ...SHOP, "--quota", "calls"];
 
 /** Defines a quota of five a day, at the place of a client. */
 async function define(ductape: Ductape): Promise<void> {
@@ -41,7 +41,7 @@ describe.each([
     const { flags, more, end } = await place();
     const who = ["--subject", "userId=u1", ...flags];
     const first = await run(["quota", "increment", ...AT, "--amount", "4", ...who], more);
-    expect(first).toMatchObject({ code: 0, stderr: "admitted\n" });
+    expect(first).toMatchObject({ code: 0, stderr: "admitted 4 for u1: 4 of 5 used\n" });
     expect(first.stdout).toMatch(/^RULE +USED +LIMIT +REMAINING +RESETS AT\n\S+ +4 +5 +1 +2\d{3}-/);
     const denied = await run(
       ["quota", "increment", ...AT, "--amount", "2", ...who, "--json"],
@@ -58,17 +58,32 @@ describe.each([
     expect(heads).toMatch(/^WINDOW STARTS +ENDS +USED +LIMIT +REMAINING$/);
     expect(windows).toEqual([expect.stringMatching(/^2\S+Z +2\S+Z +4 +5 +1$/)]);
     expect(history.stderr).toContain('rule "default" keeps no ended window');
+    const unknown = await run(["usage", "history", ...AT, "--subject", "u3", ...flags], more);
+    expect(unknown).toMatchObject({ code: 4, stdout: "" });
+    expect(unknown.stderr).toContain("there is no counter of u3: nothing was ever counted");
+    const wrong = ["usage", "history", ...AT, "--subject", "user=u1", ...flags];
+    expect((await run(wrong, more)).stderr).toContain("wants userId, got user");
     await end();
   });
 
   it("list, print and delete definitions", async () => {
     const { flags, more, end } = await place();
     const list = await run(["quota", "ls", ...SHOP, ...flags], more);
-    expect(list.stdout).toMatch(/^TAG +REVISION +UPDATED\ncalls +1 +2\d{3}-/);
+    const [heads, row] = list.stdout.split("\n");
+    expect(heads).toMatch(/^TAG +RULE +LIMIT +PERIOD +SCOPE +REVISION +UPDATED$/);
+    expect(row).toMatch(/^calls +default +5 +day +\$Session\{userId\} +1 +2\d{3}-/);
     const got = await run(["env", "get", "prd", ...SHOP, ...flags], more);
     expect(JSON.parse(got.stdout)).toMatchObject({ slug: "prd", revision: 1 });
-    const gone = await run(["quota", "delete", "calls", ...SHOP, ...flags], more);
-    expect(gone).toMatchObject({ code: 0, stderr: "deleted quota calls\n" });
+    const who = ["--subject", "u1", "u2"].slice(0, 2);
+    await run(["quota", "increment", ...AT, ...who, ...flags], more);
+    const remove = ["quota", "delete", "calls", ...SHOP, ...flags];
+    const asked = await run(remove, more);
+    expect(asked).toMatchObject({ code: 2, stdout: "" });
+    expect(asked.stderr).toContain(
+      "--yes: is required to delete quota calls with its 1 counter, 1 of them in use",
+    );
+    const gone = await run([...remove, "--yes"], more);
+    expect(gone).toMatchObject({ code: 0, stderr: "deleted quota calls and 1 counter\n" });
     const again = await run(["quota", "get", "calls", ...SHOP, ...flags], more);
     expect(again.code).toBe(4);
     expect(again.stderr).toContain("calls");
@@ -80,7 +95,10 @@ describe("what is wrong with flags", () => {
   it.each([
     [["--amount", "many"], '--amount: wants a number, got "many"'],
     [["--session", "user"], "--session: wants --token beside it"],
-    [["--subject", "u1"], '--subject: wants name=value, got "u1"'],
+    [["--subject", "u1", "plan=free"], '--subject: wants name=value for each of several, got "u1"'],
+    [["--subject", "a=1", "a=2"], "--subject: names a twice"],
+    [["--subject", "a.b=1", "a=2"], "--subject: names a twice"],
+    [["--subject", "{a"], '--subject: wants JSON, as it begins with { or a quote, got "{a"'],
   ])("is said by name: %j", async (flags, message) => {
     const { code, stderr } = await run(["quota", "check", ...AT, "--store", "memory:", ...flags]);
     expect(code).toBe(2);

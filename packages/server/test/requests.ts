@@ -84,6 +84,13 @@ export function samplesOf(product: string, env: string): Sample[] {
       scope: "usage:read",
       reach: "environment",
     },
+    {
+      method: "GET",
+      route: "/v1/usage/counters",
+      path: `/v1/usage/counters?product_tag=${product}&env=${env}&quota_tag=q`,
+      scope: "usage:read",
+      reach: "environment",
+    },
     ...keySamples(),
   ];
 }
@@ -142,8 +149,8 @@ function sessionSamples(product: string, env: string): Sample[] {
   const inputs = {
     start: { ...target, data: {} },
     decrypt: { ...target, token: "none" },
-    refresh: { ...target, refreshToken: "none" },
-    revoke: { ...target, sessionId: "none" },
+    refresh: { ...target, refresh_token: "none" },
+    revoke: { ...target, session_id: "none" },
     list: target,
     rotate: { product, env },
   } as const;

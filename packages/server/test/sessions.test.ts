@@ -49,9 +49,26 @@ it("starts, uses, tells, refreshes, lists and revokes a session", async () => {
     refreshToken: textIn(started, "refreshToken"),
   });
   expect(refreshed).toMatchObject({ status: 200, sessionId: textIn(started, "sessionId") });
+  // The names before stand beside those of the wire for a while.
+  expect(refreshed).toMatchObject({
+    session_id: textIn(refreshed, "sessionId"),
+    refresh_token: textIn(refreshed, "refreshToken"),
+    expires_at: textIn(refreshed, "expiresAt"),
+  });
+  const refresh_token = textIn(refreshed, "refresh_token");
+  expect(await call("refresh", { ...target, refresh_token })).toMatchObject({ status: 200 });
+  const two = { ...target, refresh_token, refreshToken: "another" };
+  expect(await call("refresh", two)).toMatchObject({ status: 400, code: "VALIDATION" });
+  expect(await call("refresh", target)).toMatchObject({
+    status: 400,
+    issues: [{ path: "refresh_token", message: "is required: a string" }],
+  });
   await start("bob");
   const listed = await call("list", { ...target, identifier: "ada" });
-  expect(listed).toMatchObject({ sessions: [{ identifier: "ada", revokedAt: null }], next: null });
+  expect(listed).toMatchObject({
+    sessions: [{ identifier: "ada", revoked_at: null, revokedAt: null }],
+    next: null,
+  });
   expect(await call("rotate", { product: "shop", env: "prd" })).toMatchObject({ status: 200 });
   expect(await call("revoke", { ...target, identifier: "ada" })).toMatchObject({ revoked: 1 });
   expect(await call("decrypt", { ...target, token })).toMatchObject({
@@ -70,7 +87,7 @@ it("tells no token in a fault, and no session in a log", async () => {
   const typed = await call("decrypt", { ...target, token: 5, tokn: token });
   expect(typed).toMatchObject({ status: 400, code: "VALIDATION" });
   expect(JSON.stringify(typed)).not.toContain(token.slice(0, 20));
-  await call("revoke", { ...target, sessionId: textIn(started, "sessionId") });
+  await call("revoke", { ...target, session_id: textIn(started, "session_id") });
   expect(server.audit).toMatchObject([{ event: "sessions.revoke", after: { revoked: 1 } }]);
   expect(JSON.stringify(server.audit)).not.toContain(token.slice(0, 20));
   expect(server.warnings).toEqual([]);

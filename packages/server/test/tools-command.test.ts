@@ -33,8 +33,11 @@ describe("ductape session", () => {
     const { server, at, key } = await withServer();
     const data = ["--data", '{"userId":"ada"}'];
     const started = await run(["session", "start", "login", ...at, ...data, "--json"], key);
-    const { token, sessionId } = JSON.parse(started.stdout);
-    expect(sessionId).toMatch(/\w/);
+    const { token, session_id, sessionId, refresh_token, expires_at } = JSON.parse(started.stdout);
+    expect([session_id, refresh_token, expires_at].map((each) => typeof each)).toEqual(
+      Array.from({ length: 3 }, () => "string"),
+    );
+    expect(sessionId).toBe(session_id);
     const inspect = ["session", "inspect", "login", ...at, "--token", token];
     expect(JSON.parse((await run(inspect, key)).stdout)).toEqual({ userId: "ada" });
     const decide = ["quota", "run", "--action", "increment", ...at, "--quota_tag", "calls"];
@@ -137,7 +140,7 @@ describe("ductape completion", () => {
   it.each(["bash", "zsh", "fish"])("of %s names every command and flag", async (shell) => {
     const { code, stdout } = await run(["completion", shell]);
     expect(code).toBe(0);
-    for (const word of ["quota", "increment", "--idempotency_key", "doctor", "--dry-run"]) {
+    for (const word of ["quota", "increment", "--idempotency-key", "doctor", "--dry-run"]) {
       expect(stdout).toContain(word);
     }
     if (SHELLS.includes(shell)) execFileSync(shell, ["-n"], { input: stdout });
@@ -147,7 +150,7 @@ describe("ductape completion", () => {
     it.each([
       [["quota", "inc"], ["increment"]],
       [["usage", "to"], ["top"]],
-      [["usage", "top", "--quota"], ["--quota_tag"]],
+      [["usage", "top", "--quo"], ["--quota"]],
       [["doc"], ["doctor"]],
       [["nothing", ""], []],
     ])("completes %j", async (words, expected) => {

@@ -18,6 +18,7 @@ import { RemoteProducts, queryOf, viewOf } from "./definitions.js";
 import { encode } from "./encode.js";
 import { Http } from "./http.js";
 import { RemoteQuota, type RemoteAsked } from "./quota.js";
+import { sessionsOf } from "./sessions.js";
 
 /**
  * How a {@link RemoteDuctape} is made. Every option but the logger has a `DUCTAPE_*` variable.
@@ -94,6 +95,7 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
     this.usage = {
       subjects: async (input) => viewOf(await read("subjects", input)),
       history: async (input) => viewOf(await read("history", withText(input))),
+      counters: async (input) => viewOf(await read("counters", input)),
     };
   }
 
@@ -135,25 +137,6 @@ function withText(input: unknown): unknown {
     return { ...input, subject: encode(subject, "subject") };
   }
   throw invalid("subject", `wants a string or an object, got ${show(subject)}`);
-}
-
-function sessionsOf(http: Http): SessionCalls {
-  const post =
-    (name: string, told: { readonly isSafe?: boolean; readonly isRead?: boolean } = {}) =>
-    async (input: unknown) => {
-      const body = encode(input, "input");
-      return http.call({ method: "POST", path: `/v1/sessions/${name}`, body, ...told });
-    };
-  const read = { isSafe: true, isRead: true };
-  const [start, decrypt, revoke] = [post("start"), post("decrypt", read), post("revoke")];
-  const [refresh, list] = [post("refresh", { isSafe: true }), post("list", read)];
-  return {
-    start: async (input) => viewOf(await start(input)),
-    decrypt: async (input) => viewOf(await decrypt(input)),
-    refresh: async (input) => viewOf(await refresh(input)),
-    revoke: async (input) => viewOf(await revoke(input)),
-    list: async (input) => viewOf(await list(input)),
-  };
 }
 
 function parseOptions(options: RemoteOptions) {

@@ -37,11 +37,19 @@ export function withClientFlags(command: Command): Command {
     .addOption(jsonOption());
 }
 
+/** Adds the flag that tells a product. */
+export function withProductFlag(command: Command): Command {
+  return command.requiredOption("--product <tag>", "tag of a product");
+}
+
 /** Adds the flags that tell the environment of a product. */
 export function withPlaceFlags(command: Command): Command {
-  return command
-    .requiredOption("--env <slug>", "slug of an environment")
-    .requiredOption("--product_tag <tag>", "tag of a product");
+  return withProductFlag(command).requiredOption("--env <slug>", "slug of an environment");
+}
+
+/** Adds the flag that answers the question before what cannot be undone. */
+export function withYesFlag(command: Command): Command {
+  return command.option("--yes", "do not ask; required where there is no terminal");
 }
 
 /** True where flags or variables name a server. */

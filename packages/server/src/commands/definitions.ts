@@ -1,78 +1,173 @@
 import { Command } from "commander";
-import type { Client, DeleteOptions } from "ductape";
+import { DuctapeError, type Client, type CountersInput, type DeleteOptions } from "ductape";
+import type { z } from "zod";
 import { printLine, printLines, printTable, say } from "../print.js";
-import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
+import { checkWire } from "../wire.js";
+import {
+  withClient,
+  withClientFlags,
+  withProductFlag,
+  withYesFlag,
+  type ClientFlags,
+  type PrintFlags,
+} from "./client.js";
+import { counted, mayDo, whatGoes, type Goes } from "./confirm.js";
+import { fieldsOf, withFieldFlags } from "./fields.js";
 
-/** What a list shows of a definition. */
+/** What a list shows of a definition beside what the kind adds. */
 export interface Listed {
   readonly revision: number;
   readonly updated_at: string;
 }
 
 /** A kind of definition, as the commands see it. */
-export interface Kind<V extends Listed> {
+export interface Kind<I extends z.ZodObject, P extends z.ZodObject, V extends Listed> {
   /** The command: `quota`. */
   readonly name: string;
   /** What it is called by: `tag`, or `slug`. */
-  readonly id: string;
+  readonly id: "tag" | "slug";
   readonly description: string;
-  idOf(view: V): string;
+  readonly input: I;
+  readonly patch: P;
+  /** The heads of what a list shows. */
+  readonly heads: readonly string[];
+  /** The rows of one in a list, under those heads. */
+  rowsOf(view: V): readonly (readonly string[])[];
   /** The calls of the kind in a product; products have none, and get "". */
-  of(client: Client, product: string): Calls<V>;
+  of(client: Client, product: string): Calls<z.input<I>, z.input<P>, V>;
+  /** The counters that go with one; null for a kind that has none. */
+  countersOf(product: string, id: string): CountersInput | null;
   readonly isProduct?: boolean;
+  /** What may follow `ductape quota create`, for its help. */
+  readonly example: string;
 }
 
-interface Calls<V> {
+interface Calls<Input, Patch, V> {
+  create(input: Input): Promise<V>;
+  update(id: string, patch: Patch): Promise<V>;
   fetchAll(): Promise<V[]>;
   fetch(id: string): Promise<V>;
   remove(id: string, options: DeleteOptions): Promise<void>;
 }
 
 interface Flags extends ClientFlags, PrintFlags {
-  readonly product_tag?: string;
+  readonly product?: string;
   readonly force?: boolean;
+  readonly yes?: boolean;
+  readonly unset?: readonly string[];
 }
 
-/** `ductape quota ls|get|delete`, and the same of each kind. */
-export function definitionCommand<V extends Listed>(kind: Kind<V>): Command {
-  const { name, id } = kind;
+/** `ductape quota ls|get|create|update|delete`, and the same of each kind. */
+export function definitionCommand<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
+  kind: Kind<I, P, V>,
+): Command {
+  const { name, id, input, patch } = kind;
   const command = new Command(name).description(kind.description);
   const part = (usage: string, description: string): Command => {
-    const made = withClientFlags(command.command(usage).description(description));
-    return kind.isProduct === true
-      ? made
-      : made.requiredOption("--product_tag <tag>", "tag of a product");
+    const made = command.command(usage).description(description);
+    if (usage !== "ls") made.argument(`<${id}>`, `its ${id}`);
+    return withClientFlags(kind.isProduct === true ? made : withProductFlag(made));
   };
   part("ls", "list all").action((flags: Flags) => list(kind, flags));
-  part("get", "print one as JSON")
-    .argument(`<${id}>`, `its ${id}`)
-    .action((which: string, flags: Flags) => get(kind, which, flags));
-  part("delete", "delete one, with all that it holds")
-    .argument(`<${id}>`, `its ${id}`)
+  part("get", "print one as JSON").action((which: string, flags: Flags) => get(kind, which, flags));
+  withFieldFlags(part("create", "make one; what is left out has its default"), input, id)
+    .addHelpText("after", `\nFor example: ductape ${name} create ${kind.example}`)
+    .action((which: string, flags: Flags) => create(kind, which, flags));
+  withFieldFlags(part("update", "change one; what is left out stays as it is"), patch, id)
+    .option("--unset <field...>", "take these fields back to their defaults")
+    .action((which: string, flags: Flags) => update(kind, which, flags));
+  withYesFlag(part("delete", "delete one, with all that it holds"))
     .option("--force", "although counters are in use")
     .action((which: string, flags: Flags) => remove(kind, which, flags));
   return command;
 }
 
-async function list<V extends Listed>(kind: Kind<V>, flags: Flags): Promise<void> {
-  const { product_tag = "" } = flags;
-  const views = await withClient(flags, (client) => kind.of(client, product_tag).fetchAll());
+async function list<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
+  kind: Kind<I, P, V>,
+  flags: Flags,
+): Promise<void> {
+  const { product = "" } = flags;
+  const views = await withClient(flags, (client) => kind.of(client, product).fetchAll());
   if (flags.json === true) return printLine(JSON.stringify(views));
   printTable(
-    [kind.id.toUpperCase(), "REVISION", "UPDATED"],
-    views.map((view) => [kind.idOf(view), String(view.revision), view.updated_at]),
+    [...kind.heads, "REVISION", "UPDATED"],
+    views.flatMap((view) =>
+      kind.rowsOf(view).map((row) => [...row, String(view.revision), view.updated_at]),
+    ),
   );
 }
 
-async function get<V extends Listed>(kind: Kind<V>, id: string, flags: Flags): Promise<void> {
-  const { product_tag = "", json } = flags;
-  const view = await withClient(flags, (client) => kind.of(client, product_tag).fetch(id));
+async function get<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
+  kind: Kind<I, P, V>,
+  id: string,
+  flags: Flags,
+): Promise<void> {
+  const { product = "", json } = flags;
+  const view = await withClient(flags, (client) => kind.of(client, product).fetch(id));
   printLines(json === true ? JSON.stringify(view) : JSON.stringify(view, null, 2));
 }
 
-async function remove<V extends Listed>(kind: Kind<V>, id: string, flags: Flags): Promise<void> {
-  const { product_tag = "", force, json } = flags;
-  await withClient(flags, (client) => kind.of(client, product_tag).remove(id, { force }));
-  if (json === true) printLine(JSON.stringify({ deleted: id }));
-  else say(`deleted ${kind.name} ${id}`);
+async function create<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
+  kind: Kind<I, P, V>,
+  id: string,
+  flags: Flags,
+): Promise<void> {
+  const { product = "", json } = flags;
+  const input: unknown = { [kind.id]: id, ...fieldsOf({ ...flags }, kind.input) };
+  const { input: schema } = kind;
+  checkWire(schema, input, kind.name);
+  const view = await withClient(flags, (client) => kind.of(client, product).create(input));
+  if (json === true) printLine(JSON.stringify(view));
+  else say(`created ${kind.name} ${id}`);
+}
+
+async function update<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
+  kind: Kind<I, P, V>,
+  id: string,
+  flags: Flags,
+): Promise<void> {
+  const { product = "", json, unset = [] } = flags;
+  const reset = unset.map((name) => [name.replaceAll("-", "_"), null] as const);
+  const patch: unknown = { ...fieldsOf({ ...flags }, kind.patch), ...Object.fromEntries(reset) };
+  const { patch: schema } = kind;
+  checkWire(schema, patch, kind.name);
+  const view = await withClient(flags, (client) => kind.of(client, product).update(id, patch));
+  if (json === true) printLine(JSON.stringify(view));
+  else say(`updated ${kind.name} ${id}, which is now of revision ${view.revision}`);
+}
+
+async function remove<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
+  kind: Kind<I, P, V>,
+  id: string,
+  flags: Flags,
+): Promise<void> {
+  const { product = "", force, yes, json } = flags;
+  await withClient(flags, async (client) => {
+    const calls = kind.of(client, product);
+    const goes = await goesWith(kind, client, product, id);
+    // Who has been told what is in use, and says yes, wants it gone.
+    if (yes !== true && !(await mayDo(`delete ${kind.name} ${id}${goes.text}`))) return;
+    await calls.remove(id, { force: force ?? yes !== true });
+    const { counters } = goes;
+    if (json === true) return printLine(JSON.stringify({ deleted: id, counters }));
+    const also = counters === null || counters === 0 ? "" : ` and ${counted(counters)}`;
+    say(`deleted ${kind.name} ${id}${also}`);
+  });
+}
+
+/** What goes with a definition. Throws `*_NOT_FOUND`; one that cannot be read can be deleted. */
+async function goesWith<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
+  kind: Kind<I, P, V>,
+  client: Client,
+  product: string,
+  id: string,
+): Promise<Goes> {
+  const counters = kind.countersOf(product, id);
+  if (counters !== null) return whatGoes(client, counters);
+  try {
+    await kind.of(client, product).fetch(id);
+  } catch (error) {
+    if (!DuctapeError.is(error) || error.code !== "VALIDATION") throw error;
+  }
+  return { text: "", counters: 0 };
 }

@@ -7,7 +7,7 @@ import { printLine, printLines } from "../print.js";
 import { withClient, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
 
 interface ExportFlags extends ClientFlags, PrintFlags {
-  readonly product_tag?: readonly string[];
+  readonly product?: readonly string[];
 }
 
 const COLUMNS_MAX = 100;
@@ -16,10 +16,10 @@ const COLUMNS_MAX = 100;
 export function exportCommand(): Command {
   const command = new Command("export")
     .description("print all definitions as a file that apply takes")
-    .option("--product_tag <tag...>", "only these products");
+    .option("--product <tag...>", "only these products");
   return withClientFlags(command).action(async (flags: ExportFlags) => {
-    const { product_tag = [], json } = flags;
-    const all = await withClient(flags, (client) => exportConfiguration(client, product_tag));
+    const { product = [], json } = flags;
+    const all = await withClient(flags, (client) => exportConfiguration(client, product));
     if (json === true) printLine(JSON.stringify(all));
     else printLines(yamlOf(all));
   });

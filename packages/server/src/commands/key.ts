@@ -5,7 +5,8 @@ import { Keys } from "../keys.js";
 import { printLine, printTable, say } from "../print.js";
 import { KEY_INPUT } from "../schema/key.js";
 import { checkWire } from "../wire.js";
-import { jsonOption, storeOption, withStore, type PrintFlags } from "./client.js";
+import { jsonOption, storeOption, withStore, withYesFlag, type PrintFlags } from "./client.js";
+import { mayDo } from "./confirm.js";
 
 /** Who works on the store itself. */
 const OPERATOR = new Access({ id: "command-line", name: "command line" }, ALL);
@@ -19,6 +20,10 @@ interface CreateFlags extends StoreFlags {
   readonly scope: readonly string[];
   readonly product: readonly string[];
   readonly env: readonly string[];
+}
+
+interface RevokeFlags extends StoreFlags {
+  readonly yes?: boolean;
 }
 
 /** `ductape key create|ls|revoke`: the API keys of a store. */
@@ -40,12 +45,12 @@ export function keyCommand(): Command {
     .addOption(storeOption())
     .addOption(jsonOption())
     .action((flags: StoreFlags) => list(flags));
-  command
+  const revocation = command
     .command("revoke")
     .argument("<id>", "its id, as `key ls` lists it")
     .description("revoke a key: refused within a second by every server")
-    .addOption(storeOption())
-    .action((id: string, flags: StoreFlags) => revoke(id, flags));
+    .addOption(storeOption());
+  withYesFlag(revocation).action((id: string, flags: RevokeFlags) => revoke(id, flags));
   return command;
 }
 
@@ -74,9 +79,17 @@ async function list({ store, json }: StoreFlags): Promise<void> {
   );
 }
 
-async function revoke(id: string, { store }: StoreFlags): Promise<void> {
-  await withKeys(store, (keys) => keys.revoke(id, OPERATOR));
-  say(`revoked ${id}`);
+async function revoke(id: string, { store, yes }: RevokeFlags): Promise<void> {
+  await withKeys(store, async (keys) => {
+    const all = await keys.list(OPERATOR);
+    const found = all.find((key) => key.id === id);
+    const of = found === undefined ? "" : ` of ${found.name}, which may ${found.scopes.join(" ")}`;
+    // One that is not there is told without a question.
+    const asks = found !== undefined && yes !== true;
+    if (asks && !(await mayDo(`revoke key ${id}${of}`))) return;
+    await keys.revoke(id, OPERATOR);
+    say(`revoked ${id}`);
+  });
 }
 
 function withKeys<T>(store: string | undefined, work: (keys: Keys) => Promise<T>): Promise<T> {

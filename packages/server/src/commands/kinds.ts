@@ -1,64 +1,149 @@
 import type { Command } from "commander";
-import type { Cache, Client, DefinitionCalls, Environment, QuotaView, SessionView } from "ductape";
-import { definitionCommand, type Kind, type Listed } from "./definitions.js";
+import type {
+  Cache,
+  Client,
+  Environment,
+  LimitInput,
+  Period,
+  Product,
+  QuotaView,
+  Rule,
+  SessionView,
+} from "ductape";
+import {
+  CACHE,
+  CACHE_PATCH,
+  ENVIRONMENT,
+  ENVIRONMENT_PATCH,
+  PRODUCT,
+  PRODUCT_PATCH,
+  QUOTA,
+  QUOTA_PATCH,
+} from "../schema/definition.js";
+import { SESSION, SESSION_PATCH } from "../schema/session.js";
+import { definitionCommand, type Listed } from "./definitions.js";
 import { quotaActions } from "./quota.js";
 import { sessionActions } from "./session.js";
 
 /** The commands of products and of each kind of definition in them. */
 export function kindCommands(): readonly Command[] {
-  const product = definitionCommand({
+  const env = definitionCommand({
+    name: "env",
+    id: "slug",
+    description: "list, print, create, update and delete environments of a product",
+    input: ENVIRONMENT,
+    patch: ENVIRONMENT_PATCH,
+    of: inProduct((client) => client.product.environments),
+    heads: ["SLUG", "NAME", "ACTIVE"],
+    rowsOf: ({ slug, env_name, active }: Environment) => [[slug, env_name, active ? "yes" : "no"]],
+    example: "prd --product shop",
+    countersOf: (product_tag, slug) => ({ product_tag, env: slug }),
+  });
+  const quota = definitionCommand({
+    name: "quota",
+    id: "tag",
+    description: "decide by a quota; list, print, create, update and delete quotas of a product",
+    input: QUOTA,
+    patch: QUOTA_PATCH,
+    of: inProduct((client) => client.product.quotas),
+    heads: ["TAG", "RULE", "LIMIT", "PERIOD", "SCOPE"],
+    rowsOf: ({ tag, rules }: QuotaView) =>
+      rules.map((rule) => [tag, rule.name, limitText(rule.limit), periodText(rule), rule.scope]),
+    example: "calls --product shop --limit 100 --period day --scope '$Session{userId}'",
+    countersOf: (product_tag, quota_tag) => ({ product_tag, quota_tag }),
+  });
+  const session = definitionCommand({
+    name: "session",
+    id: "tag",
+    description: "start and inspect sessions; list, print, create, update and delete definitions",
+    input: SESSION,
+    patch: SESSION_PATCH,
+    of: inProduct((client) => client.product.sessions),
+    heads: ["TAG", "NAME", "SELECTOR", "TOKENS LIVE"],
+    rowsOf: ({ tag, name, selector, expiry, period, issuer }: SessionView) => [
+      [tag, name, selector, expiry === null ? `as ${issuer} says` : `${expiry} ${period}`],
+    ],
+    example: `login --product shop --schema '{"id":"ada"}' --selector '$Session{id}' --expiry 7`,
+    countersOf: () => null,
+  });
+  const cache = definitionCommand({
+    name: "cache",
+    id: "tag",
+    description: "list, print, create, update and delete caches of a product",
+    input: CACHE,
+    patch: CACHE_PATCH,
+    of: inProduct((client) => client.product.caches),
+    heads: ["TAG", "NAME", "EXPIRY MS"],
+    rowsOf: ({ tag, name, expiry }: Cache) => [[tag, name, String(expiry)]],
+    example: "fast --product shop --expiry 1000",
+    countersOf: () => null,
+  });
+  return [quotaActions(quota), productCommand(), env, sessionActions(session), cache];
+}
+
+function productCommand(): Command {
+  return definitionCommand({
     name: "product",
     id: "tag",
-    description: "list, print and delete products",
+    description: "list, print, create, update and delete products",
+    input: PRODUCT,
+    patch: PRODUCT_PATCH,
     isProduct: true,
     of: ({ product: calls }) => ({
+      create: (input) => calls.create(input),
+      update: (id, patch) => calls.update(id, patch),
       fetchAll: () => calls.fetchAll(),
       fetch: (id) => calls.fetch(id),
       remove: (id, options) => calls.delete(id, options),
     }),
-    idOf: ({ tag }) => tag,
+    heads: ["TAG", "NAME"],
+    rowsOf: ({ tag, name }: Product) => [[tag, name]],
+    example: 'shop --name "My shop"',
+    countersOf: (_none, product_tag) => ({ product_tag }),
   });
-  const env = definitionCommand<Environment>({
-    name: "env",
-    id: "slug",
-    description: "list, print and delete environments of a product",
-    of: inProduct((client) => client.product.environments),
-    idOf: ({ slug }) => slug,
-  });
-  const quota = definitionCommand<QuotaView>({
-    name: "quota",
-    id: "tag",
-    description: "decide by a quota; list, print and delete quotas of a product",
-    of: inProduct((client) => client.product.quotas),
-    idOf: ({ tag }) => tag,
-  });
-  const session = definitionCommand<SessionView>({
-    name: "session",
-    id: "tag",
-    description: "start and inspect sessions; list, print and delete those a product defines",
-    of: inProduct((client) => client.product.sessions),
-    idOf: ({ tag }) => tag,
-  });
-  const cache = definitionCommand<Cache>({
-    name: "cache",
-    id: "tag",
-    description: "list, print and delete caches of a product",
-    of: inProduct((client) => client.product.caches),
-    idOf: ({ tag }) => tag,
-  });
-  return [quotaActions(quota), product, env, sessionActions(session), cache];
+}
+
+interface CallsIn<Input, Patch, V> {
+  create(product: string, input: Input): Promise<V>;
+  update(product: string, id: string, patch: Patch): Promise<V>;
+  fetchAll(product: string): Promise<V[]>;
+  fetch(product: string, id: string): Promise<V>;
+  delete(product: string, id: string, options: object): Promise<void>;
 }
 
 /** The calls of a kind with the product they are made in. */
-function inProduct<Input, V extends Listed>(
-  callsOf: (client: Client) => DefinitionCalls<Input, V>,
-): Kind<V>["of"] {
-  return (client, product) => {
+function inProduct<Input, Patch, V extends Listed>(
+  callsOf: (client: Client) => CallsIn<Input, Patch, V>,
+) {
+  return (client: Client, product: string) => {
     const calls = callsOf(client);
     return {
+      create: (input: Input) => calls.create(product, input),
+      update: (id: string, patch: Patch) => calls.update(product, id, patch),
       fetchAll: () => calls.fetchAll(product),
-      fetch: (id) => calls.fetch(product, id),
-      remove: (id, options) => calls.delete(product, id, options),
+      fetch: (id: string) => calls.fetch(product, id),
+      remove: (id: string, options: object) => calls.delete(product, id, options),
     };
   };
 }
+
+const PLANS_SHOWN = 3;
+
+/** A limit in a few words: `free 100, pro none, else 10`. */
+function limitText(limit: LimitInput): string {
+  if (limit === null) return "none";
+  if (typeof limit === "number") return String(limit);
+  const plans = Object.entries(limit.values).map(([plan, each]) => `${plan} ${each ?? "none"}`);
+  const others = plans.length > PLANS_SHOWN ? ["..."] : [];
+  return [...plans.slice(0, PLANS_SHOWN), ...others, `else ${limit.default ?? "none"}`].join(", ");
+}
+
+/** When windows begin and end, in a few words: `rolling 5 minutes`, `month, Europe/Paris`. */
+function periodText({ period, window, time_zone, anchor }: Rule): string {
+  const length = window === "rolling" ? `rolling ${lengthText(period)}` : lengthText(period);
+  const zone = time_zone === "UTC" || window === "rolling" ? "" : `, ${time_zone}`;
+  return `${length}${zone}${anchor === null ? "" : `, from ${anchor}`}`;
+}
+
+const lengthText = (period: Period): string =>
+  typeof period === "string" ? period : `${period.every} ${period.unit}s`;

@@ -5,9 +5,9 @@ import { doctorCommand } from "./doctor.js";
 import { exportCommand, schemaCommand } from "./export.js";
 import { keyCommand } from "./key.js";
 import { kindCommands } from "./kinds.js";
+import { spelled, tellMistakes } from "./mistake.js";
 import { serveCommand } from "./serve.js";
 import { usageCommand } from "./usage.js";
-import { printLines, sayLines } from "../print.js";
 import { VERSION } from "../version.js";
 
 /** The whole command line: `ductape` with all its commands. */
@@ -15,9 +15,7 @@ export function ductapeProgram(): Command {
   const program = new Command("ductape")
     .description("Exact usage quotas: decisions, definitions, the server and its keys.")
     .version(VERSION)
-    .exitOverride()
-    .configureOutput({ writeOut: (text) => printLines(text.trimEnd()), writeErr: sayLines })
-    .showHelpAfterError("(ductape --help lists the commands)");
+    .addHelpText("after", SPELLING);
   const commands = [
     serveCommand(),
     ...kindCommands(),
@@ -29,10 +27,16 @@ export function ductapeProgram(): Command {
     doctorCommand(),
     completionCommand(program),
   ];
-  for (const command of commands) {
-    command.copyInheritedSettings(program);
-    for (const part of command.commands) part.copyInheritedSettings(program);
-    program.addCommand(command);
-  }
+  for (const command of commands) program.addCommand(command);
+  tellMistakes(program);
   return program;
+}
+
+const SPELLING = `
+Flags may also be spelt as the fields are: --product_tag, --quota_tag, --time_zone.`;
+
+/** Runs a command line, without the words that name the program. Throws what the command throws. */
+export async function runProgram(words: readonly string[]): Promise<void> {
+  const program = ductapeProgram();
+  await program.parseAsync(spelled(words, program), { from: "user" });
 }

@@ -1,34 +1,40 @@
 import { Option, type Command } from "commander";
 import {
+  DuctapeError,
   ERRORS,
   ValidationError,
   type Action,
+  type Client,
   type QuotaInput,
   type QuotaResult,
-  type SubjectInput,
 } from "ductape";
 import { printLine, printTable, say } from "../print.js";
 import {
   withClient,
   withClientFlags,
   withPlaceFlags,
+  withYesFlag,
   type ClientFlags,
   type PrintFlags,
 } from "./client.js";
+import { counted, mayDo } from "./confirm.js";
+import { sentenceOf, whose } from "./sentence.js";
+import { SUBJECT_FLAG, subjectOf } from "./subject.js";
 
 /** The flags of a decision, named like the fields of its input. */
 export interface QuotaFlags extends ClientFlags, PrintFlags {
   readonly env: string;
-  readonly product_tag: string;
-  readonly quota_tag: string;
+  readonly product: string;
+  readonly quota: string;
   readonly amount?: string;
   readonly session?: string;
   readonly token?: string;
   readonly subject?: readonly string[];
   readonly cache?: string;
-  readonly idempotency_key?: string;
-  readonly idempotency_ttl_ms?: string;
+  readonly idempotencyKey?: string;
+  readonly idempotencyTtlMs?: string;
   readonly rule?: string;
+  readonly yes?: boolean;
 }
 
 const ACTIONS: Readonly<Record<Action, string>> = {
@@ -48,11 +54,12 @@ export function quotaActions(command: Command): Command {
     .addOption(
       new Option("--action <action>", "what to do").choices(actions()).makeOptionMandatory(),
     );
-  const decided = withDecisionFlags(run.option("--amount <number>", AMOUNT));
+  const decided = withYesFlag(withDecisionFlags(run.option("--amount <number>", AMOUNT)));
   decided.action((flags: QuotaFlags & { readonly action: Action }) => decide(flags.action, flags));
   for (const action of actions()) {
     const part = command.command(action).description(ACTIONS[action]);
     part.option("--amount <number>", action === "reset" ? "ignored" : AMOUNT);
+    if (action === "reset") withYesFlag(part);
     withDecisionFlags(part).action((flags: QuotaFlags) => decide(action, flags));
   }
   return command;
@@ -62,13 +69,13 @@ const AMOUNT = "how much (default 1)";
 
 function withDecisionFlags(command: Command): Command {
   withPlaceFlags(command)
-    .requiredOption("--quota_tag <tag>", "tag of a quota")
+    .requiredOption("--quota <tag>", "tag of a quota")
     .option("--session <tag>", "tag of a session; with --token")
     .option("--token <token>", "the token of a user of the session")
-    .option("--subject <name=value...>", "whose quota it is, without a session")
+    .option("--subject <value...>", SUBJECT_FLAG)
     .option("--cache <tag>", "tag of a cache, for a check")
-    .option("--idempotency_key <key>", "counts once for 24 hours, however often it is sent")
-    .option("--idempotency_ttl_ms <ms>", "keep the key for less: 1000 to 86400000 milliseconds")
+    .option("--idempotency-key <key>", "counts once for 24 hours, however often it is sent")
+    .option("--idempotency-ttl-ms <ms>", "keep the key for less: 1000 to 86400000 milliseconds")
     .option("--rule <name>", "which of several rules to reset, set or grant; * for all");
   return withClientFlags(command);
 }
@@ -79,14 +86,49 @@ function actions(): readonly Action[] {
 
 async function decide(action: Action, flags: QuotaFlags): Promise<void> {
   const input = inputOf(action, flags);
-  const result = await withClient(flags, ({ processor }) => processor.quota.run(input));
+  const result = await withClient(flags, async (client) => {
+    const asks = action === "reset" && flags.yes !== true;
+    if (asks && !(await mayReset(client, input))) return null;
+    return client.processor.quota.run(input);
+  });
+  if (result === null) return;
   if (flags.json === true) printLine(JSON.stringify(result));
   else print(result);
   if (!result.allowed) process.exitCode = ERRORS.QUOTA_EXCEEDED.exitCode;
 }
 
+/** Asks before a reset of all rules, or of a counter that everybody shares. */
+async function mayReset({ processor }: Client, input: QuotaInput): Promise<boolean> {
+  const { env, product_tag, quota_tag, session, subject, rule } = input;
+  const check = {
+    env,
+    product_tag,
+    quota_tag,
+    session,
+    subject,
+    action: "check",
+    amount: 0,
+  } as const;
+  const looked = await processor.quota.run(check).catch((error: unknown) => {
+    // A key that may reset may not be one that may check.
+    if (DuctapeError.is(error) && error.code === "FORBIDDEN") return null;
+    throw error;
+  });
+  if (looked === null || looked.degraded) return mayDo("reset what this key cannot check");
+  const all = looked.rules ?? [looked];
+  const reset = typeof rule === "string" && rule !== "*" ? all.filter((r) => r.rule === rule) : all;
+  const isWide = rule === "*" || reset.some((each) => each.subject === null);
+  // Several rules without --rule are a mistake, which the reset itself tells.
+  const isMistake = reset.length === 0 || (reset.length > 1 && rule !== "*");
+  if (!isWide || isMistake) return true;
+  const told = reset.map(
+    (each) => `rule ${each.rule}: ${each.used} used by ${whose(each.subject)}`,
+  );
+  return mayDo(`reset ${counted(reset.length)} of quota ${quota_tag} (${told.join("; ")})`);
+}
+
 function print(result: QuotaResult): void {
-  say(result.allowed ? "admitted" : "denied");
+  say(sentenceOf(result));
   if (result.degraded) return;
   printTable(
     ["RULE", "USED", "LIMIT", "REMAINING", "RESETS AT"],
@@ -101,7 +143,7 @@ function print(result: QuotaResult): void {
 }
 
 function inputOf(action: Action, flags: QuotaFlags): QuotaInput {
-  const { env, product_tag, quota_tag, amount, session, token, subject } = flags;
+  const { env, product, quota, amount, session, token, subject } = flags;
   if ((session === undefined) !== (token === undefined)) {
     const [given, wanted] =
       session === undefined ? ["--token", "--session"] : ["--session", "--token"];
@@ -109,15 +151,15 @@ function inputOf(action: Action, flags: QuotaFlags): QuotaInput {
   }
   return {
     env,
-    product_tag,
-    quota_tag,
+    product_tag: product,
+    quota_tag: quota,
     action,
     amount: numberFlag("--amount", amount),
     session: session === undefined || token === undefined ? undefined : { tag: session, token },
     subject: subject === undefined ? undefined : subjectOf(subject),
     cache: flags.cache,
-    idempotency_key: flags.idempotency_key,
-    idempotency_ttl_ms: numberFlag("--idempotency_ttl_ms", flags.idempotency_ttl_ms),
+    idempotency_key: flags.idempotencyKey,
+    idempotency_ttl_ms: numberFlag("--idempotency-ttl-ms", flags.idempotencyTtlMs),
     rule: flags.rule,
   };
 }
@@ -127,15 +169,6 @@ function numberFlag(flag: string, text: string | undefined): number | undefined 
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value)) return value;
   throw wrong(flag, `wants a number, got "${text}"`);
-}
-
-function subjectOf(pairs: readonly string[]): SubjectInput {
-  const entries = pairs.map((pair) => {
-    const at = pair.indexOf("=");
-    if (at < 1) throw wrong("--subject", `wants name=value, got "${pair}"`);
-    return [pair.slice(0, at), pair.slice(at + 1)] as const;
-  });
-  return Object.fromEntries(entries);
 }
 
 function wrong(path: string, message: string): ValidationError {

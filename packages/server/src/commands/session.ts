@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { ValidationError, type SessionData } from "ductape";
+import { startedWire } from "../session-names.js";
 import { printLine, printLines, printTable } from "../print.js";
 import {
   withClient,
@@ -10,7 +11,7 @@ import {
 } from "./client.js";
 
 interface SessionFlags extends ClientFlags, PrintFlags {
-  readonly product_tag: string;
+  readonly product: string;
   readonly env: string;
 }
 
@@ -38,18 +39,16 @@ export function sessionActions(command: Command): Command {
 }
 
 async function run(tag: string, flags: StartFlags): Promise<void> {
-  const { product_tag: product, env, json } = flags;
+  const { product, env, json } = flags;
   const input = { product, env, tag, data: dataOf(flags.data) };
   const started = await withClient(flags, ({ processor }) => processor.sessions.start(input));
-  if (json === true) return printLine(JSON.stringify(started));
-  printTable(
-    ["NAME", "VALUE"],
-    Object.entries(started).map(([name, value]) => [name, String(value)]),
-  );
+  const told = startedWire(started);
+  if (json === true) return printLine(JSON.stringify({ ...told, ...started }));
+  printTable(["NAME", "VALUE"], Object.entries(told));
 }
 
 async function inspect(tag: string, flags: InspectFlags): Promise<void> {
-  const { product_tag: product, env, token, json } = flags;
+  const { product, env, token, json } = flags;
   const input = { product, env, tag, token };
   const data = await withClient(flags, ({ processor }) => processor.sessions.decrypt(input));
   printLines(json === true ? JSON.stringify(data) : JSON.stringify(data, null, 2));

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { ValidationError } from "ductape";
+import { ERRORS, ValidationError } from "ductape";
 import { printLine, printTable, say } from "../print.js";
 import {
   withClient,
@@ -8,16 +8,18 @@ import {
   type ClientFlags,
   type PrintFlags,
 } from "./client.js";
+import { whose } from "./sentence.js";
+import { SUBJECT_FLAG, subjectOf } from "./subject.js";
 
 interface Target extends ClientFlags, PrintFlags {
   readonly env: string;
-  readonly product_tag: string;
-  readonly quota_tag: string;
+  readonly product: string;
+  readonly quota: string;
   readonly rule?: string;
 }
 
 interface HistoryFlags extends Target {
-  readonly subject?: string;
+  readonly subject?: readonly string[];
 }
 
 interface TopFlags extends Target {
@@ -35,22 +37,25 @@ export function usageCommand(): Command {
   withClientFlags(top).action((flags: TopFlags) => printTop(flags));
   const history = withTarget(command.command("history"))
     .description("tell what was used in this window and in those before that the quota keeps")
-    .option("--subject <id>", "whose windows, as usage top lists it");
+    .option("--subject <value...>", SUBJECT_FLAG);
   withClientFlags(history).action((flags: HistoryFlags) => printHistory(flags));
   return command;
 }
 
 function withTarget(command: Command): Command {
   return withPlaceFlags(command)
-    .requiredOption("--quota_tag <tag>", "tag of a quota")
+    .requiredOption("--quota <tag>", "tag of a quota")
     .option("--rule <name>", "which of several rules");
 }
 
 async function printHistory(flags: HistoryFlags): Promise<void> {
-  const { env, product_tag, quota_tag, rule, subject, json } = flags;
-  const input = { env, product_tag, quota_tag, rule, subject };
+  const { subject, json } = flags;
+  const whom = subject === undefined ? {} : { subject: subjectOf(subject) };
+  const input = { ...targetOf(flags), ...whom };
   const told = await withClient(flags, ({ usage }) => usage.history(input));
+  if (told.last_seen === null) process.exitCode = ERRORS.QUOTA_NOT_FOUND.exitCode;
   if (json === true) return printLine(JSON.stringify(told));
+  if (told.last_seen === null) return say(`there is no counter of ${whose(told.subject)}: ${GONE}`);
   printTable(
     ["WINDOW STARTS", "ENDS", "USED", "LIMIT", "REMAINING"],
     told.windows.map(({ start, end, used, limit, remaining }) => [
@@ -65,9 +70,15 @@ async function printHistory(flags: HistoryFlags): Promise<void> {
   say(`rule "${told.rule}" keeps no ended window; where its windows end, history: 12 keeps 12`);
 }
 
+const GONE = "nothing was ever counted, or so long ago that it is gone";
+
+function targetOf({ env, product, quota, rule }: Target) {
+  return { env, product_tag: product, quota_tag: quota, rule };
+}
+
 async function printTop(flags: TopFlags): Promise<void> {
-  const { env, product_tag, quota_tag, rule, after, json } = flags;
-  const input = { env, product_tag, quota_tag, rule, after, limit: countOf(flags.limit) };
+  const { after, json } = flags;
+  const input = { ...targetOf(flags), after, limit: countOf(flags.limit) };
   const page = await withClient(flags, ({ usage }) => usage.subjects(input));
   if (json === true) return printLine(JSON.stringify(page));
   printTable(
@@ -81,6 +92,7 @@ async function printTop(flags: TopFlags): Promise<void> {
       last_seen,
     ]),
   );
+  if (page.subjects.length === 0) say("nothing is counted in the windows that hold now");
   if (page.next !== null) say(`more: --after ${page.next}`);
 }
 

@@ -1,4 +1,4 @@
-import type { ErrorCode } from "ductape";
+import { ValidationError, type ErrorCode } from "ductape";
 import type { z } from "zod";
 import type { Scope } from "../access.js";
 import { route, type Call, type Route } from "../route.js";
@@ -15,6 +15,8 @@ import {
   START_INPUT,
   STARTED,
 } from "../schema/session.js";
+
+import { eitherName, listedWire, startedWire } from "../session-names.js";
 
 const FAULTS: readonly ErrorCode[] = [
   "PRODUCT_NOT_FOUND",
@@ -66,7 +68,10 @@ const start = sessionRoute({
   input: START_INPUT,
   answer: STARTED,
   faults: ["SUBJECT_REQUIRED"],
-  handle: ({ service }, body) => service.ductape.processor.sessions.start(body),
+  async handle({ service }, body) {
+    const session = await service.ductape.processor.sessions.start(body);
+    return { ...startedWire(session), ...session };
+  },
 });
 
 const decrypt = sessionRoute({
@@ -86,7 +91,12 @@ const refresh = sessionRoute({
   input: REFRESH_INPUT,
   answer: STARTED,
   faults: REFUSED,
-  handle: ({ service }, body) => service.ductape.processor.sessions.refresh(body),
+  async handle({ service }, { refresh_token, refreshToken: before, ...target }) {
+    const refreshToken = eitherName("refresh_token", refresh_token, before);
+    if (refreshToken === undefined) throw missing("refresh_token");
+    const session = await service.ductape.processor.sessions.refresh({ ...target, refreshToken });
+    return { ...startedWire(session), ...session };
+  },
 });
 
 const revoke = sessionRoute({
@@ -96,9 +106,11 @@ const revoke = sessionRoute({
   input: REVOKE_INPUT,
   answer: REVOKED,
   async handle(call, body) {
-    const ended = await call.service.ductape.processor.sessions.revoke(body);
-    const { product, env, tag, sessionId = null, identifier = null } = body;
-    const target = { product_tag: product, env, tag, sessionId, identifier };
+    const { session_id, sessionId: before, ...rest } = body;
+    const sessionId = eitherName("session_id", session_id, before);
+    const ended = await call.service.ductape.processor.sessions.revoke({ ...rest, sessionId });
+    const { product, env, tag, identifier = null } = body;
+    const target = { product_tag: product, env, tag, session_id: sessionId ?? null, identifier };
     note(call, "sessions.revoke", target, ended);
     return ended;
   },
@@ -110,7 +122,10 @@ const list = sessionRoute({
   scope: "sessions:list",
   input: LIST_INPUT,
   answer: SESSIONS_PAGE,
-  handle: ({ service }, body) => service.ductape.processor.sessions.list(body),
+  async handle({ service }, body) {
+    const { sessions, next } = await service.ductape.processor.sessions.list(body);
+    return { sessions: sessions.map((each) => ({ ...listedWire(each), ...each })), next };
+  },
 });
 
 const rotate = sessionRoute({
@@ -128,6 +143,10 @@ const rotate = sessionRoute({
 
 /** The routes of sessions. */
 export const SESSION_ROUTES: readonly Route[] = [start, decrypt, refresh, revoke, list, rotate];
+
+function missing(path: string): ValidationError {
+  return new ValidationError([{ path, message: "is required: a string" }]);
+}
 
 function note(
   { service, access, requestId }: Call,

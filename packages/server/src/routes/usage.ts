@@ -1,6 +1,13 @@
 import { show, ValidationError, type SubjectInput } from "ductape";
 import { route, type Route } from "../route.js";
-import { HISTORY, HISTORY_QUERY, SUBJECTS_PAGE, SUBJECTS_QUERY } from "../schema/usage.js";
+import {
+  COUNTERS,
+  COUNTERS_QUERY,
+  HISTORY,
+  HISTORY_QUERY,
+  SUBJECTS_PAGE,
+  SUBJECTS_QUERY,
+} from "../schema/usage.js";
 import { limitOf } from "./definitions.js";
 
 const FAULTS = [
@@ -51,5 +58,23 @@ function subjectOf(text: string | undefined): SubjectInput | undefined {
   }
 }
 
+const counters = route({
+  method: "GET",
+  path: "/v1/usage/counters",
+  summary: "Count the counters of a product, an environment, a quota or a rule",
+  scopes: ["usage:read"],
+  input: COUNTERS_QUERY,
+  answers: { 200: { description: "How many are kept, and in use", schema: COUNTERS } },
+  faults: ["PRODUCT_NOT_FOUND", "ENVIRONMENT_NOT_FOUND", "QUOTA_NOT_FOUND"],
+  handle({ service, access }, query) {
+    const { product_tag, env } = query;
+    if (env === undefined) {
+      access.requireProduct(product_tag);
+      access.requireAllEnvironments();
+    } else access.requireEnvironment(product_tag, env);
+    return service.ductape.usage.counters(query);
+  },
+});
+
 /** The routes of usage. */
-export const USAGE_ROUTES: readonly Route[] = [subjects, history];
+export const USAGE_ROUTES: readonly Route[] = [subjects, history, counters];

@@ -89,6 +89,11 @@ export const SESSIONS_DEFINED = answer({ sessions: z.array(SESSION_VIEW), next: 
   id: "SessionDefinitionsPage",
 });
 
+/** What is told of the name that a field had before: it stays for a while. */
+function before(name: string) {
+  return { description: `As \`${name}\`, which takes its place.`, deprecated: true };
+}
+
 const TARGET = {
   product: TEXT,
   env: TEXT.meta({ description: "Slug of an environment." }),
@@ -102,14 +107,17 @@ export const START_INPUT = object({ ...TARGET, data: DATA }).meta({ id: "StartIn
 export const DECRYPT_INPUT = object({ ...TARGET, token: z.string() }).meta({ id: "DecryptInput" });
 
 /** The input of `/v1/sessions/refresh`. */
-export const REFRESH_INPUT = object({ ...TARGET, refreshToken: z.string() }).meta({
-  id: "RefreshInput",
-});
+export const REFRESH_INPUT = object({
+  ...TARGET,
+  refresh_token: z.string().optional().meta({ description: "Required." }),
+  refreshToken: z.string().optional().meta(before("refresh_token")),
+}).meta({ id: "RefreshInput" });
 
-/** The input of `/v1/sessions/revoke`: one of `sessionId` and `identifier`. */
+/** The input of `/v1/sessions/revoke`: one of `session_id` and `identifier`. */
 export const REVOKE_INPUT = object({
   ...TARGET,
-  sessionId: TEXT.optional(),
+  session_id: TEXT.optional().meta({ description: "One of this and `identifier`." }),
+  sessionId: TEXT.optional().meta(before("session_id")),
   identifier: TEXT.optional(),
 }).meta({ id: "RevokeInput" });
 
@@ -127,9 +135,12 @@ export const ROTATE_INPUT = object({ product: TEXT, env: TEXT }).meta({ id: "Rot
 /** A session as `start` and `refresh` give it out. */
 export const STARTED = answer({
   token: z.string(),
-  refreshToken: z.string(),
-  sessionId: z.string(),
-  expiresAt: INSTANT,
+  refresh_token: z.string(),
+  session_id: z.string(),
+  expires_at: INSTANT,
+  refreshToken: z.string().meta(before("refresh_token")),
+  sessionId: z.string().meta(before("session_id")),
+  expiresAt: INSTANT.meta(before("expires_at")),
 }).meta({ id: "StartedSession" });
 
 /** What a session holds. */
@@ -145,12 +156,17 @@ export const ROTATED = answer({ kid: z.string() }).meta({ id: "Rotated" });
 export const SESSIONS_PAGE = answer({
   sessions: z.array(
     answer({
-      sessionId: z.string(),
+      session_id: z.string(),
       identifier: z.string(),
-      createdAt: INSTANT,
-      refreshedAt: INSTANT,
-      expiresAt: INSTANT,
-      revokedAt: INSTANT.nullable(),
+      created_at: INSTANT,
+      refreshed_at: INSTANT,
+      expires_at: INSTANT,
+      revoked_at: INSTANT.nullable(),
+      sessionId: z.string().meta(before("session_id")),
+      createdAt: INSTANT.meta(before("created_at")),
+      refreshedAt: INSTANT.meta(before("refreshed_at")),
+      expiresAt: INSTANT.meta(before("expires_at")),
+      revokedAt: INSTANT.nullable().meta(before("revoked_at")),
     }),
   ),
   next: NEXT,

@@ -40,3 +40,17 @@ export const HISTORY = answer({
   last_seen: INSTANT.nullable().meta({ description: "Null: there is no counter." }),
   windows: z.array(answer({ ...WINDOW, ...NUMBERS })),
 }).meta({ id: "UsageHistory" });
+
+/** Whose counters to count, as a query. */
+export const COUNTERS_QUERY = object({
+  product_tag: TEXT,
+  env: TEXT.optional().meta({ description: "Left out: all environments." }),
+  quota_tag: TEXT.optional(),
+  rule: TEXT.optional(),
+});
+
+/** How many counters are kept. */
+export const COUNTERS = answer({
+  counters: z.int().min(0).meta({ description: "All that are stored." }),
+  in_use: z.int().min(0).meta({ description: "Those in whose window something is used now." }),
+}).meta({ id: "KeptCounters" });

@@ -1,21 +1,18 @@
 // Every command of the program, as people run it in a terminal and as scripts run it in a pipe.
-import { execFile, execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import type { Command } from "commander";
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape } from "ductape";
 import { ductapeProgram } from "../../src/commands/program.js";
-import { environment, folder, newStore, ROOT } from "../command.js";
+import { folder, newStore } from "../command.js";
+import { ESCAPE, hasScript, inShell, inTerminal } from "./shell.js";
 
 afterAll(folder.remove);
 
-/** Begins a style on a terminal. */
-const ESCAPE = "\u001B[";
-const AT = "--env prd --product_tag shop --quota_tag calls";
+const AT = "--env prd --product shop --quota calls";
 const USER = "--subject userId=ada";
-const SESSION = "--env prd --product_tag shop";
+const SESSION = "--env prd --product shop";
 
 const FILE = join(folder.path, "ductape.yaml");
 writeFileSync(
@@ -44,39 +41,86 @@ const CASES: readonly Case[] = [
   ["schema", 0, /"\$schema"/],
   ["doctor", 0, /all is well/, "table"],
   ["completion bash", 0, /_ductape/],
-  ["product ls", 0, /shop +1 /, "table"],
+  ["product ls", 0, /shop +shop +1 /, "table"],
+  ["product create second --name Second", 0, /created product second/],
+  ["product update second --name Two", 0, /updated product second, which is now of revision 2/],
+  ["product delete second --yes", 0, /deleted product second/],
   ["product get shop", 0, /"tag": "shop"/],
-  ["env ls --product_tag shop", 0, /prd +1 /, "table"],
-  ["env get prd --product_tag shop", 0, /"slug": "prd"/],
-  ["quota ls --product_tag shop", 0, /calls +1 /, "table"],
-  ["quota get calls --product_tag shop", 0, /"limit": 5/],
-  ["quota get none --product_tag shop", 4, /none/],
-  ["session ls --product_tag shop", 0, /login +1 /, "table"],
-  ["session get login --product_tag shop", 0, /"tag": "login"/],
-  ["cache ls --product_tag shop", 0, /fast +1 /, "table"],
-  ["cache get fast --product_tag shop", 0, /"expiry": 1000/],
+  ["env ls --product shop", 0, /prd +prd +yes +1 /, "table"],
+  ["env create dev --product shop", 0, /created env dev/],
+  ["env update dev --product shop --active false", 0, /updated env dev/],
+  ["env get prd --product shop", 0, /"slug": "prd"/],
+  ["quota ls --product shop", 0, /calls +default +5 +lifetime +\$Session\{userId\} +1 /, "table"],
+  [
+    `quota create more --product shop --limit 7 --period day --scope '$Session{userId}'`,
+    0,
+    /created/,
+  ],
+  ["quota update more --product_tag=shop --time_zone Europe/Paris", 0, /of revision 2/],
+  ["quota update more --product shop --limit many", 2, /limit: .*got "many"/],
+  ["quota create more --product shop --limit 7 --period day", 5, /already/],
+  ["quota get calls --product shop", 0, /"limit": 5/],
+  ["quota get none --product shop", 4, /none/],
+  ["session ls --product shop", 0, /login +login +\$Session\{userId\} +1 hours +1 /, "table"],
+  [
+    `session create b --product shop --schema '{"id":"u"}' --selector '$Session{id}' --expiry 2`,
+    0,
+    /created/,
+  ],
+  ["session update b --product shop --period days", 0, /updated session b/],
+  ["session get login --product shop", 0, /"tag": "login"/],
+  ["cache ls --product shop", 0, /fast +fast +1000 +1 /, "table"],
+  ["cache create slow --product shop --expiry 5000", 0, /created cache slow/],
+  ["cache update slow --product shop --expiry 6000", 0, /updated cache slow/],
+  ["cache get fast --product shop", 0, /"expiry": 1000/],
   [`quota run --action increment ${AT} ${USER}`, 0, /default +1 +5 +4/, "table"],
   [`quota increment ${AT} ${USER} --amount 3`, 0, /default +4 +5 +1/, "table"],
-  [`quota increment ${AT} ${USER} --amount 3`, 3, /denied/, "table"],
-  [`quota decrement ${AT} ${USER}`, 0, /default +3 +5 +2/, "table"],
+  [
+    `quota increment ${AT} ${USER} --amount 3`,
+    3,
+    /denied 3 for ada, waiting does not help: 4 of 5 used/,
+    "table",
+  ],
+  [
+    `quota decrement ${AT} ${USER}`,
+    0,
+    /took 1 .*from ada: 3 of 5 used[^]*default +3 +5 +2/,
+    "table",
+  ],
   [`quota set ${AT} ${USER} --amount 2`, 0, /default +2 +5 +3/, "table"],
-  [`quota grant ${AT} ${USER} --amount 10`, 0, /default +2 +15 +13/, "table"],
-  [`quota check ${AT} ${USER}`, 0, /default +2 +15 +13/, "table"],
+  [
+    `quota grant ${AT} ${USER} --amount 10`,
+    0,
+    /granted 10 to ada, for good: 2 of 15 used[^]*default +2 +15 +13/,
+    "table",
+  ],
+  [
+    `quota check ${AT} ${USER}`,
+    0,
+    /would admit 1 for ada: 2 of 15 used[^]*default +2 +15 +13/,
+    "table",
+  ],
   [`quota check ${AT} ${USER} --json`, 0, /"used":2/],
   [`usage top ${AT}`, 0, /ada +2 +15 +13/, "table"],
   [`usage history ${AT} --subject ada`, 0, /never +2 +15 +13/, "table"],
+  [`usage history ${AT} --subject userId=ada`, 0, /never +2 +15 +13/, "table"],
+  [`usage history ${AT} --subject adda`, 4, /there is no counter of adda/],
   [`quota reset ${AT} ${USER}`, 0, /default +0 /, "table"],
-  ["quota check --env prd", 2, /required option/],
-  [`session start login ${SESSION} --data '{"userId":"ada"}'`, 0, /token +\S+/, "table"],
+  [
+    "quota check --env prd",
+    2,
+    /wants --product <tag>, --quota <tag>[^]*Usage: ductape quota check/,
+  ],
+  [`session start login ${SESSION} --data '{"userId":"ada"}'`, 0, /refresh_token +\S+/, "table"],
   [`session inspect login ${SESSION} --token TOKEN`, 0, /"?userId"?\W+ada/],
   ["key create --name ci --scope quota:check --product shop --env prd", 0, /dk_/],
   ["key ls", 0, /ci /, "table"],
-  ["key revoke KEY", 0, /revoked/],
-  ["cache delete fast --product_tag shop", 0, /deleted/],
-  ["session delete login --product_tag shop", 0, /deleted/],
-  ["quota delete calls --product_tag shop", 0, /deleted/],
-  ["env delete prd --product_tag shop", 0, /deleted/],
-  ["product delete shop", 0, /deleted/],
+  ["key revoke KEY --yes", 0, /revoked/],
+  ["cache delete fast --product shop --yes", 0, /deleted/],
+  ["session delete login --product shop --yes", 0, /deleted/],
+  ["quota delete calls --product shop --yes", 0, /deleted/],
+  ["env delete prd --product shop --yes", 0, /deleted/],
+  ["product delete shop --yes", 0, /deleted/],
   ["serve --port 0", 0, /listening on http/],
 ];
 
@@ -86,27 +130,6 @@ function namesOf(command: Command, above: readonly string[] = []): string[] {
     const path = [...above, part.name()];
     return part.commands.length === 0 ? [path.join(" ")] : namesOf(part, path);
   });
-}
-
-interface Told {
-  readonly code: unknown;
-  readonly out: string;
-}
-
-async function inShell(line: string, store: string, wrap: (line: string) => string): Promise<Told> {
-  const main = `${process.execPath} --import tsx ${ROOT}packages/server/src/main.ts`;
-  // A server goes on until it is told to stop, and then ends with 0.
-  const until = line.startsWith("serve") ? "timeout --preserve-status 5 " : "";
-  const { NO_COLOR: _, ...env } = environment({ DUCTAPE_STORE: store, TERM: "xterm" });
-  const options = { cwd: ROOT, env: { ...env, CI: "" } };
-  try {
-    const command = ["-c", wrap(`${until}${main} ${line}`)];
-    const { stdout, stderr } = await promisify(execFile)("bash", command, options);
-    return { code: 0, out: stdout + stderr };
-  } catch (error) {
-    const { code, stdout, stderr }: Record<string, unknown> = { ...Object(error) };
-    return { code, out: `${String(stdout)}${String(stderr)}` };
-  }
 }
 
 /** The line with what only the store knows: a token that is good, and the id of a key. */
@@ -121,17 +144,6 @@ async function filled(line: string, store: string): Promise<string> {
   const { keys }: { readonly keys: readonly { readonly id: string }[] } = JSON.parse(out);
   return line.replace("KEY", keys[0]?.id ?? "");
 }
-
-const hasScript = (() => {
-  try {
-    execFileSync("script", ["--version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    console.warn("SKIPPED: commands in a terminal, as `script` is not installed");
-    return false;
-  }
-})();
-const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
 
 describe("the commands", () => {
   it("are all run below", () => {
@@ -158,7 +170,7 @@ describe("the commands", () => {
       const store = newStore();
       for (const [line, code, printed, isTable] of CASES) {
         const given = await filled(line, store);
-        const told = await inShell(given, store, (all) => `script -qefc ${quoted(all)} /dev/null`);
+        const told = await inShell(given, store, inTerminal);
         expect([given, told.code, told.out]).toEqual([given, code, expect.stringMatching(printed)]);
         if (isTable !== undefined) expect(told.out).toContain(`${ESCAPE}1m`);
       }

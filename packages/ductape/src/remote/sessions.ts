@@ -1,0 +1,49 @@
+import type { SessionCalls } from "../client.js";
+import { isRecord } from "../json.js";
+import { viewOf } from "./definitions.js";
+import { encode } from "./encode.js";
+import type { Http } from "./http.js";
+
+/** Fields of sessions that have another name on the wire. */
+const WIRE: ReadonlyMap<string, string> = new Map([
+  ["refreshToken", "refresh_token"],
+  ["sessionId", "session_id"],
+  ["expiresAt", "expires_at"],
+  ["createdAt", "created_at"],
+  ["refreshedAt", "refreshed_at"],
+  ["revokedAt", "revoked_at"],
+]);
+const OURS: ReadonlyMap<string, string> = new Map([...WIRE].map(([ours, wire]) => [wire, ours]));
+
+/** `processor.sessions` through a server, by the names of the library. */
+export function sessionsOf(http: Http): SessionCalls {
+  const post =
+    (name: string, told: { readonly isSafe?: boolean; readonly isRead?: boolean } = {}) =>
+    async (input: unknown) => {
+      const given = isRecord(input) ? renamed(input, WIRE) : input;
+      const body = encode(given, "input");
+      return http.call({ method: "POST", path: `/v1/sessions/${name}`, body, ...told });
+    };
+  const read = { isSafe: true, isRead: true };
+  const [start, decrypt, revoke] = [post("start"), post("decrypt", read), post("revoke")];
+  const [refresh, list] = [post("refresh", { isSafe: true }), post("list", read)];
+  return {
+    start: async (input) => viewOf(ours(await start(input))),
+    decrypt: async (input) => viewOf(await decrypt(input)),
+    refresh: async (input) => viewOf(ours(await refresh(input))),
+    revoke: async (input) => viewOf(await revoke(input)),
+    list: async (input) => {
+      const page = viewOf(await list(input));
+      const { sessions } = page;
+      return viewOf({ ...page, sessions: Array.isArray(sessions) ? sessions.map(ours) : [] });
+    },
+  };
+}
+
+const ours = (view: unknown): unknown => (isRecord(view) ? renamed(view, OURS) : view);
+
+function renamed(fields: Record<string, unknown>, names: ReadonlyMap<string, string>) {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [names.get(name) ?? name, value]),
+  );
+}

@@ -1,0 +1,81 @@
+import { Option, type Command } from "commander";
+import { z } from "zod";
+
+type Shape = Readonly<Record<string, z.ZodType>>;
+type JsonSchema = z.core.JSONSchema.BaseSchema;
+
+/** Adds a flag for each field of a definition but what names it: `--time-zone` for `time_zone`. */
+export function withFieldFlags(command: Command, { shape }: { readonly shape: Shape }, id: string) {
+  for (const [name, schema] of Object.entries(shape)) {
+    if (name === id || name === "if_revision") continue;
+    command.addOption(new Option(`--${flagOf(name)} <value>`, textOf(schema)));
+  }
+  return command;
+}
+
+/** What flags say of the fields of a definition, each as its schema takes it. */
+export function fieldsOf(
+  flags: Readonly<Record<string, unknown>>,
+  { shape }: { readonly shape: Shape },
+): Record<string, unknown> {
+  const fields: Record<string, unknown> = {};
+  for (const [name, schema] of Object.entries(shape)) {
+    const text = flags[new Option(`--${flagOf(name)} <value>`).attributeName()];
+    if (typeof text === "string") fields[name] = valueOf(text, schema);
+  }
+  return fields;
+}
+
+const flagOf = (name: string): string => name.replaceAll("_", "-");
+
+/** The text itself or the JSON it is, whichever the field takes; where neither, what it seems. */
+function valueOf(text: string, schema: z.ZodType): unknown {
+  const json = parsed(text);
+  const isStructure = typeof json === "object" && json !== null;
+  const readings = isStructure ? [json, text] : [text, json];
+  const taken = readings.find((each) => each !== undefined && schema.safeParse(each).success);
+  return taken ?? json ?? text;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a field is, and the words or the form it takes. */
+function textOf(schema: z.ZodType): string {
+  const { $defs = {}, ...root } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  const takes = [...new Set(formsOf(root, $defs))].join(", ");
+  const described = descriptionOf(root)?.replace(/\.$/, "");
+  return described === undefined ? takes : `${described} (${takes})`;
+}
+
+function descriptionOf({ description, anyOf = [] }: JsonSchema): string | undefined {
+  if (description !== undefined) return description;
+  return anyOf.flatMap((each) => descriptionOf(each) ?? [])[0];
+}
+
+/** Words for all that a schema takes; that null takes a field back is said by `--unset`. */
+function formsOf(schema: JsonSchema, defs: Readonly<Record<string, JsonSchema>>): string[] {
+  const { $ref, anyOf, enum: words, type } = schema;
+  if ($ref !== undefined) {
+    const name = $ref.replace("#/$defs/", "");
+    const named = name === "Empty" ? undefined : defs[name];
+    return named === undefined ? [] : formsOf(named, defs);
+  }
+  if (anyOf !== undefined) return anyOf.flatMap((each) => formsOf(each, defs));
+  if (words !== undefined) return words.map(String);
+  return [type ?? []].flat().flatMap((each) => TYPES[each] ?? []);
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  string: "a text",
+  number: "a number",
+  integer: "an integer",
+  boolean: "true, false",
+  object: "JSON",
+  array: "a JSON array",
+};

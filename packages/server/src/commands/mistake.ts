@@ -1,0 +1,85 @@
+import type { Command, CommanderError } from "commander";
+import { unknownField } from "ductape";
+import { printLines, say, sayLines } from "../print.js";
+
+/** Flags may be spelt as the fields of a call are: these are other words for some of them. */
+const OTHER_WORDS: Readonly<Record<string, string>> = {
+  "--product-tag": "--product",
+  "--quota-tag": "--quota",
+};
+
+/**
+ * The words of a command line with each flag as the commands spell it: `--product_tag` is
+ * `--product`, `--time_zone` is `--time-zone`.
+ */
+export function spelled(words: readonly string[], program: Command): string[] {
+  const known = new Set(flagsOf(program));
+  const end = words.indexOf("--");
+  return words.map((word, i) => {
+    const [, flag, rest = ""] = /^(--[^=]+)(=.*)?$/s.exec(word) ?? [];
+    if (flag === undefined || (end !== -1 && i > end)) return word;
+    const dashed = flag.replaceAll("_", "-");
+    const meant = OTHER_WORDS[dashed] ?? dashed;
+    return known.has(meant) ? meant + rest : word;
+  });
+}
+
+function flagsOf(command: Command): string[] {
+  const own = command.options.flatMap(({ long }) => long ?? []);
+  return [...own, ...command.commands.flatMap(flagsOf)];
+}
+
+/** Makes a command and all under it tell mistakes of their flags by {@link sayMistake}. */
+export function tellMistakes(command: Command): void {
+  command.configureOutput({
+    writeOut: (text) => printLines(text.trimEnd()),
+    writeErr: sayLines,
+    outputError: () => undefined,
+  });
+  command.exitOverride((error) => {
+    sayMistake(command, error);
+    throw error;
+  });
+  for (const part of command.commands) tellMistakes(part);
+}
+
+/** Names all that is missing at once, with the help of the command; any other mistake by a line. */
+function sayMistake(command: Command, { code, exitCode, message }: CommanderError): void {
+  // That help was printed is no mistake.
+  if (exitCode === 0 || code === "commander.help") return;
+  const name = nameOf(command);
+  const missing = missingOf(command);
+  if (!code.startsWith("commander.missing") || missing.length === 0) {
+    const text = message.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\?\)$/, "; $1?");
+    say(text.replace(/; ([^;]*\?)$/, "; did you mean $1"), "ductape:");
+    return say(`(${name} --help tells more)`);
+  }
+  say(`${name} wants ${missing.join(", ")}`, "ductape:");
+  for (const flag of unknownOf(command)) say(flag, "ductape:");
+  say("");
+  sayLines(command.helpInformation());
+}
+
+function missingOf(command: Command): string[] {
+  const words = command.args.filter((word) => !word.startsWith("-"));
+  const args = command.registeredArguments
+    .filter(({ required }, i) => required && words[i] === undefined)
+    .map((argument) => `<${argument.name()}>`);
+  const flags = command.options
+    .filter((option) => option.mandatory)
+    .filter((option) => command.getOptionValue(option.attributeName()) === undefined)
+    .map((option) => option.flags);
+  return [...args, ...flags];
+}
+
+/** A flag that is misspelt is why another is missing. */
+function unknownOf(command: Command): string[] {
+  const known = command.options.flatMap(({ long }) => long ?? []);
+  return command.args
+    .filter((word) => word.startsWith("--") && word !== "--")
+    .map((word) => `${word} ${unknownField(word, known).replace("field", "flag")}`);
+}
+
+function nameOf(command: Command): string {
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
+}

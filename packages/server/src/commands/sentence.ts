@@ -1,0 +1,48 @@
+import type { Decision, QuotaResult } from "ductape";
+
+/** What a decision did, in one sentence. */
+export function sentenceOf(result: QuotaResult): string {
+  if (result.degraded) return `${result.allowed ? "admitted" : "denied"}: the store did not answer`;
+  const done = result.allowed ? doneBy(result) : deniedBy(result);
+  const rule = (result.rules ?? []).length > 1 ? `, by rule ${result.rule}` : "";
+  const again = result.replayed ? " (the first answer to this key, again)" : "";
+  return `${done}: ${standingOf(result)}${rule}${again}`;
+}
+
+/** Who is counted. */
+export function whose(subject: string | null): string {
+  return subject ?? "the whole product";
+}
+
+function doneBy(result: Decision): string {
+  const { action, amount, subject } = result;
+  const who = whose(subject);
+  switch (action) {
+    case "check":
+      return `would admit ${amount} for ${who}`;
+    case "increment":
+      return `admitted ${amount} for ${who}`;
+    case "decrement":
+      return `took ${amount} from ${who}`;
+    case "set":
+      return `set ${who} from ${result.previous_used ?? 0} to ${amount}`;
+    case "reset":
+      return `reset ${who} from ${result.previous_used ?? 0} to 0`;
+    case "grant":
+      return `granted ${amount} to ${who}, ${untilEnd(result)}`;
+  }
+}
+
+function untilEnd({ window: { end } }: Decision): string {
+  return end === null ? "for good" : `until ${end}`;
+}
+
+function deniedBy({ action, amount, subject, retry_after_ms, resets_at }: Decision): string {
+  const verb = action === "check" ? "would deny" : "denied";
+  const waiting = retry_after_ms === null ? "waiting does not help" : `it may fit at ${resets_at}`;
+  return `${verb} ${amount} for ${whose(subject)}, ${waiting}`;
+}
+
+function standingOf({ used, limit }: Decision): string {
+  return limit === null ? `${used} used, without a limit` : `${used} of ${limit} used`;
+}

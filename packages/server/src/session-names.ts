@@ -1,0 +1,29 @@
+import { ValidationError, type ListedSession, type StartedSession } from "ductape";
+
+// Fields are snake_case on the wire and in the shell. The names of the library stand beside them
+// for a while, as they were told before.
+
+/** A started session by the names of the wire. */
+export function startedWire({ token, refreshToken, sessionId, expiresAt }: StartedSession) {
+  return { token, refresh_token: refreshToken, session_id: sessionId, expires_at: expiresAt };
+}
+
+/** A session of a list by the names of the wire. */
+export function listedWire(session: ListedSession) {
+  const { sessionId, identifier, createdAt, refreshedAt, expiresAt, revokedAt } = session;
+  return {
+    session_id: sessionId,
+    identifier,
+    created_at: createdAt,
+    refreshed_at: refreshedAt,
+    expires_at: expiresAt,
+    revoked_at: revokedAt,
+  };
+}
+
+/** The value of a field that came by its name or by the one before. Throws where both differ. */
+export function eitherName<T>(name: string, value: T | undefined, before: T | undefined) {
+  if (value === undefined || before === undefined || value === before) return value ?? before;
+  const message = "is given by two names with two values; send one of the two";
+  throw new ValidationError([{ path: name, message }]);
+}
