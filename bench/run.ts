@@ -8,6 +8,7 @@ import { benchMemory } from "./memory.js";
 import { benchPostgres } from "./postgres.js";
 import { benchRedis } from "./redis.js";
 import { benchRolling } from "./rolling.js";
+import { benchRoom } from "./room.js";
 import { benchSessions } from "./sessions.js";
 import { benchSqlite } from "./sqlite.js";
 import { machine } from "./measure.js";
@@ -17,6 +18,7 @@ const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   sqlite: benchSqlite,
   postgres: benchPostgres,
   redis: benchRedis,
+  room: benchRoom,
   http: benchHttp,
   caches: benchCaches,
   sessions: benchSessions,

@@ -18,7 +18,15 @@ import { SigningKeys } from "./sessions/signing.js";
 import { Verifier } from "./sessions/verifier.js";
 import { isLeftOut, isRecord } from "./json.js";
 import { unknownField, type Request } from "./request.js";
-import type { CallOptions, Clock, Store, StoreGuarantees, StoreMaker, StoreFact } from "./store.js";
+import type {
+  CallOptions,
+  Clock,
+  Store,
+  StoreGuarantees,
+  StoreMaker,
+  StoreFact,
+  StoreRoom,
+} from "./store.js";
 import {
   invalid,
   parseLogger,
@@ -140,6 +148,11 @@ export class EmbeddedDuctape<
   async #probeNow(): Promise<void> {
     await this.#ready();
     await probeStore({ catalogue: this.#catalogue, clock: this.#clock });
+  }
+
+  /** How much the store keeps, and may keep; null where memory does not bound it. */
+  get room(): StoreRoom | null {
+    return this.#store.room ?? null;
   }
 
   /**

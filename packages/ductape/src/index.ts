@@ -41,7 +41,7 @@ export type {
   PostgresQuery,
   PostgresResult,
 } from "./stores/postgres/pool.js";
-export type { StoreFact } from "./store.js";
+export type { StoreFact, StoreRoom } from "./store.js";
 export { QuotaExceededError } from "./exceeded.js";
 export { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
 export { unknownField } from "./request.js";

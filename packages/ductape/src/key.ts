@@ -41,6 +41,12 @@ export const revokedKey = ({ product, env, uid }: EnvironmentPlace, sessionId: s
 /** The session that a key of {@link revokedKey} names. Session ids hold nothing to escape. */
 export const revokedId = (key: string): string => key.split("/")[4] ?? "";
 
+/** Whose a document is: of those of sessions the product and the environment. */
+export function documentHome(key: string): { product: string; env: string } {
+  const [, product = "", env = ""] = partsOf(key);
+  return { product, env };
+}
+
 /** The folder of the records of all sessions; each key ends in the session's id. */
 export const loginFolder = (place: SessionPlace): string =>
   join("login", place.product, place.env, place.uid, place.tag, place.sessionUid);

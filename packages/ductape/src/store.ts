@@ -25,6 +25,12 @@ export type CallSignal = typeof globalThis extends {
   ? Signal
   : { readonly aborted: boolean; readonly reason: unknown };
 
+/** How much a store in memory keeps, in bytes as it estimates them, and how much it may keep. */
+export interface StoreRoom {
+  readonly bytes: number;
+  readonly maxBytes: number;
+}
+
 /** What one call may ask of a store. */
 export interface CallOptions {
   /** Gives up a call that has not been sent yet: `ABORTED`. */
@@ -84,7 +90,8 @@ export interface DocumentPage {
  * An expired document is told by no method and has revision 0, at once by the store's clock. It is
  * dropped at the writes that follow, a few at each, so that no sweep stalls a call; nobody is told.
  *
- * Every method throws `STORE_UNAVAILABLE` where the store cannot answer, `write` also `TIMEOUT`.
+ * Every method throws `STORE_UNAVAILABLE` where the store cannot answer, `write` also `TIMEOUT`, and
+ * `OVERLOADED` where there is no room for new unwatched documents.
  */
 export interface Documents {
   /** Changes of watched documents after `sequence` (0: all), and the sequence they lead to. */
@@ -152,6 +159,8 @@ export interface Store {
    * Plans are made for that instant.
    */
   readonly clock?: Clock | undefined;
+  /** Of a store that is bounded by memory. One that has no room left throws `OVERLOADED`. */
+  readonly room?: StoreRoom | undefined;
   /** Opens or creates it. Throws `STORE_UNAVAILABLE` and may be called again. */
   open(): Promise<void>;
   /**

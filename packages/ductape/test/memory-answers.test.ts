@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { MemoryAnswers } from "../src/stores/memory-answers.js";
+import { MemoryRoom } from "../src/stores/memory-room.js";
 
 const SPACE = "1/shop/prd/q//uid/";
 const DAY_MS = 86_400_000;
@@ -8,14 +9,15 @@ const DAY_MS = 86_400_000;
 const textOf = (nowMs: number, ttlMs: number): string => `${nowMs},${ttlMs},0\n[]\n[]`;
 
 function open() {
-  const answers = new MemoryAnswers();
+  const room = new MemoryRoom(1e9);
+  const answers = new MemoryAnswers(room);
   const put = (name: string, nowMs: number, ttlMs: number, space = SPACE): void =>
     answers.put(space, name, textOf(nowMs, ttlMs), nowMs + ttlMs, nowMs);
   /** How many are in memory, whether expired or not. */
   const count = (): number => [...answers.rows(0)].length;
   const get = (name: string) =>
     answers.get({ space: SPACE, name, ttlMs: 0, fingerprint: "", caller: "", facts: "" });
-  return { answers, put, count, get };
+  return { answers, put, count, get, room };
 }
 
 describe("answers in memory", () => {

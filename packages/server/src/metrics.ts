@@ -1,3 +1,4 @@
+import type { StoreRoom } from "ductape";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
 /** A request that was answered. */
@@ -20,6 +21,7 @@ export class Metrics {
   readonly #requests: Histogram<"method" | "route" | "status">;
   readonly #decisions: Counter<"action" | "outcome">;
   readonly #store: Gauge;
+  #room: readonly [kept: Gauge, most: Gauge] | null = null;
 
   constructor() {
     const registers = [this.#registry];
@@ -57,6 +59,21 @@ export class Metrics {
   /** Keeps whether the store answered. */
   storeIsUp(isUp: boolean): void {
     this.#store.set(isUp ? 1 : 0);
+  }
+
+  /** Keeps how much a store in memory holds. */
+  storeKeeps({ bytes, maxBytes }: StoreRoom): void {
+    this.#room ??= [
+      this.#gauge("ductape_store_bytes", "Bytes that the store in memory keeps, estimated."),
+      this.#gauge("ductape_store_max_bytes", "Bytes that it may keep: then OVERLOADED."),
+    ];
+    const [kept, most] = this.#room;
+    kept.set(bytes);
+    most.set(maxBytes);
+  }
+
+  #gauge(name: string, help: string): Gauge {
+    return new Gauge({ name, help, registers: [this.#registry] });
   }
 
   /** The media type of `text`. */

@@ -12,6 +12,7 @@ import type {
   StoreFact,
   StoreGuarantees,
   StorePiece,
+  StoreRoom,
 } from "../store.js";
 import { Entries, NEVER, type Entry } from "./entries.js";
 
@@ -52,6 +53,10 @@ export class CachedStore implements Store {
 
   get isOpen(): boolean {
     return this.#inner.isOpen;
+  }
+
+  get room(): StoreRoom | undefined {
+    return this.#inner.room;
   }
 
   async open(): Promise<void> {

@@ -1,3 +1,4 @@
+import { documentHome } from "../key.js";
 import type {
   Clock,
   DocumentChange,
@@ -7,6 +8,7 @@ import type {
   KeptDocument,
   StoredDocument,
 } from "../store.js";
+import { textBytes, type MemoryRoom, type Tenant } from "./memory-room.js";
 
 /** A document in memory. A deleted one stays, so that its revisions go on and all are told. */
 interface MemoryDocument {
@@ -18,6 +20,11 @@ interface MemoryDocument {
 }
 
 type Folder = Map<string, MemoryDocument>;
+
+/** A document with its place in two maps, but for the characters of its key and value; in bytes. */
+const DOCUMENT_BYTES = 400;
+/** Documents looked at by each write while there is little room. */
+const VISITS_WHEN_TIGHT = 40;
 
 /** A change of a watched document: the newest of its key as long as the document is this one. */
 interface Change {
@@ -36,15 +43,17 @@ export class MemoryDocuments implements Documents {
   readonly #folders = new Map<string, Folder>();
   readonly #clock: Clock;
   readonly #forget: (prefix: string) => void;
+  readonly #room: MemoryRoom;
   #sequence = 0;
   /** In the order of their sequence; some have a newer one of the same key behind them. */
   #changes: Change[] = [];
   #changesMax = SPARE_CHANGES;
   #walk = this.#walkExpired();
 
-  constructor(clock: Clock, forget: (prefix: string) => void) {
+  constructor(clock: Clock, forget: (prefix: string) => void, room: MemoryRoom) {
     this.#clock = clock;
     this.#forget = forget;
+    this.#room = room;
   }
 
   changes(after: number): Promise<{ sequence: number; changes: DocumentChange[] }> {
@@ -76,16 +85,41 @@ export class MemoryDocuments implements Documents {
     return Promise.resolve(told);
   }
 
-  write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null> {
+  async write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null> {
     const stale = writes.find(
       ({ key, ifRevision }) => (this.#told(key, this.#find(key))?.revision ?? 0) !== ifRevision,
     );
-    if (stale !== undefined) return Promise.resolve(stale.key);
+    if (stale !== undefined) return stale.key;
+    if (this.#room.isTight) this.#checkRoom(writes);
     if (writes.some((write) => write.unwatched !== true)) this.#sequence++;
     for (const write of writes) this.#put(write);
     for (const prefix of forget) this.#forget(prefix);
     this.#dropExpired(writes.length * VISITS_PER_WRITE);
-    return Promise.resolve(null);
+    return null;
+  }
+
+  /**
+   * Throws `OVERLOADED` where there is no room for new documents that are many, such as records of
+   * sessions. Those of operators, and revocations, are always taken.
+   */
+  #checkRoom(writes: readonly DocumentWrite[]): void {
+    this.#dropExpired(VISITS_WHEN_TIGHT);
+    let bytes = 0;
+    for (const { key, value, unwatched, ifRevision } of writes) {
+      if (unwatched !== true || ifRevision !== 0 || typeof value !== "string") continue;
+      bytes += bytesOf(key, value);
+      this.#room.check(this.#tenantOf(key), bytes);
+    }
+  }
+
+  /** Whose a document is. */
+  #tenantOf(key: string): Tenant {
+    const { product, env } = documentHome(key);
+    return this.#room.tenant(product, env);
+  }
+
+  #take(key: string, { value }: MemoryDocument, sign: 1 | -1): void {
+    this.#room.take(this.#tenantOf(key), sign * bytesOf(key, value ?? ""));
   }
 
   /** All that have not expired and are not deleted. */
@@ -149,11 +183,14 @@ export class MemoryDocuments implements Documents {
     const name = folderOf(key);
     const folder: Folder = this.#folders.get(name) ?? new Map();
     this.#folders.set(name, folder);
-    const revision = revisionGiven ?? (folder.get(key)?.revision ?? 0) + 1;
+    const before = folder.get(key);
+    if (before !== undefined) this.#take(key, before, -1);
+    const revision = revisionGiven ?? (before?.revision ?? 0) + 1;
     if (unwatched && value === null) folder.delete(key);
     else {
       const document = { revision, value, expiresMs, sequence: unwatched ? 0 : this.#sequence };
       folder.set(key, document);
+      this.#take(key, document, 1);
       if (!unwatched) this.#note({ key, document });
     }
     if (folder.size === 0) this.#folders.delete(name);
@@ -167,13 +204,20 @@ export class MemoryDocuments implements Documents {
 
   *#walkExpired(): Generator<undefined> {
     for (const [name, folder] of this.#folders) {
-      for (const [key, { expiresMs }] of folder) {
-        if (expiresMs <= this.#clock()) folder.delete(key);
+      for (const [key, document] of folder) {
+        if (document.expiresMs <= this.#clock()) {
+          folder.delete(key);
+          this.#take(key, document, -1);
+        }
         yield;
       }
       if (folder.size === 0) this.#folders.delete(name);
     }
   }
+}
+
+function bytesOf(key: string, value: string): number {
+  return DOCUMENT_BYTES + textBytes(key) + textBytes(value);
 }
 
 /** A key without its last part. */

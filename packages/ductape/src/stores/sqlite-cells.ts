@@ -3,13 +3,11 @@ import { lastText, readLast, type Cell, type Cells } from "../cell.js";
 import type { Span } from "../period.js";
 import type { Leg, LegRule } from "../leg.js";
 import type { AnswerRow, StorePiece } from "../store.js";
+import { COPIES_MAX } from "./heap.js";
 import { currentAnswer } from "./old-answers.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./sqlite-driver.js";
 import { SqliteHousekeeping } from "./sqlite-housekeeping.js";
 import { REWRITTEN, SqliteLog } from "./sqlite-log.js";
-
-/** Most counters kept in memory; more, and the memory is emptied and fills again. */
-const CACHED_MAX = 200_000;
 
 /**
  * A counter in memory. `saved` is the form in which its row was written last; null: it has no row.
@@ -142,7 +140,7 @@ export class SqliteCells implements Cells {
     if (changes.length > 0) this.#log.append(changes, nowMs);
     this.#dirty = [];
     this.#answers.clear();
-    if (this.#keptCount > CACHED_MAX) this.#forgetKept();
+    if (this.#keptCount > COPIES_MAX) this.#forgetKept();
   }
 
   /** Up to `most` counters whose key starts with `prefix`, by key, later than `after`. */

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { show, ValidationError } from "../errors.js";
 import type { Store, StoreContext } from "../store.js";
-import { MemoryStore } from "./memory.js";
+import { MEMORY_MB_MAX, MemoryStore } from "./memory.js";
 import { openPostgres } from "./postgres/postgres.js";
 import { RedisStore } from "./redis/redis.js";
 import { isRedisUrl, settingsOfUrl } from "./redis/settings.js";
@@ -9,17 +9,25 @@ import { SQLITE_DRIVERS, type SqliteDriver } from "./sqlite-driver.js";
 import { SqliteStore } from "./sqlite.js";
 
 /**
- * The store of a URL: `memory:`, `sqlite:path` with an optional `?driver=node:sqlite` or
- * `?driver=@photostructure/sqlite`, `postgres://user:password@host:port/database`, or `redis://`
- * and its like. Nothing is opened yet. Throws `VALIDATION` that names `option`, the option or
- * variable that the URL comes from.
+ * The store of a URL: `memory:` with an optional `?max_mb=512`, `sqlite:path` with an optional
+ * `?driver=node:sqlite` or `?driver=@photostructure/sqlite`,
+ * `postgres://user:password@host:port/database`, or `redis://` and its like. Nothing is opened yet.
+ * Throws `VALIDATION` that names `option`, the option or variable that the URL comes from.
  */
 export function openStore(url: string, context: StoreContext, option = "options.store"): Store {
   if (/^postgres(ql)?:/.test(url)) return openPostgres(url, context, option);
   if (isRedisUrl(url)) return new RedisStore(settingsOfUrl(url, option), context);
   const { clock = Date.now, timeoutMs } = context;
-  if (url === "memory:") return new MemoryStore(clock);
   const invalid = (message: string) => new ValidationError([{ path: option, message }]);
+  if (url === "memory:") return new MemoryStore(clock);
+  if (url.startsWith("memory:?")) {
+    const query = url.slice("memory:?".length);
+    const maxMb = maxMbOf(query);
+    if (maxMb !== null) return new MemoryStore(clock, maxMb);
+    throw invalid(
+      `wants an integer from 1 to ${MEMORY_MB_MAX} after "memory:?max_mb=", got ${show(query)}`,
+    );
+  }
   if (!url.startsWith("sqlite:")) {
     throw invalid(
       `wants "memory:", "sqlite:path/to/file.db", "postgres://..." or "redis://...", ` +
@@ -38,6 +46,12 @@ export function openStore(url: string, context: StoreContext, option = "options.
     throw invalid(`wants ${wanted} after "?", got ${show(url.slice(query + 1))}`);
   }
   return new SqliteStore({ path: resolve(path), clock, timeoutMs, driver });
+}
+
+/** Null where it says none, or one that cannot be. */
+function maxMbOf(query: string): number | null {
+  const maxMb = Number(/^max_mb=(\d+)$/.exec(query)?.[1]);
+  return maxMb >= 1 && maxMb <= MEMORY_MB_MAX ? maxMb : null;
 }
 
 /** Null where it names none. */

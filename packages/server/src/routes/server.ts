@@ -43,6 +43,8 @@ const metrics = route({
   async handle({ service, reply }) {
     // What is told of the store is of now, also where nobody asks /readyz.
     await service.prober.look();
+    const { room } = service.ductape;
+    if (room !== null) service.metrics.storeKeeps(room);
     reply.type(service.metrics.contentType);
     return service.metrics.text();
   },

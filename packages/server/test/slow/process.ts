@@ -1,6 +1,7 @@
 // A server as a process of its own, which can be killed and started again at the same address.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { environment, ROOT } from "../command.js";
@@ -15,21 +16,22 @@ export class ServerProcess {
   readonly #args: readonly string[];
   #child: ChildProcess | null = null;
 
-  private constructor(port: number, store: string) {
+  private constructor(port: number, store: string, node: readonly string[]) {
     this.port = port;
     this.url = `http://127.0.0.1:${port}`;
-    this.#args = ["--import", "tsx", MAIN, "serve", "--store", store, "--port", String(port)];
+    const serve = ["--import", "tsx", MAIN, "serve", "--store", store, "--port", String(port)];
+    this.#args = [...node, ...serve];
   }
 
-  /** Starts one on a free port; `ROOT_KEY` may do all. */
-  static async start(store: string): Promise<ServerProcess> {
+  /** Starts one on a free port, with options of Node; `ROOT_KEY` may do all. */
+  static async start(store: string, node: readonly string[] = []): Promise<ServerProcess> {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const address = taken.address();
     if (address === null || typeof address === "string") throw new Error("there is no port");
     taken.close();
     await once(taken, "close");
-    const server = new ServerProcess(address.port, store);
+    const server = new ServerProcess(address.port, store, node);
     await server.restart();
     return server;
   }
@@ -51,6 +53,20 @@ export class ServerProcess {
       });
       child.once("exit", () => reject(new Error(`the server ended: ${said}`)));
     });
+  }
+
+  /** What it takes in memory now, and at most until now. */
+  async memory(): Promise<{ heapMb: number; rssMb: number; peakRssMb: number }> {
+    const metrics = await (await fetch(`${this.url}/metrics`)).text();
+    const heapBytes = /^nodejs_heap_size_used_bytes (\S+)$/m.exec(metrics)?.[1];
+    const status = readFileSync(`/proc/${this.#child?.pid}/status`, "utf8");
+    const kbOf = (name: string) =>
+      Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]);
+    return {
+      heapMb: Math.round(Number(heapBytes) / 1e6),
+      rssMb: Math.round(kbOf("VmRSS") / 1024),
+      peakRssMb: Math.round(kbOf("VmHWM") / 1024),
+    };
   }
 
   /** Resolves when it is gone. */

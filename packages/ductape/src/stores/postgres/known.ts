@@ -1,4 +1,5 @@
 import type { Cell } from "../../cell.js";
+import { COPIES_MAX } from "../heap.js";
 
 /** A counter in memory, as a row was when it was read or written. */
 export interface Known {
@@ -16,9 +17,6 @@ export type CellForm = Pick<
   Cell,
   "shape" | "window" | "granted" | "alerted" | "plannedLimit" | "last"
 >;
-
-/** Most counters kept in memory; more, and the memory is emptied and fills again. */
-const KNOWN_MAX = 200_000;
 
 /**
  * From this on, a counter is believed to be nobody else's. One that is found changed begins at 0;
@@ -42,7 +40,7 @@ export class KnownCells {
 
   /** Keeps a counter. */
   keep(key: string, known: Known): void {
-    if (this.#known.size >= KNOWN_MAX) this.#known.clear();
+    if (this.#known.size >= COPIES_MAX) this.#known.clear();
     this.#known.set(key, known);
   }
 
