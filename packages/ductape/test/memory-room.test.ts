@@ -44,9 +44,9 @@ describe("a store in memory that is full", () => {
     const { number, fault } = await untilFull((i) => bench.run({ subject: `user-${i}` }));
     expect(number).toBeGreaterThan(2_000);
     expect(fault).toMatchObject({ code: "OVERLOADED", retryable: true });
-    expect(fault.message).toMatch(
-      /^the memory: store keeps at most 1\.0 MB, of which environment "prd" of product "shop" holds 0\.8 MB: no new subject, .* \(memory:\?max_mb=\.\.\.\)/,
-    );
+    const held = 'environment "prd" of product "shop" holds 0.8 MB: no new subject,';
+    expect(fault.message).toContain(`the memory: store keeps at most 1.0 MB, of which ${held}`);
+    expect(fault.message).toContain("(memory:?max_mb=...)");
     expect(await bench.run({ subject: "user-0" })).toMatchObject({ used: 2 });
     expect(await bench.run({ subject: "nobody", action: "check" })).toMatchObject({ used: 0 });
     const both = bench.ductape.processor.quota.runAll(

@@ -12,7 +12,7 @@ export const VISITS_PER_INSERT = 2;
 /** Counters looked at by each call while there is little room, so that what is past makes some. */
 const VISITS_WHEN_TIGHT = 20;
 
-/** A counter that remembers a window, with its place in a map, but for the characters of its subject. */
+/** A counter with a window it remembers and its place in a map, without its subject; in bytes. */
 const CELL_BYTES = 300;
 /** What the amounts of a rolling counter may take besides. */
 const ROLLING_BYTES = 2_000;

@@ -15,9 +15,9 @@ const TIGHT = 0.7;
 const TENANTS_KEPT_MAX = 100_000;
 
 /**
- * How much may be kept in memory, in bytes as they are estimated. A store that fills up refuses what
- * is new to those who hold most, and drops nothing that counts: an environment may hold four times
- * what is free, so that there is always room for the others (Choudhury and Hahne, Dynamic Queue
+ * How much may be kept in memory, in bytes as they are estimated. A store that fills up refuses
+ * what is new to those who hold most, and drops nothing that counts: an environment may hold four
+ * times what is free, so that there is always room for the others (Choudhury and Hahne, Dynamic Queue
  * Length Thresholds for Shared-Memory Packet Switches, 1998).
  */
 export class MemoryRoom {
@@ -71,8 +71,8 @@ export class MemoryRoom {
     const held = `environment ${JSON.stringify(env)} of product ${JSON.stringify(product)} holds`;
     const message =
       `the memory: store keeps at most ${mb(this.maxBytes)}, of which ${held} ` +
-      `${mb(tenant.bytes)}: no new subject, idempotency key or session fits, and known ones go on. ` +
-      "Give it more room (memory:?max_mb=...) or take a store that keeps them on disk";
+      `${mb(tenant.bytes)}: no new subject, idempotency key or session fits, and known ones ` +
+      "go on. Give it more room (memory:?max_mb=...) or take a store that keeps them on disk";
     throw new StoreError("OVERLOADED", message);
   }
 

@@ -22,7 +22,7 @@ import { MemoryRoom } from "./memory-room.js";
 import { PIECE_ROWS, piecesOf } from "./pieces.js";
 
 const MB = 1e6;
-/** The most that a {@link MemoryStore} keeps: a map of the runtime holds no more than 2^24 entries. */
+/** The most that a {@link MemoryStore} keeps: a map of the runtime has at most 2^24 entries. */
 export const MEMORY_MB_MAX = 3_000;
 
 /**
