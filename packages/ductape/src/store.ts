@@ -90,8 +90,8 @@ export interface DocumentPage {
  * An expired document is told by no method and has revision 0, at once by the store's clock. It is
  * dropped at the writes that follow, a few at each, so that no sweep stalls a call; nobody is told.
  *
- * Every method throws `STORE_UNAVAILABLE` where the store cannot answer; `write` also `TIMEOUT`, and
- * `OVERLOADED` where there is no room for new unwatched documents.
+ * Every method throws `STORE_UNAVAILABLE` where the store cannot answer; `write` also `TIMEOUT`,
+ * and `OVERLOADED` where there is no room for new unwatched documents.
  */
 export interface Documents {
   /** Changes of watched documents after `sequence` (0: all), and the sequence they lead to. */

@@ -17,8 +17,8 @@ const TENANTS_KEPT_MAX = 100_000;
 /**
  * How much may be kept in memory, in bytes as they are estimated. A store that fills up refuses
  * what is new to those who hold most, and drops nothing that counts: an environment may hold four
- * times what is free, so that there is always room for the others (Choudhury and Hahne, Dynamic Queue
- * Length Thresholds for Shared-Memory Packet Switches, 1998).
+ * times what is free, so that there is always room for the others (Choudhury and Hahne, Dynamic
+ * Queue Length Thresholds for Shared-Memory Packet Switches, 1998).
  */
 export class MemoryRoom {
   /** The bound. */
