@@ -1,8 +1,10 @@
-import { ERRORS, type ErrorCode } from "ductape";
+import { DuctapeError, ERRORS, ValidationError, type ErrorCode } from "ductape";
 import { z } from "zod";
-import { PROBLEM_TYPE } from "./problem.js";
+import { PROBLEM_TYPE, problemOf } from "./problem.js";
 import { placeOf, takesBody, type Answer, type Route } from "./route.js";
 import { PROBLEM } from "./schema/problem.js";
+import { EXAMPLES } from "./schema/examples.js";
+import { described, WORDS } from "./schema/words.js";
 
 /** A part of an OpenAPI document: plain JSON. */
 export type Json = { readonly [name: string]: unknown };
@@ -42,6 +44,15 @@ const HEADERS: Readonly<Record<string, string>> = {
   "Retry-After": "Seconds to wait before the next try.",
 };
 
+/** What the headers of requests say. */
+const REQUEST_HEADERS: Readonly<Record<string, string>> = {
+  Accept: "JSON alone leads to /openapi.json, all else to /docs.",
+  "Accept-Encoding": "With gzip the file is sent packed.",
+  "Idempotency-Key": "As the field idempotency_key, which may be left out then.",
+  "If-Match": "An ETag: changes that revision and no other, else answers 412.",
+  "If-None-Match": "An ETag: answers 304 where it is still that one.",
+};
+
 /** The OpenAPI 3.1 document of these routes: what they check and what they answer. */
 export function openApiOf(routes: readonly Route[], version: string): Json {
   const paths: Record<string, Record<string, unknown>> = {};
@@ -61,19 +72,36 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
     },
     servers: [{ url: "/" }],
     security: [{ key: [] }],
-    tags: [...new Set(routes.map(groupOf))].map((name) => ({ name })),
+    tags: [...new Set(routes.map(groupOf))].map(([name, description]) => ({ name, description })),
     paths,
     components: {
       schemas: schemas(),
+      examples: faultExamples(routes),
       securitySchemes: { key: { type: "http", scheme: "bearer", description: "A key dk_..." } },
     },
   };
 }
 
-const groupOf = ({ path }: Route): string => {
-  const parts = path.split("/").filter((part) => part !== "" && part !== "v1");
-  return parts.findLast((part, i) => i < 3 && !part.startsWith(":")) ?? "server";
+/** What routes are of, by the first part of their path or the third under a product. */
+const GROUPS: Readonly<Record<string, readonly [name: string, description: string]>> = {
+  quota: ["decisions", "Count, check, and change what is counted."],
+  products: ["products", "What quotas belong to."],
+  "products/environments": ["environments", "Where a product runs: each counts on its own."],
+  "products/quotas": ["quotas", "Who may use how much in which period."],
+  "products/sessions": ["session definitions", "What sessions of users hold, and whose they are."],
+  "products/caches": ["caches", "How old the answer to a check may be."],
+  apply: ["configuration", "All definitions of a file at once."],
+  sessions: ["sessions", "Tokens that say whose quota it is."],
+  usage: ["usage", "Who has used how much."],
+  keys: ["keys", "Who may call this server, and for what."],
 };
+const SERVER = ["server", "The server itself. No key is asked for."] as const;
+
+function groupOf({ path }: Route) {
+  const parts = path.split("/").filter((part) => part !== "" && part !== "v1");
+  const [first = "", , third] = parts;
+  return GROUPS[third === undefined ? first : `${first}/${third}`] ?? GROUPS[first] ?? SERVER;
+}
 
 function operationOf(route: Route): Json {
   const { summary, scopes, answers } = route;
@@ -83,7 +111,7 @@ function operationOf(route: Route): Json {
   return {
     operationId: operationIdOf(route),
     summary,
-    tags: [groupOf(route)],
+    tags: [groupOf(route)[0]],
     ...(scopes === null ? { security: [] } : {}),
     ...(scopes === null ? {} : { description: `Scope: ${scopes.join(" or ")}.` }),
     ...parametersOf(route),
@@ -103,12 +131,14 @@ function parametersOf(route: Route): Json {
   const inPath = [...route.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
     name,
     in: "path",
+    description: WORDS[name ?? ""],
     required: true,
     schema: { type: "string", minLength: 1, maxLength: 255 },
   }));
   const inHeader = route.headers.map((name) => ({
     name,
     in: "header",
+    description: REQUEST_HEADERS[name],
     required: false,
     schema: { type: "string" },
   }));
@@ -128,23 +158,42 @@ function queryOf({ input }: Route): Json[] {
 }
 
 function bodyOf(schema: z.ZodType): Json {
-  return { required: true, content: { "application/json": { schema: referenceOf(schema) } } };
+  return { required: true, content: contentOf(schema) };
 }
 
 function answerOf({ description, schema, headers = [] }: Answer): Json {
   return {
     description,
     ...(headers.length === 0 ? {} : { headers: headersOf(headers) }),
-    ...(schema === null
-      ? {}
-      : { content: { "application/json": { schema: referenceOf(schema) } } }),
+    ...(schema === null ? {} : { content: contentOf(schema) }),
   };
+}
+
+/** A body, with what it may be. */
+function contentOf(schema: z.ZodType): Json {
+  const shown = Object.entries(EXAMPLES[schemaName(schema)] ?? {});
+  const examples = Object.fromEntries(shown.map(([summary, value]) => [summary, { value }]));
+  const some = shown.length === 0 ? {} : { examples };
+  return { "application/json": { schema: referenceOf(schema), ...some } };
 }
 
 function headersOf(names: readonly string[]): Json {
   return Object.fromEntries(
     names.map((name) => [name, { description: HEADERS[name], schema: { type: "string" } }]),
   );
+}
+
+/** A problem of each code that these routes may answer. */
+function faultExamples(routes: readonly Route[]): Json {
+  const codes = new Set(routes.flatMap((route) => [...faultsOf(route).values()].flat()));
+  const shown = [...codes].toSorted().map((code) => {
+    const fault =
+      code === "VALIDATION"
+        ? new ValidationError([{ path: "amount", message: "wants a number of 0 or more, got -1" }])
+        : new DuctapeError(code, "what is wrong with this request, in words");
+    return [code, { value: problemOf(fault, "aVQ3x1Zc-1c") }] as const;
+  });
+  return Object.fromEntries(shown);
 }
 
 /** The codes of a route's faults, by status. */
@@ -164,7 +213,14 @@ function problemAnswer(codes: readonly ErrorCode[], status: string): Json {
   return {
     description: codes.join(", "),
     ...(status === "503" ? { headers: headersOf(["Retry-After"]) } : {}),
-    content: { [PROBLEM_TYPE]: { schema: referenceOf(PROBLEM) } },
+    content: {
+      [PROBLEM_TYPE]: {
+        schema: referenceOf(PROBLEM),
+        examples: Object.fromEntries(
+          codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]),
+        ),
+      },
+    },
   };
 }
 
@@ -180,7 +236,10 @@ export function schemaName(schema: z.ZodType): string {
 /** All schemas that have a name, by it. */
 export function namedSchemas(): Readonly<Record<string, z.core.JSONSchema.BaseSchema>> {
   const uri = (id: string): string => `${SCHEMAS_AT}${id}`;
-  return z.toJSONSchema(z.globalRegistry, { io: "input", uri }).schemas;
+  const named = z.toJSONSchema(z.globalRegistry, { io: "input", uri }).schemas;
+  return Object.fromEntries(
+    Object.entries(named).map(([id, schema]) => [id, described(id, schema)]),
+  );
 }
 
 function schemas(): Json {
@@ -190,7 +249,7 @@ function schemas(): Json {
 }
 
 function schemaOf(schema: z.ZodType): Json {
-  return plain(z.toJSONSchema(schema, { io: "input" }));
+  return plain(described("Query", z.toJSONSchema(schema, { io: "input" })));
 }
 
 /** Without what says which dialect it is, and with no id of its own. */

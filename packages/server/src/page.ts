@@ -1,41 +1,89 @@
-import { createHash } from "node:crypto";
 import { ERRORS } from "ductape";
-import { placeOf, takesBody, type Route } from "./route.js";
+import { assetOf, readViewer, type Asset } from "./viewer.js";
 
-const STYLE = `
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
-code { font: 0.9em ui-monospace, monospace }
-table { border-collapse: collapse; width: 100% }
-td, th { border-bottom: 1px solid #8884; padding: 0.3rem 0.6rem }
-td, th { text-align: left; vertical-align: top }
-@media (prefers-color-scheme: dark) { body { background: #111; color: #ddd } a { color: #8bf } }
-`;
+/** The page at `/docs`, and the files that it loads. */
+export interface Page {
+  readonly html: string;
+  readonly assets: ReadonlyMap<string, Asset>;
+}
 
-/** What the page may load: its own style, and nothing else from anywhere. */
+/** What the page may load: its own files, and answers of this server. */
 export const PAGE_POLICY = [
   "default-src 'none'",
-  `style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'`,
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** The page for people: each route, each code. It has no script and asks for nothing else. */
-export function pageOf(routes: readonly Route[], version: string): string {
-  return `<!doctype html>
+const STYLE = `
+:root { color-scheme: light dark }
+body { background: #fff; color: #3b4151; margin: 0 }
+body, table { font: 15px/1.5 system-ui, sans-serif }
+noscript, #faults { box-sizing: border-box; display: block; margin: 0 auto 3rem; max-width: 1460px }
+noscript, #faults { padding: 0 20px }
+#faults h2 { font-size: 24px; margin: 2rem 0 0.5rem }
+code { font: 0.9em ui-monospace, monospace }
+#faults table { border-collapse: collapse; width: 100% }
+#faults td, #faults th { border-bottom: 1px solid #8884; padding: 0.3rem 0.6rem; text-align: left }
+#faults tr:target { background: #fc04 }
+html.dark-mode body { background: #1c2022; color: #e4e6e6 }
+html.dark-mode .swagger-ui td.header-col,
+html.dark-mode .swagger-ui .examples-select__section-label { color: inherit }
+a { color: #4990e2 }
+.swagger-ui .info { margin: 30px 0 }
+`;
+
+const SCRIPT = `
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const paint = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", paint);
+paint();
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#viewer",
+  deepLinking: true,
+  validatorUrl: null,
+  filter: true,
+  displayRequestDuration: true,
+  tryItOutEnabled: true,
+  defaultModelsExpandDepth: 0,
+  defaultModelExpandDepth: 3,
+  // A link to a fault leads below the viewer, which pushes it down as it grows.
+  onComplete: () => document.getElementById(location.hash.slice(1))?.scrollIntoView(),
+});
+`;
+
+/** Of Swagger UI, and of what its bundle holds. */
+const LICENCES = ["NOTICE", "LICENSE", "swagger-ui-bundle.js.LICENSE.txt"];
+
+/** The page for people: each route with its fields, examples and a form to try it, each fault. */
+export function pageOf(version: string): Page {
+  const asset = {
+    viewerStyle: assetOf("swagger-ui", "css", readViewer("swagger-ui.css")),
+    viewer: assetOf("swagger-ui-bundle", "js", readViewer("swagger-ui-bundle.js")),
+    style: assetOf("page", "css", Buffer.from(STYLE)),
+    script: assetOf("page", "js", Buffer.from(SCRIPT)),
+    licences: assetOf("licences", "txt", Buffer.concat(LICENCES.map(readViewer))),
+  };
+  const path = ({ name }: Asset): string => `docs/${name}`;
+  const html = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Ductape Quotas ${text(version)}</title>
-<style>${STYLE}</style>
-<h1>Ductape Quotas</h1>
-<p>Send <code>Authorization: Bearer dk_...</code> with each call under <code>/v1</code>. Bodies are
-JSON. What the fields are stands in <a href="/openapi.json">openapi.json</a>.</p>
-<h2>Routes</h2>
-<table>
-<tr><th>Route</th><th>What it does</th><th>Input</th><th>Scope</th></tr>
-${routes.map(rowOf).join("\n")}
-</table>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="${path(asset.viewerStyle)}">
+<link rel="stylesheet" href="${path(asset.style)}">
+<script defer src="${path(asset.viewer)}"></script>
+<script defer src="${path(asset.script)}"></script>
+<noscript><p>This page needs JavaScript. The same stands in <a href="openapi.json">openapi.json</a>,
+an OpenAPI document for any viewer.</p></noscript>
+<div id="viewer"></div>
+<section id="faults">
 <h2>Faults</h2>
 <p>A denial is an answer with <code>allowed: false</code>. A fault is a problem
 (<code>application/problem+json</code>) with one of these codes.</p>
@@ -49,16 +97,11 @@ ${Object.entries(ERRORS)
   )
   .join("\n")}
 </table>
+<p>The viewer is Swagger UI (<a href="${path(asset.licences)}">licences</a>).</p>
+</section>
 </html>
 `;
-}
-
-function rowOf({ method, path, summary, scopes }: Route): string {
-  const place = placeOf({ path });
-  const input = takesBody(method) ? "body" : "query";
-  const scope = (scopes ?? ["none"]).map((each) => `<code>${text(each)}</code>`).join(" ");
-  const cells = [`<code>${method} ${text(place)}</code>`, text(summary), input, scope];
-  return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`;
+  return { html, assets: new Map(Object.values(asset).map((each) => [each.name, each])) };
 }
 
 function text(value: string): string {

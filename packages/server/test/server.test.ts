@@ -44,16 +44,6 @@ describe("the server itself", () => {
     await server.close();
   });
 
-  it("has a page for people, which loads nothing from anywhere", async () => {
-    const server = await start();
-    const { headers, body } = await server.call("/docs", { key: null });
-    expect(headers.get("content-type")).toBe("text/html; charset=utf-8");
-    expect(headers.get("content-security-policy")).toContain("default-src 'none'");
-    expect(String(body["text"])).toContain("/v1/products/{product}/quotas/{tag}");
-    expect(String(body["text"])).not.toMatch(/https?:|<script|<img|<link|@import|url\(/i);
-    await server.close();
-  });
-
   it("without keys, answers only to names of this machine", async () => {
     const server = await start({ asksForKey: false });
     const as = (host: string) =>

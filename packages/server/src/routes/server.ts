@@ -1,7 +1,7 @@
 import { StoreError } from "ductape";
 import { PROBLEM_TYPE, problemOf } from "../problem.js";
 import { openApiOf } from "../openapi.js";
-import { PAGE_POLICY, pageOf } from "../page.js";
+import { docsRoutes } from "./docs.js";
 import { route, type Answer, type Route } from "../route.js";
 import { object } from "../schema/part.js";
 import { HEALTH, READY, OPENAPI } from "../schema/server.js";
@@ -60,19 +60,8 @@ export function serverRoutes(routes: readonly Route[], version: string): readonl
     answers: { 200: { description: "OpenAPI 3.1", schema: OPENAPI } },
     handle: () => document,
   });
-  const page = route({
-    ...open,
-    path: "/docs",
-    summary: "A page for people",
-    answers: text("HTML"),
-    handle({ reply }) {
-      reply.type("text/html; charset=utf-8").header("content-security-policy", PAGE_POLICY);
-      return html;
-    },
-  });
-  all.push(openApi, page);
+  all.push(openApi, ...docsRoutes(version));
   const document = openApiOf(all, version);
-  const html = pageOf(all, version);
   return all.slice(routes.length);
 }
 

@@ -1,0 +1,193 @@
+import ANSWERS from "./answers.json" with { type: "json" };
+
+/** Bodies to show, by the id of their schema and by what each is of. */
+export type Examples = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/** Bodies of requests. A test sends them all, and writes down what a server answers. */
+export const REQUESTS: Examples = {
+  Product: { "A product": { tag: "my-product", name: "My product" } },
+  ProductPatch: { "Another name": { name: "Our product", if_revision: 1 } },
+  Environment: { "The real one": { slug: "prd", env_name: "Production" } },
+  EnvironmentPatch: { "Refuse every call": { active: false } },
+  Session: {
+    "Tokens of our own": {
+      tag: "user-session",
+      name: "Session of a user",
+      schema: { userId: "u-1", plan: "free" },
+      selector: "$Session{userId}",
+      expiry: 7,
+      period: "hours",
+    },
+    "Those of an identity provider": {
+      tag: "login",
+      issuer: "https://login.example.com/",
+      audience: "my-api",
+      jwks: "https://login.example.com/.well-known/jwks.json",
+      algorithms: ["RS256"],
+      selector: "$Session{sub}",
+    },
+  },
+  SessionPatch: { "Longer tokens": { expiry: 12, period: "hours" } },
+  Cache: { "A second": { tag: "quota-api-requests", name: "Quota of API requests", expiry: 1000 } },
+  CachePatch: { "Five seconds": { expiry: 5000 } },
+  Quota: {
+    "By user and plan": {
+      tag: "api-requests",
+      name: "API requests",
+      scope: "$Session{userId}",
+      limit: { by: "$Session{plan}", values: { free: 1000, pro: 50_000 }, default: 1000 },
+      period: "month",
+      time_zone: "Europe/Paris",
+      history: 12,
+    },
+    "Several limits at once": {
+      tag: "tokens",
+      rules: [
+        { name: "user-day", scope: "$Session{userId}", limit: 20_000, period: "day" },
+        {
+          name: "burst",
+          scope: "$Session{userId}",
+          limit: 60,
+          period: "minute",
+          window: "rolling",
+        },
+        { name: "all-month", limit: 1_000_000, period: "month", alerts: [0.8, 1] },
+      ],
+    },
+  },
+  QuotaPatch: { "A higher limit": { limit: 2000, if_revision: 1 } },
+  QuotaInput: {
+    "Count one request of a user": {
+      env: "prd",
+      product_tag: "my-product",
+      quota_tag: "api-requests",
+      action: "increment",
+      amount: 1,
+      subject: { userId: "ada", plan: "free" },
+    },
+    "Count by a session": {
+      env: "prd",
+      product_tag: "my-product",
+      quota_tag: "api-requests",
+      action: "increment",
+      amount: 1,
+      session: { tag: "user-session", token: "eyJhbGciOiJIUzI1NiIs..." },
+    },
+    "Check, and count nothing": {
+      env: "prd",
+      product_tag: "my-product",
+      quota_tag: "api-requests",
+      action: "check",
+      amount: 10,
+      subject: { userId: "ada", plan: "free" },
+      cache: "quota-api-requests",
+    },
+    "Count once, however often it is sent": {
+      env: "prd",
+      product_tag: "my-product",
+      quota_tag: "api-requests",
+      action: "increment",
+      amount: 25,
+      subject: { userId: "ada", plan: "free" },
+      idempotency_key: "order-4711",
+    },
+    "Count under several limits": {
+      env: "prd",
+      product_tag: "my-product",
+      quota_tag: "tokens",
+      action: "increment",
+      amount: 50,
+      subject: "ada",
+    },
+    "Start at zero again": {
+      env: "prd",
+      product_tag: "my-product",
+      quota_tag: "api-requests",
+      action: "reset",
+      subject: { userId: "ada", plan: "free" },
+    },
+  },
+  BatchInput: {
+    "All or none": {
+      inputs: [
+        {
+          env: "prd",
+          product_tag: "my-product",
+          quota_tag: "api-requests",
+          action: "increment",
+          subject: { userId: "ada", plan: "free" },
+        },
+        {
+          env: "prd",
+          product_tag: "my-product",
+          quota_tag: "tokens",
+          action: "increment",
+          amount: 50,
+          subject: "ada",
+        },
+      ],
+      atomic: true,
+    },
+  },
+  StartInput: {
+    "A user signs in": {
+      product: "my-product",
+      env: "prd",
+      tag: "user-session",
+      data: { userId: "ada", plan: "pro" },
+    },
+  },
+  DecryptInput: {
+    "What a token holds": {
+      product: "my-product",
+      env: "prd",
+      tag: "user-session",
+      token: "eyJhbGciOiJIUzI1NiIs...",
+    },
+  },
+  RefreshInput: {
+    "The next pair": {
+      product: "my-product",
+      env: "prd",
+      tag: "user-session",
+      refresh_token: "rt_...",
+    },
+  },
+  ListInput: {
+    "Those of a user": {
+      product: "my-product",
+      env: "prd",
+      tag: "user-session",
+      identifier: "ada",
+      limit: 100,
+    },
+  },
+  RevokeInput: {
+    "All of a user": { product: "my-product", env: "prd", tag: "user-session", identifier: "ada" },
+  },
+  RotateInput: { "A new key": { product: "my-product", env: "prd" } },
+  ApplyInput: {
+    "A product with its definitions": {
+      products: [
+        {
+          tag: "my-product",
+          name: "Our product",
+          environments: [{ slug: "prd", env_name: "Production" }, { slug: "dev" }],
+          caches: [{ tag: "quota-api-requests", name: "Quota of API requests", expiry: 2000 }],
+        },
+      ],
+      dry_run: true,
+    },
+  },
+  KeyInput: {
+    "May count in one environment": {
+      name: "checkout",
+      scopes: ["quota:check", "quota:increment"],
+      products: ["my-product"],
+      environments: ["prd"],
+    },
+  },
+};
+
+/** What can be shown of every body. */
+export const EXAMPLES: Examples = { ...REQUESTS, ...ANSWERS };
