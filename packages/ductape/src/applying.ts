@@ -8,7 +8,7 @@ import {
 } from "./configuration.js";
 import { DuctapeError, ValidationError } from "./errors.js";
 import { Issues } from "./field.js";
-import { isRecord } from "./json.js";
+import { isLeftOut, isRecord } from "./json.js";
 import { definitionKey } from "./key.js";
 import type { KindName } from "./kind.js";
 import { removal, type Place, type Planned } from "./resource.js";
@@ -62,8 +62,10 @@ async function planProduct(
 ): Promise<Planned[]> {
   const planned: Planned[] = [];
   const input = product.input;
-  const coLocate = isRecord(input) && input["co_locate"] === true;
   const isNew = entry === undefined || entry.product.size === 0;
+  const given = isRecord(input) ? input["co_locate"] : undefined;
+  const stored = isNew ? undefined : entry?.product.get(tag)?.identity;
+  const coLocate = isLeftOut(given) ? stored?.coLocate === true : given === true;
   for (const wanted of [product, ...parts]) {
     const place = { product: tag, entry, isNew, coLocate };
     const one = await planOne(wanted, place, planners[wanted.kind], issues);

@@ -8,6 +8,7 @@ import {
   type EnvironmentId,
   type QuotaIdentity,
 } from "./identity.js";
+import { isLeftOut, isRecord } from "./json.js";
 import type { Definition, Kind, Stamps } from "./kind.js";
 import { spacePrefix } from "./key.js";
 import { scaled, type LimitInput } from "./limit.js";
@@ -121,6 +122,7 @@ export const QUOTA: Kind<QuotaBody, QuotaIdentity> = {
   parse: parseQuota,
   idOf: ({ tag }) => tag,
   merge: mergeQuota,
+  over: quotaOver,
   identify: identifyQuota,
   readIdentity: readQuotaIdentity,
 };
@@ -205,6 +207,28 @@ function mergeQuota(body: QuotaBody, fields: Changes["fields"]): object {
   const { rules: _rules, ...rest } = body;
   const { name: _name, ...rule } = only;
   return { ...rule, ...rest, ...fields };
+}
+
+/**
+ * As {@link mergeQuota}, but a rule of the same name keeps what is not said of it, and a limit with
+ * its period stands for all rules: it says that there is one.
+ */
+function quotaOver(body: QuotaBody, fields: Changes["fields"]): object {
+  const { rules, limit, period } = fields;
+  if (Array.isArray(rules)) {
+    const merged = rules.map((rule: unknown) => (isRecord(rule) ? ruleOver(body, rule) : rule));
+    return { ...body, ...fields, rules: merged };
+  }
+  const isWhole = limit !== undefined && period !== undefined;
+  if (body.rules.length === 1 || rules !== undefined || !isWhole) return mergeQuota(body, fields);
+  const { rules: _rules, ...rest } = body;
+  return { ...rest, ...fields };
+}
+
+function ruleOver({ rules }: QuotaBody, rule: Readonly<Record<string, unknown>>): object {
+  const stored = rules.find(({ name }) => name === rule["name"]);
+  const named = Object.entries(rule).filter(([, value]) => !isLeftOut(value));
+  return { ...stored, ...Object.fromEntries(named) };
 }
 
 /** Makes a quota ready for one environment. */

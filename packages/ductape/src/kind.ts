@@ -37,6 +37,11 @@ export interface Kind<Body extends object, Identity> {
   /** The input that changed fields make of a definition. */
   merge(body: Body, fields: Changes["fields"]): object;
   /**
+   * The input that a configuration makes of a definition by the fields it names: what it leaves out
+   * stays. Default: as `merge`.
+   */
+  over?(body: Body, fields: Changes["fields"]): object;
+  /**
    * The identity of `body`: as much of the one before as goes on, else new. Throws `VALIDATION`.
    */
   identify(body: Body, before: Before<Body, Identity> | null, making: Making): Identity;

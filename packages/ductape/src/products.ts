@@ -85,8 +85,9 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
 
   /**
    * Makes all definitions of a configuration be as it says, or none: makes what is missing, changes
-   * what differs, keeps what it does not name. A field that is left out gets its default. Throws
-   * `VALIDATION` that names each wrong field by its place: `products[0].quotas[1].limit`.
+   * what differs, keeps what it does not name. What is left out of a new definition has its
+   * default, and of one that is there stays as it is. Throws `VALIDATION` that names each wrong
+   * field by its place: `products[0].quotas[1].limit`.
    */
   async apply(
     configuration: Configuration,

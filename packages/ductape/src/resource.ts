@@ -3,7 +3,7 @@ import type { DefinitionChange } from "./configuration.js";
 import { differences } from "./difference.js";
 import { ConflictError, show, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
-import { isRecord } from "./json.js";
+import { isLeftOut, isRecord } from "./json.js";
 import { definitionKey } from "./key.js";
 import {
   definitionText,
@@ -152,7 +152,8 @@ export abstract class Resource<Body extends object, Identity> {
     const named = isRecord(input) ? input[kind.id] : undefined;
     const stored = typeof named === "string" && entry ? this.shelf(entry).get(named) : undefined;
     const old = isNew ? undefined : stored;
-    const body = kind.parse(input, old?.body ?? null);
+    const before = old?.body ?? null;
+    const body = kind.parse(wantedOf(kind, input, before), before);
     this.check?.(body);
     const id = kind.idOf(body);
     const of = { kind: kind.name, product_tag: product, id };
@@ -307,6 +308,18 @@ export abstract class ProductResource<
     const entry = (await this.current()).entry(product);
     return this.views(this.shelf(entry).readable());
   }
+}
+
+/** What a configuration says of a definition, and what is stored where it says nothing. */
+function wantedOf<Body extends object, Identity>(
+  kind: Kind<Body, Identity>,
+  input: unknown,
+  stored: Body | null,
+): unknown {
+  if (stored === null || !isRecord(input)) return input;
+  const named = Object.entries(input).filter(([, value]) => !isLeftOut(value));
+  const fields = Object.fromEntries(named);
+  return kind.over === undefined ? kind.merge(stored, fields) : kind.over(stored, fields);
 }
 
 function viewOf<Body extends object, Identity>({

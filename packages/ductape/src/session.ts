@@ -3,6 +3,7 @@ import { Fields, Issues } from "./field.js";
 import { parseUid } from "./identity.js";
 import { parseIssuer, type IssuerBody, type IssuerInput } from "./trust.js";
 import type { Kind, Stamps } from "./kind.js";
+import type { Changes } from "./patch.js";
 import type { Empty } from "./request.js";
 import { anySample, type SessionData } from "./sample.js";
 import { identifierOf, valueAt } from "./selector.js";
@@ -89,6 +90,7 @@ export const SESSION: Kind<SessionBody, SessionIdentity> = {
   parse: parseSession,
   idOf: ({ tag }) => tag,
   merge: (body, fields) => ({ ...body, ...fields }),
+  over: sessionOver,
   identify: (_body, before, making) => before?.identity ?? { uid: making.newUid() },
   readIdentity: (value) => ({ uid: parseUid(value) }),
 };
@@ -96,6 +98,23 @@ export const SESSION: Kind<SessionBody, SessionIdentity> = {
 /** How long a token of it lives, in milliseconds; 0 for an outside issuer. */
 export function lifetimeMsOf({ expiry, period }: SessionBody): number {
   return expiry === null || period === null ? 0 : expiry * UNITS_MS[period];
+}
+
+/**
+ * The fields over a definition. What they say in another way is not kept: a session of our own has
+ * no issuer, and an issuer has either a key or a key set.
+ */
+function sessionOver(body: SessionBody, fields: Changes["fields"]): object {
+  const says = (...names: string[]) => names.some((name) => (fields[name] ?? null) !== null);
+  const gone: string[] = [];
+  if (body.issuer === null && says("issuer")) gone.push(...OWN_FIELDS, "selector");
+  if (body.issuer !== null && !says("issuer") && says("schema", "expiry")) {
+    gone.push("issuer", "audience", "algorithms", "public_key", "jwks", "selector");
+  }
+  if (says("public_key")) gone.push("jwks");
+  if (says("jwks")) gone.push("public_key");
+  const kept = Object.entries(body).filter(([name]) => !gone.includes(name));
+  return { ...Object.fromEntries(kept), ...fields };
 }
 
 function parseSession(input: unknown): SessionBody {
