@@ -188,10 +188,10 @@ export interface SessionCalls {
 /** The read side: `ductape.usage`. It reads the counters that decide, so it cannot differ. */
 export interface UsageCalls {
   /**
-   * Who has used how much of a quota in the windows that hold now. Counters whose window has ended
-   * are left out. Reads all counters of the rule, a piece at a time; pages of counters that change
-   * meanwhile may tell one twice, or not. Throws `VALIDATION`, `*_NOT_FOUND`,
-   * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
+   * Who has used how much of a quota in the windows that hold now, or in the one that ended last.
+   * Counters that stand in no such window are left out. Reads all counters of the rule, a piece at
+   * a time; pages of counters that change meanwhile may tell one twice, or not. Throws
+   * `VALIDATION`, `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
    */
   subjects(input: SubjectsInput): Promise<SubjectsPage>;
   /**

@@ -14,6 +14,7 @@ import {
   type DrivenClock,
 } from "./conformance-bench.js";
 import { CLOCK_CASES } from "./conformance-clock.js";
+import { LAST_CASES } from "./conformance-last.js";
 import { Ductape } from "./ductape.js";
 import type { QuotaResult } from "./decision.js";
 import type { Clock, Store } from "./store.js";
@@ -42,7 +43,7 @@ export function storeCases(
   place: () => StorePlace | Promise<StorePlace>,
   clockAt: (startMs: number) => DrivenClock,
 ): readonly StoreCase[] {
-  return Object.entries({ ...CASES, ...CLOCK_CASES }).map(([name, body]) => ({
+  return Object.entries({ ...CASES, ...CLOCK_CASES, ...LAST_CASES }).map(([name, body]) => ({
     name,
     run: async () => runIn(await place(), clockAt(START_MS), body),
   }));

@@ -86,6 +86,7 @@ export type { KeptRecord, Records, RecordWrite } from "./records.js";
 export type { CountersInput, KeptCounters } from "./counters.js";
 export type { HistoryInput, UsageHistory, WindowUsage } from "./history.js";
 export type { UsageTarget } from "./standing.js";
+export type { UsageWindow } from "./last.js";
 export type { SubjectsInput, SubjectsPage, SubjectUsage } from "./usage.js";
 export type { Algorithm, IssuerBody, IssuerInput, Jwk, PublicKey } from "./trust.js";
 export type { SessionData } from "./sample.js";

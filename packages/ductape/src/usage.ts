@@ -9,9 +9,11 @@ import {
 } from "./counters.js";
 import { isoOf, windowText } from "./decision.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
-import { show, StoreError } from "./errors.js";
+import { show, StoreError, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
 import { parseHistoryInput, readHistory, type HistoryInput, type UsageHistory } from "./history.js";
+import { lastEnded, usedIn, type UsageWindow } from "./last.js";
+import type { Span } from "./period.js";
 import { planNothing } from "./plan.js";
 import type { Empty } from "./request.js";
 import {
@@ -31,6 +33,11 @@ export interface SubjectsInput extends UsageTarget {
   readonly limit?: number | Empty | undefined;
   /** The `next` of the page before. */
   readonly after?: string | Empty | undefined;
+  /**
+   * `last` lists what was used in the window that ended last, by all who used any of it: for rules
+   * with calendar windows of a day or longer. Default `now`: the windows that hold now.
+   */
+  readonly window?: UsageWindow | Empty | undefined;
 }
 
 /** One counter, in the units of the quota. */
@@ -67,7 +74,7 @@ export interface UsageParts {
   readonly underWay: UnderWay;
 }
 
-const FIELDS = [...USAGE_FIELDS, "limit", "after"];
+const FIELDS = [...USAGE_FIELDS, "limit", "after", "window"];
 const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 100;
 const READS_MAX = 20;
@@ -81,10 +88,10 @@ export class Usage {
   }
 
   /**
-   * Who has used how much of a quota in the windows that hold now. Counters whose window has ended
-   * are left out. Reads all counters of the rule, a piece at a time; pages of counters that change
-   * meanwhile may tell one twice, or not. Throws `VALIDATION`, `*_NOT_FOUND`,
-   * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
+   * Who has used how much of a quota in the windows that hold now, or in the one that ended last.
+   * Counters that stand in no such window are left out. Reads all counters of the rule, a piece at
+   * a time; pages of counters that change meanwhile may tell one twice, or not. Throws
+   * `VALIDATION`, `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
    */
   subjects(input: SubjectsInput): Promise<SubjectsPage> {
     return this.#parts.underWay.track(this.#subjectsNow(input));
@@ -127,19 +134,25 @@ export class Usage {
     for (let reads = 0; reads < READS_MAX; reads++) {
       await catalogue.refresh();
       const quota = await catalogue.locate(asked);
+      const rule = ruleNamed(quota, asked.rule);
+      const ended = asked.isLast ? lastEnded(rule, this.#parts.clock()) : null;
+      refuseOtherWindow(asked.after, ended);
       const page = new Page(asked.limit + 1, asked.after);
-      if (await this.#read(ruleNamed(quota, asked.rule), page)) return pageOf(page, asked, quota);
+      if (await this.#read(rule, ended, page)) return pageOf(page, asked, quota, ended);
     }
     throw new StoreError("STORE_UNAVAILABLE", "the rule kept changing; try again");
   }
 
   /** Adds what stands of each counter; false where one has a form that is not known here yet. */
-  async #read(rule: CompiledRule, page: Page): Promise<boolean> {
+  async #read(rule: CompiledRule, ended: Span | null, page: Page): Promise<boolean> {
     const { store, clock } = this.#parts;
     for await (const { space, subject, cell } of store.scan(rule.leg.space)) {
       if (space !== rule.leg.space) continue;
       if (cell.shape > rule.leg.shape) return false;
-      const entry = standing(rule, subject, cell, clock());
+      const entry =
+        ended === null
+          ? standing(rule, subject, cell, clock())
+          : lastStanding(rule, subject, cell, ended);
       if (entry !== null) page.add(entry);
     }
     return true;
@@ -150,13 +163,14 @@ function pageOf(
   { entries }: Page,
   { limit }: ReturnType<typeof parseInput>,
   { scale }: CompiledQuota,
+  ended: Span | null,
 ): SubjectsPage {
   const found = entries.toSorted(order);
   const told = found.slice(0, limit);
   const last = found.length > limit ? told.at(-1) : undefined;
   return {
     subjects: told.map((entry) => viewOf(entry, scale)),
-    next: last === undefined ? null : JSON.stringify([last.used, last.subject]),
+    next: last === undefined ? null : placeText(last, ended),
   };
 }
 
@@ -185,6 +199,19 @@ function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number
     endMs: window.endMs,
     seenMs: cell.seenMs,
   };
+}
+
+function lastStanding(
+  rule: CompiledRule,
+  subject: string,
+  cell: Cell,
+  ended: Span,
+): Standing | null {
+  const found = usedIn(ended, rule, cell);
+  if (found === null) return null;
+  const { used, limit } = found;
+  const { startMs, endMs } = ended;
+  return { subject, used, limit, startMs, endMs, seenMs: cell.seenMs };
 }
 
 class OneCell implements Cells {
@@ -226,7 +253,19 @@ class Page {
   }
 }
 
-type Place = Pick<Standing, "used" | "subject">;
+/** Where a page ended; `startMs` is of the ended window that it was of. */
+type Place = Pick<Standing, "used" | "subject"> & { readonly startMs?: number | undefined };
+
+function placeText({ used, subject }: Place, ended: Span | null): string {
+  return JSON.stringify(ended === null ? [used, subject] : [used, subject, ended.startMs]);
+}
+
+/** Pages of one list are of one window, or a bill would mix two. */
+function refuseOtherWindow(after: Place | null, ended: Span | null): void {
+  if (after === null || after.startMs === ended?.startMs) return;
+  const message = "wants the next of a page of the same window: begin with the first page again";
+  throw new ValidationError([{ path: "after", message }]);
+}
 
 function order(a: Place, b: Place): number {
   if (a.used !== b.used) return b.used - a.used;
@@ -253,8 +292,12 @@ function parseInput(input: SubjectsInput) {
     fields.refuse("limit", `wants an integer from 1 to ${PAGE_MAX}, got ${show(limit)}`);
   }
   const after = parseAfter(fields);
+  const window = fields.get("window") ?? "now";
+  if (window !== "now" && window !== "last") {
+    fields.refuse("window", `wants now or last, got ${show(window)}`);
+  }
   issues.throwAny();
-  return { ...target, limit: Number(limit), after };
+  return { ...target, limit: Number(limit), after, isLast: window === "last" };
 }
 
 function parseAfter(fields: Fields): Place | null {
@@ -262,10 +305,12 @@ function parseAfter(fields: Fields): Place | null {
   if (value === undefined) return null;
   try {
     const place: unknown = typeof value === "string" ? JSON.parse(value) : null;
-    if (Array.isArray(place) && place.length === 2) {
-      const [used, subject]: unknown[] = place;
-      if (Number.isSafeInteger(used) && typeof subject === "string") {
-        return { used: Number(used), subject };
+    if (Array.isArray(place) && place.length <= 3) {
+      const [used, subject, startMs = undefined]: unknown[] = place;
+      const isStart = startMs === undefined || Number.isSafeInteger(startMs);
+      if (Number.isSafeInteger(used) && typeof subject === "string" && isStart) {
+        const start = startMs === undefined ? undefined : Number(startMs);
+        return { used: Number(used), subject, startMs: start };
       }
     }
   } catch {

@@ -49,7 +49,10 @@ const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
     "wiring",
     "ductape embedded remote-client copy resource applying products caches index".split(" "),
   ],
-  ["testing", "conformance conformance-bench conformance-clock testing".split(" ")],
+  [
+    "testing",
+    "conformance conformance-bench conformance-clock conformance-last testing".split(" "),
+  ],
 ];
 const PURE = TIERS.findIndex(([name]) => name === "pure");
 

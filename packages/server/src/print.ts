@@ -18,6 +18,12 @@ export function printLine(text: string, style?: Style): void {
   write(process.stdout, text, style);
 }
 
+/** Writes data for another program as it is; on a terminal, one line that obeys nothing in it. */
+export function printData(text: string): void {
+  if (process.stdout.isTTY) write(process.stdout, text);
+  else process.stdout.write(`${text}\n`);
+}
+
 /** Writes data of several lines, such as a file. */
 export function printLines(text: string): void {
   for (const line of text.split("\n")) printLine(line);

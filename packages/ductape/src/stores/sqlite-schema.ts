@@ -41,7 +41,8 @@ const MIGRATIONS: readonly string[] = [
     WHERE expires_ms IS NOT NULL;
   CREATE TABLE ${FILE_SCHEMA}.forgotten (prefix TEXT NOT NULL PRIMARY KEY) STRICT;
   `,
-  "ALTER TABLE cells ADD COLUMN last TEXT", // null: it remembers no window before
+  // Null: it remembers no window before. SQLite keeps a comment in here, and cannot read it again.
+  `ALTER TABLE ${FILE_SCHEMA}.cells ADD COLUMN last TEXT`,
 ];
 
 /** "duct" in ASCII, so that a file of another program is never written to. */

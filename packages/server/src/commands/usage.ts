@@ -1,22 +1,11 @@
 import { Command } from "commander";
-import { ERRORS, ValidationError } from "ductape";
+import { ERRORS } from "ductape";
 import { printLine, printTable, say } from "../print.js";
-import {
-  withClient,
-  withClientFlags,
-  withPlaceFlags,
-  type ClientFlags,
-  type PrintFlags,
-} from "./client.js";
+import { withClient, withClientFlags } from "./client.js";
 import { whose } from "./sentence.js";
 import { SUBJECT_FLAG, subjectOf } from "./subject.js";
-
-interface Target extends ClientFlags, PrintFlags {
-  readonly env: string;
-  readonly product: string;
-  readonly quota: string;
-  readonly rule?: string;
-}
+import { addSubjects, NOBODY, printSubjectTable } from "./subjects.js";
+import { countOf, targetOf, withTarget, type Target } from "./target.js";
 
 interface HistoryFlags extends Target {
   readonly subject?: readonly string[];
@@ -35,17 +24,12 @@ export function usageCommand(): Command {
     .option("--limit <count>", "how many, at most 1000", "20")
     .option("--after <next>", "the next of the page before");
   withClientFlags(top).action((flags: TopFlags) => printTop(flags));
+  addSubjects(command);
   const history = withTarget(command.command("history"))
     .description("tell what was used in this window and in those before that the quota keeps")
     .option("--subject <value...>", SUBJECT_FLAG);
   withClientFlags(history).action((flags: HistoryFlags) => printHistory(flags));
   return command;
-}
-
-function withTarget(command: Command): Command {
-  return withPlaceFlags(command)
-    .requiredOption("--quota <tag>", "tag of a quota")
-    .option("--rule <name>", "which of several rules");
 }
 
 async function printHistory(flags: HistoryFlags): Promise<void> {
@@ -72,32 +56,12 @@ async function printHistory(flags: HistoryFlags): Promise<void> {
 
 const GONE = "nothing was ever counted, or so long ago that it is gone";
 
-function targetOf({ env, product, quota, rule }: Target) {
-  return { env, product_tag: product, quota_tag: quota, rule };
-}
-
 async function printTop(flags: TopFlags): Promise<void> {
   const { after, json } = flags;
   const input = { ...targetOf(flags), after, limit: countOf(flags.limit) };
   const page = await withClient(flags, ({ usage }) => usage.subjects(input));
   if (json === true) return printLine(JSON.stringify(page));
-  printTable(
-    ["SUBJECT", "USED", "LIMIT", "REMAINING", "WINDOW ENDS", "LAST SEEN"],
-    page.subjects.map(({ subject, used, limit, remaining, window, last_seen }) => [
-      subject ?? "(product)",
-      String(used),
-      String(limit ?? "none"),
-      String(remaining ?? "unlimited"),
-      window.end ?? "never",
-      last_seen,
-    ]),
-  );
-  if (page.subjects.length === 0) say("nothing is counted in the windows that hold now");
+  printSubjectTable(page.subjects);
+  if (page.subjects.length === 0) say(NOBODY.now);
   if (page.next !== null) say(`more: --after ${page.next}`);
-}
-
-function countOf(text: string): number {
-  if (/^\d{1,4}$/.test(text)) return Number(text);
-  const message = `wants a count from 1 to 1000, got "${text}"`;
-  throw new ValidationError([{ path: "--limit", message }]);
 }

@@ -4,7 +4,14 @@ import { answer, COUNT, INSTANT, NEXT, object, PAGE, TEXT } from "./part.js";
 const TARGET = { product_tag: TEXT, env: TEXT, quota_tag: TEXT, rule: TEXT.optional() };
 
 /** The subjects to list, as a query. */
-export const SUBJECTS_QUERY = object({ ...TARGET, ...PAGE });
+export const SUBJECTS_QUERY = object({
+  ...TARGET,
+  ...PAGE,
+  window: z
+    .enum(["now", "last"])
+    .optional()
+    .meta({ description: "`last`: the window that ended last, of a day or longer." }),
+});
 
 const WINDOW = { start: INSTANT, end: INSTANT.nullable() };
 const NUMBERS = { used: COUNT, limit: COUNT.nullable(), remaining: COUNT.nullable() };
