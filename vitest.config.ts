@@ -1,5 +1,7 @@
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { Slowest } from "./packages/ductape/test/slowest.js";
 
 const source = (file: string) => fileURLToPath(new URL(`packages/${file}`, import.meta.url));
 
@@ -16,9 +18,16 @@ const alias = [
   { find: /^ductape-server$/, replacement: source("server/src/index.ts") },
 ];
 
+// Where `.ci/run` reads what has passed.
+const report = process.env["TEST_REPORT"];
+const asJson = (outputFile: string): ["json", { outputFile: string }] => ["json", { outputFile }];
+
 // Two projects: `unit` is what `npm run check` runs; `slow` starts processes and kills them.
+// The default leaves one core idle, but most files wait for the servers and processes they start.
 export default defineConfig({
   test: {
+    maxWorkers: Math.max(2, availableParallelism()),
+    reporters: ["default", new Slowest(), ...(report === undefined ? [] : [asJson(report)])],
     projects: [
       {
         resolve: { alias },
