@@ -25,8 +25,9 @@ const UNITS = ["second", "minute", "hour", "day", "week", "month", "quarter", "y
 export const HELP = `Usage: npx tsx examples/replay.ts <log.csv | -> --limit N [options]
 
 Replays an access log through a candidate limit and tells what it would have refused, when, and
-to whom. The log is CSV with a header that names at_ms (epoch milliseconds, ascending), client
-and bytes, in any order; other columns are ignored. "-" reads it from stdin.
+to whom. The log is an access log of Apache or nginx in the common or combined format, or CSV with a
+header that names at_ms (epoch milliseconds, ascending), client and bytes, in any order; other
+columns are ignored. "-" reads it from stdin.
 
   --limit N    how much each window admits, an integer; required
   --period P   ${UNITS.join(", ")}, lifetime,

@@ -1,3 +1,4 @@
+import { accessRow, isAccessLine, LATE_MS_MAX, notAccess } from "./access.js";
 import { BadInput, integerIn, quote } from "./options.js";
 
 /** One request of the log. */
@@ -16,9 +17,9 @@ type Columns = Readonly<Record<"at_ms" | "client" | "bytes" | "count", number>>;
 const AT_MS_MAX = 253_402_300_799_999;
 const LINE_CHARS_MAX = 1_048_576;
 
-/** The rows of a CSV log, some at a time. Throws `BadInput` that names the line. */
+/** The rows of a log in order of time, some at a time. Throws `BadInput` that names the line. */
 export async function* rowsOf(chunks: AsyncIterable<string>): AsyncGenerator<Row[]> {
-  let columns: Columns | null = null;
+  let form: Columns | AccessOrder | null = null;
   let line = 0;
   let before: Row | null = null;
   for await (const texts of linesOf(chunks)) {
@@ -26,15 +27,47 @@ export async function* rowsOf(chunks: AsyncIterable<string>): AsyncGenerator<Row
     for (const ended of texts) {
       line++;
       const text = ended.endsWith("\r") ? ended.slice(0, -1) : ended;
-      if (columns === null) columns = columnsOf(text.replace(/^\uFEFF/, ""));
-      else if (text !== "") {
-        before = rowOf(text, line, columns, before);
+      if (form === null) {
+        const first = text.replace(/^\uFEFF/, "");
+        form = isAccessLine(first) ? new AccessOrder() : columnsOf(first);
+        if (form instanceof AccessOrder) form.add(accessRow(first, line));
+      } else if (text !== "" && form instanceof AccessOrder) form.add(accessRow(text, line));
+      else if (text !== "" && !(form instanceof AccessOrder)) {
+        before = rowOf(text, line, form, before);
         rows.push(before);
       }
     }
-    yield rows;
+    yield form instanceof AccessOrder ? form.take(LATE_MS_MAX) : rows;
   }
-  if (columns === null) throw new BadInput("the log is empty: wants a header and rows");
+  if (form === null) throw new BadInput("the log is empty: wants a header and rows");
+  if (form instanceof AccessOrder) yield form.take(0);
+}
+
+/** Rows of an access log, which servers write when a request has ended, by when each came. */
+class AccessOrder {
+  #waiting: Row[] = [];
+  #newestMs = 0;
+  #taken: Row | null = null;
+
+  add(row: Row): void {
+    if (this.#taken !== null && row.atMs < this.#taken.atMs) {
+      const minutes = LATE_MS_MAX / 60_000;
+      const message = `is more than ${minutes} minutes before one above it; sort the log by time`;
+      throw wrong(row.line, "time", message);
+    }
+    this.#newestMs = Math.max(this.#newestMs, row.atMs);
+    this.#waiting.push(row);
+  }
+
+  /** Those that no later line can come before; of one instant in the order of their lines. */
+  take(lateMs: number): Row[] {
+    const sorted = this.#waiting.sort((a, b) => a.atMs - b.atMs);
+    const end = sorted.findIndex(({ atMs }) => atMs > this.#newestMs - lateMs);
+    const taken = end === -1 ? sorted : sorted.slice(0, end);
+    this.#waiting = end === -1 ? [] : sorted.slice(end);
+    this.#taken = taken.at(-1) ?? this.#taken;
+    return taken;
+  }
 }
 
 async function* linesOf(chunks: AsyncIterable<string>): AsyncGenerator<string[]> {
@@ -51,6 +84,7 @@ async function* linesOf(chunks: AsyncIterable<string>): AsyncGenerator<string[]>
 }
 
 function columnsOf(header: string): Columns {
+  if (!/\b(at_ms|client|bytes)\b/.test(header)) throw wrong(1, "line", notAccess(header));
   const names = fieldsOf(header, 1).map((name) => name.trim());
   const indexOf = (name: string): number => {
     const index = names.indexOf(name);

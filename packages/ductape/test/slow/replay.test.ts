@@ -280,6 +280,12 @@ describe("the rows of a log", () => {
 
   it.each([
     ["the log is empty: wants a header and rows", ""],
+    [
+      "line 1: line: wants CSV with a header that names at_ms, client and bytes, or lines of an " +
+        "access log in the common or combined format; it begins with " +
+        String.raw`"{\"ip\":\"\u001b[2J\u009b\"}"`,
+      '{"ip":"\u001B[2J\u009B"}\n',
+    ],
     ["line 1: client: stands twice in the header", log(`${HEADER},client`)],
     [`line 2: at_ms: ${TIME} "1767600072000000"`, log(HEADER, "1767600072000000,a,1")],
     [`line 2: at_ms: ${TIME} ""`, log(HEADER, ",a,1")],
