@@ -23,7 +23,7 @@ function doneBy(result: Decision): string {
     case "increment":
       return `admitted ${amount} for ${who}`;
     case "decrement":
-      return `took ${amount} from ${who}`;
+      return `took ${tookOf(result)} from ${who}`;
     case "set":
       return `set ${who} from ${result.previous_used ?? 0} to ${amount}`;
     case "reset":
@@ -31,6 +31,11 @@ function doneBy(result: Decision): string {
     case "grant":
       return `granted ${amount} to ${who}, ${untilEnd(result)}`;
   }
+}
+
+/** Less than was asked where there was less. */
+function tookOf({ amount, applied = amount }: Decision): string {
+  return applied === amount ? String(amount) : `${applied} of ${amount}`;
 }
 
 function untilEnd({ window: { end } }: Decision): string {

@@ -1,6 +1,7 @@
 import { ValidationError, type Configuration, type Issue } from "ductape";
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import type { Document, Node } from "yaml";
+import { hintOf } from "./hint.js";
 
 /** A configuration as it was read from a file. */
 export interface ConfigurationFile {
@@ -32,7 +33,7 @@ export function readConfiguration(text: string, name: string): ConfigurationFile
     configuration: valueOf(document, name),
     at: ({ path, message }) => ({
       path: placeAt(offsetOf(document, stepsOf(path))),
-      message: `${path}: ${message}`,
+      message: `${path}: ${message}${hintOf(valueAt(document, stepsOf(path)), message)}`,
     }),
   };
 }
@@ -70,6 +71,16 @@ function offsetOf(document: Document, steps: readonly (string | number)[]): numb
     node = next.value;
   }
   return offset;
+}
+
+/** What a path leads to; undefined where it is not there. */
+function valueAt(document: Document, steps: readonly (string | number)[]): unknown {
+  let node: unknown = document.contents;
+  for (const step of steps) {
+    if (isAlias(node)) node = node.resolve(document);
+    node = memberOf(node, step)?.value;
+  }
+  return isScalar(node) ? node.value : undefined;
 }
 
 /** A member of a list or a map: its node, and the one that names it. */
