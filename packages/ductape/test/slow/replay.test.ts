@@ -86,8 +86,10 @@ function oracle(rows: readonly LogRow[], candidate: Case): Verdict[] {
   });
 }
 
-const verdictOf = (result: QuotaResult): Verdict =>
-  result.degraded ? { allowed: false, used: NaN } : { allowed: result.allowed, used: result.used };
+const verdictOf = (result: QuotaResult): Verdict => ({
+  allowed: result.allowed,
+  used: result.used,
+});
 
 /**
  * The engine's verdicts on all cases, one quota each, the clock at each row. Calls of the same

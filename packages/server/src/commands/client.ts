@@ -1,4 +1,4 @@
-import { Ductape, EmbeddedDuctape } from "ductape";
+import { Ductape, EmbeddedDuctape, type OutagePolicy } from "ductape";
 import { Command, Option } from "commander";
 
 /** Where a command works. */
@@ -58,12 +58,15 @@ export function isOnServer({ store, url, apiKey }: ClientFlags): boolean {
   return store === undefined && (process.env["DUCTAPE_URL"] ?? "") !== "";
 }
 
-/** Does work with a client that is closed after it. Throws what the work throws. */
+/**
+ * Does work with a client that is closed after it; `DUCTAPE_ON_STORE_ERROR` may give it any policy.
+ * Throws what the work throws.
+ */
 export async function withClient<T>(
   { store, url, apiKey }: ClientFlags,
-  work: (ductape: Ductape) => Promise<T>,
+  work: (ductape: Ductape<OutagePolicy>) => Promise<T>,
 ): Promise<T> {
-  await using ductape = new Ductape(
+  await using ductape = new Ductape<OutagePolicy>(
     isOnServer({ store, url, apiKey }) ? { url, apiKey } : { store },
   );
   return await work(ductape);

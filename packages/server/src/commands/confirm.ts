@@ -26,7 +26,10 @@ export interface Goes {
 }
 
 /** How many counters go with what is deleted. */
-export async function whatGoes({ usage }: Client, input: CountersInput): Promise<Goes> {
+export async function whatGoes(
+  { usage }: Pick<Client, "usage">,
+  input: CountersInput,
+): Promise<Goes> {
   try {
     const { counters, in_use } = await usage.counters(input);
     if (counters === 0) return { text: ", which has no counters", counters };

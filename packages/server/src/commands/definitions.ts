@@ -1,5 +1,11 @@
 import { Command } from "commander";
-import { DuctapeError, type Client, type CountersInput, type DeleteOptions } from "ductape";
+import {
+  DuctapeError,
+  type Client,
+  type OutagePolicy,
+  type CountersInput,
+  type DeleteOptions,
+} from "ductape";
 import type { z } from "zod";
 import { printLine, printLines, printTable, say } from "../print.js";
 import { checkWire } from "../wire.js";
@@ -34,7 +40,7 @@ export interface Kind<I extends z.ZodObject, P extends z.ZodObject, V extends Li
   /** The rows of one in a list, under those heads. */
   rowsOf(view: V): readonly (readonly string[])[];
   /** The calls of the kind in a product; products have none, and get "". */
-  of(client: Client, product: string): Calls<z.input<I>, z.input<P>, V>;
+  of(client: Client<OutagePolicy>, product: string): Calls<z.input<I>, z.input<P>, V>;
   /** The counters that go with one; null for a kind that has none. */
   countersOf(product: string, id: string): CountersInput | null;
   readonly isProduct?: boolean;
@@ -158,7 +164,7 @@ async function remove<I extends z.ZodObject, P extends z.ZodObject, V extends Li
 /** What goes with a definition. Throws `*_NOT_FOUND`; one that cannot be read can be deleted. */
 async function goesWith<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
   kind: Kind<I, P, V>,
-  client: Client,
+  client: Client<OutagePolicy>,
   product: string,
   id: string,
 ): Promise<Goes> {

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type {
   Cache,
   Client,
+  OutagePolicy,
   Environment,
   LimitInput,
   Period,
@@ -113,9 +114,9 @@ interface CallsIn<Input, Patch, V> {
 
 /** The calls of a kind with the product they are made in. */
 function inProduct<Input, Patch, V extends Listed>(
-  callsOf: (client: Client) => CallsIn<Input, Patch, V>,
+  callsOf: (client: Client<OutagePolicy>) => CallsIn<Input, Patch, V>,
 ) {
-  return (client: Client, product: string) => {
+  return (client: Client<OutagePolicy>, product: string) => {
     const calls = callsOf(client);
     return {
       create: (input: Input) => calls.create(product, input),

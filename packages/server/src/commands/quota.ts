@@ -5,6 +5,7 @@ import {
   ValidationError,
   type Action,
   type Client,
+  type OutagePolicy,
   type QuotaInput,
   type QuotaResult,
 } from "ductape";
@@ -98,7 +99,7 @@ async function decide(action: Action, flags: QuotaFlags): Promise<void> {
 }
 
 /** Asks before a reset of all rules, or of a counter that everybody shares. */
-async function mayReset({ processor }: Client, input: QuotaInput): Promise<boolean> {
+async function mayReset({ processor }: Client<OutagePolicy>, input: QuotaInput): Promise<boolean> {
   const { env, product_tag, quota_tag, session, subject, rule } = input;
   const check = {
     env,
@@ -127,7 +128,7 @@ async function mayReset({ processor }: Client, input: QuotaInput): Promise<boole
   return mayDo(`reset ${counted(reset.length)} of quota ${quota_tag} (${told.join("; ")})`);
 }
 
-function print(result: QuotaResult): void {
+function print(result: QuotaResult<OutagePolicy>): void {
   say(sentenceOf(result));
   if (result.degraded) return;
   printTable(

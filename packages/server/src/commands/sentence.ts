@@ -1,7 +1,7 @@
-import type { Decision, QuotaResult } from "ductape";
+import type { Decision, OutagePolicy, QuotaResult } from "ductape";
 
 /** What a decision did, in one sentence. */
-export function sentenceOf(result: QuotaResult): string {
+export function sentenceOf(result: QuotaResult<OutagePolicy>): string {
   if (result.degraded) return `${result.allowed ? "admitted" : "denied"}: the store did not answer`;
   const done = result.allowed ? doneBy(result) : deniedBy(result);
   const rule = (result.rules ?? []).length > 1 ? `, by rule ${result.rule}` : "";
