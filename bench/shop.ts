@@ -25,8 +25,8 @@ export async function define({ product }: Client, quotas = 1): Promise<void> {
 }
 
 /** A client on a store that has nothing yet, with its product. */
-export async function clientOf(store: string, quotas = 1): Promise<Ductape> {
-  const ductape = new Ductape({ store });
+export async function clientOf(store: string, quotas = 1, clock?: () => number): Promise<Ductape> {
+  const ductape = new Ductape({ store, clock });
   await define(ductape, quotas);
   return ductape;
 }

@@ -75,6 +75,22 @@ export class Model {
     return { allowed, rules, exceeded: passed || tries.includes(false), alerts };
   }
 
+  /** What each subject used in the window before that of `nowMs`, where that is anything. */
+  lastUsed(rule: ModelRule, nowMs: number): Map<string, number> {
+    const windowOf = (atMs: number) => Math.floor(atMs / rule.lengthMs);
+    const counts = new Map<string, Count>();
+    for (const event of this.#history) {
+      if (event.rule !== null && event.rule !== rule.name) continue;
+      if (windowOf(event.atMs) !== windowOf(nowMs) - 1) continue;
+      const subject = rule.bySubject ? event.subject : "";
+      const count = counts.get(subject) ?? newCount();
+      counts.set(subject, count);
+      tally(count, event);
+    }
+    const used = [...counts].map(([subject, count]) => [subject, count.used] as const);
+    return new Map(used.filter(([, each]) => each > 0));
+  }
+
   #expected(
     rule: ModelRule,
     before: Count | undefined,
@@ -96,7 +112,7 @@ export class Model {
   }
 
   #count(rule: ModelRule, subject: string, nowMs: number): Count {
-    const count: Count = { used: 0, granted: 0, fired: new Set(), amounts: [] };
+    const count = newCount();
     const startMs = Math.floor(nowMs / rule.lengthMs) * rule.lengthMs;
     for (const event of this.#history) {
       if (event.rule !== null && event.rule !== rule.name) continue;
@@ -110,6 +126,8 @@ export class Model {
     return count;
   }
 }
+
+const newCount = (): Count => ({ used: 0, granted: 0, fired: new Set(), amounts: [] });
 
 function fits(rule: ModelRule, count: Count | undefined, action: Action, amount: number): boolean {
   if (rule.limit === null || amount === 0) return true;
