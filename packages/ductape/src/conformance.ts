@@ -264,6 +264,20 @@ const CASES: Readonly<Record<string, Body>> = {
     assert.ok(admitted.every(({ allowed }) => allowed));
     assert.equal(await usedOf(client, { subject: "a" }), 3);
   },
+  "counts fractions to the last digit, and rounds where the quota says so": async (bench) => {
+    const { client } = bench;
+    await define(client, { limit: 9_000, period: "day", decimals: 12 });
+    await rejectsWith("VALIDATION", run(client, { amount: 0.1 + 0.2 }));
+    await client.product.quotas.update("shop", "q", { rounding: "nearest" });
+    for (const amount of [0.1 + 0.2, 1_234 * 1.5e-7, 1e-12, 8_999.7]) await run(client, { amount });
+    assert.equal((await run(client, { amount: 0 })).amount, 0);
+    assert.equal(await usedOf(client), 0.300185100001);
+    await run(client, { action: "decrement", amount: 0.3 });
+    assert.equal(await usedOf(client), 0.000185100001);
+    await client.product.quotas.update("shop", "q", { rounding: "up" });
+    assert.equal((await run(client, { amount: 1e-13 })).amount, 1e-12);
+    assert.equal(await usedOf(client), 0.000185100002);
+  },
   "refuses a count past 2^53-1 and keeps the one it has": async ({ client }) => {
     await define(client, { limit: null, period: "lifetime" });
     await run(client, { amount: Number.MAX_SAFE_INTEGER });

@@ -1,3 +1,4 @@
+import { valueMaxText } from "./amount.js";
 import { limitOf } from "./apply.js";
 import type { CompiledQuota } from "./definition.js";
 import { ConflictError, show, ValidationError } from "./errors.js";
@@ -159,22 +160,29 @@ export type EnforcedResult<Policy extends OutagePolicy = "throw"> = Extract<
  * Tells a decided step in the units and names of the caller. Pure. Throws `IDEMPOTENCY_CONFLICT`,
  * and `VALIDATION` for a count past 2^53-1.
  */
-export function decide(request: Request, { scale, unit }: CompiledQuota, step: Step): Decision {
+export function decide(request: Request, quota: CompiledQuota, step: Step): Decision {
+  const { scale, unit } = quota;
   const { status, told } = step;
   if (told === null) throw new Error("a step without a rule was decided");
   const binding = nextTold(told) === null ? told : bindingLeg(step, told);
   const decision =
     status === "done"
       ? tell(request, step, told, binding, scale, ADMITTED)
-      : refuse(request, step, told, binding, scale);
+      : refuse(request, step, told, binding, quota);
   if (unit !== undefined) decision.unit = unit;
   return decision;
 }
 
-function refuse(request: Request, step: Step, told: Leg, binding: Leg, scale: number): Decision {
+function refuse(
+  request: Request,
+  step: Step,
+  told: Leg,
+  binding: Leg,
+  { scale, decimals }: CompiledQuota,
+): Decision {
   const { status } = step;
   if (status === "conflict") throw idempotencyConflict(request);
-  if (status === "overflow") throw overflow(request);
+  if (status === "overflow") throw overflow(request, decimals);
   const withheld = status === "withheld";
   return tell(request, step, told, binding, scale, {
     allowed: false as const,
@@ -358,8 +366,9 @@ function idempotencyConflict(request: Request): ConflictError {
   );
 }
 
-function overflow(request: Request): ValidationError {
+function overflow(request: Request, decimals: number): ValidationError {
   const what = request.action === "grant" ? "limit" : "counter";
-  const message = `would take the ${what} past ${Number.MAX_SAFE_INTEGER}, got ${request.amount}`;
+  const most = valueMaxText(decimals);
+  const message = `would take the ${what} past ${most}, got ${request.amount}`;
   return new ValidationError([{ path: "amount", message }]);
 }

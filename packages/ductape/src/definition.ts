@@ -1,3 +1,4 @@
+import { DECIMALS_MAX, exactUnits, ROUNDINGS, type Rounding } from "./amount.js";
 import type { CachePolicy } from "./cache.js";
 import { show, ValidationError } from "./errors.js";
 import { Fields, Issues } from "./field.js";
@@ -11,7 +12,7 @@ import {
 import { isLeftOut, isRecord } from "./json.js";
 import type { Definition, Kind, Stamps } from "./kind.js";
 import { spacePrefix } from "./key.js";
-import { scaled, type LimitInput } from "./limit.js";
+import type { LimitInput } from "./limit.js";
 import { rollingMs, windowAt, type Period, type Span } from "./period.js";
 import { ledgerOf, type Ledger } from "./ledger.js";
 import type { LegRule } from "./leg.js";
@@ -25,8 +26,10 @@ export interface QuotaDefinition extends Partial<Omit<RuleInput, "name" | "limit
   readonly tag: string;
   readonly name?: string | Empty | undefined;
   readonly description?: string | Empty | undefined;
-  /** Fraction digits of amounts, 0..6, for good. Default 0: integers. */
+  /** Fraction digits of amounts, 0..12, for good. Default 0: integers. */
   readonly decimals?: number | Empty | undefined;
+  /** What becomes of an amount with more digits. Default `"exact"`: it is refused. */
+  readonly rounding?: Rounding | Empty | undefined;
   /**
    * What its amounts are of: up to 64 letters, digits, dots, dashes and underscores. Clients of
    * HTTP are told, and nothing is counted otherwise. Default `"requests"`.
@@ -42,8 +45,9 @@ export interface QuotaBody {
   readonly tag: string;
   readonly name: string;
   readonly description: string;
-  /** Fraction digits of amounts, 0..6. */
+  /** Fraction digits of amounts, 0..12. */
   readonly decimals: number;
+  readonly rounding: Rounding;
   /** What its amounts are of. */
   readonly unit: string;
   readonly rules: readonly Rule[];
@@ -58,6 +62,7 @@ export interface CompiledQuota {
   readonly decimals: number;
   /** 10 to the power of `decimals`: amounts are integers of this many parts. */
   readonly scale: number;
+  readonly rounding: Rounding;
   /** What its amounts are of; undefined: requests. */
   readonly unit: string | undefined;
   /** The prefix of its idempotency keys. */
@@ -101,13 +106,13 @@ const FIELDS = [
   "name",
   "description",
   "decimals",
+  "rounding",
   "unit",
   "rules",
   ...RULE_MEMBERS,
 ] as const;
 const RULES_MAX = 16;
 const DAY_MS = 86_400_000;
-const DECIMALS_MAX = 6;
 /** The unit of quotas that say none, as in the `RateLimit` fields of HTTP. */
 const UNIT_DEFAULT = "requests";
 
@@ -134,12 +139,14 @@ function parseQuota(input: unknown, before: QuotaBody | null = null): QuotaBody 
   const decimals = parseDecimals(fields);
   const [only, ...others] = before?.rules ?? [];
   const named = only === undefined || others.length > 0 ? "default" : only.name;
-  const rules = parseRules(fields, named, 10 ** decimals);
+  const rounding = fields.oneOf("rounding", ROUNDINGS);
+  const rules = parseRules(fields, named, decimals);
   const name = fields.name("name", tag);
   const description = fields.name("description", "");
   const unit = parseUnit(fields);
   issues.throwAny();
-  return { tag, name, description, decimals, unit, rules };
+  // Where the decimals are wrong, the issues were thrown.
+  return { tag, name, description, decimals: decimals ?? 0, rounding, unit, rules };
 }
 
 /** Plain, as it stands in headers and beside numbers. */
@@ -152,24 +159,24 @@ function parseUnit(fields: Fields): string {
   return UNIT_DEFAULT;
 }
 
-function parseDecimals(fields: Fields): number {
+/** Null where they are wrong. */
+function parseDecimals(fields: Fields): number | null {
   const value = fields.get("decimals");
   if (value === undefined) return 0;
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= DECIMALS_MAX) {
     return value;
   }
   fields.refuse("decimals", `wants an integer from 0 to ${DECIMALS_MAX}, got ${show(value)}`);
-  // The most, so that limits are not wrong too.
-  return DECIMALS_MAX;
+  return null;
 }
 
 /** The rules; `named` is the name of one whose members stand in place of `rules`. */
-function parseRules(fields: Fields, named: string, scale: number): Rule[] {
+function parseRules(fields: Fields, named: string, decimals: number | null): Rule[] {
   const { issues } = fields;
   const rules = fields.get("rules");
   const own = RULE_MEMBERS.map((member) => [member, fields.get(member)] as const);
   if (rules === undefined) {
-    return [parseRule({ ...Object.fromEntries(own), name: named }, "", scale, issues)];
+    return [parseRule({ ...Object.fromEntries(own), name: named }, "", decimals, issues)];
   }
   for (const [member, value] of own) {
     if (value !== undefined) fields.refuse(member, "stands in each of rules, not beside them");
@@ -180,7 +187,7 @@ function parseRules(fields: Fields, named: string, scale: number): Rule[] {
   }
   // Array.from, as other ways skip what an array leaves out.
   const parsed = Array.from(rules, (rule: unknown, i) =>
-    parseRule(rule, `rules[${i}]`, scale, issues),
+    parseRule(rule, `rules[${i}]`, decimals, issues),
   );
   const names = parsed.map(({ name }) => name);
   names.forEach((name, i) => {
@@ -254,6 +261,7 @@ export function compileQuota(
     tag: quota.tag,
     decimals: quota.decimals,
     scale,
+    rounding: quota.rounding,
     unit: quota.unit === UNIT_DEFAULT ? undefined : quota.unit,
     answerSpace: spaces.answers,
     rules: [first, ...others],
@@ -275,7 +283,7 @@ function compileRule(
     weekStart: rule.week_start,
     anchorMs: rule.anchor === null ? null : Date.parse(rule.anchor),
   };
-  const scale1 = (limit: number | null) => (limit === null ? null : scaled(limit, scale));
+  const scale1 = (limit: number | null) => (limit === null ? null : exactUnits(limit, scale));
   const { limit } = rule;
   const byPlan = typeof limit === "object" && limit !== null ? limit : null;
   const leg = {

@@ -1,4 +1,5 @@
 import type { Denied } from "./decision.js";
+import { amountText } from "./amount.js";
 import { DuctapeError, show } from "./errors.js";
 
 /** `enforce` was refused: `result` is the denial that `run` returns. */
@@ -9,7 +10,8 @@ export class QuotaExceededError extends DuctapeError {
     const { quota_tag, rule, limit, used, retry_after_ms } = result;
     const wait = retry_after_ms === null ? "waiting cannot help" : `retry in ${retry_after_ms} ms`;
     const message =
-      `quota ${show(quota_tag)} is exceeded: ${used} of ${limit} used ` +
+      `quota ${show(quota_tag)} is exceeded: ${amountText(used)} of ` +
+      `${limit === null ? "no limit" : amountText(limit)} used ` +
       `under rule ${show(rule)}; ${wait}`;
     super("QUOTA_EXCEEDED", message);
     this.result = result;

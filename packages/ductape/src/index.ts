@@ -1,3 +1,4 @@
+export { amountText, sumOf, type Rounding } from "./amount.js";
 export { copyStore, type CopyOptions, type CopyProgress } from "./copy.js";
 export type {
   CacheCalls,

@@ -1,3 +1,4 @@
+import { decimalsFor, exactUnits, valueMax, valueMaxText } from "./amount.js";
 import { show } from "./errors.js";
 import { Fields, type Issues } from "./field.js";
 import { isEmptyRecord, isRecord } from "./json.js";
@@ -19,25 +20,25 @@ export type LimitInput =
 const VALUES_MAX = 1_000;
 
 /**
- * Parses the limit of a rule for amounts of `1 / scale`; adds what is wrong to the issues of
- * `rule`.
+ * Parses the limit of a rule for amounts of so many `decimals`, null where these are wrong
+ * themselves; adds what is wrong to the issues of `rule`.
  */
-export function parseLimit(rule: Fields, scale: number): LimitInput {
+export function parseLimit(rule: Fields, decimals: number | null): LimitInput {
   const value = rule.get("limit");
   const path = rule.at("limit");
   const { issues } = rule;
-  if (!isRecord(value)) return oneLimit(value, path, scale, issues);
+  if (!isRecord(value)) return oneLimit(value, path, decimals, issues);
   const fields = new Fields(value, path, ["by", "values", "default"], issues);
   const by = fields.get("by");
   if (typeof by !== "string" || selectorPath(by) === null) {
     fields.refuse("by", `wants a selector such as "$Session{plan}", got ${show(by)}`);
   }
-  const values = parseValues(fields, scale);
-  const otherwise = oneLimit(fields.get("default"), fields.at("default"), scale, issues);
+  const values = parseValues(fields, decimals);
+  const otherwise = oneLimit(fields.get("default"), fields.at("default"), decimals, issues);
   return { by: typeof by === "string" ? by : "", values, default: otherwise };
 }
 
-function parseValues(fields: Fields, scale: number): Record<string, number | null> {
+function parseValues(fields: Fields, decimals: number | null): Record<string, number | null> {
   const values = fields.get("values");
   const entries = isRecord(values) ? Object.entries(values) : [];
   if (entries.length === 0)
@@ -50,23 +51,34 @@ function parseValues(fields: Fields, scale: number): Record<string, number | nul
     const path = fields.at(`values.${shownName(name)}`);
     const wrong = checkText(name);
     if (wrong !== null) fields.issues.add(path, `the name ${wrong}`);
-    return [name, oneLimit(value, path, scale, fields.issues)] as const;
+    return [name, oneLimit(value, path, decimals, fields.issues)] as const;
   });
   return Object.fromEntries(parsed);
 }
 
-function oneLimit(value: unknown, path: string, scale: number, issues: Issues): number | null {
+function oneLimit(
+  value: unknown,
+  path: string,
+  decimals: number | null,
+  issues: Issues,
+): number | null {
   if (value === null) return null;
-  if (typeof value === "number" && value >= 0 && scaled(value, scale) !== null) return value;
-  const most = Math.floor(Number.MAX_SAFE_INTEGER / scale);
-  const digits = scale === 1 ? "an integer" : `a number with at most ${Math.log10(scale)} decimals`;
+  if (typeof value === "number" && value >= 0 && Number.isFinite(value)) {
+    if (decimals === null || exactUnits(value, 10 ** decimals) !== null) return value;
+    if (decimals > 0 && value > valueMax(decimals)) {
+      issues.add(path, tooLarge(value, decimals));
+      return null;
+    }
+  }
+  const digits = decimals ? `a number with at most ${decimals} decimals` : "an integer";
   const got = value === undefined || isEmptyRecord(value) ? "is required" : `got ${show(value)}`;
+  const most = Math.floor(valueMax(decimals ?? 0));
   issues.add(path, `${got}: wants ${digits} from 0 to ${most}, or null to count only`);
   return null;
 }
 
-/** A limit in the integers it is kept in, or null where it does not fit them. */
-export function scaled(value: number, scale: number): number | null {
-  const integer = Math.round(value * scale);
-  return Number.isSafeInteger(integer) && integer / scale === value ? integer : null;
+function tooLarge(value: number, decimals: number): string {
+  const most = `got ${value}: wants at most ${valueMaxText(decimals)} with ${decimals} decimals`;
+  const fitting = decimalsFor(value);
+  return fitting < 0 ? most : `${most}; a limit of ${value} leaves room for ${fitting}`;
 }

@@ -1,4 +1,14 @@
 import { answerKey, type AnswerKey } from "./answer.js";
+import {
+  amountText,
+  decimalsFor,
+  decimalsOf,
+  exactUnits,
+  unitsOf,
+  valueMax,
+  valueMaxText,
+  type Rounding,
+} from "./amount.js";
 import type { CachePolicy } from "./cache.js";
 import type { CompiledQuota, CompiledRule } from "./definition.js";
 import { show, ValidationError } from "./errors.js";
@@ -189,16 +199,39 @@ function scaledAmount(request: Request, quota: CompiledQuota): number {
 }
 
 function scaledUp(amount: number, quota: CompiledQuota): number {
-  const scaled = Math.round(amount * quota.scale);
-  if (!Number.isSafeInteger(scaled)) {
-    throw fieldError(
-      "amount",
-      `wants at most ${Number.MAX_SAFE_INTEGER / quota.scale}, got ${amount}`,
-    );
+  const exact = exactUnits(amount, quota.scale);
+  if (exact !== null) return exact;
+  const units = unitsOf(amount, quota.decimals, quota.rounding);
+  if (units === null) throw fieldError("amount", explainAmount(amount, quota));
+  return units;
+}
+
+/** Why a quota refuses an amount, and both ways to have it counted. */
+function explainAmount(amount: number, { tag, decimals, scale, rules }: CompiledQuota): string {
+  if (amount > valueMax(decimals)) {
+    const most = valueMaxText(decimals);
+    const counts = decimals === 0 ? "integers" : `${decimals} decimals`;
+    return `wants at most ${most}, as quota ${show(tag)} counts ${counts}, got ${amount}`;
   }
-  if (scaled / quota.scale === amount) return scaled;
-  const digits = quota.decimals === 0 ? "an integer" : `at most ${quota.decimals} decimals`;
-  throw fieldError("amount", `wants ${digits} for quota ${show(quota.tag)}, got ${amount}`);
+  const taken = (rounding: Rounding) =>
+    amountText((unitsOf(amount, decimals, rounding) ?? 0) / scale);
+  const enough = decimalsOf(amount, decimals + 1, decimalsFor(limitMax(rules) / scale));
+  const finer = enough === null ? "" : `, or make a new quota with ${enough} decimals`;
+  const digits = decimals === 0 ? "an integer" : `at most ${decimals} decimals`;
+  return (
+    `wants ${digits} for quota ${show(tag)}, got ${amount}; set its rounding to "nearest" ` +
+    `to count ${taken("nearest")}, or to "up" to count ${taken("up")}${finer}`
+  );
+}
+
+/** The largest limit of any rule and plan. */
+function limitMax(rules: CompiledQuota["rules"]): number {
+  let most = 0;
+  for (const { leg, limit, limits } of rules) {
+    const each = [limit, leg.defaultLimit, ...(limits?.values.values() ?? [])];
+    for (const one of each) most = Math.max(most, one ?? 0);
+  }
+  return most;
 }
 
 /** The subject a selector picks: the string given for the only one, or the value at its path. */

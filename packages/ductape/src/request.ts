@@ -128,10 +128,10 @@ export function parseRequest(input: unknown): Request {
     productTag: product_tag,
     quotaTag: quota_tag,
     action,
-    // The usual amount and subject are checked here, where no call is needed to do it.
+    // The usual amount and subject are checked here, where no call is needed to do it. -0 is 0.
     amount:
       typeof amount === "number" && amount >= 0 && amount <= AMOUNT_MAX && action !== "reset"
-        ? amount
+        ? amount + 0
         : amountOf(amount, action, input),
     subject:
       typeof subject === "string" && checkText(subject) === null

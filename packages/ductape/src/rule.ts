@@ -67,13 +67,21 @@ const ALERT_MAX = 10;
 const EVERY_MAX = 10_000;
 const UNITS = PERIOD_UNITS.join(" ");
 
-/** Parses one rule, called `path`, for amounts of `1 / scale`; adds what is wrong to `issues`. */
-export function parseRule(input: unknown, path: string, scale: number, issues: Issues): Rule {
+/**
+ * Parses one rule, called `path`, for amounts of so many `decimals`, null where these are wrong;
+ * adds what is wrong to `issues`.
+ */
+export function parseRule(
+  input: unknown,
+  path: string,
+  decimals: number | null,
+  issues: Issues,
+): Rule {
   const fields = new Fields(input, path, RULE_FIELDS, issues, path === "" ? "" : `${path}.`);
   const name = fields.tag("name");
   if (name === "*") fields.refuse("name", 'must not be "*", which means all rules');
   const scope = parseScope(fields);
-  const limit = parseLimit(fields, scale);
+  const limit = parseLimit(fields, decimals);
   const period = parsePeriod(fields);
   const window = fields.oneOf("window", ["calendar", "rolling"]);
   const anchor = parseAnchor(fields);

@@ -216,6 +216,7 @@ describe("a good definition", () => {
       name: "a",
       description: "",
       decimals: 0,
+      rounding: "exact",
       unit: "requests",
       rules: [
         {

@@ -21,6 +21,7 @@ async function fill(store: string) {
     [
       { tag: "q", limit: 10, period: "month", scope: "$Session{userId}", alerts: [0.5] },
       { tag: "burst", limit: 100, period: "day", window: "rolling" },
+      { tag: "costs", limit: 9_000, period: "lifetime", decimals: 12, rounding: "nearest" },
       {
         tag: "plans",
         limit: { by: "$Session{plan}", values: { free: 3, pro: null }, default: 1 },
@@ -45,6 +46,7 @@ async function fill(store: string) {
   );
   await quota.run(inputOf({ action: "grant", amount: 5, subject: "user-9" }));
   for (const amount of [3, 4]) await quota.run(inputOf({ quota_tag: "burst", amount }));
+  await quota.run(inputOf({ quota_tag: "costs", amount: 0.1 + 0.2 }));
   const session = await sessions.start({ ...TARGET, data: { userId: "ada", plan: "pro" } });
   const token = { tag: "user", token: session.token };
   await quota.run(inputOf({ quota_tag: "plans", amount: 7, session: token }));
@@ -58,7 +60,7 @@ describe("a copy", () => {
     const { session, token, keyed, first } = await fill(from);
     const told: CopyProgress[] = [];
     const copied = await copyStore(from, to, { onProgress: (progress) => told.push(progress) });
-    expect(copied).toMatchObject({ counters: USERS + 3, answers: 1 });
+    expect(copied).toMatchObject({ counters: USERS + 4, answers: 1 });
     expect(told.filter(({ phase }) => phase === "copying").length).toBeGreaterThanOrEqual(3);
     expect(told.at(-1)).toEqual({ ...copied, phase: "comparing" });
 
@@ -71,6 +73,8 @@ describe("a copy", () => {
     expect(await quota.run(plans)).toMatchObject({ used: 8, limit: null });
     const burst = inputOf({ quota_tag: "burst" });
     expect(await quota.run(burst)).toMatchObject({ used: 8, limit: 100 });
+    const costs = inputOf({ quota_tag: "costs", amount: 1_234 * 1.5e-7 });
+    expect(await quota.run(costs)).toMatchObject({ used: 0.3001851, remaining: 8_999.6998149 });
     const { refreshToken } = session;
     expect(await sessions.refresh({ ...TARGET, refreshToken })).toHaveProperty("token");
     const subjects = await client.usage.subjects({
@@ -88,7 +92,7 @@ describe("a copy", () => {
     await copyStore(from, to);
     await using old = new Ductape({ store: from });
     expect(await old.processor.quota.run(keyed)).toMatchObject({ used: 1, replayed: true });
-    expect(await copyStore(from, newStore())).toMatchObject({ counters: USERS + 3 });
+    expect(await copyStore(from, newStore())).toMatchObject({ counters: USERS + 4 });
   });
 
   it("is refused where the store to fill holds anything, and changes nothing", async () => {

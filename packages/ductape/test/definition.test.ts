@@ -35,7 +35,8 @@ const BAD_QUOTA: Bad = [
   ["name", NAMES],
   ["description", NAMES],
   ["unit", ["", " ", "a b", "a".repeat(65), "\u00fc", '"', "-a", "a\n", 5, null, ["a"], true]],
-  ["decimals", [-1, 7, 0.5, Number.NaN, "2", 2n, null, [2], { a: 1 }]],
+  ["rounding", ["down", "UP", null, 1, true, ["up"]]],
+  ["decimals", [-1, 13, 0.5, Number.NaN, "2", 2n, null, [2], { a: 1 }]],
   ["limit", [...NUMBERS, undefined, {}, 0.5, 1.000001, bare]],
   [
     "limit.by",
@@ -193,12 +194,12 @@ describe("a bad definition", () => {
   it("names every wrong field at once, and the nearest known one", async () => {
     await using ductape = await clientWith([]);
     const { quotas } = ductape.product;
-    const all = { tag: 1, decimals: 9, limit: 0.5, perod: "day", rules: {}, alerts: [0, 1, 11] };
+    const all = { tag: 1, decimals: 19, limit: 0.5, perod: "day", rules: {}, alerts: [0, 1, 11] };
     const fault = await faultOf(() => callAny(quotas, "create", "shop", all));
     expect(fault.issues).toEqual([
       { path: "perod", message: "is not a known field; did you mean period?" },
       { path: "tag", message: "wants a string, got 1" },
-      { path: "decimals", message: "wants an integer from 0 to 6, got 9" },
+      { path: "decimals", message: "wants an integer from 0 to 12, got 19" },
       { path: "period", message: expect.stringContaining("is required") },
       { path: "alerts[0]", message: "wants a fraction of the limit from 0.000001 to 10, got 0" },
       { path: "alerts[2]", message: "wants a fraction of the limit from 0.000001 to 10, got 11" },

@@ -1,3 +1,5 @@
+import { amountText } from "ductape";
+
 /** A cell of CSV; null is an empty one. */
 export type CsvCell = string | number | null;
 
@@ -12,7 +14,7 @@ export function csvLine(cells: readonly CsvCell[]): string {
 
 function cellText(cell: CsvCell): string {
   if (cell === null) return "";
-  if (typeof cell === "number") return String(cell);
+  if (typeof cell === "number") return amountText(cell);
   const text = /^['=+\-@\t\r\n＝＋－＠]/.test(cell) ? `'${cell}` : cell;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

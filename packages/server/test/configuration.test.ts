@@ -161,17 +161,22 @@ describe("ductape export", () => {
   it("gives what apply takes, for the same store and for another", async () => {
     await using one = new Ductape({ store: "memory:" });
     await using two = new Ductape({ store: "memory:" });
-    const file = FILE.replace("decimals: 2", "decimals: 2\n        unit: kilotokens");
+    const file = FILE.replace(
+      "decimals: 2",
+      "decimals: 2\n        rounding: nearest\n        unit: kilotokens",
+    );
     await one.product.apply(readConfiguration(file, "f").configuration);
     const text = JSON.stringify(await exportConfiguration(one, []));
+    expect(text).toContain('"decimals":2,"rounding":"nearest"');
     const { configuration } = readConfiguration(text, "f");
     expect((await one.product.apply(configuration)).applied).toBe(false);
     await two.product.apply(configuration);
     expect(JSON.stringify(await exportConfiguration(two, ["shop"]))).toBe(text);
     const views = [one, two].map(async ({ product }) =>
-      (await product.quotas.fetchAll("shop")).map(({ rules, decimals, unit }) => ({
+      (await product.quotas.fetchAll("shop")).map(({ rules, decimals, rounding, unit }) => ({
         rules,
         decimals,
+        rounding,
         unit,
       })),
     );

@@ -13,6 +13,8 @@ const AT = ["--env", "prd", ...SHOP, "--quota", "calls"];
 async function define(ductape: Ductape): Promise<void> {
   await ductape.product.create({ tag: "shop", name: "Shop" });
   await ductape.product.environments.create("shop", { slug: "prd" });
+  const costs = { tag: "costs", limit: 1, period: "day", decimals: 12 } as const;
+  await ductape.product.quotas.create("shop", costs);
   const rule = { limit: 5, period: "day", scope: "$Session{userId}" } as const;
   await ductape.product.quotas.create("shop", { tag: "calls", ...rule });
 }
@@ -63,6 +65,19 @@ describe.each([
     expect(unknown.stderr).toContain("there is no counter of u3: nothing was ever counted");
     const wrong = ["usage", "history", ...AT, "--subject", "user=u1", ...flags];
     expect((await run(wrong, more)).stderr).toContain("wants userId, got user");
+    await end();
+  });
+
+  it("print every digit of an amount", async () => {
+    const { flags, more, end } = await place();
+    const at = ["--env", "prd", ...SHOP, "--quota_tag", "costs", ...flags];
+    const { stdout, stderr } = await run(["quota", "increment", ...at, "--amount", "1.5e-7"], more);
+    expect(stderr).toContain("admitted 0.00000015 for the whole product: 0.00000015 of 1 used");
+    expect(stdout).toMatch(/\n\S+ +0\.00000015 +1 +0\.99999985 +2\d{3}-/);
+    const json = await run(["quota", "check", ...at, "--amount", "0.000000000001", "--json"], more);
+    expect(JSON.parse(json.stdout)).toMatchObject({ amount: 1e-12, used: 1.5e-7 });
+    const back = await run(["quota", "decrement", ...at, "--amount", "1"], more);
+    expect(back.stderr).toContain("took 0.00000015 from the whole product: 0 of 1 used");
     await end();
   });
 

@@ -15,11 +15,18 @@ const SEVERAL = {
   ],
 } as const;
 const UNLIMITED = { tag: "unlimited", limit: null, period: "day" } as const;
+const COSTS = {
+  tag: "costs",
+  limit: 0.3,
+  period: "day",
+  decimals: 12,
+  rounding: "nearest",
+} as const;
 const FRACTIONS = { tag: "fractions", decimals: 2, limit: 1.5, period: "day" } as const;
 
 let server: Started;
 beforeAll(async () => {
-  const quotas = [DAY, SEVERAL, UNLIMITED, FRACTIONS, { ...DAY, tag: "batch" }];
+  const quotas = [DAY, SEVERAL, UNLIMITED, FRACTIONS, COSTS, { ...DAY, tag: "batch" }];
   server = await startWith(quotas, { clock, random: () => 0 });
 });
 afterAll(() => server.close());
@@ -137,6 +144,25 @@ describe("POST /v1/quota/run", () => {
     expect((await run({ ...reset, amount: "3" })).body["code"]).toBe("VALIDATION");
   });
 
+  it("counts computed costs to the last digit, alone and in a batch", async () => {
+    const amount = 1_234 * 1.5e-7;
+    const told = (used: number, remaining: number) => ({ amount: 0.0001851, used, remaining });
+    const first = await run({ quota_tag: "costs", amount });
+    expect(first.body).toMatchObject(told(0.0001851, 0.2998149));
+    const { body } = await batch({ inputs: [inputOf({ quota_tag: "costs", amount })] });
+    expect(body).toMatchObject({ results: [told(0.0003702, 0.2996298)] });
+    const path = "/v1/products/shop/quotas/costs";
+    expect((await server.call(path)).body).toMatchObject({ decimals: 12, rounding: "nearest" });
+    const exact = { method: "PATCH", body: { rounding: "exact" } };
+    expect((await server.call(path, exact)).body).toMatchObject({ rounding: "exact" });
+    const refused = await run({ quota_tag: "costs", amount: 0.1 + 0.2 });
+    expect(refused.body).toMatchObject({ code: "VALIDATION", issues: [{ path: "amount" }] });
+    expect(String(refused.body["detail"])).toContain('set its rounding to "nearest" to count 0.3');
+    const wrong = { method: "PATCH", body: { rounding: "down" } };
+    const { issues } = (await server.call(path, wrong)).body;
+    expect(issues).toMatchObject([{ path: "rounding" }]);
+  });
+
   it("leaves the meaning to the library", async () => {
     const { status, body } = await run({ amount: 0.5 });
     expect([status, body["code"]]).toEqual([400, "VALIDATION"]);
@@ -211,6 +237,7 @@ it("writes down who reset, set or granted what, before and after, and nothing el
   await run({ quota_tag: "batch", action: "grant", amount: 10 });
   await run({ quota_tag: "batch", action: "increment" });
   await run({ quota_tag: "batch", action: "reset", amount: -1 });
+  await run({ quota_tag: "costs", action: "grant", amount: 0.1 });
   const actor = { id: "DUCTAPE_ROOT_KEY", name: "DUCTAPE_ROOT_KEY" };
   const target = {
     product_tag: "shop",
@@ -223,5 +250,7 @@ it("writes down who reset, set or granted what, before and after, and nothing el
     { log: "audit", event: "quota.reset", actor, target, before: { used: 5 }, after: { used: 0 } },
     { event: "quota.set", before: { used: 0 }, after: { used: 4 } },
     { event: "quota.grant", before: { limit: 5 }, after: { limit: 15 } },
+    // 0.4 - 0.1 is 0.30000000000000004.
+    { event: "quota.grant", before: { limit: 0.3 }, after: { limit: 0.4 } },
   ]);
 });

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { Command } from "commander";
-import { ConflictError, ValidationError, type DefinitionChange } from "ductape";
+import { amountText, ConflictError, ValidationError, type DefinitionChange } from "ductape";
 import { readConfiguration, type ConfigurationFile } from "../configuration/file.js";
 import { overLimits, type OverLimit } from "../configuration/over.js";
 import { ask, canAsk, printLine, say } from "../print.js";
@@ -90,7 +90,8 @@ function countsOf(changes: readonly DefinitionChange[]): string {
 function textOf({ product_tag, quota_tag, env, rule, subjects, most }: OverLimit): string {
   const where = `quota ${product_tag}/${quota_tag}, rule ${rule}, environment ${env}`;
   if (most === null) return `${where}: a limit changes, and what is used could not be read`;
-  const { subject, used } = most;
+  const { subject } = most;
+  const used = amountText(most.used);
   const whose = subject === null ? "the product" : `subject ${subject}`;
   return (
     `${where}: ${subjects} above the new limit already, the most ${whose} with ${used}; ` +

@@ -1,15 +1,16 @@
 import type { Command } from "commander";
-import type {
-  Cache,
-  Client,
-  OutagePolicy,
-  Environment,
-  LimitInput,
-  Period,
-  Product,
-  QuotaView,
-  Rule,
-  SessionView,
+import {
+  amountText,
+  type Cache,
+  type Client,
+  type Environment,
+  type LimitInput,
+  type OutagePolicy,
+  type Period,
+  type Product,
+  type QuotaView,
+  type Rule,
+  type SessionView,
 } from "ductape";
 import {
   CACHE,
@@ -133,10 +134,10 @@ const PLANS_SHOWN = 3;
 /** A limit in a few words: `free 100, pro none, else 10`. */
 function limitText(limit: LimitInput): string {
   if (limit === null) return "none";
-  if (typeof limit === "number") return String(limit);
-  const plans = Object.entries(limit.values).map(([plan, each]) => `${plan} ${each ?? "none"}`);
+  if (typeof limit === "number") return amountText(limit);
+  const plans = Object.entries(limit.values).map(([plan, each]) => `${plan} ${limitText(each)}`);
   const others = plans.length > PLANS_SHOWN ? ["..."] : [];
-  return [...plans.slice(0, PLANS_SHOWN), ...others, `else ${limit.default ?? "none"}`].join(", ");
+  return [...plans.slice(0, PLANS_SHOWN), ...others, `else ${limitText(limit.default)}`].join(", ");
 }
 
 /** When windows begin and end, in a few words: `rolling 5 minutes`, `month, Europe/Paris`. */

@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import {
+  amountText,
   DuctapeError,
   ERRORS,
   ValidationError,
@@ -135,9 +136,9 @@ function print(result: QuotaResult<OutagePolicy>): void {
     ["RULE", "USED", "LIMIT", "REMAINING", "RESETS AT"],
     (result.rules ?? [result]).map(({ rule, used, limit, remaining, resets_at }) => [
       rule,
-      String(used),
-      String(limit ?? "none"),
-      String(remaining ?? "unlimited"),
+      amountText(used),
+      limit === null ? "none" : amountText(limit),
+      remaining === null ? "unlimited" : amountText(remaining),
       resets_at ?? "never",
     ]),
   );

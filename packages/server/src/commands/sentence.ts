@@ -1,4 +1,4 @@
-import type { Decision, OutagePolicy, QuotaResult } from "ductape";
+import { amountText, type Decision, type OutagePolicy, type QuotaResult } from "ductape";
 
 /** What a decision did, in one sentence. */
 export function sentenceOf(result: QuotaResult<OutagePolicy>): string {
@@ -15,8 +15,10 @@ export function whose(subject: string | null): string {
 }
 
 function doneBy(result: Decision): string {
-  const { action, amount, subject } = result;
+  const { action, subject } = result;
   const who = whose(subject);
+  const amount = amountText(result.applied ?? result.amount);
+  const before = amountText(result.previous_used ?? 0);
   switch (action) {
     case "check":
       return `would admit ${amount} for ${who}`;
@@ -25,9 +27,9 @@ function doneBy(result: Decision): string {
     case "decrement":
       return `took ${tookOf(result)} from ${who}`;
     case "set":
-      return `set ${who} from ${result.previous_used ?? 0} to ${amount}`;
+      return `set ${who} from ${before} to ${amount}`;
     case "reset":
-      return `reset ${who} from ${result.previous_used ?? 0} to 0`;
+      return `reset ${who} from ${before} to 0`;
     case "grant":
       return `granted ${amount} to ${who}, ${untilEnd(result)}`;
   }
@@ -45,9 +47,12 @@ function untilEnd({ window: { end } }: Decision): string {
 function deniedBy({ action, amount, subject, retry_after_ms, resets_at }: Decision): string {
   const verb = action === "check" ? "would deny" : "denied";
   const waiting = retry_after_ms === null ? "waiting does not help" : `it may fit at ${resets_at}`;
-  return `${verb} ${amount} for ${whose(subject)}, ${waiting}`;
+  return `${verb} ${amountText(amount)} for ${whose(subject)}, ${waiting}`;
 }
 
 function standingOf({ used, limit }: Decision): string {
-  return limit === null ? `${used} used, without a limit` : `${used} of ${limit} used`;
+  const count = amountText(used);
+  return limit === null
+    ? `${count} used, without a limit`
+    : `${count} of ${amountText(limit)} used`;
 }

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import type { Ductape, SubjectsInput, SubjectUsage } from "ductape";
+import { amountText, type Ductape, type SubjectsInput, type SubjectUsage } from "ductape";
 import { csvLine } from "../csv.js";
 import { printData, printLine, printTable, say } from "../print.js";
 import { withClient, withClientFlags } from "./client.js";
@@ -77,9 +77,9 @@ export function printSubjectTable(subjects: readonly SubjectUsage[]): void {
     ["SUBJECT", "USED", "LIMIT", "REMAINING", "WINDOW ENDS", "LAST SEEN"],
     subjects.map(({ subject, used, limit, remaining, window, last_seen }) => [
       subject ?? "(product)",
-      String(used),
-      String(limit ?? "none"),
-      String(remaining ?? "unlimited"),
+      amountText(used),
+      limit === null ? "none" : amountText(limit),
+      remaining === null ? "unlimited" : amountText(remaining),
       window.end ?? "never",
       last_seen,
     ]),

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { ERRORS } from "ductape";
+import { amountText, ERRORS } from "ductape";
 import { printLine, printTable, say } from "../print.js";
 import { withClient, withClientFlags } from "./client.js";
 import { whose } from "./sentence.js";
@@ -45,9 +45,9 @@ async function printHistory(flags: HistoryFlags): Promise<void> {
     told.windows.map(({ start, end, used, limit, remaining }) => [
       start,
       end ?? "never",
-      String(used),
-      String(limit ?? "none"),
-      String(remaining ?? "unlimited"),
+      amountText(used),
+      limit === null ? "none" : amountText(limit),
+      remaining === null ? "unlimited" : amountText(remaining),
     ]),
   );
   if (told.keeps > 0) return;

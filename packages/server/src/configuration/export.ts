@@ -14,6 +14,7 @@ const DEFAULTS: Readonly<Fields> = {
   co_locate: false,
   active: true,
   decimals: 0,
+  rounding: "exact",
   unit: "requests",
   scope: "product",
   window: "calendar",

@@ -1,4 +1,4 @@
-import type { DefinitionChange, SubjectUsage } from "ductape";
+import { sumOf, type DefinitionChange, type SubjectUsage } from "ductape";
 
 /** A limit of a rule: a number, null for none, or one for each value of a selector. */
 type Limit = number | null | PickedLimit;
@@ -33,8 +33,8 @@ export function isOver({ used, limit }: SubjectUsage, { from, to }: ChangedLimit
     ? now.filter(([, each]) => each === limit).map(([value]) => limitAt(to, value))
     : [limitAt(to, null)];
   // The grants of its window stay.
-  const granted = isPicked(from) || from === null || limit === null ? 0 : limit - from;
-  return candidates.some((each) => each !== null && used > each + granted);
+  const granted = isPicked(from) || from === null || limit === null ? 0 : sumOf(limit, -from);
+  return candidates.some((each) => each !== null && used > sumOf(each, granted));
 }
 
 /** The limits of all values; null stands for every value that is not named. */

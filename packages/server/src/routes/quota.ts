@@ -1,5 +1,6 @@
 import {
   DuctapeError,
+  sumOf,
   ValidationError,
   type ErrorCode,
   type OutagePolicy,
@@ -175,7 +176,7 @@ function tell({ service, access, requestId }: Call, result: Result): void {
   const { product_tag, env, quota_tag, subject, rule, used, limit, amount } = result;
   const before =
     action === "grant"
-      ? { limit: limit === null ? null : limit - amount }
+      ? { limit: limit === null ? null : sumOf(limit, -amount) }
       : { used: result.previous_used ?? null };
   service.audit.add({
     event: `quota.${action}`,

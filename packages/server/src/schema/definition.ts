@@ -28,6 +28,8 @@ const LIMIT = z
   ])
   .meta({ id: "Limit", description: "A number, null to count only, or one picked by a selector." });
 
+const DECIMALS = z.number().meta({ minimum: 0, maximum: 12 });
+const ROUNDING = z.enum(["exact", "up", "nearest"]);
 const WINDOW_KIND = z.enum(["calendar", "rolling"]);
 const ON_EXCEED = z.enum(["reject", "allow"]);
 const WEEKDAY = z.enum([
@@ -142,7 +144,8 @@ export const QUOTA = object({
   tag: TEXT,
   name: NAME,
   description: NAME,
-  decimals: optional(z.number().meta({ minimum: 0, maximum: 6 })),
+  decimals: optional(DECIMALS),
+  rounding: optional(ROUNDING),
   unit: AMOUNT_UNIT,
   rules: optional(z.array(RULE).meta({ minItems: 1, maxItems: 16 })),
   limit: optional(LIMIT),
@@ -156,7 +159,8 @@ export const QUOTA_PATCH = object({
   tag: optional(TEXT),
   name: NAME.nullable(),
   description: NAME.nullable(),
-  decimals: optional(z.number()).nullable(),
+  decimals: optional(DECIMALS).nullable(),
+  rounding: optional(ROUNDING).nullable(),
   unit: AMOUNT_UNIT.nullable(),
   rules: optional(z.array(RULE)).nullable(),
   limit: optional(LIMIT),
@@ -178,6 +182,7 @@ export const QUOTA_VIEW = answer({
   name: z.string(),
   description: z.string(),
   decimals: z.int(),
+  rounding: ROUNDING,
   unit: z.string(),
   rules: z.array(RULE_VIEW),
   ...STAMPS,
