@@ -230,7 +230,8 @@ describe.each(drivers)("a file that is not ours to write, on %s", (driver) => {
       };
       const seen = [1, 2, 3].map(() => schemaVersion(watched, path));
       // Each of the three asks three times, and first for the version.
-      expect(seen).toEqual([1, 4, 7].map((asked) => (asked > look ? 1 : 0)));
+      const made = schemaVersion(db, path);
+      expect(seen).toEqual([1, 4, 7].map((asked) => (asked > look ? made : 0)));
       db.close();
       maker.close();
     },
@@ -239,9 +240,12 @@ describe.each(drivers)("a file that is not ours to write, on %s", (driver) => {
   it("is refused where a newer version has changed its schema", async () => {
     const path = newPath();
     await prepare(`sqlite:${path}?driver=${driver}`);
+    const db = await openSqlite(path, driver);
+    const known = schemaVersion(db, path);
+    db.close();
     await sql(path, driver, "PRAGMA store.user_version = 99; PRAGMA store.journal_mode = DELETE");
-    await expectRefused(path, "schema 99, and this version knows 1; update ductape");
-    await sql(path, driver, "PRAGMA store.user_version = 1");
+    await expectRefused(path, `schema 99, and this version knows ${known}; update ductape`);
+    await sql(path, driver, `PRAGMA store.user_version = ${known}`);
     await using ductape = new Ductape({ store: `sqlite:${path}?driver=${driver}` });
     expect(await usedOf(ductape)).toBe(3);
   });
@@ -340,6 +344,23 @@ describe.each(canMove ? drivers : [])("a file in use, on %s", (driver) => {
     expect([5, 6]).toContain(await usedOf(ductape));
     await using other = new Ductape({ store: `sqlite:${path}?driver=${driver}` });
     expect(await usedOf(other)).toBe(await usedOf(ductape));
+  });
+
+  it("whose folder becomes a file counts nothing until the folder is back", async () => {
+    const path = newPath();
+    const ductape = await clientWith([quota], { store: `sqlite:${path}?driver=${driver}` });
+    await count(ductape);
+    renameSync(dirname(path), `${dirname(path)}-elsewhere`);
+    writeFileSync(dirname(path), "");
+    await delay(NOTICED_MS);
+    for (let call = 0; call < 3; call++) {
+      expect(await faultOf(count(ductape))).toMatchObject({ code: "STORE_UNAVAILABLE" });
+    }
+    rmSync(dirname(path));
+    renameSync(`${dirname(path)}-elsewhere`, dirname(path));
+    expect((await count(ductape)).used).toBeLessThanOrEqual(3);
+    expect(await count(ductape)).toMatchObject({ allowed: true });
+    await ductape.close();
   });
 
   it("that is deleted and made anew by another client leaves that client undisturbed", async () => {

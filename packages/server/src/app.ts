@@ -193,7 +193,11 @@ function fail(
   if (status === 401 && problem.code === "UNAUTHORIZED") {
     reply.header("www-authenticate", 'Bearer realm="ductape"');
   }
-  if (status === 503) reply.header("retry-after", faultRetryAfter(service.random));
+  if (status === 503) {
+    // Whether the store is down, or was for this call alone, is told on the console.
+    if (problem.code === "STORE_UNAVAILABLE") void service.prober.look();
+    if (problem.retryable) reply.header("retry-after", faultRetryAfter(service.random));
+  }
   // What was not read of a body is not read on: the connection goes with it.
   const isUnread = status === 413 || status === 415 || (status === 401 && hasBody(request));
   if (isUnread || service.isDraining) reply.header("connection", "close");

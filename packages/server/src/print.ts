@@ -55,6 +55,9 @@ export function printTable(heads: readonly string[], rows: readonly (readonly st
   for (const row of shown) printLine(lineOf(row));
 }
 
+/** Where the URL of a store comes from. */
+const STORE_PATHS = ["options.store", "DUCTAPE_STORE"];
+
 /** Tells why a command failed, a line for each wrong field. Returns its exit code. */
 export function sayFault(error: unknown): number {
   const issues = DuctapeError.is(error) ? (error.issues ?? []) : [];
@@ -62,7 +65,9 @@ export function sayFault(error: unknown): number {
   const lines =
     issues.length > 1 ? issues.map((issue) => `${issue.path}: ${issue.message}`) : [message];
   for (const line of lines) say(line, "ductape:");
-  return DuctapeError.is(error) ? ERRORS[error.code].exitCode : 1;
+  if (!DuctapeError.is(error)) return 1;
+  const isStoreUrl = issues.length > 0 && issues.every(({ path }) => STORE_PATHS.includes(path));
+  return ERRORS[isStoreUrl ? "STORE_UNAVAILABLE" : error.code].exitCode;
 }
 
 /** Tells what a server warns of; an error by all its lines, each further in than a new message. */

@@ -8,8 +8,8 @@ import { flushLog, openLog, type LogTarget } from "./log.js";
 import { Metrics } from "./metrics.js";
 import { sayWarning } from "./print.js";
 import { Partitions } from "./partition.js";
-import { Prober } from "./readiness.js";
 import type { Service } from "./service.js";
+import { StoreNews } from "./store-news.js";
 import { Turns } from "./turns.js";
 import { VERSION } from "./version.js";
 
@@ -69,8 +69,10 @@ const DRAIN_MS_MAX = 30_000;
 const RETRY_MS = 1_000;
 
 /**
- * Starts a server. It listens also while its store is down, and says so at `/readyz`. Throws
- * `VALIDATION` for an option it cannot take, and an `Error` of the system where it cannot listen.
+ * Starts a server. Where its store is down it listens all the same, warns of it, now and at each
+ * change, and says so at `/readyz`. Throws `VALIDATION` for an option it cannot take,
+ * `STORE_UNAVAILABLE` for a store that no waiting mends, such as a file that is no database, and an
+ * `Error` of the system where it cannot listen.
  */
 export async function startServer<const Policy extends OutagePolicy = "throw">(
   options: ServerOptions<Policy>,
@@ -79,19 +81,20 @@ export async function startServer<const Policy extends OutagePolicy = "throw">(
   if (!asksForKey && !isLoopback(host)) throw notLoopback(host);
   const warn = options.warn ?? sayWarning;
   const { store, clock, onStoreError, timeoutMs, secret, outgoing = "public" } = options;
-  const logger = { warn };
-  const parts = { store, clock, onStoreError, timeoutMs, secret, outgoing, logger };
+  const metrics = new Metrics();
+  const news = new StoreNews(metrics, warn);
+  const parts = { store, clock, onStoreError, timeoutMs, secret, outgoing, logger: news };
   const ductape = new EmbeddedDuctape<Policy>(parts);
   const audit = openLog("audit", options.auditLog ?? "off", "now");
   const access = openLog("access", options.accessLog ?? "off", "soon");
-  const metrics = new Metrics();
   const now = clock ?? Date.now;
+  const prober = news.follow(ductape);
   const service: Service = {
     ductape,
     keys: new Keys({ records: ductape.records, rootKey, clock: now, warn }),
     audit: new Audit(audit),
     metrics,
-    prober: new Prober(ductape, (isUp) => metrics.storeIsUp(isUp)),
+    prober,
     turns: new Turns(),
     partitions: new Partitions(ductape.records, warn),
     clock: now,
@@ -99,7 +102,8 @@ export async function startServer<const Policy extends OutagePolicy = "throw">(
     isDraining: false,
   };
   const app = createApp({ service, logs: { access, warn }, version: VERSION, asksForKey });
-  const address = await app.listen({ host, port }).catch(async (error: unknown) => {
+  const address = await listen().catch(async (error: unknown) => {
+    prober.stop();
     await ductape.close();
     throw error;
   });
@@ -118,8 +122,14 @@ export async function startServer<const Policy extends OutagePolicy = "throw">(
     },
   };
 
+  async function listen(): Promise<string> {
+    await news.begin();
+    return await app.listen({ host, port });
+  }
+
   async function drain(): Promise<void> {
     service.isDraining = true;
+    prober.stop();
     const force = setTimeout(() => app.server.closeAllConnections(), DRAIN_MS_MAX);
     await app.close();
     clearTimeout(force);
@@ -139,7 +149,7 @@ async function firstKeyOf(
       return await service.keys.createFirst();
     } catch (error) {
       if (!DuctapeError.is(error)) throw error;
-      if (!hasWarned) warn("the first key cannot be made yet; trying again", error);
+      if (!hasWarned) warn("the first key is made, and told, once the store can be used");
       hasWarned = true;
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());

@@ -46,7 +46,7 @@ describe("ductape serve", () => {
       2,
       "without keys wants an address of this machine",
     ],
-    [["serve", "--store", "redes://user:secret@x"], 2, "store"],
+    [["serve", "--store", "redes://user:secret@x"], 69, "store"],
     [
       ["key", "create", "--scop", "quota:check"],
       2,

@@ -1,10 +1,9 @@
-import { readFileSync, renameSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { describe, expect, it } from "vitest";
 import { startServer } from "ductape-server";
 import { sendRaw, headOf } from "./raw.js";
-import { ask, inputOf, recordOf, ROOT_KEY, start, startWith, temporaryFolder } from "./support.js";
-import { until } from "../../ductape/test/support.js";
+import { ask, inputOf, recordOf, ROOT_KEY, start, startWith } from "./support.js";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -58,42 +57,6 @@ describe("the server itself", () => {
   });
 });
 
-describe("a store that is down", () => {
-  it("is told by /readyz and every call; the server goes on once it is back", async () => {
-    const folder = temporaryFolder();
-    const path = `${folder.path}/store.db`;
-    const store = `sqlite:${folder.path}/missing/store.db`;
-    const first = await startWith([{ tag: "q", limit: 5, period: "day" }], {
-      store: `sqlite:${path}`,
-    });
-    await first.close();
-    // A file where a folder should be: the store cannot be opened.
-    renameSync(path, `${folder.path}/missing`);
-    const server = await start({ store, rootKey: null });
-    const ready = await server.call("/readyz");
-    expect([ready.status, ready.body["code"]]).toEqual([503, "STORE_UNAVAILABLE"]);
-    expect(ready.headers.get("content-type")).toContain("application/problem+json");
-    expect((await server.call("/healthz")).status).toBe(200);
-    const run = await server.call("/v1/quota/run", {
-      key: `dk_someone_${"a".repeat(33)}`,
-      body: inputOf(),
-    });
-    expect([run.status, run.body["code"]]).toEqual([503, "STORE_UNAVAILABLE"]);
-    expect(Number(run.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
-    const { text } = (await server.call("/metrics")).body;
-    expect(text).toContain("ductape_store_up 0");
-    renameSync(`${folder.path}/missing`, `${folder.path}/other.db`);
-    // Metrics look at the store themselves.
-    await until(async () => /ductape_store_up 1/.test(await metricsOf(server.url)));
-    await until(async () => (await server.call("/readyz")).status === 200);
-    const key = await server.firstKey;
-    expect(key).toMatch(/^dk_root_/);
-    expect((await server.call("/v1/products", { key: key ?? "" })).status).toBe(200);
-    await server.close();
-    folder.remove();
-  });
-});
-
 describe("a server that stops", () => {
   it("finishes what was accepted, tells that it drains, and takes nothing new", async () => {
     const server = await startWith([{ tag: "q", limit: null, period: "day" }]);
@@ -144,7 +107,3 @@ it("the package has the version of its manifest", async () => {
   expect(recordOf(body["info"])["version"]).toBe(recordOf(manifest)["version"]);
   await server.close();
 });
-
-async function metricsOf(url: string): Promise<string> {
-  return (await fetch(`${url}/metrics`)).text();
-}

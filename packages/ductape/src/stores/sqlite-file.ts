@@ -65,8 +65,13 @@ export class SqliteFile {
   }
 }
 
-/** Device and inode; null where there is nothing. */
+/** Device and inode; null where there is nothing, or nothing that can be looked at. */
 function identityOf(path: string): string | null {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found === undefined ? null : `${found.dev}:${found.ino}`;
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    // Also where a file took the place of its folder, or the folder may not be entered any more.
+    return null;
+  }
 }

@@ -30,7 +30,8 @@ const ready = route({
     const { fault: ofStore } = await service.prober.look();
     const fault = ofStore ?? (service.isDraining ? draining() : null);
     if (fault === null) return { status: "ready", store: service.ductape.guarantees.name };
-    reply.code(503).type(PROBLEM_TYPE).header("retry-after", "1");
+    reply.code(503).type(PROBLEM_TYPE);
+    if (fault.retryable) reply.header("retry-after", "1");
     return { ...problemOf(fault, requestId), status: 503 };
   },
 });
