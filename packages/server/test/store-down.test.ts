@@ -113,7 +113,7 @@ describe.skipIf(!hasRedis("a server that goes down and comes up"))("a store on a
 });
 
 describe("a file that is lost under a server", () => {
-  it("is told by /readyz, calls and the console, without a time to wait, until it is back", async () => {
+  it("is told by readyz, calls and the console, and no time to wait until it is back", async () => {
     const path = join(folder.path, "lost", "store.db");
     const server = await startWith([{ tag: "q", limit: 5, period: "day" }], {
       store: `sqlite:${path}`,
