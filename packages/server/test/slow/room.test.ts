@@ -16,7 +16,7 @@ const TOLD_EVERY = 500;
 const IS_SHORT = process.env["FULL"] === undefined;
 const STORE = IS_SHORT ? "memory:?max_mb=4" : "memory:";
 /** How many rounds come after it is full. */
-const ROUNDS_AFTER = IS_SHORT ? 3 : 20;
+const ROUNDS_AFTER = IS_SHORT ? 1 : 20;
 
 const SCOPED = { scope: "$Session{userId}", limit: null, period: "lifetime" } as const;
 const SESSION = { product: "shop", env: "prd", tag: "user" };
