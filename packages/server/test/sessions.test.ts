@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { DuctapeError, RemoteDuctape } from "ductape";
 import { manualClock } from "ductape/testing";
-import { startWith, type Started } from "./support.js";
+import { ROOT_KEY, startWith, type Started } from "./support.js";
 
 const clock = manualClock("2026-05-15T12:00:00Z");
 const target = { product: "shop", env: "prd", tag: "login" };
@@ -91,4 +92,52 @@ it("tells no token in a fault, and no session in a log", async () => {
   expect(server.audit).toMatchObject([{ event: "sessions.revoke", after: { revoked: 1 } }]);
   expect(JSON.stringify(server.audit)).not.toContain(token.slice(0, 20));
   expect(server.warnings).toEqual([]);
+});
+
+it("names the fields of a fault over HTTP as they are named there", async () => {
+  const unknown = await call("refresh", { ...target, refresh_token: "nobody" });
+  expect(unknown).toMatchObject({
+    status: 401,
+    code: "SESSION_INVALID",
+    retryable: false,
+    detail: "refresh_token: is not a valid refresh token of this session",
+  });
+  const empty = await call("refresh", { ...target, refresh_token: "" });
+  expect(JSON.stringify(empty)).toContain("refresh_token: ");
+  expect(JSON.stringify(empty)).not.toContain("refreshToken");
+  const fay = await start("fay");
+  const [refresh_token, session_id] = [textIn(fay, "refresh_token"), textIn(fay, "session_id")];
+  await call("revoke", { ...target, session_id });
+  expect(await call("refresh", { ...target, refresh_token })).toMatchObject({
+    status: 401,
+    code: "SESSION_REVOKED",
+    detail: "refresh_token: its session has been revoked",
+  });
+  expect(await call("revoke", target)).toMatchObject({
+    status: 400,
+    code: "VALIDATION",
+    issues: [{ path: "session_id", message: "wants either session_id or identifier" }],
+  });
+});
+
+it("names them in a client of a server as in the library", async () => {
+  await using client = new RemoteDuctape({ url: server.url, apiKey: ROOT_KEY });
+  const { sessions } = client.processor;
+  const faultOf = async (work: Promise<unknown>): Promise<DuctapeError> => {
+    const fault: unknown = await work.catch((error: unknown) => error);
+    if (!DuctapeError.is(fault)) throw new Error("it should have failed", { cause: fault });
+    return fault;
+  };
+  const refused = { ...target, refreshToken: "nobody" };
+  const local = server.ductape.processor.sessions;
+  for (const [mine, theirs] of [
+    [sessions.refresh(refused), local.refresh(refused)],
+    [sessions.revoke(target), local.revoke(target)],
+    [sessions.list({ ...target, tag: "none" }), local.list({ ...target, tag: "none" })],
+  ] as const) {
+    const [told, expected] = [await faultOf(mine), await faultOf(theirs)];
+    expect(told.message).toBe(expected.message);
+    expect(told.issues).toEqual(expected.issues);
+    expect([told.code, told.name]).toEqual([expected.code, expected.name]);
+  }
 });

@@ -43,6 +43,20 @@ export function faultOf(problem: unknown): DuctapeError | null {
   });
 }
 
+/** A fault of a server with the names in its text changed; any other error as it is. */
+export function renamedFault(error: unknown, textOf: (text: string) => string): unknown {
+  if (!DuctapeError.is(error) || textOf(error.message) === error.message) return error;
+  const { code, message, issues, retryable } = error;
+  const renamed = issues?.map(({ path, message: why }) => ({
+    path: textOf(path),
+    message: textOf(why),
+  }));
+  if (code === "VALIDATION" && renamed !== undefined) {
+    return new ValidationError(renamed, { cause: error });
+  }
+  return new (familyOf(code))(code, textOf(message), { cause: error, retryable });
+}
+
 function familyOf(code: ErrorCode): typeof DuctapeError {
   if (CONFLICTS.has(code)) return ConflictError;
   if (OF_SESSIONS.has(code)) return SessionError;

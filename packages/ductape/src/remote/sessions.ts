@@ -2,6 +2,7 @@ import type { SessionCalls } from "../client.js";
 import { isRecord } from "../json.js";
 import { viewOf } from "./definitions.js";
 import { encode } from "./encode.js";
+import { renamedFault } from "./faults.js";
 import type { Http } from "./http.js";
 
 /** Fields of sessions that have another name on the wire. */
@@ -22,7 +23,10 @@ export function sessionsOf(http: Http): SessionCalls {
     async (input: unknown) => {
       const given = isRecord(input) ? renamed(input, WIRE) : input;
       const body = encode(given, "input");
-      return http.call({ method: "POST", path: `/v1/sessions/${name}`, body, ...told });
+      const call = http.call({ method: "POST", path: `/v1/sessions/${name}`, body, ...told });
+      return call.catch((error: unknown) => {
+        throw renamedFault(error, oursIn);
+      });
     };
   const read = { isSafe: true, isRead: true };
   const [start, decrypt, revoke] = [post("start"), post("decrypt", read), post("revoke")];
@@ -46,4 +50,9 @@ function renamed(fields: Record<string, unknown>, names: ReadonlyMap<string, str
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [names.get(name) ?? name, value]),
   );
+}
+
+/** Text with the names of fields as the library has them; what is quoted was sent, and stays. */
+function oursIn(text: string): string {
+  return text.replace(/(?<![\w"])[a-z]+_[a-z]+(?![\w"])/g, (name) => OURS.get(name) ?? name);
 }

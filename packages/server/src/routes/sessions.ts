@@ -16,7 +16,7 @@ import {
   STARTED,
 } from "../schema/session.js";
 
-import { eitherName, listedWire, startedWire } from "../session-names.js";
+import { eitherName, listedWire, startedWire, wireFault } from "../session-names.js";
 
 const FAULTS: readonly ErrorCode[] = [
   "PRODUCT_NOT_FOUND",
@@ -56,7 +56,9 @@ function sessionRoute<T extends { product: string; env: string }, I extends z.Zo
     faults: [...FAULTS, ...faults],
     handle(call, body) {
       call.access.requireEnvironment(body.product, body.env);
-      return handle(call, body);
+      return handle(call, body).catch((error: unknown) => {
+        throw wireFault(error);
+      });
     },
   });
 }
