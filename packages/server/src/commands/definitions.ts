@@ -18,7 +18,7 @@ import {
   type PrintFlags,
 } from "./client.js";
 import { counted, mayDo, whatGoes, type Goes } from "./confirm.js";
-import { fieldsOf, withFieldFlags } from "./fields.js";
+import { fieldsOf, hinted, withFieldFlags } from "./fields.js";
 
 /** What a list shows of a definition beside what the kind adds. */
 export interface Listed {
@@ -121,8 +121,10 @@ async function create<I extends z.ZodObject, P extends z.ZodObject, V extends Li
   const { product = "", json } = flags;
   const input: unknown = { [kind.id]: id, ...fieldsOf({ ...flags }, kind.input) };
   const { input: schema } = kind;
-  checkWire(schema, input, kind.name);
-  const view = await withClient(flags, (client) => kind.of(client, product).create(input));
+  const view = await hinted(kind.name, input, async () => {
+    checkWire(schema, input, kind.name);
+    return withClient(flags, (client) => kind.of(client, product).create(input));
+  });
   if (json === true) printLine(JSON.stringify(view));
   else say(`created ${kind.name} ${id}`);
 }
@@ -136,8 +138,10 @@ async function update<I extends z.ZodObject, P extends z.ZodObject, V extends Li
   const reset = unset.map((name) => [name.replaceAll("-", "_"), null] as const);
   const patch: unknown = { ...fieldsOf({ ...flags }, kind.patch), ...Object.fromEntries(reset) };
   const { patch: schema } = kind;
-  checkWire(schema, patch, kind.name);
-  const view = await withClient(flags, (client) => kind.of(client, product).update(id, patch));
+  const view = await hinted(kind.name, patch, async () => {
+    checkWire(schema, patch, kind.name);
+    return withClient(flags, (client) => kind.of(client, product).update(id, patch));
+  });
   if (json === true) printLine(JSON.stringify(view));
   else say(`updated ${kind.name} ${id}, which is now of revision ${view.revision}`);
 }

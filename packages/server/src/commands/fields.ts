@@ -1,5 +1,8 @@
 import { Option, type Command } from "commander";
+import { ValidationError } from "ductape";
 import { z } from "zod";
+import { stepsOf } from "../configuration/file.js";
+import { hintOf } from "../configuration/hint.js";
 
 type Shape = Readonly<Record<string, z.ZodType>>;
 type JsonSchema = z.core.JSONSchema.BaseSchema;
@@ -24,6 +27,26 @@ export function fieldsOf(
     if (typeof text === "string") fields[name] = valueOf(text, schema);
   }
   return fields;
+}
+
+/** Adds to each issue of `fields` what to write instead, where that can be said. */
+export async function hinted<T>(kind: string, fields: unknown, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof ValidationError)) throw error;
+    const issues = error.issues.map(({ path, message }) => {
+      const value = stepsOf(path).reduce(memberOf, fields);
+      const hint = hintOf({ path: `${kind}.${path}`, message, value, form: "flag" });
+      return { path, message: message + hint };
+    });
+    throw new ValidationError(issues, { cause: error });
+  }
+}
+
+function memberOf(value: unknown, name: string | number): unknown {
+  if (typeof value !== "object" || value === null) return undefined;
+  return Object.hasOwn(value, name) ? Reflect.get(value, name) : undefined;
 }
 
 const flagOf = (name: string): string => name.replaceAll("_", "-");

@@ -1,7 +1,8 @@
 import { ValidationError, type Configuration, type Issue } from "ductape";
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
-import type { Document, Node } from "yaml";
+import type { Document, Node, Scalar } from "yaml";
 import { hintOf } from "./hint.js";
+import { syntaxFault } from "./syntax.js";
 
 /** A configuration as it was read from a file. */
 export interface ConfigurationFile {
@@ -27,14 +28,20 @@ export function readConfiguration(text: string, name: string): ConfigurationFile
   };
   const [fault] = document.errors;
   if (fault !== undefined) {
-    throw new ValidationError([{ path: placeAt(fault.pos[0]), message: fault.message }]);
+    const { offset, message } = syntaxFault(text, fault);
+    throw new ValidationError([{ path: placeAt(offset), message }]);
   }
   return {
     configuration: valueOf(document, name),
-    at: ({ path, message }) => ({
-      path: placeAt(offsetOf(document, stepsOf(path))),
-      message: `${path}: ${message}${hintOf(valueAt(document, stepsOf(path)), message)}`,
-    }),
+    at({ path, message }) {
+      const steps = stepsOf(path);
+      const { value, source } = scalarAt(document, steps) ?? {};
+      const hint = hintOf({ path, message, value, source, form: "yaml" });
+      return {
+        path: placeAt(offsetOf(document, steps)),
+        message: `${path}: ${message}${hint}`,
+      };
+    },
   };
 }
 
@@ -47,8 +54,8 @@ function valueOf(document: Document, name: string): Configuration {
   }
 }
 
-/** The steps of a path: `products[0].limit.values."a.b"`. */
-function stepsOf(path: string): readonly (string | number)[] {
+/** The steps of the path of an issue: `products[0].limit.values."a.b"`. */
+export function stepsOf(path: string): readonly (string | number)[] {
   const steps: (string | number)[] = [];
   for (const [, index, quoted, plain] of path.matchAll(
     /\[(\d+)\]|("(?:[^"\\]|\\.)*")|([^.[\]]+)/g,
@@ -73,14 +80,14 @@ function offsetOf(document: Document, steps: readonly (string | number)[]): numb
   return offset;
 }
 
-/** What a path leads to; undefined where it is not there. */
-function valueAt(document: Document, steps: readonly (string | number)[]): unknown {
+/** The text, number or flag that a path leads to; null where it leads to none. */
+function scalarAt(document: Document, steps: readonly (string | number)[]): Scalar | null {
   let node: unknown = document.contents;
   for (const step of steps) {
     if (isAlias(node)) node = node.resolve(document);
     node = memberOf(node, step)?.value;
   }
-  return isScalar(node) ? node.value : undefined;
+  return isScalar(node) ? node : null;
 }
 
 /** A member of a list or a map: its node, and the one that names it. */
