@@ -99,7 +99,7 @@ describe("a file of definitions that is nearly right", () => {
     expect(told.endsWith(hint), told).toBe(true);
   });
 
-  it("takes words for true and false that YAML 1.2 reads as text where a text is wanted", async () => {
+  it("takes words for true and false that YAML 1.2 reads as text in a text", async () => {
     const file = readConfiguration("products: [{ tag: yes, name: no }]", "f");
     await using ductape = new Ductape({ store: "memory:" });
     await ductape.product.apply(file.configuration);
