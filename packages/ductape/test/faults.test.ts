@@ -379,3 +379,15 @@ describe.each(canMove ? drivers : [])("a file in use, on %s", (driver) => {
     expect(await count(young)).toMatchObject({ used: 4 });
   });
 });
+
+it.runIf(existsSync("/proc/self"))(
+  "a folder that can never be made is refused at once",
+  async () => {
+    await using ductape = new Ductape({
+      store: "sqlite:/proc/nowhere/new/store.db",
+      logger: silent,
+    });
+    const fault = await faultOf(count(ductape));
+    expectUnavailable(fault, "/proc/nowhere/new/store.db", "mkdir", false);
+  },
+);

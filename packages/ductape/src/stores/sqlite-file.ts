@@ -1,4 +1,5 @@
-import { statSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
+import { dirname } from "node:path";
 import { StoreError } from "../errors.js";
 import type { Sqlite } from "./sqlite-driver.js";
 import { movedError } from "./sqlite-errors.js";
@@ -74,4 +75,24 @@ function identityOf(path: string): string | null {
     // Also where a file took the place of its folder, or the folder may not be entered any more.
     return null;
   }
+}
+
+/**
+ * Makes a folder with those above it. Node's recursive `mkdirSync` never returns where the system
+ * answers that there can be none, as under /proc. Throws what the file system says.
+ */
+export function makeFolder(folder: string): void {
+  if (isFolder(folder)) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolder(parent);
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if (!isFolder(folder)) throw error;
+  }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }

@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { apply, type Verdict } from "../apply.js";
@@ -31,7 +30,7 @@ import {
   type SqliteDriver,
   type SqliteStatement,
 } from "./sqlite-driver.js";
-import { SqliteFile } from "./sqlite-file.js";
+import { makeFolder, SqliteFile } from "./sqlite-file.js";
 import { sqliteFacts } from "./sqlite-facts.js";
 import { migrate, schemaVersion } from "./sqlite-schema.js";
 import { SqliteCells } from "./sqlite-cells.js";
@@ -94,7 +93,7 @@ export class SqliteStore implements Store {
     this.#isClosed = false;
     const { path, timeoutMs, driver } = this.#options;
     try {
-      mkdirSync(dirname(path), { recursive: true });
+      makeFolder(dirname(path));
       const db = await whileBusy(timeoutMs, () => openSqlite(path, driver));
       try {
         await whileBusy(timeoutMs, () => prepareFile(db, path));
