@@ -1,8 +1,11 @@
 // The commands that look after a product: sessions, the doctor, completion, decisions by flag.
 import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { EmbeddedDuctape } from "ductape";
 import { afterAll, describe, expect, it } from "vitest";
 import { nodeFact } from "../src/commands/doctor.js";
+import { freePort, hasRedis, startRedis } from "../../ductape/test/redis.js";
 import { folder, newStore, run } from "./command.js";
 import { ROOT_KEY, startWith } from "./support.js";
 
@@ -111,9 +114,37 @@ describe("ductape doctor", () => {
     expect(code).toBe(69);
     const { facts, fault } = JSON.parse(stdout);
     expect(fault).toMatchObject({ code: "STORE_UNAVAILABLE" });
-    const advice = "start it, or correct its address; see docs/ERRORS.md";
+    const advice = "name a file in a folder: a part of its path is a file";
     expect(facts).toContainEqual({ name: "store", value: "STORE_UNAVAILABLE", advice });
     expect(stderr).toContain("/dev/null");
+  });
+
+  it("advises what fits the fault of a file, a host and a port", async () => {
+    const path = join(folder.path, "text.db");
+    writeFileSync(path, "this is no database".repeat(500));
+    const free = `127.0.0.1:${await freePort()}`;
+    for (const [store, advice] of [
+      [`sqlite:${path}`, "name another file: this one is no database"],
+      [`sqlite:${folder.path}`, "name a file, in a folder that this user may write to"],
+      [`redis://${free}`, "start it, or correct the host and the port of its URL"],
+      [`postgres://${free}/shop`, "start it, or correct the host and the port of its URL"],
+      ["redes://somewhere", "correct what is named below"],
+    ] as const) {
+      const { stdout } = await run(["doctor", "--store", store, "--json"]);
+      expect(JSON.parse(stdout).facts, store).toContainEqual(expect.objectContaining({ advice }));
+    }
+  });
+
+  it.runIf(hasRedis("the doctor's advice for Redis"))("advises what Redis refuses", async () => {
+    const redis = await startRedis({ requirepass: "secret" });
+    for (const [store, advice] of [
+      [redis.url, "add the password to its URL: redis://:password@host"],
+      [redis.url.replace("//", "//:wrong@"), "correct the user and the password of its URL"],
+    ] as const) {
+      const { stdout } = await run(["doctor", "--store", store, "--json"]);
+      expect(JSON.parse(stdout).facts, store).toContainEqual(expect.objectContaining({ advice }));
+    }
+    await redis.remove();
   });
 
   it.each([

@@ -1,13 +1,8 @@
 import { Command } from "commander";
-import {
-  DuctapeError,
-  EmbeddedDuctape,
-  RemoteDuctape,
-  type ErrorCode,
-  type StoreFact,
-} from "ductape";
+import { DuctapeError, EmbeddedDuctape, RemoteDuctape, type StoreFact } from "ductape";
 import { printLine, printTable, say, sayFault } from "../print.js";
 import { VERSION } from "../version.js";
+import { adviceOf } from "./advice.js";
 import { isOnServer, withClientFlags, type ClientFlags, type PrintFlags } from "./client.js";
 
 const NODE_MIN = [20, 19] as const;
@@ -34,7 +29,7 @@ async function examine(flags: DoctorFlags): Promise<void> {
     if (!DuctapeError.is(error)) throw error;
     fault = error;
     const name = isOnServer(flags) ? "server" : "store";
-    facts.push({ name, value: error.code, advice: adviceOf(error.code) });
+    facts.push({ name, value: error.code, advice: adviceOf(error) });
   }
   if (flags.json === true) {
     const told = fault === null ? null : { code: fault.code, message: fault.message };
@@ -49,12 +44,6 @@ async function examine(flags: DoctorFlags): Promise<void> {
   if (fault !== null) process.exitCode = sayFault(fault);
   else if (isAdvised) process.exitCode = 1;
   else if (flags.json !== true) say("all is well");
-}
-
-function adviceOf(code: ErrorCode): string {
-  if (code === "UNAUTHORIZED") return "give a key that `ductape key create` made";
-  if (code === "VALIDATION") return "correct what is named below";
-  return "start it, or correct its address; see docs/ERRORS.md";
 }
 
 /** The Node that runs this, of a version such as `20.19.0`. */
