@@ -102,6 +102,8 @@ const CASES: readonly Case[] = [
   ],
   [`quota check ${AT} ${USER} --json`, 0, /"used":2/],
   [`usage top ${AT}`, 0, /ada +2 +15 +13/, "table"],
+  [`usage subjects ${AT}`, 0, /ada +2 +15 +13 +never/, "table"],
+  [`usage subjects ${AT} --csv`, 0, /subject,used,limit[^]*ada,2,15,13,/],
   [`usage history ${AT} --subject ada`, 0, /never +2 +15 +13/, "table"],
   [`usage history ${AT} --subject userId=ada`, 0, /never +2 +15 +13/, "table"],
   [`usage history ${AT} --subject adda`, 4, /there is no counter of adda/],
