@@ -56,10 +56,13 @@ const READY = Buffer.from("Z\0\0\0\u0005I", "latin1");
 const FIELDS = "SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0";
 const SHUTDOWN = Buffer.from(`E\0\0\0${String.fromCharCode(FIELDS.length + 4)}${FIELDS}`, "latin1");
 
-/** Ends all other connections of the tests' database. */
+/** Ends all other connections of the tests' database, and waits until they are gone. */
 async function terminateAll(): Promise<void> {
   const others = "FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid()";
-  await running().run(`SELECT pg_terminate_backend(pid) ${others}`);
+  const { rows } = await running().run(`SELECT pid, pg_terminate_backend(pid) ${others}`);
+  const ended = rows.map(({ pid }) => Number(pid)).join(",");
+  const left = `SELECT 1 FROM pg_stat_activity WHERE pid = ANY('{${ended}}'::int[])`;
+  await until(async () => (await running().run(left)).rowCount === 0);
 }
 
 describe.runIf(started !== null)("connections that the server ends", () => {
