@@ -179,7 +179,7 @@ describe.runIf(started !== null)("a lock that another program holds", () => {
   ])("keeps calls of that counter waiting, and no others: %s", async (_, optionsOf) => {
     const url = running().freshUrl();
     const each = { ...quota, scope: "$Session{id}" };
-    const options = { ...optionsOf(url), logger: quiet, timeoutMs: 3_000 };
+    const options = { ...optionsOf(url), logger: quiet, timeoutMs: 6_000 };
     await using ductape = await clientWith([each], options);
     const run = (id: string) => ductape.processor.quota.run(inputOf({ subject: { id } }));
     const users = Array.from({ length: 20 }, (__, i) => `user-${i}`);
