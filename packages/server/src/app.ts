@@ -194,7 +194,7 @@ function fail(
     reply.header("www-authenticate", 'Bearer realm="ductape"');
   }
   if (status === 503) {
-    // Whether the store is down, or was for this call alone, is told on the console.
+    // The store's watch says whether it is down, or was for this call alone.
     if (problem.code === "STORE_UNAVAILABLE") void service.prober.look();
     if (problem.retryable) reply.header("retry-after", faultRetryAfter(service.random));
   }

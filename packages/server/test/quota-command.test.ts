@@ -77,7 +77,7 @@ describe.each([
     const json = await run(["quota", "check", ...at, "--amount", "0.000000000001", "--json"], more);
     expect(JSON.parse(json.stdout)).toMatchObject({ amount: 1e-12, used: 1.5e-7 });
     const back = await run(["quota", "decrement", ...at, "--amount", "1"], more);
-    expect(back.stderr).toContain("took 0.00000015 from the whole product: 0 of 1 used");
+    expect(back.stderr).toContain("took 0.00000015 of 1 from the whole product: 0 of 1 used");
     await end();
   });
 

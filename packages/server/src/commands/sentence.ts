@@ -37,7 +37,8 @@ function doneBy(result: Decision): string {
 
 /** Less than was asked where there was less. */
 function tookOf({ amount, applied = amount }: Decision): string {
-  return applied === amount ? String(amount) : `${applied} of ${amount}`;
+  const taken = amountText(applied);
+  return applied === amount ? taken : `${taken} of ${amountText(amount)}`;
 }
 
 function untilEnd({ window: { end } }: Decision): string {
