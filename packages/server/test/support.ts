@@ -101,3 +101,9 @@ export function temporaryFolder(): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), "ductape-server-"));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
+
+/** The names of the files that the page at /docs loads, which have a hash in them. */
+export async function filesOfDocs(url: string): Promise<string[]> {
+  const page = await (await fetch(`${url}/docs`)).text();
+  return [...page.matchAll(/"docs\/([^"]+)"/g)].map(([, name]) => String(name));
+}
