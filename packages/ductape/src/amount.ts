@@ -19,7 +19,7 @@ const UNITS_SURE = 2 ** 50;
 
 /**
  * A value >= 0 in units of 1 / `scale`, a power of ten: the count of which it is the nearest
- * double. Null where there is none up to 2^53-1: the value has more digits, or is too large.
+ * double. Null where the value has more digits than that, or exceeds 2^53-1.
  */
 export function exactUnits(value: number, scale: number): number | null {
   const near = Math.round(value * scale);

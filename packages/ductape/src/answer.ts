@@ -168,7 +168,7 @@ function legText(leg: LegNumbers, nowMs: number): string {
   return numbers.join(",").replace(/,+$/, "");
 }
 
-/** Reads a text of {@link answerText}, or of apply.lua. Throws where it is none. */
+/** Reads what {@link answerText} or apply.lua wrote. Throws on any other text. */
 export function readAnswer(text: string): Answer {
   const [numbers = "", fingerprint, facts] = text.split("\n");
   const [head = "", ...legs] = numbers.split(";");

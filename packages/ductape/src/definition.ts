@@ -31,8 +31,8 @@ export interface QuotaDefinition extends Partial<Omit<RuleInput, "name" | "limit
   /** What becomes of an amount with more digits. Default `"exact"`: it is refused. */
   readonly rounding?: Rounding | Empty | undefined;
   /**
-   * What its amounts are of: up to 64 letters, digits, dots, dashes and underscores. Clients of
-   * HTTP are told, and nothing is counted otherwise. Default `"requests"`.
+   * What its amounts are of: up to 64 letters, digits, dots, dashes and underscores. HTTP
+   * answers name it; it changes no count. Default `"requests"`.
    */
   readonly unit?: string | Empty | undefined;
   readonly rules?: readonly RuleInput[] | Empty | undefined;

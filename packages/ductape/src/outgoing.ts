@@ -104,7 +104,7 @@ export class Outgoing {
 
   /**
    * The addresses of a host that may be asked. A name that does not exist and one that leads to a
-   * forbidden network are told alike, or anybody could list the names of that network.
+   * forbidden network fail alike, or anybody could list the names of that network.
    */
   async #permitted(host: string): Promise<readonly LookupAddress[]> {
     if (this.#isAny) return this.#resolve(host);
