@@ -12,7 +12,7 @@ const shared = {
 };
 // Whole names, so that none is the beginning of another.
 const alias = [
-  { find: /^ductape\/testing$/, replacement: source("ductape/src/testing.ts") },
+  { find: /^ductape\/testing$/, replacement: source("ductape/src/testing/testing.ts") },
   { find: /^ductape\/remote$/, replacement: source("ductape/src/remote-client.ts") },
   { find: /^ductape$/, replacement: source("ductape/src/index.ts") },
   { find: /^ductape-server$/, replacement: source("server/src/index.ts") },

@@ -5,7 +5,7 @@ export default defineConfig({
   entry: {
     index: "src/index.ts",
     remote: "src/remote-client.ts",
-    testing: "src/testing.ts",
+    testing: "src/testing/testing.ts",
   },
   format: ["esm", "cjs"],
   dts: true,

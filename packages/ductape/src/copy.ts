@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { readAnswer } from "./answer.js";
-import type { Logger } from "./events.js";
-import { keptUntilMs, lastText } from "./cell.js";
-import { ConflictError, StoreError, ValidationError } from "./errors.js";
-import { QUOTA } from "./definition.js";
-import { homeOf, keyParts, spaceParts } from "./key.js";
-import { readDefinition } from "./kind.js";
-import type { Store, StoreMaker, StorePiece } from "./store.js";
+import { readAnswer } from "./decide/answer.js";
+import type { Logger } from "./base/logger.js";
+import { keptUntilMs, lastText } from "./decide/cell.js";
+import { ConflictError, StoreError, ValidationError } from "./base/errors.js";
+import { QUOTA } from "./define/quota.js";
+import { homeOf, keyParts, spaceParts } from "./base/key.js";
+import { readDefinition } from "./define/kind.js";
+import type { Store, StoreMaker, StorePiece } from "./stores/store.js";
 import { openStore } from "./stores/url.js";
 
 /** How far a copy is: rows read from `from`, or compared once all are written. */

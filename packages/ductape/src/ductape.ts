@@ -1,12 +1,11 @@
-import type { Client } from "./client.js";
-import type { OutagePolicy } from "./decision.js";
-import { EmbeddedDuctape, type EmbeddedOptions } from "./embedded.js";
-import { show } from "./errors.js";
-import type { AlertListener } from "./events.js";
-import { isLeftOut, isRecord } from "./json.js";
+import type { Client } from "./client/client.js";
+import { type OutagePolicy, invalid } from "./base/settings.js";
+import { EmbeddedDuctape, type EmbeddedOptions } from "./client/embedded.js";
+import { show } from "./base/errors.js";
+import type { AlertListener } from "./quota/events.js";
+import { isLeftOut, isRecord } from "./base/json.js";
 import { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
-import { invalid } from "./settings.js";
-import type { CallOptions } from "./store.js";
+import type { CallOptions } from "./base/call.js";
 
 /**
  * How a {@link Ductape} is made: on a store of its own, or with `url` and `apiKey` on a server.

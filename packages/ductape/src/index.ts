@@ -1,4 +1,4 @@
-export { amountText, sumOf, type Rounding } from "./amount.js";
+export { amountText, sumOf, type Rounding } from "./decide/amount.js";
 export { copyStore, type CopyOptions, type CopyProgress } from "./copy.js";
 export type {
   CacheCalls,
@@ -9,7 +9,7 @@ export type {
   SessionCalls,
   SessionDefinitionCalls,
   UsageCalls,
-} from "./client.js";
+} from "./client/client.js";
 export type {
   AppliedConfiguration,
   ApplyOptions,
@@ -17,9 +17,9 @@ export type {
   DefinitionChange,
   FieldChange,
   ProductConfiguration,
-} from "./configuration.js";
+} from "./define/configuration.js";
 export { Ductape, type DuctapeOptions } from "./ductape.js";
-export { EmbeddedDuctape, type EmbeddedOptions } from "./embedded.js";
+export { EmbeddedDuctape, type EmbeddedOptions } from "./client/embedded.js";
 export {
   DuctapeError,
   ConflictError,
@@ -33,8 +33,8 @@ export {
   type ErrorCode,
   type ErrorRow,
   type Issue,
-} from "./errors.js";
-export type { Networks } from "./outgoing.js";
+} from "./base/errors.js";
+export type { Networks } from "./base/outgoing.js";
 export { postgresStore, type PostgresStoreOptions } from "./stores/postgres/postgres.js";
 export type {
   PostgresClient,
@@ -42,11 +42,20 @@ export type {
   PostgresQuery,
   PostgresResult,
 } from "./stores/postgres/pool.js";
-export type { StoreFact, StoreRoom } from "./store.js";
-export { QuotaExceededError } from "./exceeded.js";
+export type {
+  StoreFact,
+  StoreRoom,
+  Store,
+  StoreContext,
+  StoreGuarantees,
+  StoreMaker,
+} from "./stores/store.js";
+export { QuotaExceededError } from "./quota/exceeded.js";
 export { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
-export { unknownField } from "./request.js";
-export type { Action, Empty, QuotaInput, SessionInput, SubjectInput } from "./request.js";
+export { unknownField, type Empty } from "./base/field.js";
+export type { Action } from "./decide/action.js";
+export type { QuotaInput, SessionInput } from "./quota/request.js";
+export type { SubjectInput } from "./define/subject.js";
 export type {
   Admitted,
   Alert,
@@ -57,41 +66,40 @@ export type {
   DegradedDenied,
   Denied,
   EnforcedResult,
-  OutagePolicy,
   QuotaResult,
   ResultBase,
   ResultWindow,
   RuleResult,
-} from "./decision.js";
-export type { Cache, CachedCounter, CacheInput, CacheQuery, CacheValue } from "./cache.js";
-export type { LimitInput } from "./limit.js";
-export type { Rule, RuleInput } from "./rule.js";
-export type { QuotaDefinition, QuotaView } from "./definition.js";
-export type { Environment, EnvironmentInput } from "./environment.js";
-export type { DeleteOptions, Patch } from "./patch.js";
-export type { Product, ProductInput } from "./product.js";
-export type { Period, PeriodUnit, Weekday } from "./period.js";
-export type { AlertEvent, AlertListener, Logger } from "./events.js";
-export type {
-  CallOptions,
-  CallSignal,
-  Clock,
-  Store,
-  StoreContext,
-  StoreGuarantees,
-  StoreMaker,
-} from "./store.js";
+} from "./quota/decision.js";
+export type { OutagePolicy } from "./base/settings.js";
+export type { Cache, CacheInput } from "./define/cache.js";
+export type { CachedCounter, CacheQuery, CacheValue } from "./product/caches.js";
+export type { LimitInput } from "./define/limit.js";
+export type { Rule, RuleInput } from "./define/rule.js";
+export type { QuotaDefinition, QuotaView } from "./define/quota.js";
+export type { Environment, EnvironmentInput } from "./define/environment.js";
+export type { DeleteOptions, Patch } from "./define/patch.js";
+export type { Product, ProductInput } from "./define/product.js";
+export type { Period, PeriodUnit, Weekday } from "./decide/period.js";
+export type { AlertEvent, AlertListener } from "./quota/events.js";
+export type { Logger } from "./base/logger.js";
+export type { CallOptions, CallSignal, Clock } from "./base/call.js";
 export { redisStore } from "./stores/redis/redis.js";
 export type { Durability, RedisClient, RedisStoreOptions } from "./stores/redis/settings.js";
-export type { KeptRecord, Records, RecordWrite } from "./records.js";
-export type { CountersInput, KeptCounters } from "./counters.js";
-export type { HistoryInput, UsageHistory, WindowUsage } from "./history.js";
-export type { UsageTarget } from "./standing.js";
-export type { UsageWindow } from "./last.js";
-export type { SubjectsInput, SubjectsPage, SubjectUsage } from "./usage.js";
-export type { Algorithm, IssuerBody, IssuerInput, Jwk, PublicKey } from "./trust.js";
-export type { SessionData } from "./sample.js";
-export type { SessionBody, SessionDefinition, SessionPeriod, SessionView } from "./session.js";
+export type { KeptRecord, Records, RecordWrite } from "./define/records.js";
+export type { CountersInput, KeptCounters } from "./usage/counters.js";
+export type { HistoryInput, UsageHistory, WindowUsage } from "./usage/history.js";
+export type { UsageTarget } from "./usage/target.js";
+export type { UsageWindow } from "./usage/last.js";
+export type { SubjectsInput, SubjectsPage, SubjectUsage } from "./usage/usage.js";
+export type { Algorithm, IssuerBody, IssuerInput, Jwk, PublicKey } from "./define/issuer.js";
+export type { SessionData } from "./define/sample.js";
+export type {
+  SessionBody,
+  SessionDefinition,
+  SessionPeriod,
+  SessionView,
+} from "./define/session.js";
 export type {
   ListedSession,
   ListInput,

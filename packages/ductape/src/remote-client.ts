@@ -8,6 +8,6 @@ export {
   StoreError,
   ValidationError,
   ERRORS,
-} from "./errors.js";
-export { QuotaExceededError } from "./exceeded.js";
+} from "./base/errors.js";
+export { QuotaExceededError } from "./quota/exceeded.js";
 export type * from "./index.js";

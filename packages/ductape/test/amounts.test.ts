@@ -10,7 +10,14 @@ import {
   tuple,
 } from "fast-check";
 import { describe, expect, it } from "vitest";
-import { amountText, DECIMALS_MAX, exactUnits, sumOf, unitsOf, valueMax } from "../src/amount.js";
+import {
+  amountText,
+  DECIMALS_MAX,
+  exactUnits,
+  sumOf,
+  unitsOf,
+  valueMax,
+} from "../src/decide/amount.js";
 import { decimalText, ratioOf, rounded, type Ratio } from "./paper.js";
 import { seedOf } from "./support.js";
 

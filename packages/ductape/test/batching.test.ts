@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { DuctapeError } from "ductape";
-import type { Verdict } from "../src/apply.js";
-import { compileQuota, QUOTA } from "../src/definition.js";
-import { planStep, type Step } from "../src/plan.js";
-import { parseRequest } from "../src/request.js";
-import type { CallOptions } from "../src/store.js";
+import type { Verdict } from "../src/decide/apply.js";
+import { compileQuota, QUOTA } from "../src/define/quota.js";
+import { planStep } from "../src/quota/plan.js";
+import { type Step } from "../src/decide/step.js";
+import { parseRequest } from "../src/quota/request.js";
+import type { CallOptions } from "../src/base/call.js";
 import { Batching, type BatchingOptions } from "../src/stores/batching.js";
 import { inputOf, randomOf, seedOf } from "./support.js";
 

@@ -1,7 +1,8 @@
 import type { Ductape, Decision, QuotaDefinition, QuotaInput, QuotaResult } from "ductape";
 import { manualClock } from "ductape/testing";
-import type { Step } from "../src/plan.js";
-import type { CallOptions, Store } from "../src/store.js";
+import type { Step } from "../src/decide/step.js";
+import type { CallOptions } from "../src/base/call.js";
+import type { Store } from "../src/stores/store.js";
 import { openStore } from "../src/stores/url.js";
 import { contextOf, clientWith, inputOf } from "./support.js";
 

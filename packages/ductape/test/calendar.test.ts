@@ -12,7 +12,7 @@ import {
   type Period,
   type Span,
   type Weekday,
-} from "../src/period.js";
+} from "../src/decide/period.js";
 import { randomOf, seedOf } from "./support.js";
 
 const DAY_MS = 86_400_000;

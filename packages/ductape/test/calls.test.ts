@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { Ductape, DuctapeError, QuotaExceededError, type OutagePolicy } from "ductape";
-import { openSqlite, type Sqlite } from "../src/stores/sqlite-driver.js";
+import { openSqlite, type Sqlite } from "../src/stores/sqlite/driver.js";
 import { callAny, clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();

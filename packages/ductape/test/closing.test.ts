@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape, type StartedSession } from "ductape";
-import { headerOf } from "../src/token.js";
+import { headerOf } from "../src/sessions/token.js";
 import { DATA, faultOf, sessionBench, TARGET } from "./session-bench.js";
 import { inputOf, storeUrls, temporaryFolder } from "./support.js";
 

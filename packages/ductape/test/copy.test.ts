@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { copyStore, Ductape, type CopyProgress, type StoreMaker } from "ductape";
 import { manualClock } from "ductape/testing";
-import { MemoryStore } from "../src/stores/memory.js";
+import { MemoryStore } from "../src/stores/memory/memory.js";
 import { clientWith, faultOf, inputOf } from "./support.js";
 import { testedStores } from "./tested.js";
 

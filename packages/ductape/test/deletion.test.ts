@@ -8,7 +8,7 @@ import {
   type Store,
 } from "ductape";
 import { manualClock } from "ductape/testing";
-import { MemoryStore } from "../src/stores/memory.js";
+import { MemoryStore } from "../src/stores/memory/memory.js";
 import { openStore } from "../src/stores/url.js";
 import {
   contextOf,

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { manualClock } from "ductape/testing";
-import type { DocumentWrite } from "../src/store.js";
+import type { DocumentWrite } from "../src/stores/store.js";
 import { openStore } from "../src/stores/url.js";
 import { contextOf, randomOf, seedOf } from "./support.js";
 import { testedStores } from "./tested.js";

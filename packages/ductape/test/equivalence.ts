@@ -2,15 +2,15 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
-import { apply } from "../src/apply.js";
-import { answerKeyOf, readAnswer, type AnswerKey } from "../src/answer.js";
-import type { Cell, Cells } from "../src/cell.js";
-import type { Leg } from "../src/leg.js";
-import type { Step } from "../src/plan.js";
+import { apply } from "../src/decide/apply.js";
+import { answerKeyOf, readAnswer, type AnswerKey } from "../src/decide/answer.js";
+import type { Cell, Cells } from "../src/decide/cell.js";
+import type { Leg } from "../src/decide/leg.js";
+import type { Step } from "../src/decide/step.js";
 import { Batch, replyOf } from "../src/stores/redis/batch.js";
 import { Keyspace } from "../src/stores/redis/keys.js";
 import { readCounter } from "../src/stores/redis/packed.js";
-import { addAmount, dropLeft } from "../src/rolling.js";
+import { addAmount, dropLeft } from "../src/decide/rolling.js";
 import { RandomPlans } from "./random-plans.js";
 import { randomOf } from "./support.js";
 

@@ -14,8 +14,8 @@ import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape, type DuctapeError } from "ductape";
-import { openSqlite, type Sqlite, type SqliteDriver } from "../src/stores/sqlite-driver.js";
-import { migrate, schemaVersion } from "../src/stores/sqlite-schema.js";
+import { openSqlite, type Sqlite, type SqliteDriver } from "../src/stores/sqlite/driver.js";
+import { migrate, schemaVersion } from "../src/stores/sqlite/schema.js";
 import { clientWith, faultOf, inputOf, temporaryFolder, usableDrivers } from "./support.js";
 
 const folder = temporaryFolder();

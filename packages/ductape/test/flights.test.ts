@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { DuctapeError, StoreError, type CallOptions } from "ductape";
-import { compileQuota, QUOTA } from "../src/definition.js";
-import { planStep, type Step } from "../src/plan.js";
-import { parseRequest } from "../src/request.js";
+import { compileQuota, QUOTA } from "../src/define/quota.js";
+import { planStep } from "../src/quota/plan.js";
+import { type Step } from "../src/decide/step.js";
+import { parseRequest } from "../src/quota/request.js";
 import { Batching, type Answers, type BatchingOptions } from "../src/stores/batching.js";
 import { inputOf } from "./support.js";
 

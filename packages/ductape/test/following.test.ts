@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { Ductape, type Store } from "ductape";
-import { MemoryStore } from "../src/stores/memory.js";
+import { MemoryStore } from "../src/stores/memory/memory.js";
 import { clientWith, inputOf, storeOver } from "./support.js";
 
 /** A store in this process whose answers about definitions come when `held` lets them. */

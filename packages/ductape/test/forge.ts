@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import type { Store } from "../src/store.js";
+import type { Store } from "../src/stores/store.js";
 import { derivedKey } from "../src/sessions/seal.js";
 
 /** The parts of a token as text or JSON, to be taken apart and put together in wrong ways. */

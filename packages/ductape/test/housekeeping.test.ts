@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import type { QuotaDefinition, QuotaInput, Store } from "ductape";
 import { manualClock } from "ductape/testing";
-import { openSqlite } from "../src/stores/sqlite-driver.js";
+import { openSqlite } from "../src/stores/sqlite/driver.js";
 import { openStore } from "../src/stores/url.js";
 import { contextOf, clientWith, faultOf, inputOf } from "./support.js";
 import { testedStores, type TestedStore } from "./tested.js";

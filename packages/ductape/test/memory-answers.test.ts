@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { MemoryAnswers } from "../src/stores/memory-answers.js";
-import { MemoryRoom } from "../src/stores/memory-room.js";
+import { MemoryAnswers } from "../src/stores/memory/answers.js";
+import { MemoryRoom } from "../src/stores/memory/room.js";
 
 const SPACE = "1/shop/prd/q//uid/";
 const DAY_MS = 86_400_000;

@@ -1,6 +1,6 @@
 import { Temporal } from "temporal-polyfill";
 import { describe, expect, it } from "vitest";
-import { windowAt, type Period, type Span } from "../src/period.js";
+import { windowAt, type Period, type Span } from "../src/decide/period.js";
 import { isRecordedAt, readVectors, recordedOffsets } from "./recorded.js";
 import { randomOf, seedOf } from "./support.js";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { EmbeddedDuctape } from "ductape";
-import { definitionKey, keyParts } from "../src/key.js";
+import { definitionKey, keyParts } from "../src/base/key.js";
 import { openStore } from "../src/stores/url.js";
 import { contextOf } from "./support.js";
 

@@ -4,7 +4,7 @@ import { Redis } from "ioredis";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Decision, QuotaInput } from "ductape";
 import { manualClock } from "ductape/testing";
-import { openSqlite } from "../src/stores/sqlite-driver.js";
+import { openSqlite } from "../src/stores/sqlite/driver.js";
 import { POSTGRES_BIN, startPostgres } from "./postgres.js";
 import { hasRedis, startRedis } from "./redis.js";
 import { clientWith, faultOf, inputOf, temporaryFolder } from "./support.js";

@@ -2,7 +2,7 @@ import type { LookupAddress } from "node:dns";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { isIP, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { Outgoing, OutgoingError, parseNetworks } from "../src/outgoing.js";
+import { Outgoing, OutgoingError, parseNetworks } from "../src/base/outgoing.js";
 
 const FORBIDDEN_CHARS = /no public address/;
 /** What an internal page says, and nobody outside may read. */

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape, type QuotaInput } from "ductape";
-import { openSqlite } from "../src/stores/sqlite-driver.js";
+import { openSqlite } from "../src/stores/sqlite/driver.js";
 import { clientWith, faultOf, inputOf, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();

@@ -1,10 +1,10 @@
 // Random plans on a coarse grid of time, so that boundaries are met: for comparing two writings of
 // the decision.
 import type { Action } from "ductape";
-import { factsText } from "../src/answer.js";
-import { newLeg, type Leg, type LegRule } from "../src/leg.js";
-import type { Step } from "../src/plan.js";
-import { FOREVER_MS, type Span } from "../src/period.js";
+import { factsText } from "../src/decide/answer.js";
+import { newLeg, type Leg, type LegRule } from "../src/decide/leg.js";
+import type { Step } from "../src/decide/step.js";
+import { FOREVER_MS, type Span } from "../src/decide/period.js";
 import type { randomOf } from "./support.js";
 
 type Random = ReturnType<typeof randomOf>;

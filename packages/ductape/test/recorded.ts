@@ -1,7 +1,7 @@
 // The offsets of every zone as Python's zoneinfo has them, and those of this runtime.
 import { readFileSync } from "node:fs";
 import { Temporal } from "temporal-polyfill";
-import { isTimeZone } from "../src/period.js";
+import { isTimeZone } from "../src/decide/period.js";
 
 /** The JSON that a script of `vectors` wrote. */
 export function readVectors(name: string) {

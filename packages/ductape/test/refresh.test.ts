@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape, DuctapeError, StoreError, type StartedSession, type Store } from "ductape";
 import { manualClock } from "ductape/testing";
-import type { DocumentWrite } from "../src/store.js";
+import type { DocumentWrite } from "../src/stores/store.js";
 import { openStore } from "../src/stores/url.js";
 import { DATA, faultOf, sessionBench, START_MS, TARGET } from "./session-bench.js";
 import { contextOf, randomOf, seedOf, storeOver, temporaryFolder, until } from "./support.js";

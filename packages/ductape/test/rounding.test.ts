@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import type { Action, Decision, QuotaInput, Rounding } from "ductape";
-import { amountText } from "../src/amount.js";
+import { amountText } from "../src/decide/amount.js";
 import { decimalText, rounded } from "./paper.js";
 import { clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
 

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { DuctapeError, type QuotaInput } from "ductape";
-import { ACTIONS } from "../src/request.js";
+import { ACTIONS } from "../src/decide/action.js";
 import { callAny, clientWith, faultOf, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { manualClock, storeSuite, type StorePlace } from "ductape/testing";
 import { Ductape } from "ductape";
-import { isTooOld, SQLITE_DRIVERS } from "../src/stores/sqlite-driver.js";
+import { isTooOld, SQLITE_DRIVERS } from "../src/stores/sqlite/driver.js";
 import { temporaryFolder, usableDrivers } from "./support.js";
 
 const memory = (): StorePlace => ({ connect: () => "memory:", remove: () => undefined });

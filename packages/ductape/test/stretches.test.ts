@@ -14,7 +14,7 @@ import {
 } from "fast-check";
 import { expect, it } from "vitest";
 import type { Decision, Ductape, Period } from "ductape";
-import { addAmount, dropLeft, liveSum, ROLLING_ENTRIES_MAX } from "../src/rolling.js";
+import { addAmount, dropLeft, liveSum, ROLLING_ENTRIES_MAX } from "../src/decide/rolling.js";
 import { clientWith, inputOf, seedOf } from "./support.js";
 
 const seed = seedOf();

@@ -12,8 +12,8 @@ import {
   type Store,
   type StoreContext,
 } from "ductape";
-import type { Documents } from "../src/store.js";
-import { isTooOld, SQLITE_DRIVERS, type SqliteDriver } from "../src/stores/sqlite-driver.js";
+import type { Documents } from "../src/stores/store.js";
+import { isTooOld, SQLITE_DRIVERS, type SqliteDriver } from "../src/stores/sqlite/driver.js";
 
 /** A folder of its own for one test; `remove` deletes it. */
 export function temporaryFolder(): { path: string; remove: () => void } {

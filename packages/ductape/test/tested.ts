@@ -1,6 +1,6 @@
 // The stores that one test runs on, each with places of its own.
 import { join } from "node:path";
-import { openSqlite } from "../src/stores/sqlite-driver.js";
+import { openSqlite } from "../src/stores/sqlite/driver.js";
 import { POSTGRES_BIN, startPostgres } from "./postgres.js";
 import { hasRedis, startCluster, startRedis } from "./redis.js";
 import { temporaryFolder } from "./support.js";

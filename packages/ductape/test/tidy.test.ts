@@ -36,25 +36,33 @@ const LINES_MAX = 400;
 const COLUMNS_MAX = 100;
 const FUNCTION_LINES_MAX = 70;
 
-/** The library from the bottom up; a file that no row names is pure. Imports never point up. */
-const TIERS: readonly (readonly [name: string, files: readonly string[]])[] = [
-  ["errors", ["errors"]],
-  ["pure", []],
-  [
-    "edge",
-    "store shelf catalogue records events settings outgoing stores sessions under-way".split(" "),
-  ],
-  ["flow", "ahead call client quota outage usage history counters carry remote".split(" ")],
-  [
-    "wiring",
-    "ductape embedded remote-client copy resource applying products caches index".split(" "),
-  ],
-  [
-    "testing",
-    "conformance conformance-bench conformance-clock conformance-last testing".split(" "),
-  ],
+/** The rooms of the library from the bottom up: none imports from one above it, types included. */
+const ROOMS = [
+  "base",
+  "decide",
+  "stores",
+  "define",
+  "sessions",
+  "quota",
+  "usage",
+  "product",
+  "client",
+  "remote",
+  "",
+  "testing",
 ];
-const PURE = TIERS.findIndex(([name]) => name === "pure");
+
+/** Where all files but those of {@link WORLDLY} are pure, and what is pure in other rooms. */
+const PURE =
+  /^(base|decide|define|quota)\/|^(usage\/(last|target)|sessions\/token|remote-client)\.ts$/;
+/** What touches the world: time, files, listeners. */
+const WORLDLY = new Set(
+  [
+    "base/call base/outgoing base/settings base/under-way",
+    "define/catalogue define/definition-set define/records",
+    "quota/quota quota/events quota/clock-ahead",
+  ].flatMap((names) => names.split(" ").map((name) => `${name}.ts`)),
+);
 
 /** What a pure file must not name: the clock, randomness, and all that waits or reaches outside. */
 const IMPURE = new Set(
@@ -97,43 +105,57 @@ const RULES: Readonly<Record<string, Rule>> = {
   "is pure, where it decides: no clock, no randomness, no waiting, nothing from outside": {
     breaches: (file) => (isPure(file) ? nodesOf(file.tree).flatMap(impureIn) : []),
     planted: [
-      [src("apply"), "const a = 1 + Date.now();", ["Date.now"]],
-      [src("new-file"), "export const a = new Date();", ["new Date()"]],
-      [src("period"), "const a = Date();", ["Date()"]],
-      [src("plan"), "const a = performance.now();", ["performance"]],
-      [src("key"), "setTimeout(() => 1, 2);", ["setTimeout"]],
-      [src("text"), "const a = Math.random();", ["Math.random"]],
-      [src("errors"), "const a = process.env;", ["process"]],
-      [src("request"), 'import { a } from "node:os";', ["node:os"]],
-      [src("decision"), 'export { a } from "some-package";', ["some-package"]],
-      [src("rolling"), "export async function a() { await b(); }", ["async", "await"]],
+      [src("decide/apply"), "const a = 1 + Date.now();", ["Date.now"]],
+      [src("decide/new-file"), "export const a = new Date();", ["new Date()"]],
+      [src("decide/period"), "const a = Date();", ["Date()"]],
+      [src("quota/plan"), "const a = performance.now();", ["performance"]],
+      [src("base/key"), "setTimeout(() => 1, 2);", ["setTimeout"]],
+      [src("base/text"), "const a = Math.random();", ["Math.random"]],
+      [src("base/errors"), "const a = process.env;", ["process"]],
+      [src("quota/request"), 'import { a } from "node:os";', ["node:os"]],
+      [src("quota/decision"), 'export { a } from "some-package";', ["some-package"]],
+      [src("decide/rolling"), "export async function a() { await b(); }", ["async", "await"]],
     ],
     kept: [
-      [src("apply"), "const a = new Date(0); a.process; b({ crypto: 1 }); Date.parse(c);"],
-      [src("catalogue"), 'import a from "node:os"; Date.now();'],
+      [src("decide/apply"), "const a = new Date(0); a.process; b({ crypto: 1 }); Date.parse(c);"],
+      [src("define/catalogue"), 'import a from "node:os"; Date.now();'],
       ["bench/a.ts", "Date.now();"],
     ],
   },
-  "imports from its own tier or one below": {
+  "imports from its own room or one below": {
     breaches: (file) =>
       importsOf(file.tree).flatMap((name) => {
         const target = posix.join(posix.dirname(file.path), name.replace(/\.js$/, ".ts"));
-        const [from, to] = [tierOf(file.path), tierOf(target)];
-        const sentence = `${TIERS[from]?.[0]} imports ${name} of ${TIERS[to]?.[0]}`;
-        return from >= 0 && name.startsWith(".") && to > from ? [sentence] : [];
+        const [from, to] = [roomOf(file.path), roomOf(target)];
+        if (from === null || to === null || !name.startsWith(".")) return [];
+        const isUp = ROOMS.indexOf(to) > ROOMS.indexOf(from) || !ROOMS.includes(to);
+        return isUp ? [`imports ${name}`] : [];
       }),
     planted: [
-      [src("errors"), 'import { a } from "./text.js";', ["errors imports ./text.js of pure"]],
-      [src("apply"), 'import type { A } from "./store.js";', ["pure imports ./store.js of edge"]],
-      [src("stores/memory"), 'export * from "../quota.js";', ["edge imports ../quota.js of flow"]],
-      [src("plan"), 'const a = import("./quota.js");', ["pure imports ./quota.js of flow"]],
-      [src("key"), 'type A = import("./events.js").A;', ["pure imports ./events.js of edge"]],
-      [src("outage"), 'import "./ductape.js";', ["flow imports ./ductape.js of wiring"]],
-      [src("index"), 'import "./testing.js";', ["wiring imports ./testing.js of testing"]],
+      [
+        src("base/errors"),
+        'import { a } from "../decide/amount.js";',
+        ["imports ../decide/amount.js"],
+      ],
+      [
+        src("decide/apply"),
+        'import type { A } from "../stores/store.js";',
+        ["imports ../stores/store.js"],
+      ],
+      [src("stores/memory/a"), 'export * from "../../quota/a.js";', ["imports ../../quota/a.js"]],
+      [src("quota/plan"), 'const a = import("../usage/a.js");', ["imports ../usage/a.js"]],
+      [src("define/a"), 'type A = import("../quota/a.js").A;', ["imports ../quota/a.js"]],
+      [src("client/outage"), 'import "../ductape.js";', ["imports ../ductape.js"]],
+      [src("index"), 'import "./testing/testing.js";', ["imports ./testing/testing.js"]],
+      [src("base/a"), 'import "../elsewhere/b.js";', ["imports ../elsewhere/b.js"]],
     ],
     kept: [
-      [src("stores/sqlite"), 'import "../apply.js"; import "./batching.js"; import "node:fs";'],
-      [src("testing"), 'import "./ductape.js"; import "./conformance.js";'],
+      [
+        src("stores/sqlite/sqlite"),
+        'import "../../decide/a.js"; import "../b.js"; import "node:fs";',
+      ],
+      [src("testing/testing"), 'import "../ductape.js"; import "./conformance.js";'],
+      [src("index"), 'import "./ductape.js"; import "./client/client.js";'],
     ],
   },
   "has a doc comment for each export": {
@@ -194,7 +216,12 @@ describe("every source file", () => {
 
   it("is looked at", () => {
     const paths = FILES.map(({ path }) => path);
-    const some = [src("apply"), src("stores/sqlite"), "bench/run.ts", "examples/replay/rows.ts"];
+    const some = [
+      src("decide/apply"),
+      src("stores/sqlite/sqlite"),
+      "bench/run.ts",
+      "examples/replay/rows.ts",
+    ];
     expect(paths).toEqual(expect.arrayContaining([...some, "packages/ductape/test/tidy.test.ts"]));
   });
 });
@@ -208,12 +235,13 @@ describe("a planted breach is found, and nothing beside it, by the rule that a f
   });
 });
 
-it("the tiers are those that docs/ARCHITECTURE.md shows", () => {
+it("the rooms are the folders, and those that docs/ARCHITECTURE.md shows", () => {
   const page = readFileSync(`${ROOT}docs/ARCHITECTURE.md`, "utf8");
-  for (const [name, files] of TIERS) {
-    const names = files.map((file) => `\`${file}\``).join(" ") || "all others";
-    expect(page).toContain(`| ${name} | ${names} |`);
-  }
+  const shown = [...page.matchAll(/^\| `(\w+)\/` \| /gm)].map(([, name = ""]) => name);
+  expect(shown).toEqual(ROOMS.map((room) => room || "src"));
+  const folders = readdirSync(`${ROOT}${LIBRARY}`, { withFileTypes: true });
+  const names = folders.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  expect(names.toSorted()).toEqual(ROOMS.filter((room) => room !== "").toSorted());
 });
 
 describe("docs/ERRORS.md", () => {
@@ -271,17 +299,16 @@ function told(file: File, node: ts.Node, sentence: string): string {
   return `line ${lineOf(file, node.getStart(file.tree))}: ${sentence}`;
 }
 
-/** The index of a file's tier; -1 outside the library. */
-function tierOf(path: string): number {
-  if (!path.startsWith(LIBRARY)) return -1;
-  const [name = ""] = path.slice(LIBRARY.length).split(/[/.]/);
-  const named = TIERS.findIndex(([, files]) => files.includes(name));
-  return named === -1 ? PURE : named;
+/** The room of a file: its folder; "" beside the folders, null outside the library. */
+function roomOf(path: string): string | null {
+  if (!path.startsWith(LIBRARY)) return null;
+  const [room = "", ...rest] = path.slice(LIBRARY.length).split("/");
+  return rest.length === 0 ? "" : room;
 }
 
 function isPure({ path }: File): boolean {
-  const tier = tierOf(path);
-  return tier !== -1 && tier <= PURE;
+  const name = path.startsWith(LIBRARY) ? path.slice(LIBRARY.length) : "";
+  return PURE.test(name) && !WORLDLY.has(name);
 }
 
 function importsOf(tree: ts.SourceFile): string[] {

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { Ductape } from "ductape";
 import { manualClock } from "ductape/testing";
 import { packCounter, readCounter } from "../src/stores/redis/packed.js";
-import { FILE_SCHEMA, openSqlite } from "../src/stores/sqlite-driver.js";
+import { FILE_SCHEMA, openSqlite } from "../src/stores/sqlite/driver.js";
 import { POSTGRES_BIN, startPostgres } from "./postgres.js";
 import { hasRedis, startRedis } from "./redis.js";
 import { clientWith, inputOf, temporaryFolder } from "./support.js";

@@ -2,8 +2,8 @@
 import { afterAll, describe, expect, it } from "vitest";
 import type { Decision, QuotaInput } from "ductape";
 import { manualClock } from "ductape/testing";
-import { newLeg, type LegRule } from "../src/leg.js";
-import type { Span } from "../src/period.js";
+import { newLeg, type LegRule } from "../src/decide/leg.js";
+import type { Span } from "../src/decide/period.js";
 import { openStore } from "../src/stores/url.js";
 import { stepOf } from "./random-plans.js";
 import { clientWith, contextOf, inputOf, storeOver } from "./support.js";

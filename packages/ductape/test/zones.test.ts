@@ -6,7 +6,7 @@ import {
   type Period,
   type PeriodUnit,
   type Weekday,
-} from "../src/period.js";
+} from "../src/decide/period.js";
 import { isRecordedAt, readVectors, recordedOffsets } from "./recorded.js";
 import { randomOf, seedOf } from "./support.js";
 

@@ -3,7 +3,7 @@ import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Store } from "ductape";
-import { MemoryStore } from "../../ductape/src/stores/memory.js";
+import { MemoryStore } from "../../ductape/src/stores/memory/memory.js";
 import { draws } from "../../ductape/test/draws.js";
 import { randomOf, seedOf } from "../../ductape/test/support.js";
 import { Generator, HOSTILE, mutated, type Json, type Random } from "./generate.js";

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { hasRedis, startRedis } from "../../ductape/test/redis.js";
 import { until } from "../../ductape/test/support.js";
-import { openSqlite } from "../../ductape/src/stores/sqlite-driver.js";
+import { openSqlite } from "../../ductape/src/stores/sqlite/driver.js";
 import { endAll, folder, launch, newStore, run } from "./command.js";
 import { ask, inputOf, start, startWith } from "./support.js";
 

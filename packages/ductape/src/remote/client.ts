@@ -1,19 +1,26 @@
-import type { Client, ProductCalls, QuotaCalls, SessionCalls, UsageCalls } from "../client.js";
-import type { OutagePolicy } from "../decision.js";
-import { show } from "../errors.js";
-import { Events, type AlertListener, type Logger } from "../events.js";
-import { isLeftOut, isRecord } from "../json.js";
-import { within } from "../call.js";
-import { underPolicy } from "../outage.js";
+import type {
+  Client,
+  ProductCalls,
+  QuotaCalls,
+  SessionCalls,
+  UsageCalls,
+} from "../client/client.js";
 import {
+  type OutagePolicy,
   invalid,
   parseLogger,
   parsePolicy,
   parseTimeout,
   settingOf,
   type Setting,
-} from "../settings.js";
-import type { CallOptions, StoreGuarantees } from "../store.js";
+} from "../base/settings.js";
+import { show } from "../base/errors.js";
+import { Events, type AlertListener } from "../quota/events.js";
+import { type Logger } from "../base/logger.js";
+import { isLeftOut, isRecord } from "../base/json.js";
+import { within, type CallOptions } from "../base/call.js";
+import { underPolicy } from "../client/outage.js";
+import type { StoreGuarantees } from "../stores/store.js";
 import { RemoteProducts, queryOf, viewOf } from "./definitions.js";
 import { encode } from "./encode.js";
 import { Http } from "./http.js";

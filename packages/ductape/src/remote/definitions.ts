@@ -1,19 +1,20 @@
-import type { Cache, CacheInput, CacheQuery, CacheValue } from "../cache.js";
+import type { Cache, CacheInput } from "../define/cache.js";
+import type { CacheQuery, CacheValue } from "../product/caches.js";
 import type {
   CacheCalls,
   DefinitionCalls,
   ProductCalls,
   SessionDefinitionCalls,
-} from "../client.js";
-import type { AppliedConfiguration, ApplyOptions, Configuration } from "../configuration.js";
-import type { QuotaDefinition, QuotaView } from "../definition.js";
-import type { Environment, EnvironmentInput } from "../environment.js";
-import { show, StoreError } from "../errors.js";
-import { isLeftOut, isRecord } from "../json.js";
-import type { DeleteOptions, Patch } from "../patch.js";
-import type { Product, ProductInput } from "../product.js";
-import type { SessionDefinition, SessionView } from "../session.js";
-import { invalid } from "../settings.js";
+} from "../client/client.js";
+import type { AppliedConfiguration, ApplyOptions, Configuration } from "../define/configuration.js";
+import type { QuotaDefinition, QuotaView } from "../define/quota.js";
+import type { Environment, EnvironmentInput } from "../define/environment.js";
+import { show, StoreError } from "../base/errors.js";
+import { isLeftOut, isRecord } from "../base/json.js";
+import type { DeleteOptions, Patch } from "../define/patch.js";
+import type { Product, ProductInput } from "../define/product.js";
+import type { SessionDefinition, SessionView } from "../define/session.js";
+import { invalid } from "../base/settings.js";
 import { encode } from "./encode.js";
 import type { Http } from "./http.js";
 

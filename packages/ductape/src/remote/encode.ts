@@ -1,6 +1,6 @@
-import { kindOf } from "../errors.js";
-import { isRecord } from "../json.js";
-import { invalid } from "../settings.js";
+import { kindOf } from "../base/errors.js";
+import { isRecord } from "../base/json.js";
+import { invalid } from "../base/settings.js";
 
 /**
  * A value as JSON text, as it is now. What JSON would drop or change without a word is refused:

@@ -8,8 +8,8 @@ import {
   ValidationError,
   type ErrorCode,
   type Issue,
-} from "../errors.js";
-import { isRecord } from "../json.js";
+} from "../base/errors.js";
+import { isRecord } from "../base/json.js";
 
 const CONFLICTS: ReadonlySet<ErrorCode> = new Set([
   "ENVIRONMENT_INACTIVE",

@@ -1,6 +1,6 @@
-import { closedError } from "../call.js";
-import { DuctapeError, StoreError } from "../errors.js";
-import { UnderWay } from "../under-way.js";
+import { closedError } from "../base/call.js";
+import { DuctapeError, StoreError } from "../base/errors.js";
+import { UnderWay } from "../base/under-way.js";
 import { faultOf } from "./faults.js";
 
 /** A server, and how it is asked. */

@@ -1,5 +1,5 @@
-import type { SessionCalls } from "../client.js";
-import { isRecord } from "../json.js";
+import type { SessionCalls } from "../client/client.js";
+import { isRecord } from "../base/json.js";
 import { viewOf } from "./definitions.js";
 import { encode } from "./encode.js";
 import { renamedFault } from "./faults.js";

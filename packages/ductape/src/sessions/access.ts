@@ -1,10 +1,10 @@
 import { CompactEncrypt, CompactSign } from "jose";
-import type { SessionHome } from "../catalogue.js";
-import { ValidationError } from "../errors.js";
-import { audienceOf } from "../key.js";
-import type { SessionData } from "../sample.js";
-import { lifetimeMsOf } from "../session.js";
-import { headerOf, TOKEN_CHARS_MAX, TOKEN_ISSUER } from "../token.js";
+import type { SessionHome } from "../define/catalogue.js";
+import { ValidationError } from "../base/errors.js";
+import { audienceOf } from "../base/key.js";
+import type { SessionData } from "../define/sample.js";
+import { lifetimeMsOf } from "../define/session.js";
+import { headerOf, TOKEN_CHARS_MAX, TOKEN_ISSUER } from "./token.js";
 import { randomText } from "./seal.js";
 import type { SigningKeys } from "./signing.js";
 

@@ -1,11 +1,11 @@
 import type { KeyObject } from "node:crypto";
 import { compactVerify } from "jose";
-import { DuctapeError, show, ValidationError } from "../errors.js";
-import { OutgoingError, type Outgoing } from "../outgoing.js";
-import type { SessionBody } from "../session.js";
-import type { Clock } from "../store.js";
-import type { TokenHeader } from "../token.js";
-import { ALGORITHMS, type Algorithm, type PublicKey } from "../trust.js";
+import { DuctapeError, show, ValidationError } from "../base/errors.js";
+import { OutgoingError, type Outgoing } from "../base/outgoing.js";
+import type { SessionBody } from "../define/session.js";
+import type { Clock } from "../base/call.js";
+import type { TokenHeader } from "./token.js";
+import { ALGORITHMS, type Algorithm, type PublicKey } from "../define/issuer.js";
 import { keysIn, verifyingKey, type VerifyingKey } from "./public-key.js";
 import { Recent } from "./recent.js";
 

@@ -1,5 +1,5 @@
-import { isRecord } from "../json.js";
-import type { SessionData } from "../sample.js";
+import { isRecord } from "../base/json.js";
+import type { SessionData } from "../define/sample.js";
 import { derivedKey, hashOf, randomText, seal, unseal } from "./seal.js";
 
 /** How long a refresh token may be exchanged for the same successor again, in milliseconds. */

@@ -1,6 +1,6 @@
-import type { SessionHome } from "../catalogue.js";
-import { keyIn, loginFolder, loginsOfFolder } from "../key.js";
-import type { DocumentWrite, Store, StoredDocument } from "../store.js";
+import type { SessionHome } from "../define/catalogue.js";
+import { keyIn, loginFolder, loginsOfFolder } from "../base/key.js";
+import type { DocumentWrite, Store, StoredDocument } from "../stores/store.js";
 import { readLogin, type Login } from "./login.js";
 
 /** How long after its access token a refresh token can be used, in milliseconds. */

@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { show } from "../errors.js";
-import { isRecord } from "../json.js";
-import { whyNotPublic, type Algorithm, type Jwk, type PublicKey } from "../trust.js";
+import { show } from "../base/errors.js";
+import { isRecord } from "../base/json.js";
+import { whyNotPublic, type Algorithm, type Jwk, type PublicKey } from "../define/issuer.js";
 
 /** A public key, and what it may verify. */
 export interface VerifyingKey {

@@ -1,7 +1,8 @@
-import type { Catalogue, Follower } from "../catalogue.js";
-import { revokedId } from "../key.js";
-import { isRecord } from "../json.js";
-import type { Clock, DocumentChange } from "../store.js";
+import type { Catalogue, Follower } from "../define/catalogue.js";
+import { revokedId } from "../base/key.js";
+import { isRecord } from "../base/json.js";
+import type { Clock } from "../base/call.js";
+import type { DocumentChange } from "../stores/store.js";
 
 /** Visits for each new one: more than one keeps ahead of the growth. */
 const VISITS_PER_ENTRY = 2;

@@ -1,10 +1,11 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import type { CryptoKey } from "jose";
-import type { Catalogue, Follower } from "../catalogue.js";
-import { StoreError, ValidationError } from "../errors.js";
-import { signingKey, type EnvironmentPlace } from "../key.js";
-import { isRecord } from "../json.js";
-import type { Clock, DocumentChange, DocumentWrite } from "../store.js";
+import type { Catalogue, Follower } from "../define/catalogue.js";
+import { StoreError, ValidationError } from "../base/errors.js";
+import { signingKey, type EnvironmentPlace } from "../base/key.js";
+import { isRecord } from "../base/json.js";
+import type { Clock } from "../base/call.js";
+import type { DocumentChange, DocumentWrite } from "../stores/store.js";
 import { derivedKey, randomText, seal, unseal } from "./seal.js";
 import { SharedRead } from "./shared-read.js";
 

@@ -1,11 +1,11 @@
 import { compactDecrypt, type CryptoKey } from "jose";
-import type { Catalogue, SessionHome } from "../catalogue.js";
-import { DuctapeError, SessionError, show } from "../errors.js";
-import { audienceOf } from "../key.js";
-import type { Identity } from "../request.js";
-import { identifierOf, valueAt } from "../selector.js";
-import type { Clock } from "../store.js";
-import { pathText, selectorPath } from "../text.js";
+import type { Catalogue, SessionHome } from "../define/catalogue.js";
+import { DuctapeError, SessionError, show } from "../base/errors.js";
+import { audienceOf } from "../base/key.js";
+import type { Identity } from "../define/subject.js";
+import { identifierOf, valueAt } from "../define/selector.js";
+import type { Clock } from "../base/call.js";
+import { pathText, selectorPath } from "../base/text.js";
 import {
   expiryOf,
   formOf,
@@ -16,7 +16,7 @@ import {
   ownKeyId,
   utf8,
   type TokenForm,
-} from "../token.js";
+} from "./token.js";
 import type { Issuers } from "./issuer.js";
 import { Recent } from "./recent.js";
 import type { Revocations } from "./revocations.js";

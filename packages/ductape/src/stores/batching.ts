@@ -1,7 +1,8 @@
-import type { Verdict } from "../apply.js";
-import { StoreError } from "../errors.js";
-import type { Step } from "../plan.js";
-import type { CallOptions } from "../store.js";
+import { abortedError, timedOut, unanswered } from "../base/call.js";
+import type { Verdict } from "../decide/apply.js";
+import { StoreError } from "../base/errors.js";
+import type { Step } from "../decide/step.js";
+import type { CallOptions } from "../base/call.js";
 
 /** Bounds of a {@link Batching}. */
 export interface BatchingOptions {
@@ -198,25 +199,6 @@ export class Batching<P = Step, A = Verdict> {
     if (!this.#isIdle()) return;
     for (const resolve of this.#drained.splice(0)) resolve();
   }
-}
-
-/** The error of a call given up by its signal before anything was done. */
-export function abortedError(reason: unknown): StoreError {
-  return new StoreError("ABORTED", "the call was aborted before it was sent; nothing is changed", {
-    cause: reason,
-  });
-}
-
-/** The error of a call whose time was over before anything was done. */
-export function timedOut(timeoutMs: number): StoreError {
-  const message = `the store was busy for ${timeoutMs} ms, as where another process holds its lock`;
-  return new StoreError("TIMEOUT", `${message}; nothing is changed`);
-}
-
-/** The error of a call that was sent and has no answer. */
-export function unanswered(timeoutMs: number): StoreError {
-  const message = `the store has not answered within ${timeoutMs} ms; the call may have counted`;
-  return new StoreError("OUTCOME_UNKNOWN", message);
 }
 
 function settle<P, A>(waiting: Waiting<P, A>, answer: A | Error | undefined, fault: unknown): void {

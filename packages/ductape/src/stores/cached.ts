@@ -1,19 +1,17 @@
-import { apply, type Verdict } from "../apply.js";
-import type { CachePolicy } from "../cache.js";
-import { copyInto, copyOf, emptyCell, type Cell, type Cells } from "../cell.js";
-import { nextTold, type Leg } from "../leg.js";
-import type { Step } from "../plan.js";
+import { apply, type Verdict } from "../decide/apply.js";
+import type { CachePolicy, Step } from "../decide/step.js";
+import { copyInto, copyOf, emptyCell, type Cell, type Cells } from "../decide/cell.js";
+import { nextTold, type Leg } from "../decide/leg.js";
+import type { CallOptions, Clock } from "../base/call.js";
 import type {
-  CallOptions,
   CellRow,
-  Clock,
   Documents,
   Store,
   StoreFact,
   StoreGuarantees,
   StorePiece,
   StoreRoom,
-} from "../store.js";
+} from "./store.js";
 import { Entries, NEVER, type Entry } from "./entries.js";
 
 /** A copy of a counter: to read, not to change. */

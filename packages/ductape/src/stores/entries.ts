@@ -1,6 +1,6 @@
-import type { CachePolicy } from "../cache.js";
-import type { Cell } from "../cell.js";
-import type { Leg, LegRule } from "../leg.js";
+import type { CachePolicy } from "../decide/step.js";
+import type { Cell } from "../decide/cell.js";
+import type { Leg, LegRule } from "../decide/leg.js";
 
 /** A read under way that others wait for. Instants and lengths in milliseconds. */
 export interface Pending {

@@ -1,4 +1,4 @@
-import type { StoreFact } from "../store.js";
+import type { StoreFact } from "./store.js";
 
 /** A clock may be this far off before it is worth a word, in milliseconds. */
 const OFFSET_MS_MAX = 1_000;

@@ -1,5 +1,5 @@
-import { answerText, factsText, type Answer } from "../answer.js";
-import type { Leg } from "../leg.js";
+import { answerText, factsText, type Answer } from "../decide/answer.js";
+import type { Leg } from "../decide/leg.js";
 
 /** An answer as it was stored until its numbers were packed: 24 hours later none is left. */
 export interface OldAnswer extends Omit<Answer, "facts"> {

@@ -1,12 +1,12 @@
 import { resolve } from "node:path";
-import { show, ValidationError } from "../errors.js";
-import type { Store, StoreContext } from "../store.js";
-import { MEMORY_MB_MAX, MemoryStore } from "./memory.js";
+import { show, ValidationError } from "../base/errors.js";
+import type { Store, StoreContext } from "./store.js";
+import { MEMORY_MB_MAX, MemoryStore } from "./memory/memory.js";
 import { openPostgres } from "./postgres/postgres.js";
 import { RedisStore } from "./redis/redis.js";
 import { isRedisUrl, settingsOfUrl } from "./redis/settings.js";
-import { SQLITE_DRIVERS, type SqliteDriver } from "./sqlite-driver.js";
-import { SqliteStore } from "./sqlite.js";
+import { SQLITE_DRIVERS, type SqliteDriver } from "./sqlite/driver.js";
+import { SqliteStore } from "./sqlite/sqlite.js";
 
 /**
  * The store of a URL: `memory:` with an optional `?max_mb=512`, `sqlite:path` with an optional

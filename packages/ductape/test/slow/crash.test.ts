@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape } from "ductape";
-import { openSqlite } from "../../src/stores/sqlite-driver.js";
+import { openSqlite } from "../../src/stores/sqlite/driver.js";
 import { randomOf, seedOf, temporaryFolder } from "../support.js";
 import { acknowledged, prepareStore, startWorker, usedOf } from "./processes.js";
 import { draws } from "../draws.js";

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape } from "ductape";
-import { openSqlite } from "../../src/stores/sqlite-driver.js";
+import { openSqlite } from "../../src/stores/sqlite/driver.js";
 import { clientWith, faultOf, inputOf, temporaryFolder, usableDrivers } from "../support.js";
 
 const folder = temporaryFolder();

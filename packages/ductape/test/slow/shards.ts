@@ -1,7 +1,7 @@
 // A Redis Cluster whose replicas lag, for tests that let its masters fail.
 import { Cluster } from "ioredis";
 import { redisStore, type StoreMaker } from "ductape";
-import { spacePrefix } from "../../src/key.js";
+import { spacePrefix } from "../../src/base/key.js";
 import { slotOfHome } from "../../src/stores/redis/keys.js";
 import type { RedisStoreOptions } from "../../src/stores/redis/settings.js";
 import { Proxy } from "../proxy.js";

@@ -1,8 +1,8 @@
-import { apply, type Verdict } from "../../apply.js";
-import { answerKeyOf, type AnswerKey } from "../../answer.js";
-import { lastText, readLast, type Cell, type Cells } from "../../cell.js";
-import type { Leg } from "../../leg.js";
-import type { Step } from "../../plan.js";
+import { apply, type Verdict } from "../../decide/apply.js";
+import { answerKeyOf, type AnswerKey } from "../../decide/answer.js";
+import { lastText, readLast, type Cell, type Cells } from "../../decide/cell.js";
+import type { Leg } from "../../decide/leg.js";
+import type { Step } from "../../decide/step.js";
 import { currentAnswer } from "../old-answers.js";
 import { numberArray, textArray } from "./arrays.js";
 import { CALM_MIN, type CellForm, type Known, type KnownCells } from "./known.js";

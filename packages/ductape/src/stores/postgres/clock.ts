@@ -1,4 +1,4 @@
-import type { Clock } from "../../store.js";
+import type { Clock } from "../../base/call.js";
 
 /**
  * The server's clock as far as its answers tell, never knowingly ahead of it: each answer bounds

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import type { Step } from "../../plan.js";
-import type { Clock } from "../../store.js";
+import type { Step } from "../../decide/step.js";
+import type { Clock } from "../../base/call.js";
 import type { Answers } from "../batching.js";
 import { numberArray, textArray } from "./arrays.js";
 import { Batch, bodyValues, keysOf, type Slot } from "./batch.js";

@@ -1,10 +1,5 @@
-import type {
-  Clock,
-  DocumentChange,
-  DocumentPage,
-  DocumentWrite,
-  StoredDocument,
-} from "../../store.js";
+import type { Clock } from "../../base/call.js";
+import type { DocumentChange, DocumentPage, DocumentWrite, StoredDocument } from "../store.js";
 import { numberArray, textArray } from "./arrays.js";
 import type { Connection, Row, Statement, Value } from "./pool.js";
 import { begin, COMMIT, NOW_MS, ROLLBACK } from "./statements.js";

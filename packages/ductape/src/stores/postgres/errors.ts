@@ -1,4 +1,4 @@
-import { DuctapeError, StoreError } from "../../errors.js";
+import { DuctapeError, StoreError } from "../../base/errors.js";
 
 /** SQLSTATE codes (PostgreSQL documentation, appendix A) after which trying again is right. */
 const BUSY: ReadonlySet<string> = new Set([

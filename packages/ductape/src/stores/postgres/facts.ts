@@ -1,4 +1,4 @@
-import type { StoreFact } from "../../store.js";
+import type { StoreFact } from "../store.js";
 import { clockFact, fact } from "../facts.js";
 import type { Connection } from "./pool.js";
 

@@ -1,4 +1,4 @@
-import type { Cell } from "../../cell.js";
+import type { Cell } from "../../decide/cell.js";
 import { COPIES_MAX } from "../heap.js";
 
 /** A counter in memory, as a row was when it was read or written. */

@@ -1,5 +1,5 @@
 import { Socket } from "node:net";
-import { StoreError } from "../../errors.js";
+import { StoreError } from "../../base/errors.js";
 import { lockMsOf } from "./statements.js";
 
 /** A row; each column is the text that PostgreSQL writes. */

@@ -1,12 +1,11 @@
-import type { Verdict } from "../../apply.js";
+import type { Verdict } from "../../decide/apply.js";
 import { postgresFacts } from "./facts.js";
-import { show, StoreError, ValidationError } from "../../errors.js";
-import { splitCellKey } from "../../key.js";
-import type { Step } from "../../plan.js";
+import { show, StoreError, ValidationError } from "../../base/errors.js";
+import { splitCellKey } from "../../base/key.js";
+import type { Step } from "../../decide/step.js";
+import { type CallOptions, type Clock, timedOut } from "../../base/call.js";
 import type {
-  CallOptions,
   CellRow,
-  Clock,
   Documents,
   DocumentWrite,
   Store,
@@ -14,9 +13,9 @@ import type {
   StoreMaker,
   StorePiece,
   StoreFact,
-} from "../../store.js";
-import { Batching, timedOut } from "../batching.js";
-import { PIECE_ROWS, pagesOf, piecesOf } from "../pieces.js";
+} from "../store.js";
+import { Batching } from "../batching.js";
+import { PIECE_ROWS, pagesOf, piecesOf } from "../paging.js";
 import { cellOf } from "./batch.js";
 import { EngineClock } from "./clock.js";
 import { Decider } from "./decider.js";
@@ -24,7 +23,7 @@ import { channelOf, PostgresDocuments } from "./documents.js";
 import { isBusy, isLost, storeError } from "./errors.js";
 import { PostgresHousekeeping } from "./housekeeping.js";
 import { Listener } from "./listener.js";
-import { PostgresMoving } from "./moving.js";
+import { PostgresMoving } from "./dump.js";
 import { Connections, type Connection, type PostgresPool } from "./pool.js";
 import { migrate } from "./schema.js";
 import { ownServer, type PostgresServer, sharedServer } from "./server.js";

@@ -1,4 +1,4 @@
-import { StoreError } from "../../errors.js";
+import { StoreError } from "../../base/errors.js";
 import type { Connection, Row } from "./pool.js";
 
 /** Numbered changes of the schema, each run once; never edited after a release. */

@@ -1,4 +1,4 @@
-import { show, ValidationError } from "../../errors.js";
+import { show, ValidationError } from "../../base/errors.js";
 
 /** Where the tables of a {@link PostgresStore} are and how it reaches them. */
 export interface PostgresPlace {

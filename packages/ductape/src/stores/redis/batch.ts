@@ -1,9 +1,9 @@
-import { apply, type Verdict } from "../../apply.js";
-import { answerKeyOf, STATUSES, toldOf, type AnswerKey } from "../../answer.js";
-import type { Cell, Cells } from "../../cell.js";
-import type { Leg, LegRule } from "../../leg.js";
-import type { Step } from "../../plan.js";
-import type { Action } from "../../request.js";
+import { apply, type Verdict } from "../../decide/apply.js";
+import { answerKeyOf, STATUSES, toldOf, type AnswerKey } from "../../decide/answer.js";
+import type { Cell, Cells } from "../../decide/cell.js";
+import type { Leg, LegRule } from "../../decide/leg.js";
+import type { Step } from "../../decide/step.js";
+import type { Action } from "../../decide/action.js";
 import type { Keyspace } from "./keys.js";
 import { PackedReader, readAnswerText, REMEMBERS } from "./packed.js";
 

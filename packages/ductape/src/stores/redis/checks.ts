@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
-import { StoreError } from "../../errors.js";
-import type { Logger } from "../../events.js";
+import { StoreError } from "../../base/errors.js";
+import type { Logger } from "../../base/logger.js";
 import { reasonOf, unavailable } from "./errors.js";
 import type { RedisSettings } from "./settings.js";
 

@@ -1,4 +1,4 @@
-import type { Clock } from "../../store.js";
+import type { Clock } from "../../base/call.js";
 
 /**
  * What a server's clock says, as far as its answers tell: it was at the told instant at some time

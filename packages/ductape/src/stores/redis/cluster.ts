@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { StoreError } from "../../errors.js";
+import { StoreError } from "../../base/errors.js";
 import { reasonOf, unavailable } from "./errors.js";
 import { DOCUMENTS_SLOT, SLOTS } from "./keys.js";
 import { connected, isReady, type Connect, type Nodes } from "./nodes.js";

@@ -5,8 +5,8 @@ import type {
   DocumentWrite,
   KeptDocument,
   StoredDocument,
-} from "../../store.js";
-import { PIECE_ROWS } from "../pieces.js";
+} from "../store.js";
+import { PIECE_ROWS } from "../paging.js";
 import { backoffMs, type Nodes } from "./nodes.js";
 import { DOCUMENTS_SLOT, type Keyspace } from "./keys.js";
 import { PackedReader } from "./packed.js";

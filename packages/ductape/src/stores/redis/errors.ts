@@ -1,4 +1,4 @@
-import { DuctapeError, StoreError } from "../../errors.js";
+import { DuctapeError, StoreError } from "../../base/errors.js";
 
 const REPLIES: Readonly<Record<string, readonly [text: string, retryable: boolean]>> = {
   READONLY: ["the server is a replica, which takes no writes", true],

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import type { StoreFact } from "../../store.js";
+import type { StoreFact } from "../store.js";
 import { clockFact, fact } from "../facts.js";
 import { configOf, fieldOf } from "./checks.js";
 import { unavailable } from "./errors.js";

@@ -1,5 +1,5 @@
-import { spaceParts, splitCellKey } from "../../key.js";
-import type { LegRule } from "../../leg.js";
+import { spaceParts, splitCellKey } from "../../base/key.js";
+import type { LegRule } from "../../decide/leg.js";
 
 /** Slots of a Redis Cluster. */
 export const SLOTS = 16_384;

@@ -1,5 +1,5 @@
 import type { Redis, RedisOptions } from "ioredis";
-import { StoreError } from "../../errors.js";
+import { StoreError } from "../../base/errors.js";
 import { unavailable } from "./errors.js";
 import type { RedisSettings } from "./settings.js";
 

@@ -1,5 +1,5 @@
-import { STATUSES } from "../../answer.js";
-import { NOTHING, type Cell, type LastWindow, type LegNumbers } from "../../cell.js";
+import { STATUSES } from "../../decide/answer.js";
+import { NOTHING, type Cell, type LastWindow, type LegNumbers } from "../../decide/cell.js";
 import { answerOfOld, type OldAnswer } from "../old-answers.js";
 
 // Counters as apply.lua keeps them: little-endian doubles, which hold every amount and

@@ -1,18 +1,10 @@
-import type { Verdict } from "../../apply.js";
+import type { Verdict } from "../../decide/apply.js";
 import { redisFacts } from "./facts.js";
-import { show, StoreError, ValidationError } from "../../errors.js";
-import { spaceParts } from "../../key.js";
-import type { Step } from "../../plan.js";
-import type {
-  CallOptions,
-  CellRow,
-  Clock,
-  Store,
-  StoreContext,
-  StoreMaker,
-  StorePiece,
-  StoreFact,
-} from "../../store.js";
+import { show, StoreError, ValidationError } from "../../base/errors.js";
+import { spaceParts } from "../../base/key.js";
+import type { Step } from "../../decide/step.js";
+import type { CallOptions, Clock } from "../../base/call.js";
+import type { CellRow, Store, StoreContext, StoreMaker, StorePiece, StoreFact } from "../store.js";
 import { Batching } from "../batching.js";
 import { Batch, replyOf } from "./batch.js";
 import { Checks } from "./checks.js";
@@ -20,7 +12,7 @@ import { ServerClock } from "./clock.js";
 import { ClusterNodes } from "./cluster.js";
 import { RedisDocuments } from "./documents.js";
 import { Keyspace, slotOfRule } from "./keys.js";
-import { dumpRedis, loadRedis, type MovingParts } from "./moving.js";
+import { dumpRedis, loadRedis, type MovingParts } from "./dump.js";
 import { loadConnect, SingleNode, type Nodes } from "./nodes.js";
 import { Runner, scriptOf } from "./script.js";
 import { APPLY_SCRIPT } from "./scripts.js";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
-import { StoreError } from "../../errors.js";
+import { StoreError } from "../../base/errors.js";
 import { isElsewhere, isReply, isTimeout, isUnsent, unavailable, unknown } from "./errors.js";
 import type { Nodes } from "./nodes.js";
 

@@ -1,6 +1,6 @@
 import type { RedisOptions } from "ioredis";
-import { show, ValidationError } from "../../errors.js";
-import { isRecord } from "../../json.js";
+import { show, ValidationError } from "../../base/errors.js";
+import { isRecord } from "../../base/json.js";
 
 /** What an acknowledged change survives; `durable` asks the server to sync and to replicate. */
 export type Durability = "fast" | "durable";

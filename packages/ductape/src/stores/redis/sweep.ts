@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import type { CellRow } from "../../store.js";
+import type { CellRow } from "../store.js";
 import { unavailable } from "./errors.js";
 import { DOCUMENTS_SLOT, type Keyspace } from "./keys.js";
 import type { Nodes } from "./nodes.js";

@@ -1,0 +1,269 @@
+import { aheadFact, AheadWarnings } from "../quota/clock-ahead.js";
+import { closedError, within, type CallOptions, type Clock } from "../base/call.js";
+import { Catalogue } from "../define/catalogue.js";
+import type { Client, ProductCalls, QuotaCalls, SessionCalls, UsageCalls } from "./client.js";
+import {
+  type OutagePolicy,
+  invalid,
+  parseLogger,
+  parsePolicy,
+  parseTimeout,
+  settingOf,
+  type Setting,
+} from "../base/settings.js";
+import { show } from "../base/errors.js";
+import { Events, type AlertListener } from "../quota/events.js";
+import { type Logger } from "../base/logger.js";
+import { underPolicy } from "./outage.js";
+import { Outgoing, parseNetworks, type Networks } from "../base/outgoing.js";
+import { Products } from "../product/products.js";
+import { Quota } from "../quota/quota.js";
+import { probeStore, StoredRecords, type Records } from "../define/records.js";
+import { UserSessions } from "../sessions/calls.js";
+import { Issuers } from "../sessions/issuer.js";
+import { Logins } from "../sessions/logins.js";
+import { Revocations } from "../sessions/revocations.js";
+import { SigningKeys } from "../sessions/signing.js";
+import { Verifier } from "../sessions/verifier.js";
+import { isLeftOut, isRecord } from "../base/json.js";
+import { unknownField } from "../base/field.js";
+import { type Request } from "../quota/request.js";
+import type { Store, StoreGuarantees, StoreMaker, StoreFact, StoreRoom } from "../stores/store.js";
+import { CachedStore } from "../stores/cached.js";
+import { openStore } from "../stores/url.js";
+import { UnderWay } from "../base/under-way.js";
+import { Usage } from "../usage/usage.js";
+
+/**
+ * How an {@link EmbeddedDuctape} is made. Every option but the functions has a
+ * `DUCTAPE_*` variable. `Policy` is the type of `onStoreError`.
+ */
+export interface EmbeddedOptions<Policy extends OutagePolicy = OutagePolicy> {
+  /**
+   * A URL (`memory:`, `sqlite:path`), a store, or a function that makes one. Default
+   * `DUCTAPE_STORE`, else `sqlite:.ductape/ductape.db`.
+   */
+  readonly store?: string | Store | StoreMaker | undefined;
+  /**
+   * Epoch milliseconds from 1970 to 9999, an integer, for tests and replays: no part reads another
+   * clock then. It is read when a call is decided, so await a call before you move the clock.
+   */
+  readonly clock?: Clock | undefined;
+  /**
+   * What to answer while the store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else `"throw"`. Also
+   * `"allow"` throws for a session whose token was not verified before by this client. Its type
+   * decides whether results may be {@link Degraded}; the variable no type can see, so a program
+   * that is run with it gives the option too.
+   */
+  readonly onStoreError?: Policy | undefined;
+  /** How long a call waits, in milliseconds. Default `DUCTAPE_TIMEOUT_MS`, else 5000. */
+  readonly timeoutMs?: number | undefined;
+  /**
+   * Seals the keys of sessions in the store: a random text of 32 characters or more, the same for
+   * all processes. Default `DUCTAPE_SECRET`, else they are stored in clear.
+   */
+  readonly secret?: string | undefined;
+  /**
+   * Where requests that a definition causes may go, such as those for the keys at a `jwks` URL:
+   * `"any"`, `"public"`, or an array of addresses and ranges besides public ones. Default
+   * `DUCTAPE_OUTGOING`, else `"any"`.
+   */
+  readonly outgoing?: Networks | undefined;
+  /** Gets warnings, such as a stored definition that cannot be read. Default `console`. */
+  readonly logger?: Logger | undefined;
+}
+
+const DEFAULT_STORE = "sqlite:.ductape/ductape.db";
+const OPTIONS = ["store", "clock", "onStoreError", "timeoutMs", "secret", "outgoing", "logger"];
+
+/**
+ * Quotas on one store. The store is opened at the first call. `close()`, or `await using`, lets
+ * what was accepted finish. The constructor throws `VALIDATION` for an option it cannot take.
+ */
+export class EmbeddedDuctape<
+  const Policy extends OutagePolicy = "throw",
+> implements Client<Policy> {
+  /** Definitions: products, their environments and quotas. */
+  readonly product: ProductCalls;
+  /** What the store promises: read differences between stores from here. */
+  readonly guarantees: StoreGuarantees;
+  /** Decisions, and the sessions of users. */
+  readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
+  /** Who has used how much. */
+  readonly usage: UsageCalls;
+  /** What a program keeps in the store beside the definitions, such as the keys of a server. */
+  readonly records: Records;
+  readonly #store: CachedStore;
+  readonly #catalogue: Catalogue;
+  readonly #events: Events;
+  readonly #clock: Clock;
+  readonly #underWay = new UnderWay();
+  #isReady = false;
+  #opening: Promise<void> | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: EmbeddedOptions<Policy> = {}) {
+    const parsed = parseOptions(options);
+    const { store, policy, timeoutMs, secret, logger } = parsed;
+    this.#store = new CachedStore(
+      typeof store === "function" ? store({ clock: parsed.clock, timeoutMs, logger }) : store,
+    );
+    const clock = parsed.clock ?? this.#store.clock ?? Date.now;
+    this.#clock = clock;
+    this.guarantees = this.#store.guarantees;
+    this.#catalogue = new Catalogue(this.#store, logger);
+    this.#events = new Events(logger);
+    const ready = (call?: CallOptions) => this.#ready(call);
+    const catalogue = this.#catalogue;
+    const signing = new SigningKeys({ catalogue, clock, secret });
+    const underWay = this.#underWay;
+    const issuers = new Issuers(clock, new Outgoing(parsed.networks));
+    const shared = { store: this.#store, catalogue, clock, signing, issuers, ready, underWay };
+    const revocations = new Revocations(catalogue, clock);
+    const verifier = new Verifier({ ...shared, revocations });
+    const ahead = new AheadWarnings(logger);
+    const quota = new Quota({ ...shared, verifier, events: this.#events, ahead, timeoutMs });
+    this.product = new Products(shared);
+    this.usage = new Usage(shared);
+    this.records = new StoredRecords(shared);
+    const calls = underPolicy<Policy, Request>(quota, policy, logger);
+    const logins = new Logins(this.#store);
+    this.processor = { quota: calls, sessions: new UserSessions({ ...shared, verifier, logins }) };
+  }
+
+  /**
+   * Resolves when the store has been read and written just now; nothing is left of it after a
+   * minute. Throws as the store does, `TIMEOUT` and `ABORTED`.
+   */
+  probe(call: CallOptions = {}): Promise<void> {
+    return within(this.#underWay.track(this.#probeNow()), call);
+  }
+
+  async #probeNow(): Promise<void> {
+    await this.#ready();
+    await probeStore({ catalogue: this.#catalogue, clock: this.#clock });
+  }
+
+  /** How much the store keeps, and may keep; null where memory does not bound it. */
+  get room(): StoreRoom | null {
+    return this.#store.room ?? null;
+  }
+
+  /**
+   * What the store tells of the engine it is on: versions, settings that decide what survives a
+   * crash, and how far its clock is from this machine's; then whether counters begin later than
+   * now, for which it reads all of them. Throws as the store does.
+   */
+  facts(): Promise<readonly StoreFact[]> {
+    return this.#underWay.track(this.#factsNow());
+  }
+
+  async #factsNow(): Promise<readonly StoreFact[]> {
+    await this.#ready();
+    const parts = { store: this.#store, catalogue: this.#catalogue, clock: this.#clock };
+    return [...(await this.#store.facts()), await aheadFact(parts)];
+  }
+
+  /**
+   * Calls `listener` with every alert that a decision of this instance reports. Returns how to
+   * stop.
+   */
+  onAlert(listener: AlertListener): () => void {
+    return this.#events.onAlert(listener);
+  }
+
+  /** Finishes the calls under way and releases the store. Later calls throw `STORE_UNAVAILABLE`. */
+  close(): Promise<void> {
+    this.#closing ??= this.#closeNow();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #closeNow(): Promise<void> {
+    await this.#opening?.catch(() => undefined);
+    await this.#underWay.none();
+    this.#catalogue.stop();
+    await this.#store.close();
+  }
+
+  /** Opens at the first call, and again where the store was lost; null while it is open. */
+  #ready(call?: CallOptions): Promise<void> | null {
+    if (this.#closing !== null) throw closedError();
+    if (this.#isReady && this.#store.isOpen) return null;
+    // A failure is told to all who wait, and the next call tries again.
+    this.#opening ??= this.#openNow().finally(() => {
+      this.#opening = null;
+    });
+    return call === undefined ? this.#opening : within(this.#opening, call);
+  }
+
+  async #openNow(): Promise<void> {
+    this.#isReady = false;
+    await this.#store.open();
+    await this.#catalogue.start();
+    this.#isReady = true;
+  }
+}
+
+function parseOptions(options: EmbeddedOptions) {
+  const given: unknown = options;
+  if (!isRecord(given)) throw invalid("options", `wants an object, got ${show(given)}`);
+  for (const name of Object.keys(given)) {
+    if (OPTIONS.includes(name) || isLeftOut(given[name])) continue;
+    throw invalid(`options.${name}`, unknownField(name, OPTIONS));
+  }
+  const { store, onStoreError, timeoutMs, clock, secret, outgoing, logger } = options;
+  return {
+    store: parseStore(settingOf("store", store, "DUCTAPE_STORE")),
+    policy: parsePolicy(onStoreError),
+    timeoutMs: parseTimeout(timeoutMs),
+    clock: parseClock(clock),
+    secret: parseSecret(settingOf("secret", secret, "DUCTAPE_SECRET")),
+    networks: parseNetworks(settingOf("outgoing", outgoing, "DUCTAPE_OUTGOING")),
+    logger: parseLogger(logger),
+  };
+}
+
+function parseStore({ path, value = DEFAULT_STORE }: Setting): Store | StoreMaker {
+  if (isStore(value) || isStoreMaker(value)) return value;
+  if (typeof value === "string") return (context) => openStore(value, context, path);
+  throw invalid(path, `wants a URL or a store, got ${show(value)}`);
+}
+
+function isStore(value: unknown): value is Store {
+  return isRecord(value) && typeof value["apply"] === "function";
+}
+
+function isStoreMaker(value: unknown): value is StoreMaker {
+  return typeof value === "function";
+}
+
+/** The last instant of the year 9999. */
+const CLOCK_MS_MAX = Date.UTC(10_000, 0) - 1;
+
+/** A clock given by a user is checked at every reading; the system's needs none. */
+function parseClock(clock: Clock | undefined): Clock | undefined {
+  if (isLeftOut(clock)) return undefined;
+  if (typeof clock !== "function")
+    throw invalid("options.clock", `wants a function, got ${show(clock)}`);
+  return () => {
+    const nowMs = clock();
+    if (Number.isInteger(nowMs) && nowMs >= 0 && nowMs <= CLOCK_MS_MAX) return nowMs;
+    const wanted = "must give epoch milliseconds as an integer, from 1970 to 9999";
+    throw invalid("options.clock", `${wanted}, gave ${show(nowMs)}`);
+  };
+}
+
+const SECRET_CHARS_MIN = 32;
+
+/** A short secret could be guessed from what it seals. Its text is told to nobody. */
+function parseSecret({ path, value }: Setting): string | null {
+  if (value === undefined) return null;
+  if (typeof value === "string" && value.length >= SECRET_CHARS_MIN) return value;
+  const got = typeof value === "string" ? `${value.length}` : typeof value;
+  const wanted = `wants a random text of ${SECRET_CHARS_MIN} characters or more`;
+  throw invalid(path, `${wanted}, such as "openssl rand -base64 32" gives; got ${got}`);
+}

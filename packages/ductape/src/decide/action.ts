@@ -1,0 +1,21 @@
+/** What a call asks for. `check` changes nothing. */
+export type Action = "check" | "increment" | "decrement" | "set" | "reset" | "grant";
+
+/** Every action. */
+export const ACTIONS: readonly Action[] = [
+  "check",
+  "increment",
+  "decrement",
+  "set",
+  "reset",
+  "grant",
+];
+
+/** An idempotency key, and how long its answer is kept, in milliseconds. */
+export interface Idempotency {
+  readonly key: string;
+  readonly ttlMs: number;
+}
+
+/** How long the answer to an idempotency key is kept unless the call says otherwise: 24 h. */
+export const ANSWER_TTL_MS = 86_400_000;

@@ -1,0 +1,131 @@
+import type { CacheInput } from "./cache.js";
+import type { QuotaDefinition } from "./quota.js";
+import type { EnvironmentInput } from "./environment.js";
+import { show } from "../base/errors.js";
+import { Fields, type Issues, type Empty } from "../base/field.js";
+import { isRecord } from "../base/json.js";
+import { PRODUCT, type ProductInput } from "./product.js";
+import type { KindName } from "./kind.js";
+import type { SessionDefinition } from "./session.js";
+
+/** A product with what is defined in it. A list that is left out is as one that is empty. */
+export interface ProductConfiguration extends ProductInput {
+  readonly environments?: readonly EnvironmentInput[] | Empty | undefined;
+  readonly quotas?: readonly QuotaDefinition[] | Empty | undefined;
+  readonly sessions?: readonly SessionDefinition[] | Empty | undefined;
+  readonly caches?: readonly CacheInput[] | Empty | undefined;
+}
+
+/** What `product.apply` takes: definitions as a file keeps them. */
+export interface Configuration {
+  readonly products: readonly ProductConfiguration[];
+}
+
+/** What `product.apply` takes beside the configuration. */
+export interface ApplyOptions {
+  /** Tells what would change, and changes nothing. */
+  readonly dry_run?: boolean | Empty | undefined;
+}
+
+/** One field of a definition that changes; null where it is not there before, or after. */
+export interface FieldChange {
+  /** Such as `limit`, or `rules[user].limit` for the rule of that name. */
+  readonly field: string;
+  readonly from: unknown;
+  readonly to: unknown;
+}
+
+/** What becomes of one definition of a configuration. */
+export interface DefinitionChange {
+  readonly kind: KindName;
+  readonly product_tag: string;
+  /** Its tag, or the slug of an environment. */
+  readonly id: string;
+  readonly action: "create" | "update" | "keep";
+  /** What differs, of one that is updated. */
+  readonly fields: readonly FieldChange[];
+}
+
+/** What `product.apply` tells, in the order of the configuration. */
+export interface AppliedConfiguration {
+  readonly changes: readonly DefinitionChange[];
+  /** False for a dry run, and where nothing differs. */
+  readonly applied: boolean;
+}
+
+/** One definition of a configuration, not parsed yet. */
+export interface WantedDefinition {
+  /** Where it stands: `products[0].quotas[1]`. */
+  readonly path: string;
+  readonly kind: KindName;
+  readonly input: unknown;
+}
+
+/** A product of a configuration, and what is defined in it. */
+export interface WantedProduct {
+  readonly tag: string;
+  readonly product: WantedDefinition;
+  readonly parts: readonly WantedDefinition[];
+}
+
+const LISTS = {
+  environments: { kind: "environment", id: "slug" },
+  quotas: { kind: "quota", id: "tag" },
+  sessions: { kind: "session", id: "tag" },
+  caches: { kind: "cache", id: "tag" },
+} as const satisfies Record<string, { kind: KindName; id: string }>;
+
+const FIELDS = [...PRODUCT.fields, ...Object.keys(LISTS)];
+
+/** The definitions of a configuration. What is wrong with its form goes to `issues`. */
+export function parseConfiguration(input: unknown, issues: Issues): WantedProduct[] {
+  const fields = new Fields(input, "configuration", ["products"], issues, "");
+  const products = fields.get("products");
+  if (!Array.isArray(products)) {
+    if (isRecord(input)) fields.refuse("products", `wants a list, got ${show(products)}`);
+    return [];
+  }
+  const tags = new Set<unknown>();
+  return products.flatMap((product: unknown, i) => {
+    const path = `products[${i}]`;
+    const own = new Fields(product, path, FIELDS, issues);
+    if (!isRecord(product)) return [];
+    refuseTwice(tags, own, "tag");
+    const body = Object.fromEntries(PRODUCT.fields.map((field) => [field, own.get(field)]));
+    const tag = own.get("tag");
+    return {
+      tag: typeof tag === "string" ? tag : "",
+      product: { path, kind: PRODUCT.name, input: body },
+      parts: Object.entries(LISTS).flatMap(([name, list]) => parseList(own, name, list)),
+    };
+  });
+}
+
+function parseList(
+  product: Fields,
+  name: string,
+  { kind, id }: { readonly kind: KindName; readonly id: string },
+): WantedDefinition[] {
+  const list = product.get(name);
+  if (list === undefined) return [];
+  if (!Array.isArray(list)) {
+    product.refuse(name, `wants a list, got ${show(list)}`);
+    return [];
+  }
+  const ids = new Set<unknown>();
+  return list.flatMap((input: unknown, i) => {
+    const path = `${product.at(name)}[${i}]`;
+    const own = new Fields(input, path, isRecord(input) ? Object.keys(input) : [], product.issues);
+    if (!isRecord(input)) return [];
+    refuseTwice(ids, own, id);
+    return { path, kind, input };
+  });
+}
+
+/** Two of a name in one list: which of them was meant is not known. */
+function refuseTwice(known: Set<unknown>, fields: Fields, id: string): void {
+  const value = fields.get(id);
+  if (value === undefined) return;
+  if (known.has(value)) fields.refuse(id, `stands twice in this list: ${show(value)}`);
+  known.add(value);
+}

@@ -1,0 +1,144 @@
+import { show, ValidationError } from "../base/errors.js";
+import { ruleSpace } from "../base/key.js";
+import type { Before, Making } from "./kind.js";
+import { isRecord } from "../base/json.js";
+import type { Rule } from "./rule.js";
+import { checkText } from "../base/text.js";
+
+/**
+ * Which counters are a rule's: `uid` names them, `shape` counts the forms of its window, from 1.
+ */
+export interface RuleIdentity {
+  readonly name: string;
+  readonly scope: string;
+  readonly uid: string;
+  readonly shape: number;
+  /** When the form changed last, epoch milliseconds; 0: never. */
+  readonly shapedMs: number;
+  /** Names the counters of its ledger, and is new whenever its history is begun; null: none. */
+  readonly ledger: string | null;
+}
+
+/** Which counters and answers are a quota's, and the unit they are kept in. */
+export interface QuotaIdentity {
+  readonly uid: string;
+  /** Its counters lie where those of the other quotas of its environment do. */
+  readonly coLocated: boolean;
+  readonly decimals: number;
+  /** In the order of the rules. */
+  readonly rules: readonly RuleIdentity[];
+}
+
+/** An environment as keys name it; `uid` is new whenever the environment is. */
+export interface EnvironmentId {
+  readonly slug: string;
+  readonly uid: string;
+}
+
+interface RulesBody {
+  readonly decimals: number;
+  readonly rules: readonly Rule[];
+}
+
+/**
+ * Which counters a quota keeps: a rule of the same name and scope keeps its own, and a change of
+ * its window's form is counted. Throws `VALIDATION` where the unit would change.
+ */
+export function identifyQuota(
+  { decimals, rules }: RulesBody,
+  before: Before<RulesBody, QuotaIdentity> | null,
+  making: Making,
+): QuotaIdentity {
+  if (before !== null && before.identity.decimals !== decimals) {
+    throw decimalsFixed(before.identity.decimals);
+  }
+  return {
+    uid: before === null ? making.newUid() : before.identity.uid,
+    coLocated: before === null ? making.coLocate : before.identity.coLocated,
+    decimals,
+    rules: rules.map((rule) => identifyRule(rule, before, making)),
+  };
+}
+
+function identifyRule(
+  rule: Rule,
+  before: Before<RulesBody, QuotaIdentity> | null,
+  { newUid, nowMs }: Making,
+): RuleIdentity {
+  const { name, scope } = rule;
+  const isSame = (each: { name: string; scope: string }) =>
+    each.name === name && each.scope === scope;
+  const old = before?.identity.rules.find(isSame);
+  const ledger = rule.history === 0 ? null : (old?.ledger ?? newUid());
+  if (old === undefined) return { name, scope, uid: newUid(), shape: 1, shapedMs: 0, ledger };
+  const known = before?.body?.rules.find(isSame);
+  const keepsForm = known !== undefined && formOf(known) === formOf(rule);
+  if (keepsForm) return { ...old, name, scope, ledger };
+  return { name, scope, uid: old.uid, shape: old.shape + 1, shapedMs: nowMs, ledger };
+}
+
+/** What decides a rule's windows; other words for the same, and what has no meaning, differ not. */
+function formOf({ period, window, time_zone, week_start, anchor }: Rule): string {
+  if (period === "lifetime") return period;
+  if (window === "rolling") return JSON.stringify([window, period]);
+  if (anchor !== null) return JSON.stringify([period, time_zone.toLowerCase(), Date.parse(anchor)]);
+  const isWeek = period === "week" || (typeof period === "object" && period.unit === "week");
+  return JSON.stringify([period, time_zone.toLowerCase(), isWeek ? week_start : null]);
+}
+
+function decimalsFixed(decimals: number): ValidationError {
+  const message = `cannot change from ${decimals} after creation: make a new quota`;
+  return new ValidationError([{ path: "decimals", message }]);
+}
+
+/** Reads a stored identity again. Throws where it is none. */
+export function readQuotaIdentity(value: unknown): QuotaIdentity {
+  const uid = parseUid(value);
+  const { coLocated, decimals, rules } = isRecord(value) ? value : {};
+  if (typeof decimals !== "number" || !Array.isArray(rules)) {
+    throw new Error("its identity has no decimals or no rules");
+  }
+  return { uid, coLocated: coLocated === true, decimals, rules: rules.map(readRuleIdentity) };
+}
+
+function readRuleIdentity(value: unknown): RuleIdentity {
+  const uid = parseUid(value);
+  const { name, scope, shape, shapedMs, ledger = null } = isRecord(value) ? value : {};
+  const areIntegers = Number.isSafeInteger(shape) && Number.isSafeInteger(shapedMs);
+  const isLedger = ledger === null || (typeof ledger === "string" && checkText(ledger) === null);
+  if (typeof name === "string" && typeof scope === "string" && areIntegers && isLedger) {
+    return { name, scope, uid, shape: Number(shape), shapedMs: Number(shapedMs), ledger };
+  }
+  throw new Error(`the identity ${show(uid)} is no rule's`);
+}
+
+/** The `uid` of a stored identity. Throws where it has none. */
+export function parseUid(value: unknown): string {
+  const uid = isRecord(value) ? value["uid"] : undefined;
+  if (typeof uid !== "string" || checkText(uid) !== null) throw new Error("it has no identity");
+  return uid;
+}
+
+/** The spaces of a quota in one environment; those of rules in their order. */
+export interface QuotaSpaces {
+  readonly rules: readonly string[];
+  /** Null for a rule without a ledger. */
+  readonly ledgers: readonly (string | null)[];
+  readonly answers: string;
+}
+
+/** Where the counters and answers of a quota lie in one environment. */
+export function spacesOf(
+  { uid: quotaUid, rules }: QuotaIdentity,
+  product: string,
+  env: EnvironmentId,
+  quota: string,
+): QuotaSpaces {
+  const space = (rule: string, uid: string) =>
+    ruleSpace(product, env.slug, quota, rule, `${env.uid}.${uid}`);
+  return {
+    rules: rules.map(({ name, uid }) => space(name, uid)),
+    ledgers: rules.map(({ name, ledger }) => (ledger === null ? null : space(name, ledger))),
+    answers: space("", quotaUid),
+  };
+}

@@ -1,0 +1,313 @@
+import { DECIMALS_MAX, exactUnits, ROUNDINGS, type Rounding } from "../decide/amount.js";
+import type { CachePolicy } from "../decide/step.js";
+import { show, ValidationError } from "../base/errors.js";
+import { Fields, Issues, type Empty } from "../base/field.js";
+import {
+  identifyQuota,
+  readQuotaIdentity,
+  spacesOf,
+  type EnvironmentId,
+  type QuotaIdentity,
+} from "./identity.js";
+import { isLeftOut, isRecord } from "../base/json.js";
+import type { Definition, Kind, Stamps } from "./kind.js";
+import { spacePrefix } from "../base/key.js";
+import type { LimitInput } from "./limit.js";
+import { rollingMs, windowAt, type Period, type Span } from "../decide/period.js";
+import { ledgerOf, type Ledger } from "../decide/ledger.js";
+import type { LegRule } from "../decide/leg.js";
+import type { Changes } from "./patch.js";
+import { parseRule, RULE_FIELDS, type Rule, type RuleInput } from "./rule.js";
+import { selectorPath } from "../base/text.js";
+
+/** What `quotas.create` takes: `rules`, or the members of its only rule. */
+export interface QuotaDefinition extends Partial<Omit<RuleInput, "name" | "limit" | "period">> {
+  readonly tag: string;
+  readonly name?: string | Empty | undefined;
+  readonly description?: string | Empty | undefined;
+  /** Fraction digits of amounts, 0..12, for good. Default 0: integers. */
+  readonly decimals?: number | Empty | undefined;
+  /** What becomes of an amount with more digits. Default `"exact"`: it is refused. */
+  readonly rounding?: Rounding | Empty | undefined;
+  /**
+   * What its amounts are of: up to 64 letters, digits, dots, dashes and underscores. HTTP
+   * answers name it; it changes no count. Default `"requests"`.
+   */
+  readonly unit?: string | Empty | undefined;
+  readonly rules?: readonly RuleInput[] | Empty | undefined;
+  readonly limit?: LimitInput | Empty | undefined;
+  readonly period?: Period | Empty | undefined;
+}
+
+/** The parsed part of a quota's definition. */
+export interface QuotaBody {
+  readonly tag: string;
+  readonly name: string;
+  readonly description: string;
+  /** Fraction digits of amounts, 0..12. */
+  readonly decimals: number;
+  readonly rounding: Rounding;
+  /** What its amounts are of. */
+  readonly unit: string;
+  readonly rules: readonly Rule[];
+}
+
+/** A quota as it is defined. */
+export interface QuotaView extends QuotaBody, Stamps {}
+
+/** A quota ready for planning, in one environment. */
+export interface CompiledQuota {
+  readonly tag: string;
+  readonly decimals: number;
+  /** 10 to the power of `decimals`: amounts are integers of this many parts. */
+  readonly scale: number;
+  readonly rounding: Rounding;
+  /** What its amounts are of; undefined: requests. */
+  readonly unit: string | undefined;
+  /** The prefix of its idempotency keys. */
+  readonly answerSpace: string;
+  readonly rules: readonly [CompiledRule, ...CompiledRule[]];
+  /** The distinct selectors that its rules count by. */
+  readonly scopes: readonly (readonly string[])[];
+  /** Some of its rules have a ledger. */
+  readonly keepsHistory: boolean;
+  /** The caches of its product, as they are defined now. */
+  readonly caches: KnownCaches;
+}
+
+/** The caches of a product by tag; `body` is null where one cannot be read. */
+export interface KnownCaches {
+  get(tag: string): { readonly body: CachePolicy | null } | undefined;
+}
+
+/** A rule ready for planning. `cached` is the window it gave last. */
+export interface CompiledRule {
+  readonly leg: LegRule;
+  readonly scope: readonly string[] | null;
+  /** The text of `scope`. */
+  readonly selector: string;
+  /** A fixed limit, scaled; undefined where `limits` decides. */
+  readonly limit: number | null | undefined;
+  readonly limits: {
+    readonly path: readonly string[];
+    readonly values: ReadonlyMap<string, number | null>;
+  } | null;
+  /** Null: its windows are gone when they have ended. */
+  readonly ledger: Ledger | null;
+  windowAt(nowMs: number): Span;
+  cached: Span;
+}
+
+/** Those of a rule stand for its only one, but for its name. */
+const RULE_MEMBERS = RULE_FIELDS.slice(1);
+const FIELDS = [
+  "tag",
+  "name",
+  "description",
+  "decimals",
+  "rounding",
+  "unit",
+  "rules",
+  ...RULE_MEMBERS,
+] as const;
+const RULES_MAX = 16;
+const DAY_MS = 86_400_000;
+/** The unit of quotas that say none, as in the `RateLimit` fields of HTTP. */
+const UNIT_DEFAULT = "requests";
+
+/** What quotas are made of. */
+export const QUOTA: Kind<QuotaBody, QuotaIdentity> = {
+  name: "quota",
+  id: "tag",
+  path: "quota_tag",
+  missing: "QUOTA_NOT_FOUND",
+  fields: FIELDS,
+  nullable: ["limit"],
+  parse: parseQuota,
+  idOf: ({ tag }) => tag,
+  merge: mergeQuota,
+  over: quotaOver,
+  identify: identifyQuota,
+  readIdentity: readQuotaIdentity,
+};
+
+function parseQuota(input: unknown, before: QuotaBody | null = null): QuotaBody {
+  const issues = new Issues();
+  const fields = new Fields(input, "quota", FIELDS, issues, "");
+  const tag = fields.tag("tag");
+  const decimals = parseDecimals(fields);
+  const [only, ...others] = before?.rules ?? [];
+  const named = only === undefined || others.length > 0 ? "default" : only.name;
+  const rounding = fields.oneOf("rounding", ROUNDINGS);
+  const rules = parseRules(fields, named, decimals);
+  const name = fields.name("name", tag);
+  const description = fields.name("description", "");
+  const unit = parseUnit(fields);
+  issues.throwAny();
+  // Where the decimals are wrong, the issues were thrown.
+  return { tag, name, description, decimals: decimals ?? 0, rounding, unit, rules };
+}
+
+/** Plain, as it stands in headers and beside numbers. */
+function parseUnit(fields: Fields): string {
+  const value = fields.get("unit");
+  if (value === undefined) return UNIT_DEFAULT;
+  if (typeof value === "string" && /^[A-Za-z0-9][\w.-]{0,63}$/.test(value)) return value;
+  const wanted = "wants 1 to 64 letters, digits, dots, dashes and underscores";
+  fields.refuse("unit", `${wanted}, such as "tokens", got ${show(value)}`);
+  return UNIT_DEFAULT;
+}
+
+/** Null where they are wrong. */
+function parseDecimals(fields: Fields): number | null {
+  const value = fields.get("decimals");
+  if (value === undefined) return 0;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= DECIMALS_MAX) {
+    return value;
+  }
+  fields.refuse("decimals", `wants an integer from 0 to ${DECIMALS_MAX}, got ${show(value)}`);
+  return null;
+}
+
+/** The rules; `named` is the name of one whose members stand in place of `rules`. */
+function parseRules(fields: Fields, named: string, decimals: number | null): Rule[] {
+  const { issues } = fields;
+  const rules = fields.get("rules");
+  const own = RULE_MEMBERS.map((member) => [member, fields.get(member)] as const);
+  if (rules === undefined) {
+    return [parseRule({ ...Object.fromEntries(own), name: named }, "", decimals, issues)];
+  }
+  for (const [member, value] of own) {
+    if (value !== undefined) fields.refuse(member, "stands in each of rules, not beside them");
+  }
+  if (!Array.isArray(rules) || rules.length === 0 || rules.length > RULES_MAX) {
+    fields.refuse("rules", `wants an array of 1 to ${RULES_MAX} rules, got ${show(rules)}`);
+    return [];
+  }
+  // Array.from, as other ways skip what an array leaves out.
+  const parsed = Array.from(rules, (rule: unknown, i) =>
+    parseRule(rule, `rules[${i}]`, decimals, issues),
+  );
+  const names = parsed.map(({ name }) => name);
+  names.forEach((name, i) => {
+    if (name === "" || names.indexOf(name) === i) return;
+    fields.refuse(`rules[${i}].name`, `is the name of another rule too: ${show(name)}`);
+  });
+  return parsed;
+}
+
+/** A shorter window has ended before anybody could ask for the one before it. */
+function remembersLast({ period, window }: Rule): boolean {
+  return window === "calendar" && period !== "lifetime" && rollingMs(period) >= DAY_MS;
+}
+
+/** The members of its only rule may be changed beside `rules`; several are replaced as a whole. */
+function mergeQuota(body: QuotaBody, fields: Changes["fields"]): object {
+  const members = RULE_MEMBERS.filter((member) => member in fields);
+  if ("rules" in fields || members.length === 0) return { ...body, ...fields };
+  const [only, ...others] = body.rules;
+  if (only === undefined || others.length > 0) {
+    const message = "this quota has several rules: give all of rules";
+    throw new ValidationError(members.map((path) => ({ path, message })));
+  }
+  const { rules: _rules, ...rest } = body;
+  const { name: _name, ...rule } = only;
+  return { ...rule, ...rest, ...fields };
+}
+
+/**
+ * As {@link mergeQuota}, but a rule of the same name keeps what is not said of it, and a limit with
+ * its period stands for all rules: it says that there is one.
+ */
+function quotaOver(body: QuotaBody, fields: Changes["fields"]): object {
+  const { rules, limit, period } = fields;
+  if (Array.isArray(rules)) {
+    const merged = rules.map((rule: unknown) => (isRecord(rule) ? ruleOver(body, rule) : rule));
+    return { ...body, ...fields, rules: merged };
+  }
+  const isWhole = limit !== undefined && period !== undefined;
+  if (body.rules.length === 1 || rules !== undefined || !isWhole) return mergeQuota(body, fields);
+  const { rules: _rules, ...rest } = body;
+  return { ...rest, ...fields };
+}
+
+function ruleOver({ rules }: QuotaBody, rule: Readonly<Record<string, unknown>>): object {
+  const stored = rules.find(({ name }) => name === rule["name"]);
+  const named = Object.entries(rule).filter(([, value]) => !isLeftOut(value));
+  return { ...stored, ...Object.fromEntries(named) };
+}
+
+/** Makes a quota ready for one environment. */
+export function compileQuota(
+  { body: quota, identity }: Pick<Definition<QuotaBody, QuotaIdentity>, "body" | "identity">,
+  product: string,
+  env: EnvironmentId,
+  caches: KnownCaches,
+): CompiledQuota {
+  const scale = 10 ** quota.decimals;
+  const spaces = spacesOf(identity, product, env, quota.tag);
+  const home = spacePrefix(product, env.slug, ...(identity.coLocated ? [] : [quota.tag]));
+  const rules = quota.rules.map((rule, i) => {
+    const { shape = 1, shapedMs = 0 } = identity.rules[i] ?? {};
+    const counters = { space: spaces.rules[i] ?? "", home, shape, shapedMs };
+    return compileRule(rule, counters, spaces.ledgers[i] ?? null, scale);
+  });
+  const [first, ...others] = rules;
+  if (first === undefined) throw new Error(`quota ${show(quota.tag)} has no rules`);
+  const scopes = new Map<string, readonly string[]>();
+  for (const { scope } of rules) if (scope !== null) scopes.set(JSON.stringify(scope), scope);
+  return {
+    tag: quota.tag,
+    decimals: quota.decimals,
+    scale,
+    rounding: quota.rounding,
+    unit: quota.unit === UNIT_DEFAULT ? undefined : quota.unit,
+    answerSpace: spaces.answers,
+    rules: [first, ...others],
+    scopes: [...scopes.values()],
+    keepsHistory: rules.some(({ ledger }) => ledger !== null),
+    caches,
+  };
+}
+
+function compileRule(
+  rule: Rule,
+  counters: Pick<LegRule, "space" | "home" | "shape" | "shapedMs">,
+  ledgerSpace: string | null,
+  scale: number,
+): CompiledRule {
+  const shape = {
+    period: rule.period,
+    timeZone: rule.time_zone,
+    weekStart: rule.week_start,
+    anchorMs: rule.anchor === null ? null : Date.parse(rule.anchor),
+  };
+  const scale1 = (limit: number | null) => (limit === null ? null : exactUnits(limit, scale));
+  const { limit } = rule;
+  const byPlan = typeof limit === "object" && limit !== null ? limit : null;
+  const leg = {
+    ...counters,
+    name: rule.name,
+    rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
+    soft: rule.on_exceed === "allow",
+    isByPlan: byPlan !== null,
+    defaultLimit: byPlan === null ? null : scale1(byPlan.default),
+    alerts: rule.alerts,
+    period: rule.period,
+    remembersLast: remembersLast(rule),
+    isLedger: false,
+  };
+  return {
+    leg,
+    ledger: ledgerOf(leg, rule.history, ledgerSpace),
+    scope: rule.scope === "product" ? null : selectorPath(rule.scope),
+    selector: rule.scope,
+    limit: typeof limit === "object" && limit !== null ? undefined : scale1(limit),
+    limits: byPlan && {
+      path: selectorPath(byPlan.by) ?? [],
+      values: new Map(Object.entries(byPlan.values).map(([name, each]) => [name, scale1(each)])),
+    },
+    windowAt: (nowMs) => windowAt(shape, nowMs),
+    cached: { startMs: 0, endMs: 0 },
+  };
+}

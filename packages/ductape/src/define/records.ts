@@ -1,0 +1,125 @@
+import type { Catalogue, Follower } from "./catalogue.js";
+import { recordKey, recordParts } from "../base/key.js";
+import type { Clock } from "../base/call.js";
+import type { DocumentChange, DocumentWrite } from "../stores/store.js";
+import type { UnderWay } from "../base/under-way.js";
+
+/** A record as its last change left it. */
+export interface KeptRecord {
+  readonly id: string;
+  /** Counts its changes from 1. */
+  readonly revision: number;
+  /** JSON text. */
+  readonly value: string;
+}
+
+/** One write of an all-or-nothing change of records. */
+export interface RecordWrite {
+  readonly id: string;
+  /** New JSON text; null deletes it. */
+  readonly value: string | null;
+}
+
+/** What records need of the rest. */
+export interface RecordsParts {
+  readonly catalogue: Catalogue;
+  /** Opens the store at the first call; null once it is open. */
+  ready(): Promise<void> | null;
+  /** What the end of the client waits for. */
+  readonly underWay: UnderWay;
+}
+
+type OfKind = ReadonlyMap<string, KeptRecord>;
+
+const NONE: OfKind = new Map();
+const PROBE_TTL_MS = 60_000;
+
+/**
+ * Small JSON texts that a program keeps in the store beside the definitions: `ductape.records`.
+ * They are few, and every process has them in memory: changes of this process are seen at once,
+ * those of others within a second. Kinds and ids are any text of well-formed Unicode without NUL.
+ */
+export interface Records {
+  /** A record as it is known here; undefined also before the store was first opened. */
+  get(kind: string, id: string): KeptRecord | undefined;
+  /** All of a kind by id, as they are stored now. Throws `STORE_UNAVAILABLE`. */
+  all(kind: string): Promise<ReadonlyMap<string, KeptRecord>>;
+  /**
+   * Writes, all or none, what `prepare` makes of the records of a kind as they are; asked again
+   * where another process was quicker. What it throws is thrown, and nothing is changed. Throws
+   * `STORE_UNAVAILABLE`, `TIMEOUT`, `OUTCOME_UNKNOWN`.
+   */
+  change(
+    kind: string,
+    prepare: (records: ReadonlyMap<string, KeptRecord>) => readonly RecordWrite[],
+  ): Promise<void>;
+}
+
+/** {@link Records} in the memory of this process, which follows the catalogue. */
+export class StoredRecords implements Records, Follower {
+  readonly #parts: RecordsParts;
+  #kinds = new Map<string, Map<string, KeptRecord>>();
+
+  constructor(parts: RecordsParts) {
+    this.#parts = parts;
+    parts.catalogue.follow("record", this);
+  }
+
+  get(kind: string, id: string): KeptRecord | undefined {
+    return this.#kinds.get(kind)?.get(id);
+  }
+
+  all(kind: string): Promise<ReadonlyMap<string, KeptRecord>> {
+    return this.#parts.underWay.track(this.#allNow(kind));
+  }
+
+  change(kind: string, prepare: (records: OfKind) => readonly RecordWrite[]): Promise<void> {
+    return this.#parts.underWay.track(this.#changeNow(kind, prepare));
+  }
+
+  take({ key, revision, value }: DocumentChange): void {
+    const { kind, id } = recordParts(key);
+    const records = this.#kinds.get(kind) ?? new Map<string, KeptRecord>();
+    this.#kinds.set(kind, records);
+    if (value === null) records.delete(id);
+    else records.set(id, { id, revision, value });
+  }
+
+  clear(): void {
+    this.#kinds = new Map();
+  }
+
+  async #allNow(kind: string): Promise<OfKind> {
+    await this.#parts.ready();
+    await this.#parts.catalogue.refresh();
+    return this.#kinds.get(kind) ?? NONE;
+  }
+
+  async #changeNow(
+    kind: string,
+    prepare: (records: OfKind) => readonly RecordWrite[],
+  ): Promise<void> {
+    await this.#parts.ready();
+    await this.#parts.catalogue.change(() => {
+      const records = this.#kinds.get(kind) ?? NONE;
+      const writes = prepare(records).map(({ id, value }): DocumentWrite => {
+        return { key: recordKey(kind, id), ifRevision: records.get(id)?.revision ?? 0, value };
+      });
+      return { writes };
+    });
+  }
+}
+
+/** Reads and writes the store once; what it writes is gone after a minute. Throws as the store. */
+export async function probeStore({
+  catalogue,
+  clock,
+}: {
+  readonly catalogue: Catalogue;
+  readonly clock: Clock;
+}): Promise<void> {
+  const key = recordKey("probe", crypto.randomUUID());
+  const expiresMs = clock() + PROBE_TTL_MS;
+  const write: DocumentWrite = { key, ifRevision: 0, value: "0", unwatched: true, expiresMs };
+  await catalogue.change(() => ({ writes: [write] }));
+}

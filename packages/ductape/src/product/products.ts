@@ -1,0 +1,309 @@
+import { planConfiguration, type Planner } from "./configure.js";
+import { Caches, type CachesParts } from "./caches.js";
+import { carryCounters } from "./transfer.js";
+import type { Catalogue } from "../define/catalogue.js";
+import type {
+  AppliedConfiguration,
+  ApplyOptions,
+  Configuration,
+  DefinitionChange,
+} from "../define/configuration.js";
+import {
+  compileQuota,
+  QUOTA,
+  type QuotaBody,
+  type QuotaDefinition,
+  type QuotaView,
+} from "../define/quota.js";
+import {
+  ENVIRONMENT,
+  type EnvironmentBody,
+  type EnvironmentIdentity,
+  type EnvironmentInput,
+} from "../define/environment.js";
+import { Fields, Issues } from "../base/field.js";
+import type { QuotaIdentity } from "../define/identity.js";
+import { spacePrefix } from "../base/key.js";
+import type { KindName } from "../define/kind.js";
+import type { DeleteOptions, Patch } from "../define/patch.js";
+import {
+  PRODUCT,
+  type Product,
+  type ProductBody,
+  type ProductIdentity,
+  type ProductInput,
+} from "../define/product.js";
+import { ProductResource, removal, Resource, type ResourceParts } from "./resource.js";
+import {
+  SESSION,
+  type SessionBody,
+  type SessionDefinition,
+  type SessionIdentity,
+} from "../define/session.js";
+import { ProductEntry } from "../define/definition-set.js";
+
+/** Products: `ductape.product`. */
+export class Products extends Resource<ProductBody, ProductIdentity> {
+  readonly environments: Environments;
+  readonly quotas: Quotas;
+  readonly sessions: Sessions;
+  readonly caches: Caches;
+
+  constructor(parts: CachesParts) {
+    super(PRODUCT, parts);
+    this.environments = new Environments(parts);
+    this.quotas = new Quotas(parts);
+    this.sessions = new Sessions(parts);
+    this.caches = new Caches(parts);
+  }
+
+  protected shelf(entry: ProductEntry) {
+    return entry.product;
+  }
+
+  protected spaces(entry: ProductEntry, product: string): string[] {
+    return entry.spaces(product);
+  }
+
+  protected override documents(entry: ProductEntry, product: string) {
+    const keys = entry.environments
+      .identities()
+      .flatMap(([env, { uid }]) => this.parts.signing.documents({ product, env, uid }));
+    return [...entry.documents(product), ...keys];
+  }
+
+  /** Makes a product. Throws `VALIDATION`, `ALREADY_EXISTS`. */
+  async create(input: ProductInput): Promise<Product> {
+    const body = this.kind.parse(input);
+    const { tag } = body;
+    return this.make(tag, body, ({ products }) => {
+      // What another client made in a product of that tag just as it was deleted.
+      const left = products.get(tag) ?? new ProductEntry();
+      return { writes: left.documents(tag).map(removal) };
+    });
+  }
+
+  /**
+   * Makes all definitions of a configuration be as it says, or none: makes what is missing, changes
+   * what differs, keeps what it does not name. What is left out of a new definition has its
+   * default, and of one that is there stays as it is. Throws `VALIDATION` that names each wrong
+   * field by its place: `products[0].quotas[1].limit`.
+   */
+  async apply(
+    configuration: Configuration,
+    options: ApplyOptions = {},
+  ): Promise<AppliedConfiguration> {
+    const issues = new Issues();
+    const dryRun = new Fields(options, "options", ["dry_run"], issues).flag("dry_run", false);
+    issues.throwAny();
+    return this.parts.underWay.track(this.#applyNow(configuration, dryRun));
+  }
+
+  async #applyNow(configuration: Configuration, dryRun: boolean): Promise<AppliedConfiguration> {
+    const planners: Record<KindName, Planner> = {
+      product: this,
+      environment: this.environments,
+      quota: this.quotas,
+      session: this.sessions,
+      cache: this.caches,
+    };
+    const plan = (catalogue: Catalogue) => planConfiguration(configuration, catalogue, planners);
+    const { told } = await plan(await this.current());
+    if (dryRun || !told.applied) return { ...told, applied: false };
+    const done: { told: AppliedConfiguration } = { told };
+    await this.change(async (catalogue) => {
+      const planned = await plan(catalogue);
+      done.told = planned.told;
+      return planned;
+    });
+    for (const change of done.told.changes) {
+      if (change.kind === "quota") await this.quotas.carryApplied(change);
+    }
+    return done.told;
+  }
+
+  /**
+   * Changes its name or description. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `REVISION_CONFLICT`.
+   */
+  async update(tag: string, patch: Patch<ProductInput>): Promise<Product> {
+    return this.amend(tag, tag, patch);
+  }
+
+  /** The product of a tag. Throws `PRODUCT_NOT_FOUND`, and `VALIDATION` where it cannot be read. */
+  async fetch(tag: string): Promise<Product> {
+    return this.view(tag, tag);
+  }
+
+  /** All products that can be read, by tag. */
+  async fetchAll(): Promise<Product[]> {
+    const { products } = await this.current();
+    return this.views([...products.values()].flatMap(({ product }) => product.readable()));
+  }
+
+  /**
+   * Deletes a product with its environments, quotas and counters. Throws `PRODUCT_NOT_FOUND`, and
+   * `VALIDATION` without `force` while a counter is in use.
+   */
+  async delete(tag: string, options?: DeleteOptions): Promise<void> {
+    await this.remove(tag, tag, spacePrefix(tag), options);
+  }
+}
+
+/** Environments of a product: `ductape.product.environments`. */
+export class Environments extends ProductResource<
+  EnvironmentInput,
+  EnvironmentBody,
+  EnvironmentIdentity
+> {
+  constructor(parts: ResourceParts) {
+    super(ENVIRONMENT, parts);
+  }
+
+  protected shelf(entry: ProductEntry) {
+    return entry.environments;
+  }
+
+  protected spaces(
+    entry: ProductEntry,
+    product: string,
+    slug: string,
+    identity: EnvironmentIdentity | null,
+  ): string[] | null {
+    return identity && entry.spaces(product, { environments: [[slug, identity]] });
+  }
+
+  protected override documents(entry: ProductEntry, product: string, env: string) {
+    const uid = entry.environments.find(product, env).identity?.uid;
+    const keys = uid === undefined ? [] : this.parts.signing.documents({ product, env, uid });
+    return [...super.documents(entry, product, env), ...keys];
+  }
+
+  /** Deletes an environment with its counters and keys. Throws as `product.delete`. */
+  async delete(product: string, slug: string, options?: DeleteOptions): Promise<void> {
+    await this.remove(product, slug, spacePrefix(product, slug), options);
+  }
+}
+
+/** What a patch may change the form of a window by. */
+const FORM_FIELDS = ["rules", "period", "window", "time_zone", "week_start", "anchor"];
+
+/**
+ * Quotas of a product: `ductape.product.quotas`. A quota is made at zero. In a changed one a rule
+ * of the same name and scope keeps its counters, a changed window carries `used` over, and counters
+ * of other rules are forgotten.
+ */
+export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIdentity> {
+  constructor(parts: ResourceParts) {
+    super(QUOTA, parts);
+  }
+
+  protected shelf(entry: ProductEntry) {
+    return entry.quotas;
+  }
+
+  protected spaces(
+    entry: ProductEntry,
+    product: string,
+    tag: string,
+    identity: QuotaIdentity | null,
+  ): string[] | null {
+    return identity && entry.spaces(product, { quotas: [[tag, identity]] });
+  }
+
+  /**
+   * Changes what the patch names and keeps the rest. Where that is the form of a window, it goes
+   * through all counters of the quota and resolves when each stands in its new window. Throws
+   * `VALIDATION`, `*_NOT_FOUND`, `REVISION_CONFLICT`, and as the store does.
+   */
+  override update(product: string, tag: string, patch: Patch<QuotaDefinition>): Promise<QuotaView> {
+    return this.parts.underWay.track(this.#updateNow(product, tag, patch));
+  }
+
+  async #updateNow(
+    product: string,
+    tag: string,
+    patch: Patch<QuotaDefinition>,
+  ): Promise<QuotaView> {
+    const changed = await super.update(product, tag, patch);
+    if (FORM_FIELDS.some((field) => field in patch)) await this.#carry(product, tag);
+    return changed;
+  }
+
+  /** Carries the counters of a quota whose change was applied with others. */
+  async carryApplied({ product_tag, id, fields }: DefinitionChange): Promise<void> {
+    const isOfForm = FORM_FIELDS.some((form) =>
+      fields.some(({ field }) => field === form || field.endsWith(`.${form}`)),
+    );
+    if (isOfForm) await this.#carry(product_tag, id);
+  }
+
+  /** In all environments, also those that are not active. */
+  async #carry(product: string, tag: string): Promise<void> {
+    const { catalogue, store, clock } = this.parts;
+    const entry = catalogue.products.get(product);
+    const quota = entry?.quotas.readable().find(({ body }) => body.tag === tag);
+    if (entry === undefined || quota === undefined) return;
+    for (const [slug, { uid }] of entry.environments.identities()) {
+      const compiled = compileQuota(quota, product, { slug, uid }, entry.caches);
+      await carryCounters(store, compiled, clock);
+    }
+  }
+
+  /**
+   * Deletes a quota with its counters, also those in use. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`,
+   * `QUOTA_NOT_FOUND`, `REVISION_CONFLICT`.
+   */
+  async delete(product: string, tag: string, options?: DeleteOptions): Promise<void> {
+    await this.remove(product, tag, null, options);
+  }
+}
+
+/**
+ * Sessions of a product: `ductape.product.sessions`. A changed definition applies to the tokens
+ * given out from then on; one whose form changed (`encrypted`, the issuer and its keys) takes no
+ * token of the form before.
+ */
+export class Sessions extends ProductResource<SessionDefinition, SessionBody, SessionIdentity> {
+  constructor(parts: ResourceParts) {
+    super(SESSION, parts);
+  }
+
+  protected shelf(entry: ProductEntry) {
+    return entry.sessions;
+  }
+
+  /** Sessions have no counters of their own. */
+  protected spaces(): string[] {
+    return [];
+  }
+
+  protected override check(body: SessionBody): void {
+    this.parts.issuers.check(body);
+  }
+
+  /**
+   * Makes a new key for the tokens of one environment. It signs from now on; the keys before
+   * verify until the last token they signed has ended. Returns the new key's id. Throws
+   * `VALIDATION`, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`.
+   */
+  async rotate(product: string, options: { readonly env: string }): Promise<{ kid: string }> {
+    const issues = new Issues();
+    const env = new Fields(options, "options", ["env"], issues).tag("env");
+    issues.throwAny();
+    return this.parts.underWay.track(this.#rotateNow(product, env));
+  }
+
+  async #rotateNow(product: string, env: string): Promise<{ kid: string }> {
+    const { identity } = (await this.current()).entry(product).environments.read(product, env);
+    return { kid: await this.parts.signing.rotate({ product, env, uid: identity.uid }) };
+  }
+
+  /**
+   * Deletes a session definition: its tokens are refused from then on, also where another is made
+   * under its tag. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `SESSION_NOT_FOUND`,
+   * `REVISION_CONFLICT`.
+   */
+  async delete(product: string, tag: string, options?: DeleteOptions): Promise<void> {
+    await this.remove(product, tag, null, options);
+  }
+}

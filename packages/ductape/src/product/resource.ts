@@ -1,0 +1,366 @@
+import type { Catalogue, Change } from "../define/catalogue.js";
+import type { DefinitionChange } from "../define/configuration.js";
+import { differences } from "../define/difference.js";
+import { ConflictError, show, ValidationError } from "../base/errors.js";
+import { Fields, Issues } from "../base/field.js";
+import { isLeftOut, isRecord } from "../base/json.js";
+import { definitionKey } from "../base/key.js";
+import {
+  definitionText,
+  type Definition,
+  type Kept,
+  type Kind,
+  type KindName,
+  type Making,
+  type Stamps,
+} from "../define/kind.js";
+import {
+  checkRevision,
+  parsePatch,
+  parseRevision,
+  type DeleteOptions,
+  type Patch,
+} from "../define/patch.js";
+import type { ProductEntry, Shelf, StoredAt } from "../define/definition-set.js";
+import type { Issuers } from "../sessions/issuer.js";
+import type { SigningKeys } from "../sessions/signing.js";
+import type { UnderWay } from "../base/under-way.js";
+import type { Clock } from "../base/call.js";
+import type { DocumentWrite, Store } from "../stores/store.js";
+
+/** What the definitions need of the rest. */
+export interface ResourceParts {
+  readonly store: Store;
+  readonly catalogue: Catalogue;
+  readonly signing: SigningKeys;
+  readonly issuers: Issuers;
+  readonly clock: Clock;
+  /** Opens the store at the first call; null once it is open. */
+  ready(): Promise<void> | null;
+  /** What the end of the client waits for. */
+  readonly underWay: UnderWay;
+}
+
+/** Where a planned definition is to stand. */
+export interface Place {
+  readonly product: string;
+  /** What is stored of the product; undefined where nothing is. */
+  readonly entry: ProductEntry | undefined;
+  /** Nothing that is stored goes on: the product itself is not there. */
+  readonly isNew: boolean;
+  /** As the product is to be. */
+  readonly coLocate: boolean;
+}
+
+/** What makes a definition be as it is wanted. */
+export interface Planned extends Change {
+  readonly told: DefinitionChange;
+}
+
+/**
+ * What the definitions of every kind share: made, changed, read and deleted, one revision at a
+ * time.
+ */
+export abstract class Resource<Body extends object, Identity> {
+  protected readonly kind: Kind<Body, Identity>;
+  protected readonly parts: ResourceParts;
+
+  constructor(kind: Kind<Body, Identity>, parts: ResourceParts) {
+    this.kind = kind;
+    this.parts = parts;
+  }
+
+  /** Where this kind is kept in a product. */
+  protected abstract shelf(entry: ProductEntry): Shelf<Body, Identity>;
+
+  /** The spaces of counters that go with a definition; null where its identity is not known. */
+  protected abstract spaces(
+    entry: ProductEntry,
+    product: string,
+    id: string,
+    identity: Identity | null,
+  ): string[] | null;
+
+  /** Where what is deleted with a definition is stored. */
+  protected documents(entry: ProductEntry, product: string, id: string): StoredAt[] {
+    const { revision } = this.shelf(entry).find(product, id);
+    return [{ key: definitionKey(this.kind.name, product, id), revision }];
+  }
+
+  /** Checks what the pure parser cannot, before a definition is written. Throws `VALIDATION`. */
+  protected check?(body: Body): void;
+
+  protected current(): Promise<Catalogue> {
+    return this.parts.underWay.track(this.#currentNow());
+  }
+
+  async #currentNow(): Promise<Catalogue> {
+    const ready = this.parts.ready();
+    if (ready !== null) await ready;
+    await this.parts.catalogue.refresh();
+    return this.parts.catalogue;
+  }
+
+  /** Writes what `prepare` makes of the definitions as they are. */
+  protected async change(
+    prepare: (catalogue: Catalogue) => Promise<Change> | Change,
+  ): Promise<void> {
+    const ready = this.parts.ready();
+    const { catalogue, underWay } = this.parts;
+    const written = async (): Promise<void> => {
+      await ready;
+      await catalogue.change(() => prepare(catalogue));
+    };
+    await underWay.track(written());
+  }
+
+  /** Makes a definition, and in the same step the change that `beside` tells. */
+  protected async make(
+    product: string,
+    body: Body,
+    beside: (catalogue: Catalogue) => Change,
+  ): Promise<Body & Stamps> {
+    const { kind } = this;
+    const id = kind.idOf(body);
+    this.#checkName(id);
+    await this.change(async (catalogue) => {
+      this.check?.(body);
+      const { writes, forget = [] } = beside(catalogue);
+      const entry = catalogue.products.get(product);
+      if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
+        throw exists(kind.id, kind.name, id);
+      const write = this.#written(product, body, this.#making(entry, product), 0);
+      return { writes: [write, ...writes], forget };
+    });
+    return this.viewNow(product, id);
+  }
+
+  /**
+   * Refuses a new name that something else would be taken for. One that is stored already goes on,
+   * and can be deleted.
+   */
+  #checkName(id: string): void {
+    const wrong = whyNoName(id, this.kind.name);
+    if (wrong !== null) throw new ValidationError([{ path: this.kind.id, message: wrong }]);
+  }
+
+  /**
+   * The change that makes a definition be as `input` says, whatever it was; nothing is written.
+   * Throws `VALIDATION`.
+   */
+  async plan(input: unknown, { product, entry, isNew, coLocate }: Place): Promise<Planned> {
+    const { kind } = this;
+    const named = isRecord(input) ? input[kind.id] : undefined;
+    const stored = typeof named === "string" && entry ? this.shelf(entry).get(named) : undefined;
+    const old = isNew ? undefined : stored;
+    const before = old?.body ?? null;
+    const body = kind.parse(wantedOf(kind, input, before), before);
+    this.check?.(body);
+    const id = kind.idOf(body);
+    const of = { kind: kind.name, product_tag: product, id };
+    if (entry === undefined || old === undefined) {
+      if (stored === undefined) this.#checkName(id);
+      const making = { newUid, nowMs: this.parts.clock(), coLocate };
+      const write = this.#written(product, body, making, stored?.revision ?? 0);
+      return { told: { ...of, action: "create", fields: [] }, writes: [write] };
+    }
+    const fields = differences(old.body ?? {}, body);
+    if (fields.length === 0) return { told: { ...of, action: "keep", fields }, writes: [] };
+    const change = this.#replace(entry, product, old, body);
+    return { told: { ...of, action: "update", fields }, ...change };
+  }
+
+  /** Of a new definition; it takes the place of revision `ifRevision`. */
+  #written(product: string, body: Body, making: Making, ifRevision: number): DocumentWrite {
+    const { kind } = this;
+    const identity = kind.identify(body, null, making);
+    const created_at = this.#nowIso();
+    const value = definitionText(body, identity, { created_at, updated_at: created_at });
+    return { key: definitionKey(kind.name, product, kind.idOf(body)), ifRevision, value };
+  }
+
+  /**
+   * Changes a definition as `patch` says. Nothing stays of one that cannot be read but its
+   * counters.
+   */
+  protected async amend(product: string, id: string, patch: object): Promise<Body & Stamps> {
+    const { kind } = this;
+    const { fields, ifRevision } = parsePatch(patch, kind.fields, kind.nullable);
+    await this.change(async (catalogue) => {
+      const entry = catalogue.entry(product);
+      const old = this.shelf(entry).find(product, id);
+      checkRevision(ifRevision, old.revision);
+      const base = old.body === null ? { [kind.id]: id, ...fields } : kind.merge(old.body, fields);
+      const body = kind.parse(base, old.body);
+      if (kind.idOf(body) !== id) throw renamed(kind.id, id, kind.idOf(body));
+      this.check?.(body);
+      return this.#replace(entry, product, old, body);
+    });
+    return this.viewNow(product, id);
+  }
+
+  #replace(entry: ProductEntry, product: string, old: Kept<Body, Identity>, body: Body): Change {
+    const { kind } = this;
+    const id = kind.idOf(body);
+    const before = old.identity === null ? null : { body: old.body, identity: old.identity };
+    const identity = kind.identify(body, before, this.#making(entry, product));
+    const updated_at = this.#nowIso();
+    const created_at = old.created_at === "" ? updated_at : old.created_at;
+    const value = definitionText(body, identity, { created_at, updated_at });
+    const key = definitionKey(kind.name, product, id);
+    const kept = new Set(this.spaces(entry, product, id, identity));
+    const had = this.spaces(entry, product, id, old.identity) ?? [];
+    return {
+      writes: [{ key, ifRevision: old.revision, value }],
+      forget: had.filter((space) => !kept.has(space)),
+    };
+  }
+
+  /** Deletes a definition with its counters; where one under `guarded` is in use, only by force. */
+  protected async remove(
+    product: string,
+    id: string,
+    guarded: string | null,
+    options: DeleteOptions = {},
+  ): Promise<void> {
+    const { force, ifRevision } = parseDeletion(options);
+    await this.change(async (catalogue) => {
+      const entry = catalogue.entry(product);
+      const { identity, revision } = this.shelf(entry).find(product, id);
+      checkRevision(ifRevision, revision);
+      const spaces = this.spaces(entry, product, id, identity);
+      if (guarded !== null && !force) await this.#refuseInUse(id, guarded, spaces);
+      const writes = this.documents(entry, product, id).map(removal);
+      return { writes, forget: spaces ?? [] };
+    });
+  }
+
+  /** Looks at the counters of `spaces` under `prefix`, at all there where they are not known. */
+  async #refuseInUse(id: string, prefix: string, spaces: string[] | null): Promise<void> {
+    const live = spaces && new Set(spaces);
+    const nowMs = this.parts.clock();
+    for await (const { space, cell } of this.parts.store.scan(prefix)) {
+      const { window, used, granted } = cell;
+      if (live?.has(space) === false || window.endMs <= nowMs || used + granted === 0) continue;
+      const what = `${this.kind.name} ${show(id)}`;
+      const message = `${what} has counters in use; pass { force: true } to delete them too`;
+      throw new ValidationError([{ path: "options.force", message }]);
+    }
+  }
+
+  protected async view(product: string, id: string): Promise<Body & Stamps> {
+    await this.current();
+    return this.viewNow(product, id);
+  }
+
+  /** As a change left it: that has read what is stored, and the client may be closed since. */
+  protected viewNow(product: string, id: string): Body & Stamps {
+    const entry = this.parts.catalogue.entry(product);
+    return viewOf(this.shelf(entry).read(product, id));
+  }
+
+  /** By tag or slug. */
+  protected views(definitions: readonly Definition<Body, Identity>[]): (Body & Stamps)[] {
+    const { idOf } = this.kind;
+    return definitions.map(viewOf).toSorted((a, b) => (idOf(a) < idOf(b) ? -1 : 1));
+  }
+
+  #making(entry: ProductEntry | undefined, product: string): Making {
+    const coLocate = entry?.product.get(product)?.identity?.coLocate ?? false;
+    return { newUid, nowMs: this.parts.clock(), coLocate };
+  }
+
+  #nowIso(): string {
+    return new Date(this.parts.clock()).toISOString();
+  }
+}
+
+/** Definitions of a product, whose tag is the first argument of each call. */
+export abstract class ProductResource<
+  Input extends object,
+  Body extends object,
+  Identity,
+> extends Resource<Body, Identity> {
+  /** Makes a definition. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `ALREADY_EXISTS`. */
+  async create(product: string, input: Input): Promise<Body & Stamps> {
+    return this.make(product, this.kind.parse(input), (catalogue) => {
+      const { revision } = catalogue.entry(product).product.find(product, product);
+      // Checked, not written: the product must still stand.
+      const key = definitionKey("product", product, product);
+      return { writes: [{ key, ifRevision: revision, value: undefined }] };
+    });
+  }
+
+  /**
+   * Changes what the patch names and keeps the rest. Throws `VALIDATION`, `*_NOT_FOUND`,
+   * `REVISION_CONFLICT`.
+   */
+  async update(product: string, id: string, patch: Patch<Input>): Promise<Body & Stamps> {
+    return this.amend(product, id, patch);
+  }
+
+  /** One definition. Throws `*_NOT_FOUND`, and `VALIDATION` where it cannot be read. */
+  async fetch(product: string, id: string): Promise<Body & Stamps> {
+    return this.view(product, id);
+  }
+
+  /** All that can be read, by tag or slug. Throws `PRODUCT_NOT_FOUND`. */
+  async fetchAll(product: string): Promise<(Body & Stamps)[]> {
+    const entry = (await this.current()).entry(product);
+    return this.views(this.shelf(entry).readable());
+  }
+}
+
+/** What a configuration says of a definition, and what is stored where it says nothing. */
+function wantedOf<Body extends object, Identity>(
+  kind: Kind<Body, Identity>,
+  input: unknown,
+  stored: Body | null,
+): unknown {
+  if (stored === null || !isRecord(input)) return input;
+  const named = Object.entries(input).filter(([, value]) => !isLeftOut(value));
+  const fields = Object.fromEntries(named);
+  return kind.over === undefined ? kind.merge(stored, fields) : kind.over(stored, fields);
+}
+
+function viewOf<Body extends object, Identity>({
+  body,
+  revision,
+  created_at,
+  updated_at,
+}: Definition<Body, Identity>): Body & Stamps {
+  // A copy: what a caller does with it changes no definition.
+  return structuredClone({ ...body, revision, created_at, updated_at });
+}
+
+function parseDeletion(options: unknown): { force: boolean; ifRevision: number | null } {
+  const issues = new Issues();
+  const fields = new Fields(options, "options", ["force", "if_revision"], issues);
+  const force = fields.flag("force", false);
+  const ifRevision = parseRevision(fields);
+  issues.throwAny();
+  return { force, ifRevision };
+}
+
+/** Deletes what is stored there in that revision. */
+export function removal({ key, revision }: StoredAt): DocumentWrite {
+  return { key, ifRevision: revision, value: null };
+}
+
+function renamed(path: string, id: string, wanted: string): ValidationError {
+  const message = `cannot change from ${show(id)} to ${show(wanted)}: make a new one`;
+  return new ValidationError([{ path, message }]);
+}
+
+function exists(path: string, kind: string, id: string): ConflictError {
+  return new ConflictError("ALREADY_EXISTS", `${path}: there is a ${kind} ${show(id)} already`);
+}
+
+/** Clients of HTTP take dots for steps in a path, also escaped (RFC 3986, 5.2.4). */
+function whyNoName(id: string, kind: KindName): string | null {
+  if (id === "." || id === "..") return `must not be ${show(id)}, which no URL can hold`;
+  const isInKeys = kind === "product" || kind === "environment";
+  return id === "*" && isInKeys ? 'must not be "*", which means all of them in a key' : null;
+}
+
+const newUid = (): string => crypto.randomUUID().slice(0, 13);

@@ -1,0 +1,94 @@
+import type { Catalogue } from "../define/catalogue.js";
+import { latestMs, type Cell } from "../decide/cell.js";
+import { isoOf } from "./decision.js";
+import { DuctapeError, show } from "../base/errors.js";
+import type { Logger } from "../base/logger.js";
+import { spaceParts } from "../base/key.js";
+import { nextTold, type Leg } from "../decide/leg.js";
+import type { Step } from "../decide/step.js";
+import type { Clock } from "../base/call.js";
+import type { Store, StoreFact } from "../stores/store.js";
+
+/**
+ * A counter whose window begins later than this after now was written by a clock that was ahead: in
+ * milliseconds. Clocks that are right differ by less.
+ */
+export const AHEAD_MS = 60_000;
+
+/** Most rules that one client warns of. */
+const WARNINGS_MAX = 1_000;
+/** Most counters that a fact names. */
+const NAMED_MAX = 3;
+const MEND = "once the clock is right, reset or set the counter (`ductape quota reset`)";
+
+/** Warns, once for each rule, of a counter that a clock which was ahead moved into the future. */
+export class AheadWarnings {
+  readonly #logger: Logger;
+  readonly #warned = new Set<string>();
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  /** Looks at the counters that a step was decided on. */
+  look(step: Step): void {
+    for (let leg = step.told; leg !== null; leg = nextTold(leg)) {
+      const { cell } = leg;
+      if (cell !== undefined && isAhead(cell, step.nowMs)) this.#warn(leg, cell, step.nowMs);
+    }
+  }
+
+  #warn({ rule, subject }: Leg, cell: Cell, nowMs: number): void {
+    if (this.#warned.has(rule.space) || this.#warned.size >= WARNINGS_MAX) return;
+    this.#warned.add(rule.space);
+    const found = counterText(rule.space, subject, cell);
+    this.#logger.warn(`${found}, but now is ${isoOf(nowMs)}: a clock was ahead; ${MEND}`);
+  }
+}
+
+/**
+ * Whether counters of rules begin later than now: a fact with advice where some do. Reads all
+ * counters, a piece at a time. Throws `STORE_UNAVAILABLE`.
+ */
+export async function aheadFact(parts: {
+  readonly store: Store;
+  readonly catalogue: Catalogue;
+  readonly clock: Clock;
+}): Promise<StoreFact> {
+  const { store, catalogue, clock } = parts;
+  let count = 0;
+  const named: string[] = [];
+  for await (const { space, subject, cell } of store.scan("")) {
+    if (!isAhead(cell, clock()) || !(await isOfRule(space, catalogue))) continue;
+    if (named.length < NAMED_MAX) named.push(counterText(space, subject, cell));
+    count++;
+  }
+  const name = "windows";
+  if (count === 0) return { name, value: "no counter begins later than now", advice: null };
+  const rest = count > named.length ? `; ${count} in all` : "";
+  return { name, value: `${named.join("; ")}${rest}`, advice: MEND };
+}
+
+function isAhead(cell: Readonly<Cell>, nowMs: number): boolean {
+  return latestMs(cell) > nowMs + AHEAD_MS;
+}
+
+/** False for a counter that keeps the window of a history, and for one of a deleted rule. */
+async function isOfRule(space: string, catalogue: Catalogue): Promise<boolean> {
+  const { product, env, quota } = spaceParts(space);
+  const named = { productTag: product, env, quotaTag: quota, cache: null };
+  try {
+    const { rules } = await catalogue.locate(named);
+    return rules.some(({ leg }) => leg.space === space);
+  } catch (error) {
+    if (DuctapeError.is(error) && error.code !== "STORE_UNAVAILABLE") return false;
+    throw error;
+  }
+}
+
+function counterText(space: string, subject: string, cell: Cell): string {
+  const { product, env, quota, rule } = spaceParts(space);
+  const whose = subject === "" ? "the counter" : `the counter of ${show(subject)}`;
+  const where = `product ${show(product)}, env ${show(env)}, quota ${show(quota)}`;
+  return `${whose} (${where}, rule ${show(rule)}) begins ${isoOf(latestMs(cell))}`;
+}

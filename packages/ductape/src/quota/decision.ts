@@ -1,0 +1,370 @@
+import type { OutagePolicy } from "../base/settings.js";
+import { valueMaxText } from "../decide/amount.js";
+import { limitOf } from "../decide/apply.js";
+import type { CompiledQuota } from "../define/quota.js";
+import { ConflictError, show, ValidationError } from "../base/errors.js";
+import { FOREVER_MS, type Period, type Span } from "../decide/period.js";
+import { nextTold, type Leg } from "../decide/leg.js";
+import type { Step } from "../decide/step.js";
+import type { Action } from "../decide/action.js";
+import type { Request } from "./request.js";
+
+/** The window of a rule, ISO 8601 in UTC; `end` is null for a lifetime. */
+export interface ResultWindow {
+  start: string;
+  end: string | null;
+}
+
+/** The numbers of one rule, in the units of the quota. */
+export interface RuleResult {
+  /** The rule's name. */
+  rule: string;
+  /** Whose counter; null for the one of the whole product. */
+  subject: string | null;
+  /** With the grants of this window; null: counts only. */
+  limit: number | null;
+  used: number;
+  /** Reserved, not yet used. */
+  held: number;
+  /** `limit - used`, never under 0; null when unlimited. */
+  remaining: number | null;
+  /** How far `used` is past the limit. */
+  overage: number;
+  period: Period;
+  window: ResultWindow;
+  /** When the window ends or, rolling, its oldest amount leaves; null for a lifetime. */
+  resets_at: string | null;
+  /** False for a rule that refused. */
+  admits: boolean;
+  /**
+   * Milliseconds until the amount may fit: 0 when this rule admits, null when waiting cannot help.
+   */
+  retry_after_ms: number | null;
+  /** Of `decrement`: what was taken, less than `amount` where less was used. */
+  applied?: number;
+}
+
+/** An alert that this decision, and no other in the window, reports. */
+export interface Alert {
+  rule: string;
+  /** Fraction of the limit that was reached. */
+  fraction: number;
+}
+
+/** What every answer of a store has in common; the numbers are those of the binding rule. */
+export interface ResultBase extends Omit<RuleResult, "admits" | "retry_after_ms"> {
+  action: Action;
+  env: string;
+  product_tag: string;
+  quota_tag: string;
+  amount: number;
+  /** What amounts are of, where the quota's are not of requests. */
+  unit?: string;
+  /** The limit was in the way, or is passed. */
+  exceeded: boolean;
+  source: "store" | "cache";
+  /** How old the numbers are, in milliseconds; 0 from the store. */
+  age_ms: number;
+  /** This is the first answer to the same idempotency key again. */
+  replayed: boolean;
+  degraded: false;
+  /** Who asked by a session, where the numbers are those of another subject. */
+  asked_by?: string;
+  /** Of `reset` and `set`: what was counted before. */
+  previous_used?: number;
+  alerts?: Alert[];
+  /** All rules, where there are several. */
+  rules?: RuleResult[];
+}
+
+/** The request was counted or, for `check`, would be. */
+export interface Admitted extends ResultBase {
+  allowed: true;
+  success: true;
+  code: "OK";
+  retry_after_ms: 0;
+}
+
+/**
+ * The request was refused and cost nothing. `NOT_APPLIED`: another input of the same atomic call
+ * was refused.
+ */
+export interface Denied extends ResultBase {
+  allowed: false;
+  success: false;
+  code: "QUOTA_EXCEEDED" | "NOT_APPLIED";
+  /** Milliseconds until it may be admitted; null when waiting cannot help. */
+  retry_after_ms: number | null;
+}
+
+/** What both answers without the store have in common: no numbers, as nothing was counted. */
+export interface DegradedBase {
+  action: Action;
+  env: string;
+  product_tag: string;
+  quota_tag: string;
+  subject: string | null;
+  exceeded: false;
+  /** The fault of the store. */
+  code: "STORE_UNAVAILABLE" | "TIMEOUT";
+  degraded: true;
+  amount: number;
+}
+
+/** Admitted without the store, by `onStoreError: "allow"`: nothing was counted. */
+export interface DegradedAdmitted extends DegradedBase {
+  allowed: true;
+  success: true;
+  retry_after_ms: 0;
+}
+
+/** Refused without the store, by `onStoreError: "deny"`. */
+export interface DegradedDenied extends DegradedBase {
+  allowed: false;
+  success: false;
+  /** When the store will answer again is not known. */
+  retry_after_ms: null;
+}
+
+/** An answer without the store, under `onStoreError: "allow" | "deny"`: nothing was counted. */
+export type Degraded = DegradedAdmitted | DegradedDenied;
+
+/** The answer of an engine; narrow it by `allowed`, or by `code`. */
+export type Decision = Admitted | Denied;
+
+/** Which answers without the store each `onStoreError` adds. */
+export interface DegradedBy {
+  throw: never;
+  allow: Degraded;
+  deny: Degraded;
+}
+
+/**
+ * The answer of `quota.run` by a client with that `onStoreError`. By default faults of the store
+ * throw, so it is a {@link Decision}. A policy that may be another adds {@link Degraded}: narrow
+ * that by `degraded` first.
+ */
+export type QuotaResult<Policy extends OutagePolicy = "throw"> = Decision | DegradedBy[Policy];
+
+/** The answer of `quota.enforce`, which throws where `run` refuses. */
+export type EnforcedResult<Policy extends OutagePolicy = "throw"> = Extract<
+  QuotaResult<Policy>,
+  { allowed: true }
+>;
+
+/**
+ * Tells a decided step in the units and names of the caller. Pure. Throws `IDEMPOTENCY_CONFLICT`,
+ * and `VALIDATION` for a count past 2^53-1.
+ */
+export function decide(request: Request, quota: CompiledQuota, step: Step): Decision {
+  const { scale, unit } = quota;
+  const { status, told } = step;
+  if (told === null) throw new Error("a step without a rule was decided");
+  const binding = nextTold(told) === null ? told : bindingLeg(step, told);
+  const decision =
+    status === "done"
+      ? tell(request, step, told, binding, scale, ADMITTED)
+      : refuse(request, step, told, binding, quota);
+  if (unit !== undefined) decision.unit = unit;
+  return decision;
+}
+
+function refuse(
+  request: Request,
+  step: Step,
+  told: Leg,
+  binding: Leg,
+  { scale, decimals }: CompiledQuota,
+): Decision {
+  const { status } = step;
+  if (status === "conflict") throw idempotencyConflict(request);
+  if (status === "overflow") throw overflow(request, decimals);
+  const withheld = status === "withheld";
+  return tell(request, step, told, binding, scale, {
+    allowed: false as const,
+    success: false as const,
+    code: withheld ? ("NOT_APPLIED" as const) : ("QUOTA_EXCEEDED" as const),
+    retry_after_ms: withheld ? 0 : waitMs(step, binding),
+  });
+}
+
+type Verdict = Pick<Admitted | Denied, "allowed" | "success" | "code" | "retry_after_ms">;
+
+const ADMITTED = { allowed: true, success: true, code: "OK", retry_after_ms: 0 } as const;
+
+/** One literal for every answer: spreading or merging two would cost more than the decision. */
+function tell<V extends Verdict>(
+  request: Request,
+  step: Step,
+  first: Leg,
+  binding: Leg,
+  scale: number,
+  verdict: V,
+) {
+  const { used, rule } = binding;
+  const limit = limitOf(binding);
+  const window = windowText(binding.window);
+  const result: ResultBase & Pick<V, keyof Verdict> = {
+    action: request.action,
+    env: request.env,
+    product_tag: request.productTag,
+    quota_tag: request.quotaTag,
+    subject: binding.subject === "" ? null : binding.subject,
+    allowed: verdict.allowed,
+    success: verdict.success,
+    exceeded: verdict.code === "QUOTA_EXCEEDED" || isPassed(first),
+    code: verdict.code,
+    rule: rule.name,
+    amount: unscaled(step.amount, scale),
+    limit: limit === null ? null : unscaled(limit, scale),
+    used: unscaled(used, scale),
+    held: 0,
+    remaining: limit === null ? null : limit > used ? unscaled(limit - used, scale) : 0,
+    overage: limit !== null && used > limit ? unscaled(used - limit, scale) : 0,
+    period: rule.period,
+    window: { start: window.start, end: window.end },
+    resets_at: resetsText(binding),
+    retry_after_ms: verdict.retry_after_ms,
+    source: step.ageMs === null ? "store" : "cache",
+    age_ms: step.ageMs ?? 0,
+    replayed: step.isReplayed,
+    degraded: false,
+  };
+  if (request.identity !== null && request.identity.identifier !== binding.subject) {
+    result.asked_by = request.identity.identifier;
+  }
+  if (request.action === "reset" || request.action === "set") {
+    result.previous_used = unscaled(binding.previousUsed, scale);
+  }
+  if (request.action === "decrement") result.applied = appliedOf(step, binding, scale);
+  if (nextTold(first) !== null) result.rules = ruleResults(step, first, scale);
+  if (verdict.allowed) addAlerts(result, first);
+  return result;
+}
+
+/** What was taken from one counter; 0 where another input of the call was refused. */
+const appliedOf = ({ status }: Step, { previousUsed, used }: Leg, scale: number): number =>
+  status === "done" ? unscaled(previousUsed - used, scale) : 0;
+
+/** Amounts leave as they came; no division where there is nothing to divide. */
+const unscaled = (amount: number, scale: number): number => (scale === 1 ? amount : amount / scale);
+
+/**
+ * The rule whose numbers are told: of those that refused the one with the longest wait, so that
+ * waiting for it helps; else the one with the smallest fraction left. The first of equals.
+ */
+function bindingLeg(step: Step, first: Leg): Leg {
+  let tightest = first;
+  let leastLeft = Infinity;
+  let refusing: Leg | null = null;
+  let longestMs = -1;
+  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
+    if (step.rule !== null && step.rule !== leg.rule.name) continue;
+    const left = fractionLeft(leg.used, limitOf(leg));
+    const wait = leg.admits ? -1 : (waitMs(step, leg) ?? Infinity);
+    if (left < leastLeft) [tightest, leastLeft] = [leg, left];
+    if (wait > longestMs) [refusing, longestMs] = [leg, wait];
+  }
+  return refusing ?? tightest;
+}
+
+function fractionLeft(used: number, limit: number | null): number {
+  if (limit === null) return Number.MAX_VALUE;
+  return limit === 0 ? -used : (limit - used) / limit;
+}
+
+function isPassed(first: Leg): boolean {
+  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
+    const limit = limitOf(leg);
+    if (leg.inTheWay || (limit !== null && leg.used > limit)) return true;
+  }
+  return false;
+}
+
+/** How long until a leg that refused admits the amount; null where waiting cannot help. */
+function waitMs({ amount, nowMs }: Step, { rolling, window, limit }: Leg): number | null {
+  if (rolling !== null) return rolling.fitsMs === null ? null : rolling.fitsMs - nowMs;
+  const { endMs } = window;
+  return endMs === FOREVER_MS || amount > (limit ?? 0) ? null : Math.max(0, endMs - nowMs);
+}
+
+function ruleResults(step: Step, first: Leg, scale: number): RuleResult[] {
+  const results: RuleResult[] = [];
+  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
+    const limit = limitOf(leg);
+    const result: RuleResult = {
+      rule: leg.rule.name,
+      subject: leg.subject || null,
+      limit: limit === null ? null : limit / scale,
+      used: leg.used / scale,
+      held: 0,
+      remaining: limit === null ? null : Math.max(0, limit - leg.used) / scale,
+      overage: limit === null ? 0 : Math.max(0, leg.used - limit) / scale,
+      period: leg.rule.period,
+      window: { ...windowText(leg.window) },
+      resets_at: resetsText(leg),
+      admits: leg.admits,
+      retry_after_ms: leg.admits ? 0 : waitMs(step, leg),
+    };
+    if (step.action === "decrement") result.applied = appliedOf(step, leg, scale);
+    results.push(result);
+  }
+  return results;
+}
+
+function addAlerts(result: ResultBase, first: Leg): void {
+  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
+    if (leg.alerted !== leg.alertedFrom) addAlertsOf(result, leg);
+  }
+}
+
+function addAlertsOf(result: ResultBase, { rule, alerted, alertedFrom }: Leg): void {
+  const reached = rule.alerts.filter((fraction) => fraction > alertedFrom && fraction <= alerted);
+  const alerts = reached.map((fraction) => ({ rule: rule.name, fraction }));
+  if (alerts.length > 0) result.alerts = [...(result.alerts ?? []), ...alerts];
+}
+
+// Windows stay the same for many calls, and rendering a date costs more than a decision: the texts
+// of recent windows are kept, each in the one place that its bounds give it.
+const TEXTS_MAX = 256;
+const texts: { span: Span; text: ResultWindow }[] = [];
+
+/** The bounds of a window as results tell them. The result is shared: copy it. */
+export function windowText(span: Span): ResultWindow {
+  const { startMs, endMs } = span;
+  const place = ((startMs / 1_000) ^ (endMs / 60_000)) & (TEXTS_MAX - 1);
+  const kept = texts[place];
+  if (kept !== undefined && kept.span.startMs === startMs && kept.span.endMs === endMs) {
+    return kept.text;
+  }
+  return newText(place, span);
+}
+
+function newText(place: number, span: Span): ResultWindow {
+  const { startMs, endMs } = span;
+  const text = { start: isoOf(startMs), end: endMs === FOREVER_MS ? null : isoOf(endMs) };
+  texts[place] = { span, text };
+  return text;
+}
+
+function resetsText({ rolling, window }: Leg): string | null {
+  return rolling === null ? windowText(window).end : isoOf(rolling.leavesMs);
+}
+
+/** An instant, ISO 8601 in UTC. */
+export const isoOf = (atMs: number): string => new Date(atMs).toISOString();
+
+function idempotencyConflict(request: Request): ConflictError {
+  return new ConflictError(
+    "IDEMPOTENCY_CONFLICT",
+    `idempotency_key: ${show(request.idempotency?.key)} was used with another input, and its ` +
+      "answer is still kept; give each request a key of its own",
+  );
+}
+
+function overflow(request: Request, decimals: number): ValidationError {
+  const what = request.action === "grant" ? "limit" : "counter";
+  const most = valueMaxText(decimals);
+  const message = `would take the ${what} past ${most}, got ${request.amount}`;
+  return new ValidationError([{ path: "amount", message }]);
+}

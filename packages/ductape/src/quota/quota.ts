@@ -1,0 +1,273 @@
+import type { AheadWarnings } from "./clock-ahead.js";
+import { answerKeyOf } from "../decide/answer.js";
+import { parseBatchCall, parseCall, type CallOptions, type Clock } from "../base/call.js";
+import type { Catalogue } from "../define/catalogue.js";
+import type { CompiledQuota } from "../define/quota.js";
+import { decide, type Admitted, type Decision } from "./decision.js";
+import { DuctapeError, faultAt, StoreError, ValidationError } from "../base/errors.js";
+import { QuotaExceededError } from "./exceeded.js";
+import type { Events } from "./events.js";
+import { planStep } from "./plan.js";
+import { type Step } from "../decide/step.js";
+import { parseRequest, type QuotaInput, type Request } from "./request.js";
+import type { Verifier } from "../sessions/verifier.js";
+import type { Store } from "../stores/store.js";
+import type { UnderWay } from "../base/under-way.js";
+
+/** The parts that the flow joins. */
+export interface QuotaParts {
+  readonly store: Store;
+  readonly catalogue: Catalogue;
+  readonly events: Events;
+  readonly ahead: AheadWarnings;
+  readonly verifier: Verifier;
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  /** Opens the store, waiting as long as a call may; null while open. Throws once closed. */
+  ready(call?: CallOptions): Promise<void> | null;
+  /** What the end of the client waits for. */
+  readonly underWay: UnderWay;
+}
+
+/** A plan is made anew this often when its window ends or its rules change under way. */
+const REPLANS_MAX = 20;
+
+/** THE FLOW: one call from input to decision. Every step is a leaf that returns here. */
+export class Quota {
+  readonly #parts: QuotaParts;
+  readonly #defaults: CallOptions;
+
+  constructor(parts: QuotaParts) {
+    this.#parts = parts;
+    this.#defaults = { timeoutMs: parts.timeoutMs };
+  }
+
+  /**
+   * Decides one request atomically. A denial is a value and costs nothing. Throws `VALIDATION`,
+   * `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `SESSION_*`, `IDEMPOTENCY_CONFLICT`,
+   * `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
+   */
+  run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
+    // Not an async function: where nothing waits, one would cost as much as the decision.
+    try {
+      const request = parseRequest(input);
+      const call = options === undefined ? this.#defaults : parseCall(options, this.#defaults);
+      const ready = this.#parts.ready(call);
+      const quota = ready === null ? this.#parts.catalogue.find(request) : null;
+      const nowMs = this.#parts.clock();
+      if (quota === null) return this.#parts.underWay.track(this.#locate(request, call, ready));
+      if (!this.knowsWhoAsks(request, nowMs))
+        return this.#parts.underWay.track(this.#meet(request, call));
+      return this.#decide(request, quota, nowMs, call, 1);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async #locate(
+    request: Request,
+    call: CallOptions,
+    ready: Promise<void> | null,
+  ): Promise<Decision> {
+    // Also where there is nothing to wait for: a call that finds its quota must not pass this one.
+    await ready;
+    const quota = await this.#parts.catalogue.locate(request);
+    await this.#identify(request);
+    return this.#decide(request, quota, this.#parts.clock(), call, 1);
+  }
+
+  /** The way of a token not seen before: its quota is known. */
+  async #meet(request: Request, call: CallOptions): Promise<Decision> {
+    await this.#identify(request);
+    const { catalogue, clock } = this.#parts;
+    const quota = catalogue.find(request) ?? (await catalogue.locate(request));
+    return this.#decide(request, quota, clock(), call, 1);
+  }
+
+  /** A request for the input as it is now; null for one that {@link run} refuses. */
+  askedOf(input: QuotaInput): Request | null {
+    try {
+      return parseRequest(input);
+    } catch {
+      return null;
+    }
+  }
+
+  /**
+   * False where the token of a session has to be verified first: never seen here, or of no use any
+   * more.
+   */
+  knowsWhoAsks(request: Request, nowMs = this.#parts.clock()): boolean {
+    const { session, productTag, env } = request;
+    if (session === null) return true;
+    const { tag, token } = session;
+    request.identity = this.#parts.verifier.seen(productTag, env, tag, token, nowMs);
+    return request.identity !== null;
+  }
+
+  async #identify(request: Request): Promise<void> {
+    const { session, productTag, env } = request;
+    if (session === null) return;
+    const { tag, token } = session;
+    request.identity = await this.#parts.verifier.identify(productTag, env, tag, token);
+  }
+
+  #decide(
+    request: Request,
+    quota: CompiledQuota,
+    nowMs: number,
+    call: CallOptions,
+    plans: number,
+  ): Promise<Decision> {
+    const step = planStep(request, quota, nowMs);
+    const verdict = this.#parts.store.apply(step, call);
+    if (verdict === "decided") return Promise.resolve(this.#conclude(request, quota, step));
+    const again = () => this.#parts.underWay.track(this.#decideAgain(request, call, plans));
+    if (verdict === "stale") return again();
+    const { underWay } = this.#parts;
+    underWay.begin();
+    return verdict.then(
+      (later) => {
+        try {
+          return later === "decided" ? this.#conclude(request, quota, step) : again();
+        } finally {
+          underWay.end();
+        }
+      },
+      (error: unknown) => {
+        underWay.end();
+        throw error;
+      },
+    );
+  }
+
+  #conclude(request: Request, quota: CompiledQuota, step: Step): Decision {
+    const decision = decide(request, quota, step);
+    this.#parts.ahead.look(step);
+    if (decision.alerts !== undefined) this.#parts.events.publish(decision);
+    return decision;
+  }
+
+  async #decideAgain(request: Request, call: CallOptions, plans: number): Promise<Decision> {
+    if (plans >= REPLANS_MAX) throw neverCurrent();
+    const { catalogue } = this.#parts;
+    await catalogue.refresh();
+    const quota = catalogue.find(request) ?? (await catalogue.locate(request));
+    return this.#decide(request, quota, this.#parts.clock(), call, plans + 1);
+  }
+
+  /** As `run`, for code that prefers an exception: a denial throws `QUOTA_EXCEEDED`. */
+  async enforce(input: QuotaInput, options?: CallOptions): Promise<Admitted> {
+    const decision = await this.run(input, options);
+    if (!decision.allowed) throw new QuotaExceededError(decision);
+    return decision;
+  }
+
+  /**
+   * Decides several inputs: with `atomic` as one, all or none, each seeing those before it; throws
+   * as `run`. Else each on its own, in one round trip: a fault stands in its place as an error.
+   * Answers stand in the order of the inputs.
+   */
+  runAll(
+    inputs: readonly QuotaInput[],
+    options: CallOptions & { readonly atomic: true },
+  ): Promise<Decision[]>;
+  runAll(
+    inputs: readonly QuotaInput[],
+    options?: CallOptions & { readonly atomic?: boolean },
+  ): Promise<(Decision | DuctapeError)[]>;
+  async runAll(
+    inputs: readonly QuotaInput[],
+    options?: CallOptions & { readonly atomic?: boolean },
+  ): Promise<(Decision | DuctapeError)[]> {
+    const { atomic, call } = parseBatchCall(inputs, options, this.#defaults);
+    if (inputs.length === 0) return [];
+    if (atomic)
+      return this.#parts.underWay.track(this.#runAtomic(eachOf(inputs, parseRequest), call));
+    const settled = await Promise.allSettled(inputs.map((input) => this.run(input, call)));
+    return settled.map((result) => {
+      if (result.status === "fulfilled") return result.value;
+      if (DuctapeError.is(result.reason)) return result.reason;
+      throw result.reason;
+    });
+  }
+
+  async #runAtomic(requests: readonly Request[], call: CallOptions): Promise<Decision[]> {
+    const ready = this.#parts.ready(call);
+    if (ready !== null) await ready;
+    const { catalogue, clock, store, events, ahead } = this.#parts;
+    for (let plans = 0; plans < REPLANS_MAX; plans++) {
+      const quotas: CompiledQuota[] = [];
+      for (const [i, request] of requests.entries()) {
+        const found =
+          catalogue.find(request) ?? (await catalogue.locate(request).catch(throwAt(i)));
+        quotas.push(found);
+        await this.#identify(request).catch(throwAt(i));
+      }
+      const nowMs = clock();
+      const steps = eachOf(requests, (request, i) => {
+        return planStep(request, at(quotas, i), nowMs);
+      });
+      refuseSameKeys(steps);
+      if ((await store.apply(joined(steps), call)) === "decided") {
+        const decisions = eachOf(requests, (request, i) =>
+          decide(request, at(quotas, i), at(steps, i)),
+        );
+        for (const step of steps) ahead.look(step);
+        for (const decision of decisions) events.publish(decision);
+        return decisions;
+      }
+      await catalogue.refresh();
+    }
+    throw neverCurrent();
+  }
+}
+
+/** One answer belongs to one step: the second of two would count before the first is known. */
+function refuseSameKeys(steps: readonly Step[]): void {
+  const seen = new Map<string, number>();
+  steps.forEach(({ answer }, i) => {
+    if (answer === null) return;
+    const key = answerKeyOf(answer);
+    const first = seen.get(key);
+    if (first !== undefined) {
+      const message = `is the same as that of inputs[${first}]; give each input a key of its own`;
+      throw new ValidationError([{ path: `inputs[${i}].idempotency_key`, message }]);
+    }
+    seen.set(key, i);
+  });
+}
+
+/** Several steps as the one plan that starts with the first. */
+function joined(steps: readonly Step[]): Step {
+  for (let i = 1; i < steps.length; i++) at(steps, i - 1).next = at(steps, i);
+  return at(steps, 0);
+}
+
+/** As `map`, but a fault names its input. */
+function eachOf<T, U>(items: readonly T[], make: (item: T, i: number) => U): U[] {
+  return items.map((item, i) => {
+    try {
+      return make(item, i);
+    } catch (error) {
+      return throwAt(i)(error);
+    }
+  });
+}
+
+const throwAt =
+  (i: number) =>
+  (error: unknown): never => {
+    throw faultAt(`inputs[${i}].`, error);
+  };
+
+function at<T>(items: readonly T[], i: number): T {
+  const item = items[i];
+  if (item === undefined) throw new Error(`there is no item ${i} of ${items.length}`);
+  return item;
+}
+
+function neverCurrent(): StoreError {
+  const message = `the rules or their window changed ${REPLANS_MAX} times during the call`;
+  return new StoreError("STORE_UNAVAILABLE", message);
+}

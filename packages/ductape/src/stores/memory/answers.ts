@@ -1,0 +1,145 @@
+import { readAnswer, type AnswerKey } from "../../decide/answer.js";
+import { splitCellKey } from "../../base/key.js";
+import { ANSWER_TTL_MS } from "../../decide/action.js";
+import type { AnswerRow } from "../store.js";
+import { textBytes, type MemoryRoom, type Tenant } from "./room.js";
+
+/** Answers of one space that expire at about the same time: they go together. */
+interface Bucket {
+  /** When the last of them has expired. */
+  endMs: number;
+  readonly texts: Map<string, string>;
+  bytes: number;
+}
+
+interface Space {
+  readonly tenant: Tenant;
+  readonly buckets: Bucket[];
+}
+
+/** An answer with its place in a map, but for its characters and those of its key; in bytes. */
+const ANSWER_BYTES = 140;
+
+/** An answer may stay this much longer than it is kept: a quarter of its time. */
+const BUCKETS_PER_TTL = 4;
+/** Spaces looked at for each answer kept, so that none waits long for a key of its own. */
+const VISITS_PER_ANSWER = 2;
+
+/**
+ * Answers to idempotency keys. They lie in buckets by expiry, and an expired bucket is dropped as a
+ * whole: nothing is swept, and nothing is kept with an answer to find it by.
+ */
+export class MemoryAnswers {
+  readonly #spaces = new Map<string, Space>();
+  readonly #room: MemoryRoom;
+  #walk = this.#spaces.entries();
+
+  constructor(room: MemoryRoom) {
+    this.#room = room;
+  }
+
+  /** The text of an answer, which may have expired. */
+  get({ space, name }: AnswerKey): string | undefined {
+    const known = this.#spaces.get(space);
+    if (known === undefined) return undefined;
+    for (const { texts } of known.buckets) {
+      const text = texts.get(name);
+      if (text !== undefined) return text;
+    }
+    return undefined;
+  }
+
+  /** Keeps an answer until it expires, in place of one of the same key. */
+  put(spaceName: string, name: string, text: string, expiresMs: number, nowMs: number): void {
+    const space = this.#spaces.get(spaceName) ?? this.#newSpace(spaceName);
+    for (const bucket of space.buckets) this.#remove(space, bucket, name);
+    const endMs = endOf(expiresMs, nowMs);
+    let bucket = space.buckets.find((each) => each.endMs === endMs);
+    if (bucket === undefined) {
+      bucket = { endMs, texts: new Map(), bytes: 0 };
+      space.buckets.push(bucket);
+    }
+    bucket.texts.set(name, text);
+    const bytes = answerBytes(name, text);
+    bucket.bytes += bytes;
+    this.#room.take(space.tenant, bytes);
+    this.dropExpired(nowMs);
+  }
+
+  /** Drops what has expired of the next spaces. */
+  dropExpired(nowMs: number): void {
+    for (let visit = 0; visit < VISITS_PER_ANSWER; visit++) this.#visit(nowMs);
+  }
+
+  /** Keeps an answer of another store. */
+  load({ key, text }: AnswerRow, nowMs: number): void {
+    const { space, subject: name } = splitCellKey(key);
+    this.put(space, name, text, readAnswer(text).expiresMs, nowMs);
+  }
+
+  /** All that have not expired. */
+  *rows(nowMs: number): Generator<AnswerRow> {
+    for (const [space, { buckets }] of this.#spaces) {
+      for (const { texts } of buckets) {
+        for (const [name, text] of texts) {
+          if (readAnswer(text).expiresMs > nowMs) yield { key: space + name, text };
+        }
+      }
+    }
+  }
+
+  /** Forgets the answers of all spaces that start with `prefix`. */
+  forget(prefix: string): void {
+    for (const [name, space] of this.#spaces) {
+      if (!name.startsWith(prefix)) continue;
+      for (const { bytes } of space.buckets) this.#room.take(space.tenant, -bytes);
+      this.#spaces.delete(name);
+    }
+  }
+
+  #newSpace(name: string): Space {
+    const space = { tenant: this.#room.tenantOf(name), buckets: [] };
+    this.#spaces.set(name, space);
+    return space;
+  }
+
+  #remove({ tenant }: Space, bucket: Bucket, name: string): void {
+    const text = bucket.texts.get(name);
+    if (text === undefined) return;
+    const bytes = answerBytes(name, text);
+    bucket.texts.delete(name);
+    bucket.bytes -= bytes;
+    this.#room.take(tenant, -bytes);
+  }
+
+  #visit(nowMs: number): void {
+    const next = this.#walk.next();
+    if (next.done === true) {
+      this.#walk = this.#spaces.entries();
+      return;
+    }
+    const [name, { tenant, buckets }] = next.value;
+    // What was kept by a clock that was ahead must not stay until then.
+    const latestMs = nowMs + ANSWER_TTL_MS;
+    for (const bucket of buckets) {
+      if (bucket.endMs > endOf(latestMs, nowMs)) bucket.endMs = latestMs;
+    }
+    const isOver = ({ endMs }: Bucket): boolean => endMs <= nowMs;
+    if (!buckets.some(isOver)) return;
+    for (const { bytes } of buckets.filter(isOver)) this.#room.take(tenant, -bytes);
+    const left = buckets.filter((bucket) => !isOver(bucket));
+    if (left.length === 0) this.#spaces.delete(name);
+    else buckets.splice(0, buckets.length, ...left);
+  }
+}
+
+/** What an answer takes in memory, in bytes. */
+export function answerBytes(name: string, text: string): number {
+  return ANSWER_BYTES + textBytes(name) + textBytes(text);
+}
+
+/** Instants of buckets stand on a grid that is the coarser the longer an answer is kept. */
+function endOf(expiresMs: number, nowMs: number): number {
+  const gridMs = 2 ** Math.floor(Math.log2(Math.max(1, (expiresMs - nowMs) / BUCKETS_PER_TTL)));
+  return Math.ceil(expiresMs / gridMs) * gridMs;
+}

@@ -1,0 +1,116 @@
+import { DuctapeError, StoreError } from "../../base/errors.js";
+
+/** True where another connection holds the lock: nothing was done, and trying again is right. */
+export function isBusy(error: unknown): boolean {
+  const code = resultCode(error);
+  return code === BUSY || code === LOCKED;
+}
+
+const BUSY = 5;
+const LOCKED = 6;
+const READONLY = 8;
+const IOERR = 10;
+const CORRUPT = 11;
+const FULL = 13;
+const CANTOPEN = 14;
+const NOTADB = 26;
+
+/** What SQLite says of a file that is no longer at its path (extended code of READONLY). */
+const DBMOVED = READONLY | (4 << 8);
+
+const SAYINGS: Readonly<Record<number, readonly [text: string, retryable: boolean]>> = {
+  [BUSY]: ["another process holds its lock", true],
+  [LOCKED]: ["another connection holds its lock", true],
+  [DBMOVED]: ["the file was deleted or replaced while in use; the next call opens it anew", true],
+  [READONLY]: [
+    "it is read-only; make the file, those beside it named -wal and -shm, and their folder " +
+      "writable for this user",
+    false,
+  ],
+  [IOERR]: ["the disk failed to read or write it", true],
+  [CORRUPT]: ["the file is damaged; restore it from a backup, it was not changed", false],
+  [FULL]: ["the disk is full; free some space", true],
+  [CANTOPEN]: ["it cannot be opened; name a file, in a folder that this user may write to", false],
+  [NOTADB]: ["the file is no SQLite database; name another one, it was not changed", false],
+};
+
+/**
+ * The public error of what SQLite threw. A commit that failed on the disk may or may not be found
+ * after a crash: `OUTCOME_UNKNOWN`.
+ */
+export function storeError(error: unknown, path: string, isCommitting = false): unknown {
+  if (DuctapeError.is(error)) return error;
+  const code = resultCode(error);
+  if (code === null) return systemError(error, path);
+  if (isCommitting && code === IOERR) {
+    const message = `the disk failed while ${path} was synced; the change may or may not last`;
+    return new StoreError("OUTCOME_UNKNOWN", message, { cause: error });
+  }
+  const [text, retryable] = SAYINGS[hasMoved(error) ? DBMOVED : code] ?? [String(error), false];
+  return new StoreError("STORE_UNAVAILABLE", `the store ${path}: ${text}`, {
+    cause: error,
+    retryable,
+  });
+}
+
+/** The error of a file that is no longer where it was opened; its counts are lost with it. */
+export function movedError(path: string): Error {
+  return Object.assign(new Error(`${path} is another file now, or none`), { errcode: DBMOVED });
+}
+
+function hasMoved(error: unknown): boolean {
+  return extendedCode(error) === DBMOVED;
+}
+
+/**
+ * True for a fault of the open file that may be over once it is opened anew, as when it was made
+ * writable, restored or mounted again. Never for a commit that failed: opening anew might read back
+ * what it wrote although it was never synced, and the next commit overwrites it.
+ */
+export function isLost(error: unknown): boolean {
+  if (!DuctapeError.is(error)) return false;
+  if (hasMoved(error.cause)) return true;
+  return error.code === "STORE_UNAVAILABLE" && LOST.has(resultCode(error.cause) ?? 0);
+}
+
+const LOST: ReadonlySet<number> = new Set([READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB]);
+
+/** Errors of the file system, such as a folder that cannot be made; anything else is a defect. */
+function systemError(error: unknown, path: string): unknown {
+  if (!(error instanceof Error) || !("syscall" in error)) return error;
+  const retryable = "code" in error && PASSING.has(error.code);
+  return new StoreError("STORE_UNAVAILABLE", `the store ${path}: ${error.message}`, {
+    cause: error,
+    retryable,
+  });
+}
+
+/** What the file system refuses only for now: no space, no quota, no descriptor, a failing disk. */
+const PASSING: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EIO"]);
+
+/** The primary result code. */
+function resultCode(error: unknown): number | null {
+  const extended = extendedCode(error);
+  return extended === null ? null : extended & 0xff;
+}
+
+/** The extended result code (sqlite.org/rescode.html); null for what SQLite did not throw. */
+function extendedCode(error: unknown): number | null {
+  if (!(error instanceof Error)) return null;
+  const code: unknown = Reflect.get(error, "sqliteExtendedCode") ?? Reflect.get(error, "errcode");
+  if (typeof code === "number") return code;
+  const isUnnumbered = "code" in error && error.code === "ERR_SQLITE_ERROR";
+  return isUnnumbered ? (UNNUMBERED[error.message] ?? 0) : null;
+}
+
+/** What `sqlite3_errstr()` says: the package's `all()` throws this text without its code. */
+const UNNUMBERED: Readonly<Record<string, number>> = {
+  "database is locked": BUSY,
+  "database table is locked": LOCKED,
+  "attempt to write a readonly database": READONLY,
+  "disk I/O error": IOERR,
+  "database disk image is malformed": CORRUPT,
+  "database or disk is full": FULL,
+  "unable to open database file": CANTOPEN,
+  "file is not a database": NOTADB,
+};

@@ -1,0 +1,184 @@
+import type { CallOptions, Clock } from "../base/call.js";
+import type { Verdict } from "../decide/apply.js";
+import type { Cell } from "../decide/cell.js";
+import type { Logger } from "../base/logger.js";
+import type { Step } from "../decide/step.js";
+
+/**
+ * What a store promises. Tests and docs read differences between stores from here, never from a
+ * name.
+ */
+export interface StoreGuarantees {
+  readonly name: string;
+  /** An acknowledged change outlives the death of the process. */
+  readonly durable: boolean;
+  /** Who may share it exactly. */
+  readonly shared: "process" | "machine" | "network";
+}
+
+/** How much a store in memory keeps, in bytes as it estimates them, and how much it may keep. */
+export interface StoreRoom {
+  readonly bytes: number;
+  readonly maxBytes: number;
+}
+
+/** A document as its last change left it. */
+export interface StoredDocument {
+  /** Its parts each end in "/"; those before the last are its folder. */
+  readonly key: string;
+  /** Counts its changes from 1. */
+  readonly revision: number;
+  /** JSON text. */
+  readonly value: string;
+}
+
+/** A change of a watched document; `value` is null once it is deleted. */
+export interface DocumentChange extends Omit<StoredDocument, "value"> {
+  readonly value: string | null;
+}
+
+/** A document with what was said of it as it was written. */
+export interface KeptDocument extends StoredDocument {
+  /** Null: never. */
+  readonly expiresMs: number | null;
+  readonly isUnwatched: boolean;
+}
+
+/** One write of an all-or-nothing change of documents. */
+export interface DocumentWrite {
+  readonly key: string;
+  /** The revision it must have now; 0: it must not exist. */
+  readonly ifRevision: number;
+  /** New JSON text, null to delete; undefined only checks the revision. */
+  readonly value: string | null | undefined;
+  /** Left out of `changes`: for documents that are many, and asked for by few. */
+  readonly expiresMs?: number | undefined;
+  /** Left out of `changes`, for documents that are many and that few processes ask for. */
+  readonly unwatched?: boolean | undefined;
+}
+
+/** Which documents of a folder to list. */
+export interface DocumentPage {
+  /** Begins after this key, which need not exist; "": at the first. */
+  readonly after: string;
+  /** At most this many. */
+  readonly limit: number;
+}
+
+/**
+ * Small JSON texts kept beside the counters, of two kinds. *Watched* ones are few, such as
+ * definitions, keys and revocations: every process keeps them in memory and asks for `changes`.
+ * *Unwatched* ones are many, such as a record for each login, and are asked for by key or folder.
+ *
+ * An expired document is told by no method and has revision 0, at once by the store's clock. It is
+ * dropped at the writes that follow, a few at each, so that no sweep stalls a call; nobody is told.
+ *
+ * Every method throws `STORE_UNAVAILABLE` where the store cannot answer; `write` also `TIMEOUT`,
+ * and `OVERLOADED` where there is no room for new unwatched documents.
+ */
+export interface Documents {
+  /** Changes of watched documents after `sequence` (0: all), and the sequence they lead to. */
+  changes(sequence: number): Promise<{ sequence: number; changes: DocumentChange[] }>;
+  /** The document of a key, watched or not, as the last acknowledged write left it; null: none. */
+  get(key: string): Promise<StoredDocument | null>;
+  /**
+   * The unwatched documents of one folder, in the order of their keys. Folders hold no folders: a
+   * key has one part after that of its folder.
+   */
+  list(folder: string, page: DocumentPage): Promise<StoredDocument[]>;
+  /**
+   * Writes all or none, and forgets the counters whose space starts with one of `forget`, in the
+   * same step. Returns the key of a write whose `ifRevision` no longer holds, else null.
+   */
+  write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null>;
+  /**
+   * Where the engine tells of changes of watched documents: calls `changed` at each, soon, and may
+   * miss some. Returns how to stop.
+   */
+  watch?(changed: () => void): () => void;
+}
+
+/** A counter as `scan` reads it. */
+export interface CellRow {
+  readonly space: string;
+  readonly subject: string;
+  /** A copy. */
+  readonly cell: Cell;
+}
+
+/** The first answer to an idempotency key, as engines keep it. */
+export interface AnswerRow {
+  /** The whole key. */
+  readonly key: string;
+  readonly text: string;
+}
+
+/** A piece of all that a store holds. */
+export interface StorePiece {
+  readonly counters: readonly CellRow[];
+  readonly answers: readonly AnswerRow[];
+  readonly documents: readonly KeptDocument[];
+}
+
+/** What a store tells of the engine it is on. */
+export interface StoreFact {
+  /** Such as `synchronous_commit`; of several servers with the address of the one. */
+  readonly name: string;
+  readonly value: string;
+  /** What to do; null where all is well. */
+  readonly advice: string | null;
+}
+
+/**
+ * Where counters and definitions live. A store runs `apply` under its own lock and adds nothing to
+ * the decision. Every plan is atomic, and resolved when it is as durable as `guarantees` says.
+ */
+export interface Store {
+  readonly guarantees: StoreGuarantees;
+  /** False until `open`, and once what was opened is lost: open it, and read all of it, anew. */
+  readonly isOpen: boolean;
+  /**
+   * Where the engine's own clock decides: what it says now, as far as was learned from its answers.
+   * Plans are made for that instant.
+   */
+  readonly clock?: Clock | undefined;
+  /** Of a store that is bounded by memory. One that has no room left throws `OVERLOADED`. */
+  readonly room?: StoreRoom | undefined;
+  /** Opens or creates it. Throws `STORE_UNAVAILABLE` and may be called again. */
+  open(): Promise<void>;
+  /**
+   * Decides the plan that starts with this step, and fills it in. Plans of the same turn share a
+   * batch where the engine has a round trip. Throws `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`,
+   * `OVERLOADED`, `OUTCOME_UNKNOWN`.
+   */
+  apply(plan: Step, options?: CallOptions): Verdict | Promise<Verdict>;
+  readonly documents: Documents;
+  /** Versions, settings that decide what survives, and how far its clock is from this machine's. */
+  facts?(): Promise<readonly StoreFact[]>;
+  /**
+   * Counters of all spaces that start with `prefix`, in no order, each as a commit left it. Read a
+   * piece at a time, so that other calls go on between.
+   */
+  scan(prefix: string): AsyncIterable<CellRow>;
+  /** All that it holds and that has not expired, in pieces and in no order, as {@link scan}. */
+  dump(): AsyncIterable<StorePiece>;
+  /**
+   * Writes what another store held, in place of what stands under the same keys. `homeOf` tells the
+   * `home` of the quota of a space, or of the key of an answer.
+   */
+  load(piece: StorePiece, homeOf: (key: string) => string): Promise<void>;
+  /** Lets what was accepted finish, then releases everything. */
+  close(): Promise<void>;
+}
+
+/** What a client shares with the store that it is made for. */
+export interface StoreContext {
+  /** The clock option, which then decides in place of the engine's; undefined: it was left out. */
+  readonly clock: Clock | undefined;
+  /** How long a call waits unless it says otherwise, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly logger: Logger;
+}
+
+/** Makes the store of one client. */
+export type StoreMaker = (context: StoreContext) => Store;

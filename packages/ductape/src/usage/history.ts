@@ -1,0 +1,157 @@
+import { limitOf } from "../decide/apply.js";
+import type { Catalogue } from "../define/catalogue.js";
+import { isoOf, windowText } from "../quota/decision.js";
+import type { CompiledQuota, CompiledRule } from "../define/quota.js";
+import { show, StoreError, ValidationError } from "../base/errors.js";
+import { Fields, Issues, type Empty } from "../base/field.js";
+import { isRecord } from "../base/json.js";
+import type { Leg } from "../decide/leg.js";
+import { planHistory } from "../quota/plan.js";
+import { type Step } from "../decide/step.js";
+import { subjectIssues } from "../quota/request.js";
+import { type SubjectInput, pickSubject } from "../define/subject.js";
+import {
+  keptLimit,
+  limitKnown,
+  numbersOf,
+  parseTarget,
+  ruleNamed,
+  USAGE_FIELDS,
+  type UsageTarget,
+} from "./target.js";
+import type { Clock } from "../base/call.js";
+import type { Store } from "../stores/store.js";
+
+/** What `usage.history` takes. */
+export interface HistoryInput extends UsageTarget {
+  /**
+   * Whose windows: as `usage.subjects` tells it, or an object that answers the rule's selector.
+   * Null or left out for the whole product.
+   */
+  readonly subject?: SubjectInput | null | Empty | undefined;
+}
+
+/** What was used in one window, in the units of the quota. */
+export interface WindowUsage {
+  /** ISO 8601 in UTC; `end` is null for a lifetime. */
+  readonly start: string;
+  readonly end: string | null;
+  readonly used: number;
+  /**
+   * With the grants of the window, as it was last counted under; where nothing was counted, what
+   * holds now. Null: none.
+   */
+  readonly limit: number | null;
+  /** `limit - used`, never under 0; null when unlimited. */
+  readonly remaining: number | null;
+}
+
+/** The windows of one counter. */
+export interface UsageHistory {
+  readonly rule: string;
+  /** Null for the counter of the whole product. */
+  readonly subject: string | null;
+  /** How many ended windows the rule keeps: its `history`. */
+  readonly keeps: number;
+  /**
+   * When one of the windows last changed, ISO 8601 in UTC. Null: there is no counter, as nothing
+   * was ever counted, or so long ago that it is gone.
+   */
+  readonly last_seen: string | null;
+  /**
+   * The window that holds now, then those before it without a gap, back to the first that is kept
+   * and in which something was counted.
+   */
+  readonly windows: readonly WindowUsage[];
+}
+
+interface HistoryParts {
+  readonly store: Store;
+  readonly catalogue: Catalogue;
+  readonly clock: Clock;
+}
+
+const FIELDS = [...USAGE_FIELDS, "subject"];
+const READS_MAX = 20;
+
+/** Reads what {@link HistoryInput} names, all of it as one moment shows it. */
+export async function readHistory(
+  input: ReturnType<typeof parseHistoryInput>,
+  { store, catalogue, clock }: HistoryParts,
+): Promise<UsageHistory> {
+  let fromMs = 0;
+  for (let reads = 0; reads < READS_MAX; reads++) {
+    await catalogue.refresh();
+    const quota = await catalogue.locate(input);
+    const rule = ruleNamed(quota, input.rule);
+    const subject = subjectFor(rule, input.subject);
+    const step = planHistory(rule, subject, Math.max(fromMs, clock()));
+    if ((await store.apply(step)) !== "decided") continue;
+    const { window, planned } = step.legs;
+    if (window.startMs <= planned.startMs || rule.leg.rollingMs !== 0) {
+      return viewOf(step, rule, quota);
+    }
+    // The clock stepped back over a boundary: the counter stands in a later window.
+    fromMs = window.startMs;
+  }
+  throw new StoreError("STORE_UNAVAILABLE", "the rule or its window kept changing; try again");
+}
+
+/** Parses what `usage.history` takes. Throws `VALIDATION`. */
+export function parseHistoryInput(input: HistoryInput) {
+  const issues = new Issues();
+  const fields = new Fields(input, "input", FIELDS, issues, "");
+  const target = parseTarget(fields);
+  const subject = fields.get("subject") ?? null;
+  if (subject !== null)
+    for (const { path, message } of subjectIssues(subject)) issues.add(path, message);
+  issues.throwAny();
+  return { ...target, subject: typeof subject === "string" || isRecord(subject) ? subject : null };
+}
+
+function subjectFor({ scope, leg }: CompiledRule, subject: SubjectInput | null): string {
+  const rule = `rule ${show(leg.name)}`;
+  if (scope === null) {
+    if (subject === null) return "";
+    const message = `has no meaning, as ${rule} counts the whole product; got ${show(subject)}`;
+    throw new ValidationError([{ path: "subject", message }]);
+  }
+  return typeof subject === "string" ? subject : pickSubject(scope, subject, rule, "subject");
+}
+
+function viewOf({ legs }: Step, rule: CompiledRule, { scale }: CompiledQuota): UsageHistory {
+  const limit = limitNow(legs, rule);
+  const windows: WindowUsage[] = [];
+  let seenMs = 0;
+  let told = 1;
+  let { endMs } = legs.window;
+  for (let leg: Leg | null = legs; leg !== null; leg = leg.next) {
+    const { startMs } = leg.window;
+    windows.push({ ...windowText({ startMs, endMs }), ...countOf(leg, limit, scale) });
+    if (leg.cell !== undefined) {
+      told = windows.length;
+      seenMs = Math.max(seenMs, leg.cell.seenMs);
+    }
+    // A ledger's window lasts as long as it is kept; windows follow each other without a gap.
+    endMs = startMs;
+  }
+  return {
+    rule: rule.leg.name,
+    subject: legs.subject === "" ? null : legs.subject,
+    keeps: rule.ledger?.windows ?? 0,
+    last_seen: seenMs === 0 ? null : isoOf(seenMs),
+    windows: windows.slice(0, told),
+  };
+}
+
+/** Where the counter is gone, its plan is that of the last window that was counted in. */
+function limitNow(first: Leg, rule: CompiledRule): number | null {
+  let leg: Leg | null = first;
+  while (leg !== null && leg.cell === undefined) leg = leg.next;
+  return limitKnown(rule, leg?.cell);
+}
+
+function countOf({ rule, cell, used, granted }: Leg, now: number | null, scale: number) {
+  const limit = rule.isLedger ? keptLimit(cell, now) : now;
+  return numbersOf(used, limitOf({ limit, granted }), scale);
+}

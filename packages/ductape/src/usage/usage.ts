@@ -1,0 +1,321 @@
+import { apply, limitOf } from "../decide/apply.js";
+import type { Catalogue } from "../define/catalogue.js";
+import type { Cell, Cells } from "../decide/cell.js";
+import {
+  countCounters,
+  parseCountersInput,
+  type CountersInput,
+  type KeptCounters,
+} from "./counters.js";
+import { isoOf, windowText } from "../quota/decision.js";
+import type { CompiledQuota, CompiledRule } from "../define/quota.js";
+import { show, StoreError, ValidationError } from "../base/errors.js";
+import { Fields, Issues, type Empty } from "../base/field.js";
+import { parseHistoryInput, readHistory, type HistoryInput, type UsageHistory } from "./history.js";
+import { lastEnded, usedIn, type UsageWindow } from "./last.js";
+import type { Span } from "../decide/period.js";
+import { planNothing } from "../quota/plan.js";
+import {
+  limitKnown,
+  numbersOf,
+  parseTarget,
+  ruleNamed,
+  USAGE_FIELDS,
+  type UsageTarget,
+} from "./target.js";
+import type { Clock } from "../base/call.js";
+import type { Store } from "../stores/store.js";
+import type { UnderWay } from "../base/under-way.js";
+
+/** What `usage.subjects` takes. */
+export interface SubjectsInput extends UsageTarget {
+  /** Most subjects of a page, 1..1000. Default 100. */
+  readonly limit?: number | Empty | undefined;
+  /** The `next` of the page before. */
+  readonly after?: string | Empty | undefined;
+  /**
+   * `last` lists what was used in the window that ended last, by all who used any of it: for rules
+   * with calendar windows of a day or longer. Default `now`: the windows that hold now.
+   */
+  readonly window?: UsageWindow | Empty | undefined;
+}
+
+/** One counter, in the units of the quota. */
+export interface SubjectUsage {
+  /** Whose it is; null for the one of the whole product. */
+  readonly subject: string | null;
+  readonly used: number;
+  /**
+   * With grants; of a limit by plan, that of the plan it was last counted under, and the default
+   * where none is known. Null: none.
+   */
+  readonly limit: number | null;
+  /** `limit - used`, never under 0; null when unlimited. */
+  readonly remaining: number | null;
+  readonly window: { readonly start: string; readonly end: string | null };
+  /** When it last changed, ISO 8601 in UTC: a refused request changes nothing. */
+  readonly last_seen: string;
+}
+
+/** A page of subjects, by `used` descending, then by subject. */
+export interface SubjectsPage {
+  readonly subjects: readonly SubjectUsage[];
+  /** What to pass as `after` for the next page; null at the end. */
+  readonly next: string | null;
+}
+
+/** What usage is read from. */
+export interface UsageParts {
+  readonly store: Store;
+  readonly catalogue: Catalogue;
+  readonly clock: Clock;
+  ready(): Promise<void> | null;
+  /** What the end of the client waits for. */
+  readonly underWay: UnderWay;
+}
+
+const FIELDS = [...USAGE_FIELDS, "limit", "after", "window"];
+const PAGE_MAX = 1_000;
+const PAGE_DEFAULT = 100;
+const READS_MAX = 20;
+
+/** The read side: `ductape.usage`. It reads the counters that decide, so it cannot differ. */
+export class Usage {
+  readonly #parts: UsageParts;
+
+  constructor(parts: UsageParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Who has used how much of a quota in the windows that hold now, or in the one that ended last.
+   * Counters that stand in no such window are left out. Reads all counters of the rule, a piece at
+   * a time; pages of counters that change meanwhile may tell one twice, or not. Throws
+   * `VALIDATION`, `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
+   */
+  subjects(input: SubjectsInput): Promise<SubjectsPage> {
+    return this.#parts.underWay.track(this.#subjectsNow(input));
+  }
+
+  /**
+   * What was used in the window that holds now, and in those before it that the rule keeps, as one
+   * moment shows them. Throws `VALIDATION`, `SUBJECT_REQUIRED`, `*_NOT_FOUND`,
+   * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`, `TIMEOUT`.
+   */
+  history(input: HistoryInput): Promise<UsageHistory> {
+    return this.#parts.underWay.track(this.#historyNow(input));
+  }
+
+  /**
+   * How many counters are kept of a product, an environment, a quota or a rule: what goes with a
+   * deletion. Reads them all, a piece at a time. Throws `VALIDATION`, `*_NOT_FOUND`,
+   * `STORE_UNAVAILABLE`.
+   */
+  counters(input: CountersInput): Promise<KeptCounters> {
+    return this.#parts.underWay.track(this.#countersNow(input));
+  }
+
+  async #countersNow(input: CountersInput): Promise<KeptCounters> {
+    const asked = parseCountersInput(input);
+    await this.#parts.ready();
+    return countCounters(asked, this.#parts);
+  }
+
+  async #historyNow(input: HistoryInput): Promise<UsageHistory> {
+    const asked = parseHistoryInput(input);
+    await this.#parts.ready();
+    return readHistory(asked, this.#parts);
+  }
+
+  async #subjectsNow(input: SubjectsInput): Promise<SubjectsPage> {
+    const asked = parseInput(input);
+    const { catalogue } = this.#parts;
+    await this.#parts.ready();
+    for (let reads = 0; reads < READS_MAX; reads++) {
+      await catalogue.refresh();
+      const quota = await catalogue.locate(asked);
+      const rule = ruleNamed(quota, asked.rule);
+      const ended = asked.isLast ? lastEnded(rule, this.#parts.clock()) : null;
+      refuseOtherWindow(asked.after, ended);
+      const page = new Page(asked.limit + 1, asked.after);
+      if (await this.#read(rule, ended, page)) return pageOf(page, asked, quota, ended);
+    }
+    throw new StoreError("STORE_UNAVAILABLE", "the rule kept changing; try again");
+  }
+
+  /** Adds what stands of each counter; false where one has a form that is not known here yet. */
+  async #read(rule: CompiledRule, ended: Span | null, page: Page): Promise<boolean> {
+    const { store, clock } = this.#parts;
+    for await (const { space, subject, cell } of store.scan(rule.leg.space)) {
+      if (space !== rule.leg.space) continue;
+      if (cell.shape > rule.leg.shape) return false;
+      const entry =
+        ended === null
+          ? standing(rule, subject, cell, clock())
+          : lastStanding(rule, subject, cell, ended);
+      if (entry !== null) page.add(entry);
+    }
+    return true;
+  }
+}
+
+function pageOf(
+  { entries }: Page,
+  { limit }: ReturnType<typeof parseInput>,
+  { scale }: CompiledQuota,
+  ended: Span | null,
+): SubjectsPage {
+  const found = entries.toSorted(order);
+  const told = found.slice(0, limit);
+  const last = found.length > limit ? told.at(-1) : undefined;
+  return {
+    subjects: told.map((entry) => viewOf(entry, scale)),
+    next: last === undefined ? null : placeText(last, ended),
+  };
+}
+
+/** A counter's numbers at an instant, scaled; null where its window has ended. */
+interface Standing {
+  readonly subject: string;
+  readonly used: number;
+  readonly limit: number | null;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly seenMs: number;
+}
+
+/** Decided as a check of 0, so that a counter is read by the rules it is decided by. */
+function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number): Standing | null {
+  if (cell.window.endMs <= nowMs) return null;
+  const limit = limitKnown(rule, cell);
+  const step = planNothing("check", rule, subject, limit, nowMs);
+  if (apply(new OneCell(cell), step, nowMs) === "stale") return null;
+  const { used, granted, window } = step.legs;
+  return {
+    subject,
+    used,
+    limit: limitOf({ limit, granted }),
+    startMs: window.startMs,
+    endMs: window.endMs,
+    seenMs: cell.seenMs,
+  };
+}
+
+function lastStanding(
+  rule: CompiledRule,
+  subject: string,
+  cell: Cell,
+  ended: Span,
+): Standing | null {
+  const found = usedIn(ended, rule, cell);
+  if (found === null) return null;
+  const { used, limit } = found;
+  const { startMs, endMs } = ended;
+  return { subject, used, limit, startMs, endMs, seenMs: cell.seenMs };
+}
+
+class OneCell implements Cells {
+  readonly #cell: Cell;
+
+  constructor(cell: Cell) {
+    this.#cell = cell;
+  }
+
+  get(): Cell {
+    return this.#cell;
+  }
+
+  put(): void {}
+
+  getAnswer(): undefined {
+    return undefined;
+  }
+
+  putAnswer(): void {}
+}
+
+/** The first entries after a place, in order; never more than a page of them in memory. */
+class Page {
+  entries: Standing[] = [];
+  readonly #size: number;
+  readonly #after: Place | null;
+
+  constructor(size: number, after: Place | null) {
+    this.#size = size;
+    this.#after = after;
+  }
+
+  add(entry: Standing): void {
+    if (this.#after !== null && order(this.#after, entry) >= 0) return;
+    this.entries.push(entry);
+    if (this.entries.length < this.#size * 2) return;
+    this.entries = this.entries.toSorted(order).slice(0, this.#size);
+  }
+}
+
+/** Where a page ended; `startMs` is of the ended window that it was of. */
+type Place = Pick<Standing, "used" | "subject"> & { readonly startMs?: number | undefined };
+
+function placeText({ used, subject }: Place, ended: Span | null): string {
+  return JSON.stringify(ended === null ? [used, subject] : [used, subject, ended.startMs]);
+}
+
+/** Pages of one list are of one window, or a bill would mix two. */
+function refuseOtherWindow(after: Place | null, ended: Span | null): void {
+  if (after === null || after.startMs === ended?.startMs) return;
+  const message = "wants the next of a page of the same window: begin with the first page again";
+  throw new ValidationError([{ path: "after", message }]);
+}
+
+function order(a: Place, b: Place): number {
+  if (a.used !== b.used) return b.used - a.used;
+  return a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0;
+}
+
+function viewOf({ subject, used, limit, startMs, endMs, seenMs }: Standing, scale: number) {
+  return {
+    subject: subject === "" ? null : subject,
+    ...numbersOf(used, limit, scale),
+    window: { ...windowText({ startMs, endMs }) },
+    last_seen: isoOf(seenMs),
+  };
+}
+
+function parseInput(input: SubjectsInput) {
+  const issues = new Issues();
+  const fields = new Fields(input, "input", FIELDS, issues, "");
+  const target = parseTarget(fields);
+  const given = fields.get("limit");
+  const limit = given === undefined ? PAGE_DEFAULT : given;
+  const isLimit = typeof limit === "number" && Number.isInteger(limit);
+  if (!isLimit || limit < 1 || limit > PAGE_MAX) {
+    fields.refuse("limit", `wants an integer from 1 to ${PAGE_MAX}, got ${show(limit)}`);
+  }
+  const after = parseAfter(fields);
+  const window = fields.get("window") ?? "now";
+  if (window !== "now" && window !== "last") {
+    fields.refuse("window", `wants now or last, got ${show(window)}`);
+  }
+  issues.throwAny();
+  return { ...target, limit: Number(limit), after, isLast: window === "last" };
+}
+
+function parseAfter(fields: Fields): Place | null {
+  const value = fields.get("after");
+  if (value === undefined) return null;
+  try {
+    const place: unknown = typeof value === "string" ? JSON.parse(value) : null;
+    if (Array.isArray(place) && place.length <= 3) {
+      const [used, subject, startMs = undefined]: unknown[] = place;
+      const isStart = startMs === undefined || Number.isSafeInteger(startMs);
+      if (Number.isSafeInteger(used) && typeof subject === "string" && isStart) {
+        const start = startMs === undefined ? undefined : Number(startMs);
+        return { used: Number(used), subject, startMs: start };
+      }
+    }
+  } catch {
+    // Told below, like any other text that is no place.
+  }
+  fields.refuse("after", `wants the next of a page before, got ${show(value)}`);
+  return null;
+}
