@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { luaScripts } from "./packages/ductape/lua.js";
 import { Slowest } from "./packages/ductape/test/slowest.js";
 
 const source = (file: string) => fileURLToPath(new URL(`packages/${file}`, import.meta.url));
@@ -30,10 +31,12 @@ export default defineConfig({
     reporters: ["default", new Slowest(), ...(report === undefined ? [] : [asJson(report)])],
     projects: [
       {
+        plugins: [luaScripts()],
         resolve: { alias },
         test: { ...shared, name: "unit", include: ["packages/*/test/*.test.ts"] },
       },
       {
+        plugins: [luaScripts()],
         resolve: { alias },
         test: { ...shared, name: "slow", include: ["packages/*/test/slow/*.test.ts"] },
       },

@@ -1,5 +1,7 @@
 import { defineConfig } from "tsdown";
+import { luaScripts } from "./lua.js";
 
+// `tsdown --config-loader unrun`: Node's own loader would look for a file `lua.js`.
 // A built package is checked as its users would load it: by ESM, by CommonJS, and by their types.
 export default defineConfig({
   entry: {
@@ -9,6 +11,7 @@ export default defineConfig({
   },
   format: ["esm", "cjs"],
   dts: true,
+  plugins: [luaScripts()],
   // `await using` needs a symbol that older targets do not declare.
   banner: { dts: '/// <reference lib="esnext.disposable" />' },
   platform: "node",

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { compactScript, embeddedModule, scriptSource, scriptsModule } from "../../../embed.js";
-import { APPLY_SCRIPT } from "../src/stores/redis/scripts.js";
+import { compactScript, scriptSource } from "../lua.js";
+import { scriptText } from "../src/stores/redis/scripts.js";
 import { firstDifference, firstRollingDifference, ROLLING_LUA } from "./equivalence.js";
 import { hasRedis, startRedis, type RedisServer } from "./redis.js";
 import { seedOf } from "./support.js";
@@ -98,10 +98,6 @@ const ROLLING_MUTANTS: readonly (readonly [to: string, from: string])[] = [
 ];
 const TRAFFICS = 200;
 
-it("embeds the scripts as they are", () => {
-  expect(embeddedModule()).toBe(scriptsModule());
-});
-
 describe.runIf(hasRedis("the equivalence of apply.lua"))("apply.lua", () => {
   let server: RedisServer;
   beforeAll(async () => {
@@ -110,11 +106,11 @@ describe.runIf(hasRedis("the equivalence of apply.lua"))("apply.lua", () => {
   afterAll(() => server.remove());
 
   it(`decides ${PLANS} random plans as apply.ts does (SEED=${SEED})`, async () => {
-    expect(await firstDifference(server.admin(), APPLY_SCRIPT, SEED, PLANS)).toBe(null);
+    expect(await firstDifference(server.admin(), scriptText("apply"), SEED, PLANS)).toBe(null);
   });
 
   it.each(MUTANTS)("with %s instead of %s is found out", async (to, from) => {
-    const source = scriptSource("APPLY");
+    const source = scriptSource("apply");
     expect(source.split(from).length, `stands once: ${from}`).toBe(2);
     const mutant = compactScript(source.replace(from, () => to));
     let found: string | null = null;

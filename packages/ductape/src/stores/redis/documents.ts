@@ -11,7 +11,7 @@ import { backoffMs, type Nodes } from "./nodes.js";
 import { DOCUMENTS_SLOT, type Keyspace } from "./keys.js";
 import { PackedReader } from "./packed.js";
 import { scriptOf, type Runner } from "./script.js";
-import { DOCUMENTS_SCRIPT } from "./scripts.js";
+import { scriptText } from "./scripts.js";
 
 /** What documents need of their store. */
 export interface DocumentsParts {
@@ -29,7 +29,6 @@ export interface DocumentsParts {
 }
 
 type Text = string | number;
-const SCRIPT = scriptOf(DOCUMENTS_SCRIPT);
 const HEAD_BYTES = 32;
 
 /** Documents on a Redis server, all in one slot. Every method is one script, so it is atomic. */
@@ -37,6 +36,7 @@ export class RedisDocuments implements Documents {
   readonly #parts: DocumentsParts;
   readonly #keys: readonly string[];
   readonly #channel: string;
+  readonly #script = scriptOf(scriptText("documents"));
   /** The history of the server that was read from. */
   #lineage: string | null = null;
 
@@ -156,7 +156,7 @@ export class RedisDocuments implements Documents {
     const { now, learn, opened } = this.#parts;
     const sentMs = performance.now();
     const told = await opened().runner.run({
-      script: SCRIPT,
+      script: this.#script,
       slot: DOCUMENTS_SLOT,
       keys: this.#keys,
       args: [now(), operation, ...args],

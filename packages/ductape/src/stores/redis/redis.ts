@@ -15,7 +15,7 @@ import { Keyspace, slotOfRule } from "./keys.js";
 import { dumpRedis, loadRedis, type MovingParts } from "./dump.js";
 import { loadConnect, SingleNode, type Nodes } from "./nodes.js";
 import { Runner, scriptOf } from "./script.js";
-import { APPLY_SCRIPT } from "./scripts.js";
+import { scriptText } from "./scripts.js";
 import {
   settingsOfClient,
   type RedisClient,
@@ -24,7 +24,6 @@ import {
 } from "./settings.js";
 import { scanCounters, Sweep } from "./sweep.js";
 
-const SCRIPT = scriptOf(APPLY_SCRIPT);
 const BATCHING = { batchPlansMax: 500, queuePlansMax: 65_536, inFlightMax: 3 } as const;
 /** Of the time of a command, what replicas may take. */
 const WAIT_SHARE = 0.8;
@@ -50,6 +49,7 @@ export class RedisStore implements Store {
   readonly #context: StoreContext;
   readonly #keyspace: Keyspace;
   readonly #checks: Checks;
+  readonly #script = scriptOf(scriptText("apply"));
   readonly #serverClock = new ServerClock();
   readonly #batchings = new Map<number, Batching>();
   #engine: Engine | null = null;
@@ -170,7 +170,7 @@ export class RedisStore implements Store {
     const args = [this.#givenNow(), counterCount, text];
     const sentMs = performance.now();
     const onlyReads = plans.every(changesNothing);
-    const reply = await runner.run({ script: SCRIPT, slot, keys, args, onlyReads });
+    const reply = await runner.run({ script: this.#script, slot, keys, args, onlyReads });
     const { nowMs, verdicts } = batch.tell(replyOf(reply));
     this.#serverClock.learn(nowMs, sentMs);
     return verdicts;
