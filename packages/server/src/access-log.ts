@@ -1,7 +1,9 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "pino";
 
-/** Where what happens is written down. Nothing of a body, a query or a header but the key's id. */
+/**
+ * Where events are logged. No log contains a body, a query or a header, except for the key's id.
+ */
 export interface Logs {
   /** One line for each request; null: none. */
   readonly access: Logger | null;
@@ -9,7 +11,7 @@ export interface Logs {
   warn(message: string, error?: unknown): void;
 }
 
-/** Writes down that a request was answered. */
+/** Logs an answered request. */
 export function logAnswered(
   logger: Logger,
   request: FastifyRequest,

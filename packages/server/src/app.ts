@@ -14,17 +14,17 @@ import { parseJson } from "./wire.js";
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** What the one who asks may do; null where no key is asked for, or none was right. */
+    /** What the caller may do; null if the route needs no key or the key was wrong. */
     access: Access | null;
   }
 }
 
-/** How an app is made. */
+/** Options of an app. */
 export interface AppOptions {
   readonly service: Service;
   readonly logs: Logs;
   readonly version: string;
-  /** False: everybody may do all, for a server that only this machine reaches. */
+  /** False: everybody may do everything, for a server that only this machine can reach. */
   readonly asksForKey: boolean;
 }
 
@@ -38,7 +38,7 @@ const BODY_BYTES_MAX = 65_536;
 /** A tag of 255 characters of which each is three bytes, percent-encoded. */
 const PARAM_CHARS_MAX = 255 * 9;
 const ANYBODY = new Access({ id: "anonymous", name: "anonymous" }, ALL);
-/** Of routes that ask for no key. */
+/** The access of routes that need no key. */
 const NOBODY = new Access(ANYBODY.actor, { scopes: [], products: [], environments: [] });
 
 /** The HTTP app on a service; nothing listens yet. */
@@ -91,7 +91,7 @@ function addRoute(app: FastifyInstance, service: Service, route: Route): void {
     ...(bodyBytesMax === null ? {} : { bodyLimit: bodyBytesMax }),
     handler(request, reply) {
       const access = request.access ?? NOBODY;
-      // Nobody has no scope: a request that came here without a key would be refused.
+      // `NOBODY` has no scope, so a request that got here without a key would be refused.
       if (scopes !== null) requireOne(access, scopes);
       const call = {
         service,
@@ -119,8 +119,8 @@ function requireOne(access: Access, scopes: NonNullable<Route["scopes"]>): void 
 }
 
 /**
- * Who asks, found out before the body is read, so that what is refused here costs nothing more;
- * null where no key is asked for.
+ * Identifies the caller before the body is read, so that a refused request costs no more than
+ * this; null if the route needs no key.
  */
 function admit(
   { service, asksForKey }: AppOptions,
@@ -129,13 +129,14 @@ function admit(
 ): Access | null | Promise<Access> {
   reply.header("x-request-id", request.id).header("x-content-type-options", "nosniff");
   const { authorization, host = "", "content-encoding": encoding } = request.headers;
-  // By the route that was found, as a path may be written in several ways.
+  // Decided by the route that matched, because a path can be written in several ways.
   const isApi = (request.routeOptions.url ?? request.url).startsWith("/v1");
   if (isApi) reply.header("cache-control", "no-store");
   if (encoding !== undefined && encoding !== "identity") throw encoded(encoding);
   if (!isApi) return null;
   if (asksForKey) return service.keys.authenticate(authorization);
-  // A page of another name that leads here could ask by the browser of someone on this machine.
+  // A web page on another host name that resolves here could send calls through the browser of
+  // somebody on this machine.
   if (!isLoopback(hostnameOf(host))) throw foreignHost(host);
   return ANYBODY;
 }
@@ -194,11 +195,11 @@ function fail(
     reply.header("www-authenticate", 'Bearer realm="ductape"');
   }
   if (status === 503) {
-    // The store's watch says whether it is down, or was for this call alone.
+    // The prober finds out whether the store is down or failed only for this call.
     if (problem.code === "STORE_UNAVAILABLE") void service.prober.look();
     if (problem.retryable) reply.header("retry-after", faultRetryAfter(service.random));
   }
-  // What was not read of a body is not read on: the connection goes with it.
+  // The rest of an unread body is not read: the connection closes instead.
   const isUnread = status === 413 || status === 415 || (status === 401 && hasBody(request));
   if (isUnread || service.isDraining) reply.header("connection", "close");
   reply
@@ -211,7 +212,7 @@ function hasBody({ headers }: FastifyRequest): boolean {
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
-/** An error as a fault of the table; null for one that is the server's own. */
+/** An error as a fault from the table; null for a fault of the server itself. */
 function faultOf(error: unknown): DuctapeError | null {
   if (DuctapeError.is(error)) return error;
   if (!(error instanceof Error)) return null;
@@ -266,14 +267,14 @@ function textOf(value: string | readonly string[] | undefined): string | undefin
   return typeof value === "string" || value === undefined ? value : value.join(", ");
 }
 
-/** Ids that tell requests of this process from those of others, and cost next to nothing. */
+/** Ids that are unique among all processes and cost next to nothing. */
 function requestIds(): () => string {
   const prefix = randomBytes(6).toString("base64url");
   let count = 0;
   return () => `${prefix}-${(count++).toString(36)}`;
 }
 
-/** Answers what never became a request: it was no HTTP, too large, or too slow. */
+/** Answers data that never became a request: it was not HTTP, too large, or too slow. */
 function refuseRaw(error: Error & { readonly code?: string }, socket: Socket): void {
   if (error.code === "ECONNRESET" || socket.destroyed || !socket.writable) {
     socket.destroy();

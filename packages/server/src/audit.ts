@@ -1,28 +1,28 @@
 import type { Logger } from "pino";
 import type { Actor } from "./access.js";
 
-/** What somebody changed: one line of the audit log. */
+/** A change by somebody: one line of the audit log. */
 export interface AuditEntry {
   /** Such as `quota.reset`, `quotas.update`, `keys.revoke`. */
   readonly event: string;
   readonly actor: Actor;
   readonly request_id: string;
-  /** What it is about, by the names that calls use. */
+  /** What was changed, by the names that calls use. */
   readonly target: Readonly<Record<string, string | null>>;
-  /** What it was and what it is; null where there was, or is, nothing. */
+  /** The old and the new value; null if there was, or is, none. */
   readonly before: unknown;
   readonly after: unknown;
 }
 
 /**
- * The log of changes by people: resets, grants, counts that were set, definitions, keys and
- * sessions that were ended. A line is only ever added, and is written before the change is
- * answered. It holds no token, no key and nothing of what a session holds.
+ * The log of changes by people: resets, grants, `set` actions, and changes of definitions, keys
+ * and sessions. Lines are only ever added, and each is written before its change is answered. No
+ * line contains a token, a key or the data of a session.
  */
 export class Audit {
   readonly #logger: Logger | null;
 
-  /** Null: nothing is written. */
+  /** Null: writes nothing. */
   constructor(logger: Logger | null) {
     this.#logger = logger;
   }

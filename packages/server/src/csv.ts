@@ -1,12 +1,12 @@
 import { amountText } from "ductape";
 
-/** A cell of CSV; null is an empty one. */
+/** A CSV cell; null is empty. */
 export type CsvCell = string | number | null;
 
 /**
- * One line of CSV without its end (RFC 4180). A text that a spreadsheet would take for a formula
- * gets an apostrophe before it, as OWASP advises, and so does one that begins with an apostrophe:
- * no two texts look alike.
+ * One line of CSV without its line break (RFC 4180). A text that a spreadsheet would read as a
+ * formula gets a leading apostrophe, as OWASP advises, and so does one that begins with an
+ * apostrophe, so that different texts stay different.
  */
 export function csvLine(cells: readonly CsvCell[]): string {
   return cells.map(cellText).join(",");

@@ -3,30 +3,32 @@ import { DuctapeError, NotFoundError, show, type KeptRecord, type Records } from
 import { Access, ALL, type Actor, type Grant } from "./access.js";
 import { KEY_STORED } from "./schema/key.js";
 
-/** What a new key is made of; its schema is `KEY_INPUT`. */
+/** The input that creates a key; its schema is `KEY_INPUT`. */
 export interface KeyInput extends Grant {
-  /** Whose it is, for people: at most 255 characters. */
+  /** A name for people, such as the key's owner: at most 255 characters. */
   readonly name?: string | undefined;
 }
 
-/** A key as it is listed; its schema is `KEY_VIEW`. */
+/** A key in lists; its schema is `KEY_VIEW`. */
 export interface KeyView extends Grant {
   /** The visible part of the key. */
   readonly id: string;
   readonly name: string;
   /** ISO 8601 in UTC. */
   readonly created_at: string;
-  /** The id of the key that made it. */
+  /** The id of the key that created it. */
   readonly created_by: string;
 }
 
-/** What keys need of the rest. */
+/** What {@link Keys} depends on. */
 export interface KeysParts {
   readonly records: Records;
-  /** A key that may do all and that is not stored: `dk_` and 32 characters or more; null: none. */
+  /**
+   * A key with every permission that is not stored: `dk_` and 32 characters or more; null: none.
+   */
   readonly rootKey: string | null;
   readonly clock: () => number;
-  /** Told of a stored key that cannot be read, which is then refused. */
+  /** Called for a stored key that cannot be read, which is then refused. */
   warn(message: string): void;
 }
 
@@ -37,7 +39,7 @@ interface Kept {
 }
 
 const KIND = "api-key";
-/** The one that is made at the first start. */
+/** The id of the key created at the first start. */
 const FIRST_ID = "root";
 const ID_CHARS = 10;
 /** 33 of 62 characters: 196 bits. */
@@ -49,9 +51,9 @@ const DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const NO_HASH = Buffer.alloc(32);
 
 /**
- * The API keys of a store. A key is `dk_`, its id, which may be shown, and 196 random bits, of
- * which only the SHA-256 is stored: at that length nothing slower is needed. A revoked key is
- * refused at once in this process and within a second in all others.
+ * The API keys of a store. A key is `dk_`, an id, which may be shown, and 196 random bits, of
+ * which only the SHA-256 is stored; at that length no slower hash is needed. This process refuses
+ * a revoked key at once, all others within a second.
  */
 export class Keys {
   readonly #parts: KeysParts;
@@ -68,8 +70,8 @@ export class Keys {
   }
 
   /**
-   * What the key in an `Authorization` header may do: at once where it is known here. Throws
-   * `UNAUTHORIZED`, the same for whatever is wrong with it, and `STORE_UNAVAILABLE`.
+   * What the key in an `Authorization` header may do, without waiting if the key is known here.
+   * Throws `UNAUTHORIZED`, with the same message whatever is wrong, and `STORE_UNAVAILABLE`.
    */
   authenticate(header: string | undefined): Access | Promise<Access> {
     const key = header === undefined ? null : (BEARER.exec(header)?.[1] ?? null);
@@ -83,7 +85,7 @@ export class Keys {
     return this.#accessOf(record, hash);
   }
 
-  /** Makes a key. Its text is in the answer and nowhere else. Throws as the store does. */
+  /** Creates a key. Only the answer contains its text. Throws the faults of the store. */
   async create(input: KeyInput, by: Actor): Promise<KeyView & { readonly key: string }> {
     const id = randomText(ID_CHARS).toLowerCase();
     const key = newKey(id);
@@ -91,15 +93,16 @@ export class Keys {
   }
 
   /**
-   * Puts `key`, of this id, in the place of one that may be there, and lets it do all. Throws as
-   * the store does.
+   * Stores `key` under this id with every permission, replacing any key already there. Throws the
+   * faults of the store.
    */
   async replace(id: string, name: string, key: string): Promise<void> {
     await this.#write(key, id, { name, ...copyOf(ALL) }, { id, name });
   }
 
   /**
-   * Makes a key that may do all where there is none at all. Returns it; null where there was one.
+   * Creates a key with every permission if the store has no key at all. Returns it; null if the
+   * store had a key.
    */
   async createFirst(): Promise<string | null> {
     const key = newKey(FIRST_ID);
@@ -113,7 +116,7 @@ export class Keys {
     return isMade ? key : null;
   }
 
-  /** All keys in the reach of `access`, by id. Throws as the store does. */
+  /** All keys within the reach of `access`, by id. Throws the faults of the store. */
   async list(access: Access): Promise<KeyView[]> {
     const records = await this.#parts.records.all(KIND);
     const kept = [...records.values()].flatMap((record) => this.#read(record) ?? []);
@@ -122,8 +125,8 @@ export class Keys {
   }
 
   /**
-   * Revokes a key. Returns what it was. Throws `KEY_NOT_FOUND` where there is none of that id in
-   * the reach of `access`, and as the store does.
+   * Revokes a key and returns it. Throws `KEY_NOT_FOUND` if no key within the reach of `access`
+   * has that id, and the faults of the store.
    */
   async revoke(id: string, access: Access): Promise<KeyView> {
     let revoked: KeyView | null = null;
@@ -138,9 +141,9 @@ export class Keys {
     return revoked;
   }
 
-  /** A key that is not known here may have been made by another process just now. */
+  /** Another process may just have created a key that is not known here. */
   async #authenticateLater(id: string, hash: Buffer): Promise<Access> {
-    // One read at a time, so that made-up keys cannot load the store.
+    // One read at a time, so that invented keys cannot load the store.
     this.#reading ??= this.#parts.records.all(KIND).finally(() => {
       this.#reading = null;
     });
@@ -188,19 +191,19 @@ export class Keys {
   }
 }
 
-/** A new key of an id; nobody knows it yet. */
+/** A new key with this id, not stored yet. */
 export function newKey(id: string): string {
   return `dk_${id}_${randomText(SECRET_CHARS)}`;
 }
 
-/** True for a text that is a key of this id by its form. */
+/** True if the text has the form of a key with this id. */
 export function isKeyOf(id: string, text: string): boolean {
   return KEY_FORM.exec(text)?.[1] === id;
 }
 
 /**
- * The key of `DUCTAPE_ROOT_KEY`; null where it is not set. Throws an `Error` for one of another
- * form, which does not tell it.
+ * The key in `DUCTAPE_ROOT_KEY`; null if the variable is not set. Throws `VALIDATION`, without
+ * showing the key, if it has another form.
  */
 export function rootKeyOf(text: string | undefined): string | null {
   if (text === undefined || text === "") return null;
@@ -238,12 +241,12 @@ function hashOf(key: string): Buffer {
   return hashOnce("sha256", key, "buffer");
 }
 
-/** Random letters and digits, each as likely as any other. */
+/** Random letters and digits, all equally likely. */
 function randomText(chars: number): string {
   let text = "";
   while (text.length < chars) {
     for (const byte of randomBytes(chars * 2)) {
-      // The bytes above the last multiple of 62 would make some characters likelier.
+      // Bytes above the last multiple of 62 would make some characters more likely.
       if (byte < 248 && text.length < chars) text += DIGITS.charAt(byte % DIGITS.length);
     }
   }

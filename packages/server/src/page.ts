@@ -1,13 +1,13 @@
 import { ERRORS } from "ductape";
 import { assetOf, readViewer, type Asset } from "./viewer.js";
 
-/** The page at `/docs`, and the files that it loads. */
+/** The page at `/docs` and the files that it loads. */
 export interface Page {
   readonly html: string;
   readonly assets: ReadonlyMap<string, Asset>;
 }
 
-/** What the page may load: its own files, and answers of this server. */
+/** The page may load only its own files and answers of this server. */
 export const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -52,15 +52,17 @@ SwaggerUIBundle({
   tryItOutEnabled: true,
   defaultModelsExpandDepth: 0,
   defaultModelExpandDepth: 3,
-  // A link to a fault leads below the viewer, which pushes it down as it grows.
+  // A link to a fault points below the viewer, which grows and pushes its target down.
   onComplete: () => document.getElementById(location.hash.slice(1))?.scrollIntoView(),
 });
 `;
 
-/** Of Swagger UI, and of what its bundle holds. */
+/** The licences of Swagger UI and of the code in its bundle. */
 const LICENCES = ["NOTICE", "LICENSE", "swagger-ui-bundle.js.LICENSE.txt"];
 
-/** The page for people: each route with its fields, examples and a form to try it, each fault. */
+/**
+ * The page for people: each route with its fields, examples and a form to try it, and each fault.
+ */
 export function pageOf(version: string): Page {
   const asset = {
     viewerStyle: assetOf("swagger-ui", "css", readViewer("swagger-ui.css")),
@@ -80,15 +82,15 @@ export function pageOf(version: string): Page {
 <link rel="stylesheet" href="${path(asset.style)}">
 <script defer src="${path(asset.viewer)}"></script>
 <script defer src="${path(asset.script)}"></script>
-<noscript><p>This page needs JavaScript. The same stands in <a href="openapi.json">openapi.json</a>,
-an OpenAPI document for any viewer.</p></noscript>
+<noscript><p>This page needs JavaScript. Its content is also in
+<a href="openapi.json">openapi.json</a>, an OpenAPI document for any viewer.</p></noscript>
 <div id="viewer"></div>
 <section id="faults">
 <h2>Faults</h2>
 <p>A denial is an answer with <code>allowed: false</code>. A fault is a problem
 (<code>application/problem+json</code>) with one of these codes.</p>
 <table>
-<tr><th>Code</th><th>Status</th><th>Worth a retry</th></tr>
+<tr><th>Code</th><th>Status</th><th>Retry may help</th></tr>
 ${Object.entries(ERRORS)
   .map(
     ([code, { httpStatus, retryable }]) =>

@@ -1,26 +1,26 @@
 import { createHmac, randomBytes } from "node:crypto";
 import type { Records } from "ductape";
 
-/** What names one counter. */
+/** The name of one counter. */
 export interface CounterName {
   readonly product_tag: string;
   readonly env: string;
   readonly quota_tag: string;
   readonly rule: string;
-  /** Null: the one of the whole product. */
+  /** Null: the whole product. */
   readonly subject: string | null;
 }
 
 const KIND = "partition-key";
 const ID = "1";
 const SECRET_BYTES = 32;
-/** 9 bytes: of a million counters two have the same key with a chance of 1 in 10^10. */
+/** 9 bytes: among a million counters, the chance that two share a key is 1 in 10^10. */
 const KEY_CHARS = 12;
 
 /**
- * Names counters to clients without telling whose they are: by an HMAC-SHA256 of the name, cut to 9
- * bytes. Its secret is in the store, so all servers of a store give a counter the same key, for
- * good, and nobody else can guess a subject and compare.
+ * Names counters to clients without revealing whose they are, by an HMAC-SHA256 of the name,
+ * truncated to 9 bytes. The secret is in the store, so all servers of a store always give a
+ * counter the same key, and nobody else can guess a subject and compare.
  */
 export class Partitions {
   readonly #records: Records;
@@ -32,7 +32,7 @@ export class Partitions {
     this.#warn = warn;
   }
 
-  /** Makes the secret where the store has none; null where it is known here. Never rejects. */
+  /** Creates the secret if the store has none; null if it is already known here. Never rejects. */
   ready(): Promise<void> | null {
     if (this.#records.get(KIND, ID) !== undefined) return null;
     this.#making ??= this.#make().finally(() => {
@@ -41,7 +41,7 @@ export class Partitions {
     return this.#making;
   }
 
-  /** The key of a counter in base64; null while there is no secret. */
+  /** The key of a counter in base64; null as long as there is no secret. */
   keyOf({ product_tag, env, quota_tag, rule, subject }: CounterName): string | null {
     const secret = this.#records.get(KIND, ID)?.value;
     if (secret === undefined) return null;
@@ -54,8 +54,8 @@ export class Partitions {
     try {
       await this.#records.change(KIND, (records) => (records.has(ID) ? [] : [{ id: ID, value }]));
     } catch (error) {
-      // An answer without a key is right too, and the next one tries again.
-      this.#warn("the secret of partition keys cannot be made yet; trying again", error);
+      // An answer without a key is also valid, and the next one tries again.
+      this.#warn("the secret of partition keys cannot be created yet; trying again", error);
     }
   }
 }

@@ -1,46 +1,49 @@
-// All that the program writes for people or shells goes through here, so that nothing else can
-// forget to escape it: no other file names a standard stream, the console or a colour.
+// Everything that the program writes for people or shells goes through this file, so no other code
+// can forget to escape it: no other file uses a standard stream, the console or a colour.
 import { createInterface } from "node:readline/promises";
 import { inspect } from "node:util";
 import { DuctapeError, ERRORS, visible } from "ductape";
 import colors from "picocolors";
 
-/** How a whole line looks on a terminal. */
+/** The style of a whole line on a terminal. */
 export type Style = "bold" | "green" | "yellow";
 
-/** What a line of talk may begin with. */
+/** The labels that a message may begin with. */
 export type Label = "ductape:" | "careful:";
 
 const LABEL_STYLES = { "ductape:": colors.red, "careful:": colors.yellow };
 
-/** Writes a line of data: one line, whatever is in it. */
+/** Writes data as one line, whatever it contains. */
 export function printLine(text: string, style?: Style): void {
   write(process.stdout, text, style);
 }
 
-/** Writes data for another program as it is; on a terminal, one line that obeys nothing in it. */
+/**
+ * Writes data for another program unchanged; on a terminal, as one line with control characters
+ * escaped.
+ */
 export function printData(text: string): void {
   if (process.stdout.isTTY) write(process.stdout, text);
   else process.stdout.write(`${text}\n`);
 }
 
-/** Writes data of several lines, such as a file. */
+/** Writes several lines of data, such as a file. */
 export function printLines(text: string): void {
   for (const line of text.split("\n")) printLine(line);
 }
 
-/** Writes a line of talk, which programs that read the data do not get. */
+/** Writes a message to standard error, so programs that read the data do not see it. */
 export function say(text: string, label?: Label): void {
   const before = label === undefined ? "" : `${LABEL_STYLES[label](label)} `;
   process.stderr.write(`${before}${visible(text)}\n`);
 }
 
-/** Writes talk of several lines, such as help. */
+/** Writes a message of several lines, such as help. */
 export function sayLines(text: string): void {
   for (const line of text.trimEnd().split("\n")) say(line);
 }
 
-/** Writes rows under their heads, in columns. */
+/** Writes rows in columns under headings. */
 export function printTable(heads: readonly string[], rows: readonly (readonly string[])[]): void {
   const shown = rows.map((row) => row.map(visible));
   const widths = heads.map((head, i) =>
@@ -55,10 +58,10 @@ export function printTable(heads: readonly string[], rows: readonly (readonly st
   for (const row of shown) printLine(lineOf(row));
 }
 
-/** Where the URL of a store comes from. */
+/** The paths of issues about the URL of a store. */
 const STORE_PATHS = ["options.store", "DUCTAPE_STORE"];
 
-/** Tells why a command failed, a line for each wrong field. Returns its exit code. */
+/** Prints why a command failed, one line for each wrong field. Returns the exit code. */
 export function sayFault(error: unknown): number {
   const issues = DuctapeError.is(error) ? (error.issues ?? []) : [];
   const message = error instanceof Error ? error.message : String(error);
@@ -70,19 +73,22 @@ export function sayFault(error: unknown): number {
   return ERRORS[isStoreUrl ? "STORE_UNAVAILABLE" : error.code].exitCode;
 }
 
-/** Tells what a server warns of; an error by all its lines, each further in than a new message. */
+/**
+ * Prints a warning of a server; the lines of an error are indented, so that they do not look like
+ * new messages.
+ */
 export function sayWarning(message: string, error?: unknown): void {
   say(message, "ductape:");
   if (error === undefined) return;
   for (const line of inspect(error).split("\n")) say(`  ${line}`);
 }
 
-/** True where somebody sits at a terminal to be asked. */
+/** True if there is a terminal to ask a question on. */
 export function canAsk(): boolean {
   return process.stdin.isTTY && process.stderr.isTTY;
 }
 
-/** What is typed in answer. Throws `ABORTED` where nothing is: by Ctrl-C or the end of input. */
+/** The typed answer. Throws `ABORTED` on Ctrl-C or the end of input. */
 export async function ask(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const interruption = new AbortController();

@@ -9,7 +9,7 @@ import {
   type Issue,
 } from "ductape";
 
-/** A fault as it is answered (RFC 9457). */
+/** A fault in an answer (RFC 9457). */
 export interface Problem {
   /** Where the code is explained. */
   readonly type: string;
@@ -18,7 +18,7 @@ export interface Problem {
   /** What is wrong with this request. */
   readonly detail: string;
   readonly code: ErrorCode;
-  /** Whether the same request may succeed later without a change to it. */
+  /** Whether the same request may succeed later unchanged. */
   readonly retryable: boolean;
   readonly request_id: string;
   readonly issues?: readonly Issue[];
@@ -28,8 +28,8 @@ export interface Problem {
 export const PROBLEM_TYPE = "application/problem+json";
 
 /**
- * A fault as it is answered. An error that is none of the library's is `INTERNAL`: its message may
- * hold anything, so it is told to the log alone.
+ * A fault as a problem document. Any error that is not from the library is `INTERNAL`: its message
+ * may contain anything, so it goes only to the log.
  */
 export function problemOf(error: unknown, requestId: string): Problem {
   const fault = DuctapeError.is(error) ? error : new DuctapeError("INTERNAL", "an internal fault");
@@ -52,7 +52,7 @@ function titleOf(code: string): string {
   return `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
 }
 
-/** A fault of one of several inputs, told with `prefix` before its path; others as they are. */
+/** A fault of one of several inputs, with `prefix` before its path; other errors unchanged. */
 export function faultAt(prefix: string, error: unknown): unknown {
   if (!DuctapeError.is(error) || error instanceof StoreError) return error;
   const { code, message } = error;
@@ -68,7 +68,10 @@ export function faultAt(prefix: string, error: unknown): unknown {
 const WAIT_S_MIN = 1;
 const WAIT_JITTER_S = 3;
 
-/** When to try again after a fault of the store, in whole seconds: not all at once. */
+/**
+ * When to try again after a fault of the store, in whole seconds, varied so that clients do not all
+ * return at once.
+ */
 export function faultRetryAfter(random: () => number): string {
   return String(WAIT_S_MIN + Math.floor(random() * WAIT_JITTER_S));
 }

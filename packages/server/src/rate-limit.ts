@@ -4,22 +4,22 @@ import type { Partitions } from "./partition.js";
 /** The largest integer of a structured field (RFC 9651). */
 const FIELD_INTEGER_MAX = 999_999_999_999_999;
 /**
- * The most bytes of each of the two fields: a client gives up on an answer whose headers are too
- * large, after it was counted. Node's clients take 16 kB of headers, others 8 kB.
+ * The most bytes of each of the two fields: a client rejects an answer with too large headers
+ * although the call was counted. Node's clients accept 16 kB of headers, others 8 kB.
  */
 const FIELD_BYTES_MAX = 2_048;
-/** The longest time that is added to a wait, in seconds, and which part of the wait it is. */
+/** The most that is added to a wait: in seconds, and as a fraction of the wait. */
 const JITTER_S_MAX = 60;
 const JITTER_PART = 0.1;
 
-/** The fields of an answer; those that have nothing to tell are left out. */
+/** The fields of an answer; null for those to leave out. */
 export interface RateLimitFields {
   readonly policy: string | null;
   readonly limit: string | null;
   readonly retryAfter: string | null;
 }
 
-/** What the fields are made with. */
+/** What the fields are computed from. */
 export interface RateLimitContext {
   readonly partitions: Partitions;
   /** Epoch milliseconds. */
@@ -39,10 +39,10 @@ interface Item {
 
 /**
  * `RateLimit-Policy`, `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11, one item for each rule
- * that has a limit) and, for a denial that waiting helps, `Retry-After` in seconds: never before
- * the amount may fit, and later by up to a tenth, so that those who wait do not come at once. Where
- * all items take more than 2,048 bytes in a field, both fields have the item of the binding rule
- * alone, and are left out where not even that fits.
+ * that has a limit) and, for a denial that waiting can resolve, `Retry-After` in seconds: never
+ * before the amount may fit, and up to a tenth later, so that waiting clients do not all return at
+ * once. If the items would take more than 2,048 bytes in a field, both fields have only the item
+ * of the binding rule, and are left out if even that does not fit.
  */
 export function rateLimitFields(decision: Decision, context: RateLimitContext): RateLimitFields {
   const { rules = [decision], retry_after_ms: waitMs } = decision;
@@ -53,7 +53,9 @@ export function rateLimitFields(decision: Decision, context: RateLimitContext): 
   return { policy: all?.policy ?? null, limit: all?.limit ?? null, retryAfter };
 }
 
-/** Null where there are no items, or too many for a field. They are ASCII: a byte a character. */
+/**
+ * Null if there are no items, or too many for a field. They are ASCII, one byte for each character.
+ */
 function joined(items: readonly Item[]): Pick<Item, "policy" | "limit"> | null {
   const policy = items.map((item) => item.policy).join(", ");
   const limit = items.map((item) => item.limit).join(", ");
@@ -93,7 +95,9 @@ function retryAfterText(waitMs: number, random: () => number): string {
   return String(seconds + Math.floor(random() * (jitter + 1)));
 }
 
-/** A name as a string of a structured field, which is ASCII: all else is percent-encoded. */
+/**
+ * A name as a string of a structured field, which is ASCII: other characters are percent-encoded.
+ */
 function nameText(name: string): string {
   if (/^[\w.:-]+$/.test(name)) return `"${name}"`;
   const ascii = name.replaceAll(/[^\x20-\x7e]|%/gu, encodeURIComponent);

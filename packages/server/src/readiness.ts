@@ -1,28 +1,28 @@
 import { DuctapeError, type Client } from "ductape";
 
-/** Whether calls can be answered now, and if not why. */
+/** Whether calls can be answered now and, if not, why. */
 export interface Readiness {
   readonly ready: boolean;
   readonly fault: DuctapeError | null;
 }
 
 const PROBE_TIMEOUT_MS = 2_000;
-/** How long an answer holds: those who ask cannot load the store. */
+/** How long an answer is reused, so that frequent checks cannot load the store. */
 const TTL_MS = 500;
-/** How often a store that is down is asked again. */
+/** How often a store that is down is probed. */
 const AGAIN_MS = 1_000;
 
-/** What hears of the store. */
+/** A listener for the state of the store. */
 export interface StoreListener {
-  /** Called after each look. */
+  /** Called after each probe. */
   looked(isUp: boolean): void;
-  /** Called when the store is found down, with the fault, and when it is up again, with null. */
+  /** Called with the fault when the store goes down, and with null when it is up again. */
   changed(fault: DuctapeError | null): void;
 }
 
 /**
- * Asks the store whether it can be read and written, at most twice a second. While it is down, asks
- * every second, so that its return is noticed without a call.
+ * Probes whether the store can be read and written, at most twice a second. While the store is
+ * down it probes every second, so that its return is noticed without a call.
  */
 export class Prober {
   readonly #ductape: Pick<Client, "probe">;
@@ -43,13 +43,13 @@ export class Prober {
     return this.#last;
   }
 
-  /** As {@link look}, for whom an answer of just now is too old. */
+  /** Like {@link look}, but never reuses an earlier answer. */
   lookAgain(): Promise<Readiness> {
     this.#last = null;
     return this.look();
   }
 
-  /** Asks no more of its own accord. */
+  /** Stops probing on its own. */
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#timer);
@@ -82,5 +82,5 @@ export class Prober {
 
 function faultOf(error: unknown): DuctapeError {
   if (DuctapeError.is(error)) return error;
-  return new DuctapeError("INTERNAL", "the store failed in a way that is not known");
+  return new DuctapeError("INTERNAL", "the store failed in an unknown way");
 }

@@ -6,7 +6,7 @@ export function etagOf(revision: number): string {
 }
 
 /**
- * The revision that `If-Match` names; undefined where it is not sent or is `*`. Throws
+ * The revision that `If-Match` names; undefined if the header is missing or `*`. Throws
  * `VALIDATION`.
  */
 export function ifMatchOf(header: string | undefined): number | undefined {
@@ -17,27 +17,27 @@ export function ifMatchOf(header: string | undefined): number | undefined {
   throw new ValidationError([{ path: "If-Match", message }]);
 }
 
-/** True where `If-None-Match` names the revision: the caller has it already. */
+/** True if `If-None-Match` names the revision, so the caller has it already. */
 export function isKnown(header: string | undefined, revision: number): boolean {
   if (header === undefined) return false;
   const tags = header.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
   return tags.includes("*") || tags.includes(etagOf(revision));
 }
 
-/** How often a change is tried again while others change the same definition. */
+/** How often a change is attempted while others change the same definition. */
 const ATTEMPTS_MAX = 20;
 
-/** What a change made of what. */
+/** A change: the values before and after. */
 export interface Changed<V> {
-  /** Null where it could not be read. */
+  /** Null if it could not be read. */
   readonly before: V | null;
   readonly after: V;
 }
 
 /**
- * Changes a definition, and tells what exactly it was: where the caller names no revision, the one
- * that was read is changed and no other, again while others are quicker. One that cannot be read is
- * changed as it is. Throws what `fetch` and `change` throw.
+ * Changes a definition and returns exactly what it was before: unless the caller names a revision,
+ * only the revision just read is changed, with new attempts while others are quicker. A definition
+ * that cannot be read is changed without that check. Throws what `fetch` and `change` throw.
  */
 export async function changeOf<V extends { readonly revision: number }, A>(
   revision: number | undefined,

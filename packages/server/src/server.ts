@@ -13,66 +13,66 @@ import { StoreNews } from "./store-news.js";
 import { Turns } from "./turns.js";
 import { VERSION } from "./version.js";
 
-/** How a server is started. `Policy` is the type of `onStoreError`. */
+/** Options of a server. `Policy` is the type of `onStoreError`. */
 export interface ServerOptions<Policy extends OutagePolicy = OutagePolicy> extends Pick<
   EmbeddedOptions<Policy>,
   "store" | "clock" | "onStoreError" | "timeoutMs" | "secret"
 > {
   /**
-   * Where requests that a definition causes may go, such as those for the keys at a `jwks` URL.
-   * Default `"public"`: those who may write definitions are not those who may use the network of
-   * the server.
+   * Where requests caused by a definition may go, such as those for the keys at a `jwks` URL.
+   * Default `"public"`: permission to write definitions is not permission to use the server's
+   * network.
    */
   readonly outgoing?: Networks | undefined;
   /** Default 127.0.0.1. */
   readonly host?: string | undefined;
-  /** 0: any that is free. Default 3828. */
+  /** 0: any free port. Default 3828. */
   readonly port?: number | undefined;
-  /** A key that may do all, from `rootKeyOf`; default null: the first start makes one. */
+  /** A key with every permission, from `rootKeyOf`; default null: the first start creates one. */
   readonly rootKey?: string | null | undefined;
-  /** Whether a key is made where there is none at all. Default true. */
+  /** Whether to create a key if the store has none at all. Default true. */
   readonly makesFirstKey?: boolean | undefined;
-  /** False answers everybody, and only on an address of this machine. Default true. */
+  /** False: answers everybody without a key, only on an address of this machine. Default true. */
   readonly asksForKey?: boolean | undefined;
   /** One line for each request. Default off. */
   readonly accessLog?: LogTarget | undefined;
-  /** One line for each change by people, written before it is answered. Default off. */
+  /** One line for each change by people, written before the change is answered. Default off. */
   readonly auditLog?: LogTarget | undefined;
-  /** Faults of the server, and warnings. Default standard error. */
+  /** Receives warnings and faults of the server. Default: prints to standard error. */
   readonly warn?: ((message: string, error?: unknown) => void) | undefined;
   /** From 0 up to 1, for the jitter of waits. Default `Math.random`. */
   readonly random?: (() => number) | undefined;
 }
 
-/** A server that listens, on a client of that `onStoreError`. */
+/** A listening server; its client has that `onStoreError`. */
 export interface RunningServer<Policy extends OutagePolicy = OutagePolicy> {
-  /** Without a slash at the end. */
+  /** Without a trailing slash. */
   readonly url: string;
   readonly port: number;
   readonly ductape: EmbeddedDuctape<Policy>;
   readonly keys: Keys;
   /**
-   * The key that was made as there was none; null where there was one, or none is asked for. It
-   * waits for a store that is down.
+   * The key created because the store had none; null if there was one, or if none is needed. Waits
+   * for a store that is down.
    */
   readonly firstKey: Promise<string | null>;
   /**
-   * Takes no new connections, finishes what was accepted, 30 s at most, and releases the store.
-   * `/readyz` tells it meanwhile.
+   * Accepts no new connections, finishes accepted calls within 30 s, and releases the store.
+   * Meanwhile `/readyz` answers 503.
    */
   close(): Promise<void>;
 }
 
-/** The port of a server that is told none. */
+/** The default port of a server. */
 export const PORT_DEFAULT = 3_828;
 const DRAIN_MS_MAX = 30_000;
 const RETRY_MS = 1_000;
 
 /**
- * Starts a server. Where its store is down it listens all the same, warns of it, now and at each
- * change, and says so at `/readyz`. Throws `VALIDATION` for an option it cannot take,
- * `STORE_UNAVAILABLE` for a store that no waiting mends, such as a file that is no database, and an
- * `Error` of the system where it cannot listen.
+ * Starts a server. If its store is down, the server listens all the same, warns at once and at
+ * each change, and reports it at `/readyz`. Throws `VALIDATION` for an invalid option,
+ * `STORE_UNAVAILABLE` for a fault of the store that does not pass with time, such as a file that
+ * is not a database, and an `Error` of the system if it cannot listen.
  */
 export async function startServer<const Policy extends OutagePolicy = "throw">(
   options: ServerOptions<Policy>,
@@ -138,7 +138,7 @@ export async function startServer<const Policy extends OutagePolicy = "throw">(
   }
 }
 
-/** Tries again while the store is down: somebody may mend it while the server lives. */
+/** Tries again while the store is down: somebody may fix it while the server runs. */
 async function firstKeyOf(
   service: Service,
   warn: (message: string, error?: unknown) => void,
@@ -149,7 +149,7 @@ async function firstKeyOf(
       return await service.keys.createFirst();
     } catch (error) {
       if (!DuctapeError.is(error)) throw error;
-      if (!hasWarned) warn("the first key is made, and told, once the store can be used");
+      if (!hasWarned) warn("the first key will be created and printed once the store can be used");
       hasWarned = true;
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS).unref());

@@ -6,7 +6,7 @@ import type { Partitions } from "./partition.js";
 import type { Prober } from "./readiness.js";
 import type { Turns } from "./turns.js";
 
-/** What the routes work with. */
+/** What the routes depend on. */
 export interface Service {
   readonly ductape: EmbeddedDuctape<OutagePolicy>;
   readonly keys: Keys;

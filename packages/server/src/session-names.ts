@@ -1,14 +1,14 @@
 import { DuctapeError, ValidationError, type ListedSession, type StartedSession } from "ductape";
 
-// Fields are snake_case on the wire and in the shell. The names of the library stand beside them
-// for a while, as they were told before.
+// Fields are snake_case on the wire and in the shell. The library's names stay beside them for a
+// while, because earlier versions used them.
 
-/** A started session by the names of the wire. */
+/** A started session with the wire's field names. */
 export function startedWire({ token, refreshToken, sessionId, expiresAt }: StartedSession) {
   return { token, refresh_token: refreshToken, session_id: sessionId, expires_at: expiresAt };
 }
 
-/** A session of a list by the names of the wire. */
+/** A session of a list with the wire's field names. */
 export function listedWire(session: ListedSession) {
   const { sessionId, identifier, createdAt, refreshedAt, expiresAt, revokedAt } = session;
   return {
@@ -21,10 +21,10 @@ export function listedWire(session: ListedSession) {
   };
 }
 
-/** The value of a field that came by its name or by the one before. Throws where both differ. */
+/** The value of a field given by its name or its old name. Throws if both are given and differ. */
 export function eitherName<T>(name: string, value: T | undefined, before: T | undefined) {
   if (value === undefined || before === undefined || value === before) return value ?? before;
-  const message = "is given by two names with two values; send one of the two";
+  const message = "is given under two names with different values; send one of the two";
   throw new ValidationError([{ path: name, message }]);
 }
 
@@ -33,7 +33,7 @@ const WIRE: Readonly<Record<string, string>> = {
   sessionId: "session_id",
 };
 
-/** A fault of the library that names fields as they are named on the wire. */
+/** A fault of the library with the wire's field names. */
 export function wireFault(error: unknown): unknown {
   if (!DuctapeError.is(error) || wireText(error.message) === error.message) return error;
   const { code, message, issues, retryable } = error;
@@ -47,7 +47,7 @@ export function wireFault(error: unknown): unknown {
   return new DuctapeError(code, wireText(message), { cause: error, retryable });
 }
 
-/** Not within a longer word, nor what is quoted: that was sent. */
+/** Renames no part of a longer word and nothing in quotes, which is a value that was sent. */
 function wireText(text: string): string {
   return text.replace(/(?<![\w"])(refreshToken|sessionId)(?![\w"])/g, (name) => WIRE[name] ?? name);
 }

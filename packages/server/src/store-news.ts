@@ -4,7 +4,7 @@ import { Prober, type StoreListener } from "./readiness.js";
 
 type Warn = (message: string, error?: unknown) => void;
 
-/** Tells people when the store goes down and when it is up again: once for each, by one line. */
+/** Prints one line when the store goes down and one when it is up again. */
 export class StoreNews implements StoreListener, Logger {
   readonly #metrics: Pick<Metrics, "storeIsUp">;
   readonly #warn: Warn;
@@ -16,14 +16,14 @@ export class StoreNews implements StoreListener, Logger {
     this.#warn = warn;
   }
 
-  /** Asks `ductape` for its store from now on. */
+  /** Probes the store of `ductape` from now on. */
   follow(ductape: Pick<Client, "probe">): Prober {
     return (this.#prober = new Prober(ductape, this));
   }
 
   /**
-   * Resolves when the server may listen. Throws the fault of a store that no waiting mends, such as
-   * a file that is no database.
+   * Resolves when the server may listen. Throws a fault of the store that does not pass with time,
+   * such as a file that is not a database.
    */
   async begin(): Promise<void> {
     const { fault } = (await this.#prober?.look()) ?? { fault: null };
@@ -38,10 +38,13 @@ export class StoreNews implements StoreListener, Logger {
   changed(fault: DuctapeError | null): void {
     if (fault === null) this.#warn("the store can be used again");
     else if (fault.retryable || this.#isServing) this.#warn(newsOf(fault));
-    // Else it ends the start, which throws it.
+    // Otherwise the fault ends the start, which throws it.
   }
 
-  /** What the library warns of. A fault of the store that is still there is told by `changed`. */
+  /**
+   * Receives warnings of the library. A lasting fault of the store is reported by `changed`
+   * instead.
+   */
   warn(message: string, error?: unknown): void {
     void this.#warnUnlessDown(message, error);
   }
@@ -55,5 +58,5 @@ export class StoreNews implements StoreListener, Logger {
 
 function newsOf({ message, retryable }: DuctapeError): string {
   const news = `the store cannot be used: ${message}; trying again every second`;
-  return retryable ? `${news}: start it, or name another one by --store` : news;
+  return retryable ? `${news}: start it, or name another one with --store` : news;
 }

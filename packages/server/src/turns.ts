@@ -1,12 +1,12 @@
 /**
- * Holds answers until all requests that came in one turn of the event loop are decided, so that
- * they leave one after the other. A caller on a network is woken by each answer: written between
- * requests, each write costs as much as all other work on a request.
+ * Holds answers until all requests that arrived in one turn of the event loop are decided, so that
+ * the answers leave together. Each answer wakes a caller on the network: written between requests,
+ * each write costs as much as all other work on a request.
  */
 export class Turns {
   #end: Promise<void> | null = null;
 
-  /** The turn that is under way: resolves at its end. */
+  /** The current turn: resolves at its end. */
   now(): Promise<void> {
     this.#end ??= new Promise((resolve) => {
       setImmediate(() => {
@@ -17,7 +17,7 @@ export class Turns {
     return this.#end;
   }
 
-  /** Resolves at the end of a turn; at once where it is over. */
+  /** Resolves at the end of a turn, or at once if it is over. */
   async endOf(turn: Promise<void>): Promise<void> {
     if (turn === this.#end) await turn;
   }

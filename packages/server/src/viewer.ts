@@ -4,17 +4,17 @@ import { createRequire } from "node:module";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 
-/** A file of the page at `/docs`, which never changes under its name. */
+/** A file of the page at `/docs`. Under one name its content never changes. */
 export interface Asset {
-  /** The last part of its path: it has the hash of what is in it. */
+  /** The last part of its path, which contains the hash of its content. */
   readonly name: string;
   readonly type: string;
   readonly body: Buffer;
-  /** Its body in gzip, made when it is first asked for. */
+  /** Its gzipped body, made at the first request. */
   packed: Promise<Buffer> | null;
 }
 
-/** The files of Swagger UI that are served; a build copies them, with their licences. */
+/** The served files of Swagger UI; a build copies them with their licences. */
 const PACKED = new URL("./viewer/", import.meta.url);
 const HASH_CHARS = 16;
 const TYPES: Readonly<Record<string, string>> = {
@@ -23,21 +23,21 @@ const TYPES: Readonly<Record<string, string>> = {
   txt: "text/plain; charset=utf-8",
 };
 
-/** A file of Swagger UI: of the build or, where this runs from source, of the package. */
+/** A file of Swagger UI: from the build or, when run from source, from the package. */
 export function readViewer(name: string): Buffer {
   const built = new URL(name, PACKED);
   if (existsSync(built)) return readFileSync(built);
   return readFileSync(createRequire(import.meta.url).resolve(`swagger-ui-dist/${name}`));
 }
 
-/** A file under a name that changes with it. */
+/** A file under a name that changes with its content. */
 export function assetOf(name: string, extension: string, body: Buffer): Asset {
   const hash = createHash("sha256").update(body).digest("base64url").slice(0, HASH_CHARS);
   const type = TYPES[extension] ?? "application/octet-stream";
   return { name: `${name}.${hash}.${extension}`, type, body, packed: null };
 }
 
-/** Its body in gzip. Nothing else waits meanwhile, and it is made once. */
+/** The gzipped body, made once, without blocking other requests. */
 export function packedBody(asset: Asset): Promise<Buffer> {
   asset.packed ??= promisify(gzip)(asset.body, { level: 9 });
   return asset.packed;

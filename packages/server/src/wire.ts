@@ -2,17 +2,17 @@ import { isUtf8 } from "node:buffer";
 import { show, unknownField, ValidationError, type Issue } from "ductape";
 import type { z } from "zod";
 
-/** The deepest nesting of a body: more than any input has. */
+/** The deepest nesting of a body, more than any valid input has. */
 const DEPTH_MAX = 32;
 const ISSUES_MAX = 32;
 
 /**
- * A body as JSON. Throws `VALIDATION` for what is no JSON in UTF-8, is nested deeper than 32
- * levels, or has a number beyond 2^53 - 1, which would be read as another.
+ * Parses a body as JSON. Throws `VALIDATION` if it is not JSON in UTF-8, is nested deeper than 32
+ * levels, or has a number beyond 2^53 - 1, which would be read as a different one.
  */
 export function parseJson(body: Buffer): unknown {
   if (body.length === 0) throw invalid("body", "wants JSON, got nothing");
-  // Bytes that are no UTF-8 would all become the same character: two keys could become one.
+  // Invalid UTF-8 would all become the same character, so two keys could become one.
   if (!isUtf8(body)) throw invalid("body", "wants JSON in UTF-8");
   const text = body.toString("utf8");
   const mayBeLarge = scan(text);
@@ -20,7 +20,7 @@ export function parseJson(body: Buffer): unknown {
   try {
     value = JSON.parse(text);
   } catch {
-    // Not the parser's message, which quotes the body: there may be a token in it.
+    // Not the parser's message, which quotes the body and so might show a token.
     throw invalid("body", "wants JSON, got text that is none");
   }
   if (mayBeLarge) refuseLarge(value, "");
@@ -28,12 +28,12 @@ export function parseJson(body: Buffer): unknown {
 }
 
 const [QUOTE, BACKSLASH, ZERO, NINE] = [0x22, 0x5c, 0x30, 0x39];
-/** A number of fewer digits is below 2^53, if it has no exponent. */
+/** A number with fewer digits is below 2^53, unless it has an exponent. */
 const DIGITS_MIN = 16;
 
 /**
- * One look at each character before anything is built. Throws for what is nested too deep; true
- * where a number may be beyond 2^53 - 1.
+ * Scans each character once before anything is built. Throws if the nesting is too deep; returns
+ * true if a number may be beyond 2^53 - 1.
  */
 function scan(text: string): boolean {
   let [depth, digits, isText, mayBeLarge] = [0, 0, false, false];
@@ -45,7 +45,7 @@ function scan(text: string): boolean {
     } else if (unit >= ZERO && unit <= NINE) {
       if (++digits >= DIGITS_MIN) mayBeLarge = true;
     } else {
-      // "e" and "E" stand in numbers, and in true and false, where a look does no harm.
+      // "e" and "E" occur in numbers, and in true and false, where a check does no harm.
       if (digits > 0 && (unit === 0x65 || unit === 0x45)) mayBeLarge = true;
       digits = 0;
       if (unit === QUOTE) isText = true;

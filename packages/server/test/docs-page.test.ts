@@ -124,7 +124,9 @@ describe.runIf(hasBrowser("the page at /docs in a browser"))("/docs in a browser
       await page.click(`${RUN} .opblock-summary-control`);
       const form = page.locator(RUN);
       await form.locator("textarea").waitFor();
-      expect(await form.locator("select option").allTextContents()).toContain("Count by a session");
+      expect(await form.locator("select option").allTextContents()).toContain(
+        "Count for the user of a session",
+      );
       expect(await form.locator("textarea").inputValue()).toContain('"quota_tag": "api-requests"');
       await show(form, `docs-${scheme}-form`);
       const input = { env: "prd", product_tag: "shop", quota_tag: "exports", action: "check" };

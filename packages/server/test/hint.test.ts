@@ -130,7 +130,7 @@ describe("a file of definitions that is nearly right", () => {
   ])("says of %s to put the selector in quotes", async (line, field, column) => {
     const told = await faultOfFile(`products:\n  - tag: shop\n    ${line}\n`);
     const selector = `$Session{${field}}`;
-    const rest = `wants quotes between brackets; write "${selector}"`;
+    const rest = `needs quotes between brackets; write "${selector}"`;
     expect(told).toBe(`f:3:${column}: ${selector} ${rest}`);
   });
 

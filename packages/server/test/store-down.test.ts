@@ -85,7 +85,9 @@ describe.skipIf(!hasRedis("a server that goes down and comes up"))("a store on a
     const up = "ductape: the store can be used again";
     expect(await server.line("stderr", 0)).toMatch(down);
     const url = (await server.line("stderr", 1)).replace("listening on ", "");
-    expect(await server.line("stderr", 2)).toContain("the first key is made, and told, once");
+    expect(await server.line("stderr", 2)).toContain(
+      "the first key will be created and printed once",
+    );
     const unready = await ask(url, "/readyz");
     expect([unready.status, unready.headers.get("retry-after")]).toEqual([503, "1"]);
     let said = 3;

@@ -1,14 +1,14 @@
 import type { Client } from "ductape";
 
-/** Plain data, as a file keeps it. */
+/** Plain data, as in a file. */
 type Fields = Record<string, unknown>;
 
-/** Definitions in the form that `product.apply` takes. */
+/** Definitions in the form that `product.apply` accepts. */
 export interface ExportedConfiguration {
   readonly products: readonly Fields[];
 }
 
-/** What fields are where a definition leaves them out. */
+/** The values of fields that a definition leaves out. */
 const DEFAULTS: Readonly<Fields> = {
   description: "",
   co_locate: false,
@@ -29,8 +29,8 @@ const ONLY_RULE = "default";
 const STAMPS = new Set(["revision", "created_at", "updated_at"]);
 
 /**
- * All definitions, or those of the products of `tags`, in the shortest form that `product.apply`
- * takes. Throws `PRODUCT_NOT_FOUND`.
+ * All definitions, or those of the products in `tags`, in the shortest form that `product.apply`
+ * accepts. Throws `PRODUCT_NOT_FOUND`.
  */
 export async function exportConfiguration(
   { product }: Pick<Client, "product">,
@@ -57,7 +57,7 @@ export async function exportConfiguration(
   return { products: await Promise.all(exported) };
 }
 
-/** A definition without its stamps and without what is so by default. */
+/** A definition without its stamps and its defaults. */
 function shortened(view: object): Fields {
   const fields = new Map<string, unknown>(Object.entries(view));
   const id = fields.get("tag") ?? fields.get("slug");
@@ -79,7 +79,7 @@ function withoutDefaults(fields: ReadonlyMap<string, unknown>): Fields {
   const kept = [...fields].filter(([name, value]) => {
     if (STAMPS.has(name) || DEFAULTS[name] === value) return false;
     if (Array.isArray(value) && value.length === 0) return false;
-    // Only of `limit` null is a value.
+    // Null is a value only for `limit`.
     return value !== null || name === "limit";
   });
   return Object.fromEntries(kept);

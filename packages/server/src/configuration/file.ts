@@ -4,20 +4,20 @@ import type { Document, Node, Scalar } from "yaml";
 import { hintOf } from "./hint.js";
 import { syntaxFault } from "./syntax.js";
 
-/** A configuration as it was read from a file. */
+/** A configuration read from a file. */
 export interface ConfigurationFile {
-  /** What it says, of any form: `product.apply` checks it. */
+  /** Its content, not yet checked: `product.apply` does that. */
   readonly configuration: Configuration;
-  /** An issue of it by its line and column: `ductape.yaml:12:5`. */
+  /** An issue with its line and column: `ductape.yaml:12:5`. */
   at(issue: Issue): Issue;
 }
 
-/** The most nodes that one alias may stand for, so that a small file stays small. */
+/** The most nodes that aliases may expand to, so that a small file stays small. */
 const ALIASES_MAX = 100;
 
 /**
- * Reads YAML 1.2, of which JSON is a part. `name` is that of the file. Throws `VALIDATION` with the
- * line and column of each part that is none.
+ * Reads YAML 1.2, which includes JSON. `name` is the name of the file. Throws `VALIDATION` with
+ * the line and column of the first mistake.
  */
 export function readConfiguration(text: string, name: string): ConfigurationFile {
   const lines = new LineCounter();
@@ -54,7 +54,7 @@ function valueOf(document: Document, name: string): Configuration {
   }
 }
 
-/** The steps of the path of an issue: `products[0].limit.values."a.b"`. */
+/** The steps of an issue's path, such as `products[0].limit.values."a.b"`. */
 export function stepsOf(path: string): readonly (string | number)[] {
   const steps: (string | number)[] = [];
   for (const [, index, quoted, plain] of path.matchAll(
@@ -66,7 +66,7 @@ export function stepsOf(path: string): readonly (string | number)[] {
   return steps;
 }
 
-/** Where the last step of a path begins that the document has. */
+/** The offset of the last step of a path that exists in the document. */
 function offsetOf(document: Document, steps: readonly (string | number)[]): number {
   let node: unknown = document.contents;
   let offset = startOf(node) ?? 0;
@@ -80,7 +80,7 @@ function offsetOf(document: Document, steps: readonly (string | number)[]): numb
   return offset;
 }
 
-/** The text, number or flag that a path leads to; null where it leads to none. */
+/** The text, number or boolean at a path; null if there is none. */
 function scalarAt(document: Document, steps: readonly (string | number)[]): Scalar | null {
   let node: unknown = document.contents;
   for (const step of steps) {
@@ -90,7 +90,7 @@ function scalarAt(document: Document, steps: readonly (string | number)[]): Scal
   return isScalar(node) ? node : null;
 }
 
-/** A member of a list or a map: its node, and the one that names it. */
+/** A member of a list or a map: its node, and the node of its key. */
 function memberOf(node: unknown, step: string | number): { named: unknown; value: unknown } | null {
   if (isSeq(node) && typeof step === "number" && step < node.items.length) {
     const value = node.items[step];

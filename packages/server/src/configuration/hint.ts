@@ -1,9 +1,9 @@
-/** What is nearly a number: digits in groups, in quotes, or with a unit of thousands behind. */
+/** Nearly a number: digits in groups, in quotes, or followed by k or M. */
 const GROUPED = /^(\d{1,3}(?:[_,' ]\d{3})+|\d+(?:_\d+)*)(\.\d+)?$/;
 const SHORT = /^(\d+(?:\.\d+)?) ?([kKmM])$/;
 const THOUSANDS: Readonly<Record<string, number>> = { k: 1_000, m: 1_000_000 };
 const FLAGS: Readonly<Record<string, boolean>> = { yes: true, on: true, no: false, off: false };
-/** Milliseconds of the units that a cache may be given in. */
+/** Milliseconds in the units that people write for a cache. */
 const MS: Readonly<Record<string, number>> = {
   millisecond: 1,
   second: 1_000,
@@ -54,21 +54,21 @@ const LETTERS: Readonly<Record<string, string>> = {
 
 /** A value that was refused. */
 export interface Refused {
-  /** Its field, after the kind of definition: `caches[0].expiry`, or `cache.expiry`. */
+  /** Its field after the kind of definition: `caches[0].expiry`, or `cache.expiry`. */
   readonly path: string;
   /** Why it was refused. */
   readonly message: string;
   readonly value: unknown;
-  /** How it was written, where a parser read it. */
+  /** How it was written, if a parser read it. */
   readonly source?: string | undefined;
-  /** Where it was written: in YAML, or as a flag, which takes JSON. */
+  /** Where it was written: in YAML, or in a flag, which accepts JSON. */
   readonly form: "yaml" | "flag";
 }
 
-/** What to write in place of a value that is nearly right, after the message; else nothing. */
+/** A suggestion to append to the message if the value is nearly right; else an empty text. */
 export function hintOf(refused: Refused): string {
   const { path, message, value, source = "" } = refused;
-  // The message has a hint of its own.
+  // The message already has a suggestion.
   if (message.endsWith("?")) return "";
   if (typeof value !== "string") {
     const isText = /wants a (string|text)\b/.test(message);
@@ -94,7 +94,7 @@ interface Duration {
   readonly unit: string;
 }
 
-/** What is a duration in words: `5s`, `30 days`, `every 2 weeks`. */
+/** A duration written in words: `5s`, `30 days`, `every 2 weeks`. */
 function durationOf(text: string): Duration | null {
   const [, count = "1", name = ""] = /^(?:every )?(\d+(?:\.\d+)?)? ?([a-z]+)$/.exec(text) ?? [];
   const unit = UNITS.find((each) => name === each || name === `${each}s`) ?? LETTERS[name];
@@ -111,7 +111,7 @@ function sessionHint({ count, unit }: Duration, { form }: Pick<Refused, "form">)
   return `; write ${count}, and ${form === "flag" ? "--period " : "period: "}${unit}s`;
 }
 
-/** Of `1 day` only the unit is said: how many is another field. */
+/** For `1 day` suggests only the unit, because the number is another field. */
 function sessionPeriodHint(text: string, { form }: Pick<Refused, "form">): string {
   const duration = durationOf(WORDS[text] ?? text);
   if (duration === null || !SESSION_UNITS.includes(duration.unit)) return "";

@@ -15,7 +15,7 @@ export interface ChangedLimit {
   readonly to: Limit;
 }
 
-/** The limits that a change of a quota gives to rules it keeps. */
+/** The changed limits of the rules that a change of a quota keeps. */
 export function changedLimits({ kind, action, fields }: DefinitionChange): ChangedLimit[] {
   if (kind !== "quota" || action !== "update") return [];
   return fields.flatMap(({ field, from, to }) => {
@@ -25,19 +25,19 @@ export function changedLimits({ kind, action, fields }: DefinitionChange): Chang
   });
 }
 
-/** True where a subject has used more than a limit it may get: its plan is not always known. */
+/** True if a subject has used more than a limit it may get; its plan is not always known. */
 export function isOver({ used, limit }: SubjectUsage, { from, to }: ChangedLimit): boolean {
-  // Of no limit now, it may be any of those that have none.
+  // Without a limit now, its plan may be any that has none.
   const now = limitsOf(from).filter(([, each]) => (each === null) === (limit === null));
   const candidates = isPicked(from)
     ? now.filter(([, each]) => each === limit).map(([value]) => limitAt(to, value))
     : [limitAt(to, null)];
-  // The grants of its window stay.
+  // The grants of its window remain.
   const granted = isPicked(from) || from === null || limit === null ? 0 : sumOf(limit, -from);
   return candidates.some((each) => each !== null && used > sumOf(each, granted));
 }
 
-/** The limits of all values; null stands for every value that is not named. */
+/** The limits of all values; null stands for every value not listed. */
 function limitsOf(limit: Limit): (readonly [value: string | null, limit: number | null])[] {
   if (!isPicked(limit)) return [[null, limit]];
   return [...Object.entries(limit.values), [null, limit.default]];

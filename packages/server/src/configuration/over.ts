@@ -7,15 +7,15 @@ export interface OverLimit {
   readonly quota_tag: string;
   readonly env: string;
   readonly rule: string;
-  /** How many, of those 1,000 who have used most. */
+  /** How many among the 1,000 who have used most. */
   readonly subjects: number;
-  /** Who has used most; null where it could not be read. */
+  /** Who has used most; null if usage could not be read. */
   readonly most: Pick<SubjectUsage, "subject" | "used"> | null;
 }
 
 const SUBJECTS_MAX = 1_000;
 
-/** Who would be above the limits that changes give, in all active environments. */
+/** Who would be above the new limits, in all active environments. */
 export async function overLimits(
   client: Pick<Client, "product" | "usage">,
   changes: readonly DefinitionChange[],
@@ -49,7 +49,7 @@ async function overLimit(
     const { subject, used } = most;
     return { ...where, subjects: over.length, most: { subject, used } };
   } catch (error) {
-    // A key that may change definitions may not be one that may read usage.
+    // A key that may change definitions does not always have permission to read usage.
     if (!DuctapeError.is(error) || error.code !== "FORBIDDEN") throw error;
     return { ...where, subjects: 0, most: null };
   }

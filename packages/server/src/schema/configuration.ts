@@ -13,13 +13,15 @@ const PRODUCT_CONFIGURATION = object({
 
 const PRODUCTS = z.array(PRODUCT_CONFIGURATION);
 
-/** Definitions as a file keeps them. */
+/** Definitions as written in a file. */
 export const CONFIGURATION = object({ products: PRODUCTS }).meta({ id: "Configuration" });
 
 /** A configuration to apply. */
 export const APPLY_INPUT = object({
   products: PRODUCTS,
-  dry_run: optional(z.boolean()).meta({ description: "Tells what would change, changes nothing." }),
+  dry_run: optional(z.boolean()).meta({
+    description: "Reports what would change, and changes nothing.",
+  }),
 }).meta({ id: "ApplyInput" });
 
 const FIELD_CHANGE = answer({
@@ -28,15 +30,17 @@ const FIELD_CHANGE = answer({
   to: z.unknown(),
 });
 
-/** What became of each definition of a configuration. */
+/** What was done with each definition of a configuration. */
 export const APPLIED = answer({
   changes: z.array(
     answer({
       kind: z.enum(["product", "environment", "quota", "session", "cache"]),
       product_tag: z.string(),
-      id: z.string().meta({ description: "Its tag, or the slug of an environment." }),
+      id: z.string().meta({ description: "The tag, or the slug of an environment." }),
       action: z.enum(["create", "update", "keep"]),
-      fields: z.array(FIELD_CHANGE).meta({ description: "What differs, of one updated." }),
+      fields: z
+        .array(FIELD_CHANGE)
+        .meta({ description: "The fields that differ, if it was updated." }),
     }),
   ),
   applied: z.boolean(),

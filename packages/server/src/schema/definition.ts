@@ -15,7 +15,7 @@ import {
 
 const UNIT = z.enum(["second", "minute", "hour", "day", "week", "month", "quarter", "year"]);
 
-/** How long a window is. */
+/** The length of a window. */
 export const PERIOD = z
   .union([z.enum([...UNIT.options, "lifetime"]), object({ every: z.number(), unit: UNIT })])
   .meta({ id: "Period" });
@@ -26,7 +26,7 @@ const LIMIT = z
     ONE_LIMIT,
     object({ by: TEXT, values: z.record(z.string(), ONE_LIMIT), default: ONE_LIMIT }),
   ])
-  .meta({ id: "Limit", description: "A number, null to count only, or one picked by a selector." });
+  .meta({ id: "Limit", description: "A number, null to count only, or a choice by a selector." });
 
 const DECIMALS = z.number().meta({ minimum: 0, maximum: 12 });
 const ROUNDING = z.enum(["exact", "up", "nearest"]);
@@ -43,14 +43,16 @@ const WEEKDAY = z.enum([
 ]);
 
 const RULE_OPTIONS = {
-  scope: optional(TEXT).meta({ description: '"product", or such as "$Session{userId}".' }),
+  scope: optional(TEXT).meta({
+    description: '"product", or a selector such as "$Session{userId}".',
+  }),
   window: optional(WINDOW_KIND),
   time_zone: optional(z.string()).meta({ description: "An IANA zone. Default UTC." }),
   week_start: optional(WEEKDAY),
   on_exceed: optional(ON_EXCEED),
   alerts: optional(z.array(z.number()).meta({ maxItems: 16 })),
   history: optional(z.number().meta({ minimum: 0, maximum: 400 })).meta({
-    description: "How many ended windows are kept for usage.history. Default 0.",
+    description: "How many ended windows to keep for usage.history. Default 0.",
   }),
 };
 const ANCHOR = optional(z.string().nullable());
@@ -80,10 +82,11 @@ const RULE_VIEW = answer({
 }).meta({ id: "RuleView" });
 
 const CO_LOCATE = optional(z.boolean()).meta({
-  description: "Keeps all quotas of an environment on one server of a Redis Cluster. For good.",
+  description:
+    "Keeps all quotas of an environment on one server of a Redis Cluster. Cannot be changed later.",
 });
 
-/** What products are made of. */
+/** The input that creates a product. */
 export const PRODUCT = object({
   tag: TEXT,
   name: NAME,
@@ -91,7 +94,7 @@ export const PRODUCT = object({
   co_locate: CO_LOCATE,
 }).meta({ id: "Product" });
 
-/** A change of a product: what it names is changed, null takes a field back to its default. */
+/** A change of a product: changes the fields it names; null restores a default. */
 export const PRODUCT_PATCH = object({
   tag: optional(TEXT),
   name: NAME.nullable(),
@@ -100,7 +103,7 @@ export const PRODUCT_PATCH = object({
   if_revision: IF_REVISION,
 }).meta({ id: "ProductPatch" });
 
-/** A product as it is told. */
+/** A product in answers. */
 export const PRODUCT_VIEW = answer({
   tag: z.string(),
   name: z.string(),
@@ -109,7 +112,7 @@ export const PRODUCT_VIEW = answer({
   ...STAMPS,
 }).meta({ id: "ProductView" });
 
-/** What environments are made of. */
+/** The input that creates an environment. */
 export const ENVIRONMENT = object({
   slug: TEXT,
   env_name: NAME,
@@ -126,7 +129,7 @@ export const ENVIRONMENT_PATCH = object({
   if_revision: IF_REVISION,
 }).meta({ id: "EnvironmentPatch" });
 
-/** An environment as it is told. */
+/** An environment in answers. */
 export const ENVIRONMENT_VIEW = answer({
   slug: z.string(),
   env_name: z.string(),
@@ -136,10 +139,10 @@ export const ENVIRONMENT_VIEW = answer({
 }).meta({ id: "EnvironmentView" });
 
 const AMOUNT_UNIT = optional(z.string().meta({ minLength: 1, maxLength: 64 })).meta({
-  description: 'What amounts are of, such as "tokens". Default "requests".',
+  description: 'What amounts count, such as "tokens". Default "requests".',
 });
 
-/** What quotas are made of: `rules`, or the members of its only rule. */
+/** The input that creates a quota: `rules`, or the fields of a single rule. */
 export const QUOTA = object({
   tag: TEXT,
   name: NAME,
@@ -176,7 +179,7 @@ export const QUOTA_PATCH = object({
   if_revision: IF_REVISION,
 }).meta({ id: "QuotaPatch" });
 
-/** A quota as it is told. */
+/** A quota in answers. */
 export const QUOTA_VIEW = answer({
   tag: z.string(),
   name: z.string(),
@@ -188,7 +191,7 @@ export const QUOTA_VIEW = answer({
   ...STAMPS,
 }).meta({ id: "QuotaView" });
 
-/** What caches are made of. */
+/** The input that creates a cache. */
 export const CACHE = object({
   tag: TEXT,
   name: NAME,
@@ -205,7 +208,7 @@ export const CACHE_PATCH = object({
   if_revision: IF_REVISION,
 }).meta({ id: "CachePatch" });
 
-/** A cache as it is told. */
+/** A cache in answers. */
 export const CACHE_VIEW = answer({
   tag: z.string(),
   name: z.string(),
@@ -214,13 +217,13 @@ export const CACHE_VIEW = answer({
   ...STAMPS,
 }).meta({ id: "CacheView" });
 
-/** Which live entries of a cache to list. */
+/** Which entries in use to list. */
 export const CACHE_QUERY = object({
   component_tag: TEXT.optional(),
   component_type: z.literal("quota").optional(),
 });
 
-/** The live entries of a cache in the process that answers. */
+/** The entries in use of a cache in the process that answers. */
 export const CACHE_VALUES = answer({
   values: z.array(
     answer({
@@ -249,7 +252,7 @@ export const DELETE_QUERY = object({
   force: z
     .enum(["true", "false"])
     .optional()
-    .meta({ description: "Deletes although counters are in use." }),
+    .meta({ description: "Deletes even if counters are in use." }),
 });
 
 /** A page of products, by tag. */

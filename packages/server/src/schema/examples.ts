@@ -1,16 +1,16 @@
 import ANSWERS from "./answers.json" with { type: "json" };
 
-/** Bodies to show, by the id of their schema and by what each is of. */
+/** Example bodies, by the id of their schema and by a title. */
 export type Examples = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
-/** Bodies of requests. A test sends them all, and writes down what a server answers. */
+/** Bodies of requests. A test sends them all and records the answers of a server. */
 export const REQUESTS: Examples = {
   Product: { "A product": { tag: "my-product", name: "My product" } },
   ProductPatch: { "Another name": { name: "Our product", if_revision: 1 } },
   Environment: { "The real one": { slug: "prd", env_name: "Production" } },
   EnvironmentPatch: { "Refuse every call": { active: false } },
   Session: {
-    "Tokens of our own": {
+    "Tokens issued by this server": {
       tag: "user-session",
       name: "Session of a user",
       schema: { userId: "u-1", plan: "free" },
@@ -18,7 +18,7 @@ export const REQUESTS: Examples = {
       expiry: 7,
       period: "hours",
     },
-    "Those of an identity provider": {
+    "Tokens of an identity provider": {
       tag: "login",
       issuer: "https://login.example.com/",
       audience: "my-api",
@@ -28,7 +28,9 @@ export const REQUESTS: Examples = {
     },
   },
   SessionPatch: { "Longer tokens": { expiry: 12, period: "hours" } },
-  Cache: { "A second": { tag: "quota-api-requests", name: "Quota of API requests", expiry: 1000 } },
+  Cache: {
+    "One second": { tag: "quota-api-requests", name: "Quota of API requests", expiry: 1000 },
+  },
   CachePatch: { "Five seconds": { expiry: 5000 } },
   Quota: {
     "By user and plan": {
@@ -65,7 +67,7 @@ export const REQUESTS: Examples = {
       amount: 1,
       subject: { userId: "ada", plan: "free" },
     },
-    "Count by a session": {
+    "Count for the user of a session": {
       env: "prd",
       product_tag: "my-product",
       quota_tag: "api-requests",
@@ -82,7 +84,7 @@ export const REQUESTS: Examples = {
       subject: { userId: "ada", plan: "free" },
       cache: "quota-api-requests",
     },
-    "Count once, however often it is sent": {
+    "Count once, no matter how often it is sent": {
       env: "prd",
       product_tag: "my-product",
       quota_tag: "api-requests",
@@ -138,7 +140,7 @@ export const REQUESTS: Examples = {
     },
   },
   DecryptInput: {
-    "What a token holds": {
+    "The data of a token": {
       product: "my-product",
       env: "prd",
       tag: "user-session",
@@ -146,7 +148,7 @@ export const REQUESTS: Examples = {
     },
   },
   RefreshInput: {
-    "The next pair": {
+    "Get the next pair of tokens": {
       product: "my-product",
       env: "prd",
       tag: "user-session",
@@ -154,7 +156,7 @@ export const REQUESTS: Examples = {
     },
   },
   ListInput: {
-    "Those of a user": {
+    "Sessions of a user": {
       product: "my-product",
       env: "prd",
       tag: "user-session",
@@ -163,7 +165,12 @@ export const REQUESTS: Examples = {
     },
   },
   RevokeInput: {
-    "All of a user": { product: "my-product", env: "prd", tag: "user-session", identifier: "ada" },
+    "All sessions of a user": {
+      product: "my-product",
+      env: "prd",
+      tag: "user-session",
+      identifier: "ada",
+    },
   },
   RotateInput: { "A new key": { product: "my-product", env: "prd" } },
   ApplyInput: {
@@ -180,7 +187,7 @@ export const REQUESTS: Examples = {
     },
   },
   KeyInput: {
-    "May count in one environment": {
+    "A key that may count in one environment": {
       name: "checkout",
       scopes: ["quota:check", "quota:increment"],
       products: ["my-product"],
@@ -189,5 +196,5 @@ export const REQUESTS: Examples = {
   },
 };
 
-/** What can be shown of every body. */
+/** The examples of every body. */
 export const EXAMPLES: Examples = { ...REQUESTS, ...ANSWERS };

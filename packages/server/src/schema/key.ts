@@ -4,17 +4,17 @@ import { answer, INSTANT, NEXT, object, TEXT } from "./part.js";
 
 const SCOPE = z.enum(SCOPES).meta({ id: "Scope" });
 
-/** What keys are made of. Nothing is allowed that is not named. */
+/** The input that creates a key. A key allows only what it names. */
 export const KEY_INPUT = object({
   name: z
     .string()
     .max(255, "wants at most 255 characters")
     .optional()
-    .meta({ description: "Whose it is, for people." }),
+    .meta({ description: "A name for people, such as the key's owner." }),
   scopes: z
     .array(SCOPE)
     .min(1, "wants at least one scope")
-    .meta({ description: "What it may do." }),
+    .meta({ description: "What the key allows." }),
   products: z
     .array(TEXT)
     .min(1, 'wants tags of products, or ["*"] for all')
@@ -34,19 +34,19 @@ const VIEW = {
   products: z.array(z.string()),
   environments: z.array(z.string()),
   created_at: INSTANT,
-  created_by: z.string().meta({ description: "The id of the key that made it." }),
+  created_by: z.string().meta({ description: "The id of the key that created it." }),
 };
 
-/** A key as it is listed: its secret is told once, when it is made. */
+/** A key in lists. Its secret is shown once, when it is created. */
 export const KEY_VIEW = answer(VIEW).meta({ id: "KeyView" });
 
-/** A key as it is made. */
+/** A key just created. */
 export const KEY_CREATED = answer({ ...VIEW, key: z.string() }).meta({ id: "KeyCreated" });
 
-/** All keys in the reach of the one that asks, by id. */
+/** All keys within the caller's reach, by id. */
 export const KEYS_PAGE = answer({ keys: z.array(KEY_VIEW), next: NEXT }).meta({ id: "KeysPage" });
 
-/** A key as it is stored. */
+/** A stored key. */
 export const KEY_STORED = z.object({
   name: z.string(),
   hash: z.string(),

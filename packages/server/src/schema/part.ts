@@ -1,18 +1,19 @@
 import { z } from "zod";
 
-/** `{}`, which any optional field takes and which means that it is left out. */
-export const EMPTY = z
-  .record(z.string(), z.never())
-  .meta({ id: "Empty", description: "An optional field may be `{}`: as if it were left out." });
+/** `{}`, which any optional field accepts and which means that the field is left out. */
+export const EMPTY = z.record(z.string(), z.never()).meta({
+  id: "Empty",
+  description: "An optional field may be `{}`, which means the same as leaving it out.",
+});
 
-/** A field that may be left out, in words or as `{}`. */
+/** A field that may be missing or `{}`. */
 export function optional<S extends z.ZodType>(schema: S) {
   return z.union([schema, EMPTY]).optional();
 }
 
 /**
- * An object of these fields and no others. What is told of an unknown field is the list of those
- * that are known, for `wire.ts` to find the nearest.
+ * An object with these fields and no others. The issue for an unknown field lists the known
+ * ones, so that `wire.ts` can suggest the nearest.
  */
 export function object<S extends z.ZodRawShape>(shape: S) {
   const known = Object.keys(shape).join(" ");
@@ -21,12 +22,12 @@ export function object<S extends z.ZodRawShape>(shape: S) {
   });
 }
 
-/** An object as answers tell it: a newer server may tell more. */
+/** An object in answers: a newer server may add fields. */
 export function answer<S extends z.ZodRawShape>(shape: S) {
   return z.object(shape);
 }
 
-/** A tag, slug, subject or key. Its bounds are told here and checked by the library. */
+/** A tag, slug, subject or key. The library checks the bounds that are documented here. */
 export const TEXT = z.string().meta({ minLength: 1, maxLength: 255 });
 
 /** A text for people. */
@@ -38,35 +39,40 @@ export const DATA = z.record(z.string(), z.unknown());
 /** An instant in answers, ISO 8601 in UTC. */
 export const INSTANT = z.string().meta({ format: "date-time" });
 
-/** A count in answers: not negative. */
+/** A count in answers, never negative. */
 export const COUNT = z.number().min(0);
 
-/** What every stored definition has. */
+/** The fields of every stored definition. */
 export const STAMPS = {
-  revision: z.int().min(1).meta({ description: "Counts the changes; also in the ETag." }),
+  revision: z.int().min(1).meta({ description: "Increases with every change; also the ETag." }),
   created_at: INSTANT,
   updated_at: INSTANT,
 };
 
-/** The revision that a change is of. */
+/** The revision that a change applies to. */
 export const IF_REVISION = optional(
-  z.number().meta({ description: "Changes that revision and no other. If-Match does the same." }),
+  z.number().meta({ description: "Changes only that revision. If-Match does the same." }),
 );
 
 /** A number in a query, as text. */
 const LIMIT = z
   .string()
   .regex(/^\d{1,4}$/, "wants an integer from 1 to 1000")
-  .meta({ type: "integer", minimum: 1, maximum: 1000, description: "Most of a page." });
+  .meta({
+    type: "integer",
+    minimum: 1,
+    maximum: 1000,
+    description: "The maximum length of a page.",
+  });
 
 /** Which page of a list. */
 export const PAGE = {
   limit: LIMIT.optional(),
-  after: z.string().optional().meta({ description: "The `next` of the page before." }),
+  after: z.string().optional().meta({ description: "`next` from the previous page." }),
 };
 
-/** What follows a page: null at the end. */
+/** Where the next page begins; null at the end. */
 export const NEXT = z
   .string()
   .nullable()
-  .meta({ description: "What to pass as `after` for the next page; null at the end." });
+  .meta({ description: "Pass it as `after` to get the next page; null at the end." });

@@ -2,7 +2,7 @@ import { ERRORS } from "ductape";
 import { z } from "zod";
 import { answer } from "./part.js";
 
-/** A fault (RFC 9457), by the one table of codes. */
+/** A fault (RFC 9457) from the one table of codes. */
 export const PROBLEM = answer({
   type: z.string().meta({ format: "uri-reference" }),
   title: z.string(),

@@ -21,26 +21,29 @@ export const QUOTA_INPUT = object({
     }),
   ),
   session: optional(object({ tag: TEXT, token: z.string() })).meta({
-    description: "Whose quota it is, by a token of a session.",
+    description: "The user, by a token of a session.",
   }),
   subject: optional(z.union([TEXT, DATA])).meta({
-    description: "Who is counted, where there is no session.",
+    description: "Who is counted, if there is no session.",
   }),
   cache: optional(TEXT),
   idempotency_key: optional(TEXT).meta({
-    description: "The same key with the same input counts once while its answer is kept: 24 h.",
+    description:
+      "The same key with the same input counts once while its answer is kept, 24 h by default.",
   }),
   idempotency_ttl_ms: optional(
     z.number().meta({
       minimum: 1000,
       maximum: 86_400_000,
-      description: "How long the answer of the key is kept, in milliseconds. Default 24 h.",
+      description: "How long to keep the key's answer, in milliseconds. Default 24 h.",
     }),
   ),
-  rule: optional(TEXT).meta({ description: "Which rule reset, set and grant speak to; `*`: all." }),
+  rule: optional(TEXT).meta({
+    description: "The rule that reset, set and grant act on; `*` for all.",
+  }),
 }).meta({ id: "QuotaInput" });
 
-/** The input of `/v1/quota/batch`. Each input is checked on its own, so that one fails alone. */
+/** The input of `/v1/quota/batch`. Each input is checked on its own, so one can fail alone. */
 export const BATCH_INPUT = object({
   inputs: z
     .array(z.unknown().meta({ $ref: "#/components/schemas/QuotaInput" }))
@@ -55,35 +58,35 @@ const told = <S extends z.ZodType>(schema: S, description: string) => schema.met
 const NUMBERS = {
   rule: told(
     z.string(),
-    "Whose numbers these are: the rule that denied for longest, else the one closest to its limit.",
+    "The rule of these numbers: the one that denies longest, else the one closest to its limit.",
   ),
-  subject: told(z.string().nullable(), "Whose counter; null: of the whole product."),
-  limit: told(COUNT.nullable(), "With the grants of the window; null: counts only."),
-  used: told(COUNT, "Counted in the window, with this call."),
+  subject: told(z.string().nullable(), "Whose counter it is; null: the whole product's."),
+  limit: told(COUNT.nullable(), "Includes the grants of the window; null: counts only."),
+  used: told(COUNT, "The amount counted in the window, including this call."),
   held: told(COUNT, "Reserved, not yet used."),
-  remaining: told(COUNT.nullable(), "`limit - used`, never under 0; null when unlimited."),
-  overage: told(COUNT, "How far `used` is past the limit."),
+  remaining: told(COUNT.nullable(), "`limit - used`, never below 0; null if unlimited."),
+  overage: told(COUNT, "By how much `used` exceeds the limit."),
   period: PERIOD,
-  window: told(WINDOW, "From when to when is counted; an end of null: for ever."),
+  window: told(WINDOW, "The window in which amounts are counted; `end` is null if it never ends."),
   resets_at: told(
     INSTANT.nullable(),
-    "When the window ends or, rolling, its oldest amount leaves; null for a lifetime.",
+    "When the window ends or, if rolling, its oldest amount leaves; null for a lifetime.",
   ),
 };
 
 const APPLIED = {
   applied: told(
     COUNT.optional(),
-    "Of decrement: what was taken, less than `amount` where less was used.",
+    "For decrement: what was taken, less than `amount` if less was used.",
   ),
 };
 
 const RULE_RESULT = answer({
   ...NUMBERS,
-  admits: told(z.boolean(), "False for a rule that refused."),
+  admits: told(z.boolean(), "False if the rule denied the amount."),
   retry_after_ms: told(
     COUNT.nullable(),
-    "Milliseconds until the amount may fit; null when waiting cannot help.",
+    "Milliseconds until the amount may fit; null if waiting cannot help.",
   ),
   ...APPLIED,
 }).meta({ id: "RuleResult" });
@@ -99,23 +102,23 @@ const ASKED = {
 const DECISION = {
   ...ASKED,
   ...NUMBERS,
-  exceeded: told(z.boolean(), "The limit was in the way, or is passed."),
-  source: told(z.enum(["store", "cache"]), "Where the numbers were read."),
-  age_ms: told(COUNT, "How old the numbers are, in milliseconds; 0 from the store."),
-  replayed: told(z.boolean(), "This is the first answer to the same idempotency key again."),
+  exceeded: told(z.boolean(), "Whether a limit denied the amount or is passed."),
+  source: told(z.enum(["store", "cache"]), "Where the numbers come from."),
+  age_ms: told(COUNT, "The age of the numbers in milliseconds; 0 from the store."),
+  replayed: told(z.boolean(), "True if this repeats the first answer to the same idempotency key."),
   degraded: z.literal(false),
-  unit: told(z.string().optional(), "What amounts are of, where the quota's are not of requests."),
+  unit: told(z.string().optional(), "What amounts count, unless that is requests."),
   asked_by: told(
     z.string().optional(),
-    "Who asked by a session, where the numbers are of another subject.",
+    "The user of the session, if the numbers belong to another subject.",
   ),
-  previous_used: told(COUNT.optional(), "Of reset and set: what was counted before."),
+  previous_used: told(COUNT.optional(), "For reset and set: what was counted before."),
   ...APPLIED,
   alerts: told(
     z.array(answer({ rule: z.string(), fraction: z.number() })).optional(),
-    "Alerts that this decision, and no other in the window, reports.",
+    "Alerts that only this decision in the window reports.",
   ),
-  rules: told(z.array(RULE_RESULT).optional(), "All rules, where there are several."),
+  rules: told(z.array(RULE_RESULT).optional(), "All rules, if there are several."),
 };
 
 const ADMITTED = answer({
@@ -124,7 +127,7 @@ const ADMITTED = answer({
   success: z.literal(true),
   code: z.literal("OK"),
   retry_after_ms: z.literal(0),
-}).meta({ id: "Admitted", description: "It was counted or, for check, would be." });
+}).meta({ id: "Admitted", description: "The amount was counted or, for check, would be." });
 
 const DENIED = answer({
   ...DECISION,
@@ -132,7 +135,7 @@ const DENIED = answer({
   success: z.literal(false),
   code: z.enum(["QUOTA_EXCEEDED", "NOT_APPLIED"]),
   retry_after_ms: COUNT.nullable(),
-}).meta({ id: "Denied", description: "It was refused and cost nothing." });
+}).meta({ id: "Denied", description: "The amount was denied and cost nothing." });
 
 const DEGRADED = answer({
   ...ASKED,

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { answer } from "./part.js";
 
-/** That the process is alive. */
+/** The process is alive. */
 export const HEALTH = answer({ status: z.literal("ok") }).meta({ id: "Health" });
 
-/** That calls can be decided. */
+/** Calls can be decided. */
 export const READY = answer({ status: z.literal("ready"), store: z.string() }).meta({
   id: "Ready",
 });

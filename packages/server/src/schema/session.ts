@@ -32,7 +32,9 @@ const OPTIONS = {
   name: NAME,
   description: NAME,
   schema: DATA.optional().meta({ description: "Sample data of a session." }),
-  selector: optional(z.string()).meta({ description: 'Who it is, such as "$Session{userId}".' }),
+  selector: optional(z.string()).meta({
+    description: 'What identifies the user, such as "$Session{userId}".',
+  }),
   expiry: optional(z.number()).meta({ description: "How long a token lives, in `period`s." }),
   period: optional(PERIOD),
   encrypted: optional(z.boolean()),
@@ -43,7 +45,7 @@ const OPTIONS = {
   jwks: KEY,
 };
 
-/** What session definitions are made of. */
+/** The input that creates a session definition. */
 export const SESSION = object({ tag: TEXT, ...OPTIONS }).meta({ id: "Session" });
 
 /** A change of a session definition. */
@@ -66,7 +68,7 @@ export const SESSION_PATCH = object({
 
 const KEY_VIEW = z.union([z.string(), DATA]).nullable();
 
-/** A session definition as it is told. */
+/** A session definition in answers. */
 export const SESSION_VIEW = answer({
   tag: z.string(),
   name: z.string(),
@@ -89,15 +91,15 @@ export const SESSIONS_DEFINED = answer({ sessions: z.array(SESSION_VIEW), next: 
   id: "SessionDefinitionsPage",
 });
 
-/** What is told of the name that a field had before: it stays for a while. */
+/** The description of a field under its old name, which stays for a while. */
 function before(name: string) {
-  return { description: `As \`${name}\`, which takes its place.`, deprecated: true };
+  return { description: `Replaced by \`${name}\`.`, deprecated: true };
 }
 
 const TARGET = {
   product: TEXT,
   env: TEXT.meta({ description: "Slug of an environment." }),
-  tag: TEXT.meta({ description: "Of the session definition." }),
+  tag: TEXT.meta({ description: "Tag of the session definition." }),
 };
 
 /** The input of `/v1/sessions/start`. */
@@ -132,7 +134,7 @@ export const LIST_INPUT = object({
 /** The input of `/v1/sessions/rotate`. */
 export const ROTATE_INPUT = object({ product: TEXT, env: TEXT }).meta({ id: "RotateInput" });
 
-/** A session as `start` and `refresh` give it out. */
+/** The answer of `start` and `refresh`. */
 export const STARTED = answer({
   token: z.string(),
   refresh_token: z.string(),
@@ -143,10 +145,10 @@ export const STARTED = answer({
   expiresAt: INSTANT.meta(before("expires_at")),
 }).meta({ id: "StartedSession" });
 
-/** What a session holds. */
+/** The data of a session. */
 export const SESSION_DATA = DATA.meta({ id: "SessionData" });
 
-/** How many sessions were ended. */
+/** How many sessions were revoked. */
 export const REVOKED = answer({ revoked: z.int().min(0) }).meta({ id: "Revoked" });
 
 /** The id of a new signing key. */

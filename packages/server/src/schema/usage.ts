@@ -10,13 +10,13 @@ export const SUBJECTS_QUERY = object({
   window: z
     .enum(["now", "last"])
     .optional()
-    .meta({ description: "`last`: the window that ended last, of a day or longer." }),
+    .meta({ description: "`last`: the last window that has ended, of a day or longer." }),
 });
 
 const WINDOW = { start: INSTANT, end: INSTANT.nullable() };
 const NUMBERS = { used: COUNT, limit: COUNT.nullable(), remaining: COUNT.nullable() };
 
-/** A page of subjects, by `used` descending. */
+/** A page of subjects, greatest use first. */
 export const SUBJECTS_PAGE = answer({
   subjects: z.array(
     answer({
@@ -33,31 +33,34 @@ const SUBJECT =
   "As subjects lists it; a text that begins with { or a quote is JSON: an object of selector " +
   "values, or a subject. Left out for the counter of a whole product.";
 
-/** Whose windows to tell, as a query. */
+/** Whose windows to list, as a query. */
 export const HISTORY_QUERY = object({
   ...TARGET,
   subject: z.string().optional().meta({ description: SUBJECT }),
 });
 
-/** The windows of one counter, the one that holds now first. */
+/** The windows of one subject, the current one first. */
 export const HISTORY = answer({
   rule: z.string(),
   subject: z.string().nullable(),
   keeps: z.int().min(0).meta({ description: "How many ended windows the rule keeps." }),
-  last_seen: INSTANT.nullable().meta({ description: "Null: there is no counter." }),
+  last_seen: INSTANT.nullable().meta({ description: "Null if there is no counter." }),
   windows: z.array(answer({ ...WINDOW, ...NUMBERS })),
 }).meta({ id: "UsageHistory" });
 
-/** Whose counters to count, as a query. */
+/** Which counters to count, as a query. */
 export const COUNTERS_QUERY = object({
   product_tag: TEXT,
-  env: TEXT.optional().meta({ description: "Left out: all environments." }),
+  env: TEXT.optional().meta({ description: "If left out, all environments." }),
   quota_tag: TEXT.optional(),
   rule: TEXT.optional(),
 });
 
-/** How many counters are kept. */
+/** How many counters there are. */
 export const COUNTERS = answer({
-  counters: z.int().min(0).meta({ description: "All that are stored." }),
-  in_use: z.int().min(0).meta({ description: "Those in whose window something is used now." }),
+  counters: z.int().min(0).meta({ description: "All stored counters." }),
+  in_use: z
+    .int()
+    .min(0)
+    .meta({ description: "Counters with something used in their current window." }),
 }).meta({ id: "KeptCounters" });
