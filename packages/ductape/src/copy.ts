@@ -9,37 +9,38 @@ import { readDefinition } from "./define/kind.js";
 import type { Store, StoreMaker, StorePiece } from "./stores/store.js";
 import { openStore } from "./stores/url.js";
 
-/** How far a copy is: rows read from `from`, or compared once all are written. */
+/** The progress of a copy: rows read from `from`, or compared once all are written. */
 export interface CopyProgress {
   readonly phase: "copying" | "comparing";
   readonly counters: number;
   readonly documents: number;
-  /** First answers kept for idempotency keys. */
+  /** Answers kept for idempotency keys. */
   readonly answers: number;
 }
 
-/** What {@link copyStore} takes besides the two stores. */
+/** Options of {@link copyStore}. */
 export interface CopyOptions {
-  /** Called after each piece of up to 1,000 rows. */
+  /** Called after each part of up to 1,000 rows. */
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
-  /** Gets warnings of the stores. Default `console`. */
+  /** Receives warnings of the stores. Default `console`. */
   readonly logger?: Logger | undefined;
 }
 
 const TIMEOUT_MS = 60_000;
 const ATTEMPTS_MAX = 3;
-/** What expires sooner than this may be gone before it is compared, in milliseconds. */
+/** A row that expires sooner than this, in milliseconds, may be gone before it is compared. */
 const COMPARED_MS = 3_600_000;
 
 /**
- * Copies all that a store holds into an empty one: definitions, counters, sessions and the answers
- * of idempotency keys; then compares the two. Both are URLs, as the option `store` of a client, or
- * functions that make one. The definitions are written last, so that an unfinished copy serves no
- * call.
+ * Copies everything in a store into an empty one (definitions, counters, sessions and the answers
+ * of idempotency keys), then compares the two. Both are URLs, like the option `store` of a
+ * client, or functions that return a store. The definitions are written last, so that an
+ * unfinished copy serves no call.
  *
  * Stop the clients of `from` first: what they count later is not in `to`. Throws
- * `REVISION_CONFLICT` where `from` kept changing, `ALREADY_EXISTS` where `to` is not empty,
- * `VALIDATION`, and as the stores do; `from` is never changed. Returns how much was copied.
+ * `REVISION_CONFLICT` if `from` kept changing, `ALREADY_EXISTS` if `to` is not empty,
+ * `VALIDATION`, and the faults of the stores; `from` is never changed. Returns how much was
+ * copied.
  */
 export async function copyStore(
   from: string | StoreMaker,
@@ -123,7 +124,7 @@ async function tallied(store: Store, tally: Tally): Promise<Tally> {
   return tally;
 }
 
-/** Counts what a store holds; two that hold the same have the same `sum`, in whatever order. */
+/** Counts the rows of a store; two stores with the same rows have the same `sum`, in any order. */
 class Tally {
   progress: CopyProgress;
   sum = 0;

@@ -8,22 +8,22 @@ import { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
 import type { CallOptions } from "./base/call.js";
 
 /**
- * How a {@link Ductape} is made: on a store of its own, or with `url` and `apiKey` on a server.
- * Where neither `store` nor `url` is given, `DUCTAPE_STORE` or `DUCTAPE_URL` say which. `Policy` is
- * the type of `onStoreError`.
+ * Options of a {@link Ductape}: for its own store, or with `url` and `apiKey` for a server. If
+ * neither `store` nor `url` is given, `DUCTAPE_STORE` or `DUCTAPE_URL` decides. `Policy` is the
+ * type of `onStoreError`.
  */
 export type DuctapeOptions<Policy extends OutagePolicy = OutagePolicy> =
   | Alone<EmbeddedOptions<Policy>, RemoteOptions>
   | Alone<RemoteOptions<Policy>, EmbeddedOptions>;
 
-/** The options of one, and none that only the other has. */
+/** The options of one kind, without those that only the other has. */
 type Alone<One, Other> = One & { readonly [Name in Exclude<keyof Other, keyof One>]?: undefined };
 
 /**
- * Quotas, on a store or on a server: the same calls and the same results. Nothing is opened before
- * the first call. `close()`, or `await using`, lets what was accepted finish. The constructor
- * throws `VALIDATION` for an option it cannot take. By the type of `onStoreError` results may be
- * {@link Degraded}, or faults of the store throw.
+ * Quotas on a store or on a server, with the same calls and results. Nothing opens before the
+ * first call. `close()`, or `await using`, waits for accepted calls to finish. The constructor
+ * throws `VALIDATION` for an invalid option. Depending on the type of `onStoreError`, results may
+ * be {@link Degraded} or faults of the store throw.
  */
 export class Ductape<const Policy extends OutagePolicy = "throw"> implements Client<Policy> {
   readonly product: Client["product"];
@@ -60,7 +60,7 @@ export class Ductape<const Policy extends OutagePolicy = "throw"> implements Cli
   }
 }
 
-/** An option stands before both variables, which must not ask for two things. */
+/** An option overrides both variables, which must not contradict each other. */
 function isOnServer<Policy extends OutagePolicy>(
   options: DuctapeOptions<Policy>,
 ): options is Alone<RemoteOptions<Policy>, EmbeddedOptions> {

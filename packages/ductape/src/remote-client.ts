@@ -1,4 +1,4 @@
-/** A client of a server alone, for programs that have no store: types, errors and `fetch`. */
+/** Only the client of a server, for programs without a store: types, errors and `fetch`. */
 export { RemoteDuctape as Ductape, type RemoteOptions as DuctapeOptions } from "./remote/client.js";
 export {
   DuctapeError,

@@ -6,8 +6,8 @@ import { checkTimeout, invalid } from "./settings.js";
 export type Clock = () => number;
 
 /**
- * The runtime's `AbortSignal`, by the types of Node or the DOM; where neither is loaded, what every
- * such signal has.
+ * The runtime's `AbortSignal`, as typed by Node or the DOM; if neither is loaded, the members that
+ * every such signal has.
  */
 export type CallSignal = typeof globalThis extends {
   readonly AbortSignal: { readonly prototype: infer Signal };
@@ -15,9 +15,9 @@ export type CallSignal = typeof globalThis extends {
   ? Signal
   : { readonly aborted: boolean; readonly reason: unknown };
 
-/** What one call may ask of a store. */
+/** Options of one call. */
 export interface CallOptions {
-  /** Gives up a call that has not been sent yet: `ABORTED`. */
+  /** Aborts a call that has not been sent yet: `ABORTED`. */
   readonly signal?: CallSignal | undefined;
   /** How long to wait for an answer, in milliseconds: `TIMEOUT`, or `OUTCOME_UNKNOWN` once sent. */
   readonly timeoutMs?: number | undefined;
@@ -26,7 +26,7 @@ export interface CallOptions {
 /** The most inputs of one `runAll`. */
 const INPUTS_MAX = 1_000;
 
-/** Checks the options of a call; what they leave out is as in `defaults`. Throws `VALIDATION`. */
+/** Checks the options of a call; `defaults` supply what they leave out. Throws `VALIDATION`. */
 export function parseCall(options: unknown, defaults: CallOptions): CallOptions {
   if (options === undefined) return defaults;
   const given = optionsOf(options);
@@ -50,7 +50,7 @@ export interface BatchCall {
   readonly call: CallOptions;
 }
 
-/** Checks what `runAll` is given, but for the inputs themselves. Throws `VALIDATION`. */
+/** Checks the arguments of `runAll`, except for the inputs themselves. Throws `VALIDATION`. */
 export function parseBatchCall(
   inputs: readonly unknown[],
   options: unknown,
@@ -72,7 +72,7 @@ function optionsOf(options: unknown): Record<string, unknown> {
   throw invalid("options", `wants an object, got ${show(options)}`);
 }
 
-/** Waits no longer than a call may. Throws `ABORTED`, `TIMEOUT`. */
+/** Waits no longer than the call allows. Throws `ABORTED`, `TIMEOUT`. */
 export function within(waiting: Promise<void>, { signal, timeoutMs }: CallOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(abortedError(signal?.reason));
@@ -90,27 +90,27 @@ export function within(waiting: Promise<void>, { signal, timeoutMs }: CallOption
   });
 }
 
-/** The fault of a call to a client that was closed. */
+/** The fault of a call to a closed client. */
 export function closedError(): StoreError {
   return new StoreError("STORE_UNAVAILABLE", "the client is closed; make a new one", {
     retryable: false,
   });
 }
 
-/** The error of a call given up by its signal before anything was done. */
+/** The error of a call that its signal aborted before anything was done. */
 export function abortedError(reason: unknown): StoreError {
   return new StoreError("ABORTED", "the call was aborted before it was sent; nothing is changed", {
     cause: reason,
   });
 }
 
-/** The error of a call whose time was over before anything was done. */
+/** The error of a call that timed out before anything was done. */
 export function timedOut(timeoutMs: number): StoreError {
   const message = `the store was busy for ${timeoutMs} ms, as where another process holds its lock`;
   return new StoreError("TIMEOUT", `${message}; nothing is changed`);
 }
 
-/** The error of a call that was sent and has no answer. */
+/** The error of a call that was sent but not answered. */
 export function unanswered(timeoutMs: number): StoreError {
   const message = `the store has not answered within ${timeoutMs} ms; the call may have counted`;
   return new StoreError("OUTCOME_UNKNOWN", message);

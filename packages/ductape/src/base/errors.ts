@@ -5,7 +5,7 @@ export interface Issue {
 }
 
 /**
- * How a kind of fault is told to programs: over HTTP, to a shell, and whether trying again helps.
+ * How programs see a kind of fault: its HTTP status, its exit code, and whether a retry may help.
  */
 export interface ErrorRow {
   readonly httpStatus: number;
@@ -60,11 +60,11 @@ export const ERRORS = {
 /** The code of a fault: a key of {@link ERRORS}. */
 export type ErrorCode = keyof typeof ERRORS;
 
-/** What a {@link DuctapeError} may carry besides its code and message. */
+/** The parts of a {@link DuctapeError} besides its code and message. */
 export interface DuctapeErrorOptions {
   readonly cause?: unknown;
   readonly issues?: readonly Issue[];
-  /** Overrides the table where one case of a code differs, such as a file that is corrupt. */
+  /** Overrides the table for one case of a code that differs, such as a corrupt file. */
   readonly retryable?: boolean;
 }
 
@@ -76,7 +76,7 @@ const BRAND = Symbol.for("ductape.error");
  */
 export class DuctapeError extends Error {
   readonly code: ErrorCode;
-  /** True where the same call may succeed later without a change to it. */
+  /** True if the same call may succeed later unchanged. */
   readonly retryable: boolean;
   readonly issues?: readonly Issue[];
 
@@ -89,15 +89,14 @@ export class DuctapeError extends Error {
     Object.defineProperty(this, BRAND, { value: true });
   }
 
-  /** True for every DuctapeError, also one made by another copy of this package. */
+  /** True for every DuctapeError, even from another copy of this package. */
   static is(error: unknown): error is DuctapeError {
     return error instanceof Error && BRAND in error;
   }
 }
 
 /**
- * Bad input: `issues` names each wrong field, the value it got and what it wants. Nothing was
- * changed.
+ * Bad input: `issues` names each wrong field, its value and what is expected. Nothing was changed.
  */
 export class ValidationError extends DuctapeError {
   declare readonly issues: readonly Issue[];
@@ -108,20 +107,20 @@ export class ValidationError extends DuctapeError {
   }
 }
 
-/** Something the call names is not defined. */
+/** The call names something that is not defined. */
 export class NotFoundError extends DuctapeError {}
 
-/** What is stored stands against the change: it exists already, or has another revision. */
+/** The change conflicts with what is stored: it exists already, or has another revision. */
 export class ConflictError extends DuctapeError {}
 
-/** A token was refused. The message never tells the token, nor what is in it. */
+/** A token was refused. The message never contains the token or its data. */
 export class SessionError extends DuctapeError {}
 
 /** The store could not answer, or not in time. */
 export class StoreError extends DuctapeError {}
 
 /**
- * A fault of one of several inputs, told with `prefix` before its path; one of the store as it is.
+ * A fault of one of several inputs, with `prefix` before its path; a fault of the store unchanged.
  */
 export function faultAt(prefix: string, error: unknown): unknown {
   if (!DuctapeError.is(error) || error instanceof StoreError) return error;
@@ -138,15 +137,15 @@ export function faultAt(prefix: string, error: unknown): unknown {
 }
 
 /**
- * What a terminal obeys instead of showing it, or shows as nothing: control characters, the marks
- * that turn the direction of text, line separators, and all that is invisible by Unicode.
+ * Characters that a terminal obeys instead of showing, or hides: control characters, the marks
+ * that change the direction of text, line separators, and everything invisible in Unicode.
  */
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
 const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /**
- * Text as people may see it: each character that a terminal would obey or hide is written as JSON
- * escapes it, such as `\u001b`. So JSON and its strings stay what they were. It is one line.
+ * Text that is safe to show: each character that a terminal would obey or hide is escaped as in
+ * JSON, such as `\u001b`, so JSON keeps its meaning. The result is one line.
  */
 export function visible(text: string): string {
   return text.replace(HIDDEN, (char) => SHORT[char] ?? char.split("").map(escaped).join(""));
@@ -156,7 +155,7 @@ const escaped = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).
 
 const SHOWN_CHARS_MAX = 60;
 
-/** A value as an error message shows it: at most 60 characters, never a call into user code. */
+/** A value as shown in error messages: at most 60 characters, without calling user code. */
 export function show(value: unknown): string {
   if (typeof value === "string") return shorten(visible(JSON.stringify(value)));
   if (typeof value === "bigint") return `${shorten(String(value))}n (a bigint)`;
@@ -167,7 +166,7 @@ export function show(value: unknown): string {
   return String(value);
 }
 
-/** What a value is, where it may be a secret: it is not told. */
+/** The kind of a value that may be a secret, without the value. */
 export function kindOf(value: unknown): string {
   return typeof value === "string" ? "a string" : show(value);
 }

@@ -5,11 +5,11 @@ import { checkText, nearest } from "./text.js";
 /** An optional field may be omitted, undefined or `{}`: all three mean the same. */
 export type Empty = Record<string, never>;
 
-/** The most issues that one error tells. */
+/** The most issues that one error lists. */
 const ISSUES_MAX = 32;
 const NAME_CHARS_MAX = 1_000;
 
-/** Collects what is wrong, so that one error names every field: the first 32 of them. */
+/** Collects issues, so that one error names every wrong field, up to the first 32. */
 export class Issues {
   readonly list: Issue[] = [];
 
@@ -27,8 +27,8 @@ export class Issues {
 }
 
 /**
- * The fields of one object of an input: its own ones, each read once, so that nothing comes through
- * a prototype and nothing changes between a check and its use. What is wrong goes to `issues`.
+ * The own fields of one object in an input, each read once, so that nothing comes through a
+ * prototype and nothing changes between a check and its use. Problems go to `issues`.
  */
 export class Fields {
   readonly issues: Issues;
@@ -36,8 +36,8 @@ export class Fields {
   readonly #prefix: string;
 
   /**
-   * The fields of `input`, called `name`; those that are not `known` are wrong. Members are named
-   * after `prefix`. What is no object is wrong as a whole, and then none of its fields is.
+   * The fields of `input`, called `name`; any that are not `known` are reported. `prefix` precedes
+   * the names of members. An input that is not an object is reported once, without its fields.
    */
   constructor(
     input: unknown,
@@ -56,23 +56,23 @@ export class Fields {
     }
   }
 
-  /** The value of a field; undefined where it is left out, which `{}` means too. */
+  /** The value of a field; undefined if it is left out or `{}`. */
   get(field: string): unknown {
     const value = this.#values.get(field);
     return isEmptyRecord(value) ? undefined : value;
   }
 
-  /** How messages name a field. */
+  /** The name of a field in messages. */
   at(field: string): string {
     return `${this.#prefix}${field}`;
   }
 
-  /** Adds what is wrong with a field, unless it is null. */
+  /** Adds an issue of a field, unless it is null. */
   refuse(field: string, message: string | null): void {
     this.issues.add(this.at(field), message);
   }
 
-  /** A required tag, slug or name by which others speak of it; "" where it is wrong. */
+  /** A required tag, slug or name that identifies the object; "" if it is wrong. */
   tag(field: string): string {
     const value = this.get(field);
     const wrong = checkText(value);
@@ -80,7 +80,7 @@ export class Fields {
     return wrong === null && typeof value === "string" ? value : "";
   }
 
-  /** An optional text for people, of up to 1,000 characters. */
+  /** An optional text for people, up to 1,000 characters. */
   name(field: string, otherwise: string): string {
     const value = this.get(field);
     if (value === undefined) return otherwise;
@@ -91,7 +91,7 @@ export class Fields {
     return otherwise;
   }
 
-  /** An optional one of a few words; the first is the default. */
+  /** An optional choice of a few words; the first is the default. */
   oneOf<T extends string>(field: string, choices: readonly [T, ...T[]]): T {
     const value = this.get(field);
     const [otherwise] = choices;
@@ -113,7 +113,7 @@ export class Fields {
   }
 }
 
-/** What to say of a field that nobody knows. */
+/** The message for an unknown field. */
 export function unknownField(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
   return near === null
@@ -121,5 +121,5 @@ export function unknownField(name: string, known: readonly string[]): string {
     : `is not a known field; did you mean ${near}?`;
 }
 
-/** A field as messages name it, at most 64 characters. */
+/** The name of a field as shown in messages, at most 64 characters. */
 export const shownName = (name: string): string => (/^\w{1,64}$/.test(name) ? name : show(name));

@@ -1,4 +1,4 @@
-/** True for an object that is no array. */
+/** True for an object that is not an array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -15,7 +15,7 @@ export function isLeftOut(value: unknown): value is undefined {
   return value === undefined || isEmptyRecord(value);
 }
 
-/** A value whose text is the same for all orders of the members of its objects. */
+/** A value whose JSON text does not depend on the order of members in its objects. */
 export function canonical(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   return Object.entries(value)

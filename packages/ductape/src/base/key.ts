@@ -7,7 +7,7 @@ const part = (text: string): string => text.replaceAll("%", "%25").replaceAll("/
 
 const join = (...parts: readonly string[]): string => `${parts.map(part).join("/")}/`;
 
-/** Where a definition is stored. A product is kept under its own tag. */
+/** The key of a stored definition. A product is stored under its own tag. */
 export const definitionKey = (kind: string, product: string, id: string): string =>
   kind === "product" ? join(kind, product) : join(kind, product, id);
 
@@ -17,7 +17,7 @@ export function keyParts(key: string): { kind: string; product: string; id: stri
   return { kind, product, id: kind === "product" ? product : id };
 }
 
-/** An environment as the keys of its sessions name it; `uid` is new whenever it is. */
+/** An environment in the keys of its sessions; `uid` is new whenever the environment is. */
 export interface EnvironmentPlace {
   readonly product: string;
   readonly env: string;
@@ -30,18 +30,18 @@ export interface SessionPlace extends EnvironmentPlace {
   readonly sessionUid: string;
 }
 
-/** Where the keys that sign an environment's tokens are stored. */
+/** The key under which an environment's signing keys are stored. */
 export const signingKey = ({ product, env, uid }: EnvironmentPlace): string =>
   join("signing", product, env, uid);
 
-/** Where it is stored that a session is revoked. */
+/** The key under which a session's revocation is stored. */
 export const revokedKey = ({ product, env, uid }: EnvironmentPlace, sessionId: string): string =>
   join("revoked", product, env, uid, sessionId);
 
-/** The session that a key of {@link revokedKey} names. Session ids hold nothing to escape. */
+/** The session that a key of {@link revokedKey} names. Session ids contain nothing to escape. */
 export const revokedId = (key: string): string => key.split("/")[4] ?? "";
 
-/** Whose a document is: of those of sessions the product and the environment. */
+/** The product and the environment that a session document belongs to. */
 export function documentHome(key: string): { product: string; env: string } {
   const [, product = "", env = ""] = partsOf(key);
   return { product, env };
@@ -55,7 +55,7 @@ export const loginFolder = (place: SessionPlace): string =>
 export const loginsOfFolder = (place: SessionPlace, identifier: string): string =>
   join("logins-of", place.product, place.env, place.uid, place.tag, place.sessionUid, identifier);
 
-/** Where a record is stored that a program keeps beside the definitions. */
+/** The key of a record that a program keeps beside the definitions. */
 export const recordKey = (kind: string, id: string): string => join("record", kind, id);
 
 /** The kind and the id of a record's key. */
@@ -67,7 +67,7 @@ export function recordParts(key: string): { kind: string; id: string } {
 /** A key in a folder. */
 export const keyIn = (folder: string, name: string): string => `${folder}${part(name)}/`;
 
-/** For whom a token is: the `aud` of those of one environment, and of no other. */
+/** The `aud` claim of tokens, unique to one environment. */
 export const audienceOf = ({ product, env }: EnvironmentPlace): string => join(product, env);
 
 const partsOf = (key: string): string[] =>

@@ -1,4 +1,4 @@
-/** Where the library tells what no caller waits for. */
+/** Receives events that no caller waits for. */
 export interface Logger {
   warn(message: string, error?: unknown): void;
 }

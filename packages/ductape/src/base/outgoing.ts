@@ -7,8 +7,8 @@ import { show } from "./errors.js";
 import { invalid, type Setting } from "./settings.js";
 
 /**
- * Where requests that a definition causes may go. `"any"`: everywhere. `"public"`: to public
- * addresses alone. An array, or a text with commas: to these addresses and ranges too, such as
+ * Where requests caused by a definition may go. `"any"`: everywhere. `"public"`: only to public
+ * addresses. An array, or a text with commas: also to these addresses and ranges, such as
  * `"10.1.0.0/16"`.
  */
 export type Networks = string | readonly string[];
@@ -20,25 +20,28 @@ export interface OutgoingRequest {
   readonly method?: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Milliseconds for all of it: name, connection and answer. */
+  /** Milliseconds for the whole request: name lookup, connection and answer. */
   readonly timeoutMs: number;
-  /** The most bytes of an answer that are read. */
+  /** The most bytes to read of an answer. */
   readonly bytesMax: number;
 }
 
-/** What came back. */
+/** The answer to a request. */
 export interface OutgoingAnswer {
   readonly status: number;
-  /** The body as UTF-8; empty where the status is not 2xx, as it is not read then. */
+  /** The body as UTF-8; empty and not read unless the status is 2xx. */
   readonly text: string;
 }
 
-/** Why a request failed, in words that hold nothing the other end wrote: fit for any caller. */
+/**
+ * Why a request failed. The message contains nothing that the other end sent, so any caller may see
+ * it.
+ */
 export class OutgoingError extends Error {
   override readonly name = "OutgoingError";
 }
 
-/** Finds all addresses of a host; an address is its own. Throws an error with a `code`. */
+/** Finds all addresses of a host; an address resolves to itself. Throws an error with a `code`. */
 export type Resolve = (host: string) => Promise<readonly LookupAddress[]>;
 
 type Address = ReturnType<typeof ipaddr.process>;
@@ -46,31 +49,32 @@ type Range = ReturnType<typeof ipaddr.parseCIDR>;
 
 /** The variable that all messages about a forbidden address name. */
 const VARIABLE = "DUCTAPE_OUTGOING";
-/** Public by its number, and yet a metadata service: Azure's, within each of its machines. */
+/** A public address that is nevertheless a metadata service: Azure's, on each of its machines. */
 const METADATA = "168.63.129.16";
-/** What IANA hands out to hosts of IPv6: all else is special, or nobody's. */
+/** The addresses that IANA assigns to IPv6 hosts: all others are special or unassigned. */
 const GLOBAL_IPV6: Range = [ipaddr.parse("2000::"), 3];
 const NAT64: Range = [ipaddr.parse("64:ff9b::"), 96];
 
 /**
- * Sends requests to addresses that users write into definitions, and to no network that `networks`
- * does not allow. A name is looked up once, its addresses are checked, and the connection goes to
- * those: an answer of the resolver that changes changes nothing. Redirects are not followed, and
- * time and size are bounded.
+ * Sends requests to addresses that users write into definitions, but only to allowed networks. It
+ * looks a name up once, checks its addresses, and connects to those, so a resolver that changes
+ * its answer gains nothing. Redirects are not followed, and time and size are bounded.
  */
 export class Outgoing {
   readonly #isAny: boolean;
   readonly #ranges: readonly Range[];
   readonly #resolve: Resolve;
 
-  /** `allowed`: everywhere, or to public addresses and these. */
+  /** `allowed`: everywhere, or public addresses and these. */
   constructor(allowed: "any" | readonly string[], resolve: Resolve = addressesOf) {
     this.#isAny = allowed === "any";
     this.#ranges = allowed === "any" ? [] : allowed.map(rangeOf);
     this.#resolve = resolve;
   }
 
-  /** What is wrong with a URL, as far as nobody need be asked for the address; null: nothing. */
+  /**
+   * What is wrong with a URL, as far as that is known without looking up its host; null: nothing.
+   */
   refusal(url: string): string | null {
     const host = hostOf(new URL(url));
     const address = /^(.+\.)?localhost\.?$/.test(host) ? "127.0.0.1" : host;
@@ -79,14 +83,14 @@ export class Outgoing {
   }
 
   /**
-   * Sends a request. Throws {@link OutgoingError} where no answer came, or one that is too large;
-   * an answer of any status is returned.
+   * Sends a request and returns an answer of any status. Throws {@link OutgoingError} if there is
+   * no answer, or if it is too large.
    */
   async send(request: OutgoingRequest): Promise<OutgoingAnswer> {
     const signal = AbortSignal.timeout(request.timeoutMs);
     const url = new URL(request.url);
     try {
-      // The race ends it also where neither a resolver nor a socket tells that it was aborted.
+      // The race ends the request even if neither the resolver nor the socket reports the abort.
       return await Promise.race([this.#answerTo(request, url, signal), endOf(signal)]);
     } catch (error) {
       if (signal.aborted) throw new OutgoingError(`it took more than ${request.timeoutMs} ms`);
@@ -103,8 +107,8 @@ export class Outgoing {
   }
 
   /**
-   * The addresses of a host that may be asked. A name that does not exist and one that leads to a
-   * forbidden network fail alike, or anybody could list the names of that network.
+   * The allowed addresses of a host. A name that does not exist and one that leads to a forbidden
+   * network fail alike, or anybody could list the names of that network.
    */
   async #permitted(host: string): Promise<readonly LookupAddress[]> {
     if (this.#isAny) return this.#resolve(host);
@@ -124,7 +128,7 @@ export class Outgoing {
   }
 }
 
-/** Where requests may go, by a setting: see {@link Outgoing}. Throws `VALIDATION`. */
+/** Parses a setting that says where requests may go: see {@link Outgoing}. Throws `VALIDATION`. */
 export function parseNetworks({ path, value = "any" }: Setting): "any" | readonly string[] {
   if (value === "any") return value;
   if (value === "public") return [];
@@ -150,7 +154,10 @@ function isWithin(address: Address, range: Range): boolean {
   return address.kind() === range[0].kind() && address.match(range);
 }
 
-/** An address without its disguise: IPv4 in IPv6, and behind a translator, is what it leads to. */
+/**
+ * An address without its disguise: IPv4 within IPv6, or behind a translator, becomes the IPv4
+ * address.
+ */
 function addressIn(text: string): Address | null {
   if (isIP(text) === 0) return null;
   const address = ipaddr.process(text);
@@ -183,7 +190,7 @@ function endOf(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** Asks one of `addresses`, whatever the name in `url` leads to by now. */
+/** Sends to one of `addresses`, whatever the name in `url` resolves to by now. */
 function answerFrom(
   addresses: readonly LookupAddress[],
   { method = "GET", headers = {}, body, bytesMax }: OutgoingRequest,
@@ -191,7 +198,7 @@ function answerFrom(
   signal: AbortSignal,
 ): Promise<OutgoingAnswer> {
   const request = url.protocol === "https:" ? requestHttps : requestHttp;
-  // Without an agent no connection of another request, with other checks, is used again.
+  // Without an agent, no connection of another request, with other checks, is reused.
   const pinned = { lookup: pinnedTo(addresses), agent: false, signal };
   return new Promise((resolve, reject) => {
     const sent = request(url, { method, headers, ...pinned });
@@ -229,7 +236,7 @@ async function answerIn(response: IncomingMessage, bytesMax: number): Promise<Ou
   return { status, text: Buffer.concat(chunks).toString("utf8") };
 }
 
-/** The code of an error alone: its message may quote what the other end sent. */
+/** Only the code of an error, because its message may quote what the other end sent. */
 function reasonOf(error: unknown): string {
   const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;
   return typeof code === "string" && /^[A-Z]\w+$/.test(code) ? `it failed (${code})` : "it failed";

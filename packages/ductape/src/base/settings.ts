@@ -2,13 +2,13 @@ import { show, ValidationError, visible } from "./errors.js";
 import type { Logger } from "./logger.js";
 import { isLeftOut, isRecord } from "./json.js";
 
-/** What an option or its variable was set to, and which of the two. */
+/** The value of an option or its variable, and which of the two was set. */
 export interface Setting {
   readonly path: string;
   readonly value: unknown;
 }
 
-/** An option stands before its variable; `{}` is an option left out. */
+/** An option overrides its variable; `{}` means that the option is left out. */
 export function settingOf(name: string, value: unknown, variable: string): Setting {
   if (!isLeftOut(value)) return { path: `options.${name}`, value };
   return { path: variable, value: process.env[variable] };
@@ -18,7 +18,7 @@ const TIMEOUT_MS_DEFAULT = 5_000;
 /** The longest wait of a timer of the runtime. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
-/** How long calls wait, in milliseconds: the option, `DUCTAPE_TIMEOUT_MS`, or 5000. */
+/** How long calls wait, in milliseconds: from the option, `DUCTAPE_TIMEOUT_MS`, or 5000. */
 export function parseTimeout(option: unknown): number {
   const { path, value = TIMEOUT_MS_DEFAULT } = settingOf("timeoutMs", option, "DUCTAPE_TIMEOUT_MS");
   const isText = path === "DUCTAPE_TIMEOUT_MS" && /^\d+$/.test(String(value));
@@ -35,12 +35,12 @@ export function checkTimeout(timeoutMs: unknown, path: string): number {
 }
 
 /**
- * What to answer while the store cannot: its error, or a marked result that admits (`allow`) or
- * refuses (`deny`).
+ * What to answer while the store cannot: throw its fault, or return a marked result that admits
+ * (`allow`) or denies (`deny`).
  */
 export type OutagePolicy = "throw" | "allow" | "deny";
 
-/** What to answer while the store cannot: the option, `DUCTAPE_ON_STORE_ERROR`, or "throw". */
+/** What to answer while the store cannot: from the option, `DUCTAPE_ON_STORE_ERROR`, or "throw". */
 export function parsePolicy(option: unknown): OutagePolicy {
   const setting = settingOf("onStoreError", option, "DUCTAPE_ON_STORE_ERROR");
   const { path, value = "throw" } = setting;
@@ -48,7 +48,10 @@ export function parsePolicy(option: unknown): OutagePolicy {
   throw invalid(path, `wants throw, allow or deny, got ${show(value)}`);
 }
 
-/** A logger that fails must not fail what it is told of, nor the process. Default `console`. */
+/**
+ * A logger that never throws: one that fails must not fail a call or the process. Default
+ * `console`.
+ */
 export function parseLogger(logger: Logger | undefined): Logger {
   if (isLeftOut(logger)) return consoleLogger;
   if (!isRecord(logger) || typeof logger["warn"] !== "function") {
@@ -59,7 +62,7 @@ export function parseLogger(logger: Logger | undefined): Logger {
       try {
         logger.warn(message, error);
       } catch {
-        // There is nobody left to tell.
+        // There is nowhere left to report this.
       }
     },
   };

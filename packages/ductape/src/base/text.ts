@@ -4,8 +4,8 @@ import { show } from "./errors.js";
 export const TEXT_CHARS_MAX = 255;
 
 /**
- * What is wrong with a tag, subject or key as text, or null. Two ill-formed strings would become
- * the same bytes.
+ * What is wrong with the text of a tag, subject or key, or null. Two different ill-formed strings
+ * would become the same bytes.
  */
 export function checkText(value: unknown): string | null {
   if (typeof value !== "string") return `wants a string, got ${show(value)}`;
@@ -30,20 +30,20 @@ function checkSurrogates(value: string): string | null {
 }
 
 /**
- * The path of a selector: `$Session{details}{plan}` is `["details", "plan"]`; null where it is
- * none.
+ * The path of a selector: `$Session{details}{plan}` is `["details", "plan"]`; null if the text is
+ * not a selector.
  */
 export function selectorPath(text: string): string[] | null {
   if (checkText(text) !== null || !/^\$Session(\{[^{}]+\})+$/.test(text)) return null;
   return text.slice("$Session{".length, -1).split("}{");
 }
 
-/** A path as its selector is written. */
+/** The selector of a path. */
 export function pathText(path: readonly string[]): string {
   return `$Session${path.map((name) => `{${name}}`).join("")}`;
 }
 
-/** The known name nearest to `name` by edits, or null where none is near. */
+/** The known name nearest to `name` by edit distance, or null if none is near. */
 export function nearest(name: string, known: readonly string[]): string | null {
   let best: string | null = null;
   let bestEdits = Math.max(2, Math.floor(name.length / 3)) + 1;

@@ -35,41 +35,45 @@ import { UnderWay } from "../base/under-way.js";
 import { Usage } from "../usage/usage.js";
 
 /**
- * How an {@link EmbeddedDuctape} is made. Every option but the functions has a
- * `DUCTAPE_*` variable. `Policy` is the type of `onStoreError`.
+ * Options of an {@link EmbeddedDuctape}. Every option but the functions has a `DUCTAPE_*`
+ * variable. `Policy` is the type of `onStoreError`.
  */
 export interface EmbeddedOptions<Policy extends OutagePolicy = OutagePolicy> {
   /**
-   * A URL (`memory:`, `sqlite:path`), a store, or a function that makes one. Default
+   * A URL (`memory:`, `sqlite:path`), a store, or a function that returns one. Default
    * `DUCTAPE_STORE`, else `sqlite:.ductape/ductape.db`.
    */
   readonly store?: string | Store | StoreMaker | undefined;
   /**
-   * Epoch milliseconds from 1970 to 9999, an integer, for tests and replays: no part reads another
-   * clock then. It is read when a call is decided, so await a call before you move the clock.
+   * Returns epoch milliseconds from 1970 to 9999, an integer, for tests and replays; no part then
+   * reads another clock. It is read when a call is decided, so await a call before you move the
+   * clock.
    */
   readonly clock?: Clock | undefined;
   /**
-   * What to answer while the store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else `"throw"`. Also
-   * `"allow"` throws for a session whose token was not verified before by this client. Its type
-   * decides whether results may be {@link Degraded}; the variable no type can see, so a program
-   * that is run with it gives the option too.
+   * What to answer while the store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else `"throw"`. Even
+   * `"allow"` throws for a session whose token this client has not verified before. The option's
+   * type decides whether results may be {@link Degraded}. No type can see the variable, so a
+   * program that runs with it should also pass the option.
    */
   readonly onStoreError?: Policy | undefined;
   /** How long a call waits, in milliseconds. Default `DUCTAPE_TIMEOUT_MS`, else 5000. */
   readonly timeoutMs?: number | undefined;
   /**
-   * Seals the keys of sessions in the store: a random text of 32 characters or more, the same for
-   * all processes. Default `DUCTAPE_SECRET`, else they are stored in clear.
+   * Encrypts the keys of sessions in the store: a random text of 32 characters or more, the same
+   * for all processes. Default `DUCTAPE_SECRET`, else the keys are stored unencrypted.
    */
   readonly secret?: string | undefined;
   /**
-   * Where requests that a definition causes may go, such as those for the keys at a `jwks` URL:
-   * `"any"`, `"public"`, or an array of addresses and ranges besides public ones. Default
+   * Where requests caused by a definition may go, such as those for the keys at a `jwks` URL:
+   * `"any"`, `"public"`, or an array of addresses and ranges allowed besides public ones. Default
    * `DUCTAPE_OUTGOING`, else `"any"`.
    */
   readonly outgoing?: Networks | undefined;
-  /** Gets warnings, such as a stored definition that cannot be read. Default `console`. */
+  /**
+   * Receives warnings, such as one about a stored definition that cannot be read. Default
+   * `console`.
+   */
   readonly logger?: Logger | undefined;
 }
 
@@ -77,8 +81,8 @@ const DEFAULT_STORE = "sqlite:.ductape/ductape.db";
 const OPTIONS = ["store", "clock", "onStoreError", "timeoutMs", "secret", "outgoing", "logger"];
 
 /**
- * Quotas on one store. The store is opened at the first call. `close()`, or `await using`, lets
- * what was accepted finish. The constructor throws `VALIDATION` for an option it cannot take.
+ * Quotas on one store, which opens at the first call. `close()`, or `await using`, waits for
+ * accepted calls to finish. The constructor throws `VALIDATION` for an invalid option.
  */
 export class EmbeddedDuctape<
   const Policy extends OutagePolicy = "throw",
@@ -91,7 +95,9 @@ export class EmbeddedDuctape<
   readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
   /** Who has used how much. */
   readonly usage: UsageCalls;
-  /** What a program keeps in the store beside the definitions, such as the keys of a server. */
+  /**
+   * Data that a program keeps in the store beside the definitions, such as the keys of a server.
+   */
   readonly records: Records;
   readonly #store: CachedStore;
   readonly #catalogue: Catalogue;
@@ -132,8 +138,8 @@ export class EmbeddedDuctape<
   }
 
   /**
-   * Resolves when the store has been read and written just now; nothing is left of it after a
-   * minute. Throws as the store does, `TIMEOUT` and `ABORTED`.
+   * Reads and writes the store once and resolves; nothing remains of that after a minute. Throws
+   * the faults of the store, `TIMEOUT` and `ABORTED`.
    */
   probe(call: CallOptions = {}): Promise<void> {
     return within(this.#underWay.track(this.#probeNow()), call);
@@ -144,15 +150,15 @@ export class EmbeddedDuctape<
     await probeStore({ catalogue: this.#catalogue, clock: this.#clock });
   }
 
-  /** How much the store keeps, and may keep; null where memory does not bound it. */
+  /** How much the store keeps, and may keep; null if memory does not bound it. */
   get room(): StoreRoom | null {
     return this.#store.room ?? null;
   }
 
   /**
-   * What the store tells of the engine it is on: versions, settings that decide what survives a
-   * crash, and how far its clock is from this machine's; then whether counters begin later than
-   * now, for which it reads all of them. Throws as the store does.
+   * Facts about the store's engine: versions, settings that decide what survives a crash, and how
+   * far its clock is from this machine's. Also whether any counter is in a future window, for
+   * which it reads all counters. Throws the faults of the store.
    */
   facts(): Promise<readonly StoreFact[]> {
     return this.#underWay.track(this.#factsNow());
@@ -165,14 +171,14 @@ export class EmbeddedDuctape<
   }
 
   /**
-   * Calls `listener` with every alert that a decision of this instance reports. Returns how to
-   * stop.
+   * Calls `listener` with every alert that a decision of this instance reports. Returns a function
+   * that stops this.
    */
   onAlert(listener: AlertListener): () => void {
     return this.#events.onAlert(listener);
   }
 
-  /** Finishes the calls under way and releases the store. Later calls throw `STORE_UNAVAILABLE`. */
+  /** Waits for calls in progress and releases the store. Later calls throw `STORE_UNAVAILABLE`. */
   close(): Promise<void> {
     this.#closing ??= this.#closeNow();
     return this.#closing;
@@ -189,11 +195,11 @@ export class EmbeddedDuctape<
     await this.#store.close();
   }
 
-  /** Opens at the first call, and again where the store was lost; null while it is open. */
+  /** Opens the store at the first call, and again after it was lost; null while it is open. */
   #ready(call?: CallOptions): Promise<void> | null {
     if (this.#closing !== null) throw closedError();
     if (this.#isReady && this.#store.isOpen) return null;
-    // A failure is told to all who wait, and the next call tries again.
+    // A failure reaches all waiting calls, and the next call tries again.
     this.#opening ??= this.#openNow().finally(() => {
       this.#opening = null;
     });
@@ -244,7 +250,7 @@ function isStoreMaker(value: unknown): value is StoreMaker {
 /** The last instant of the year 9999. */
 const CLOCK_MS_MAX = Date.UTC(10_000, 0) - 1;
 
-/** A clock given by a user is checked at every reading; the system's needs none. */
+/** A user's clock is checked at every reading; the system's needs no check. */
 function parseClock(clock: Clock | undefined): Clock | undefined {
   if (isLeftOut(clock)) return undefined;
   if (typeof clock !== "function")
@@ -259,7 +265,7 @@ function parseClock(clock: Clock | undefined): Clock | undefined {
 
 const SECRET_CHARS_MIN = 32;
 
-/** A short secret could be guessed from what it seals. Its text is told to nobody. */
+/** A short secret could be guessed from what it encrypts. No message shows its text. */
 function parseSecret({ path, value }: Setting): string | null {
   if (value === undefined) return null;
   if (typeof value === "string" && value.length >= SECRET_CHARS_MIN) return value;

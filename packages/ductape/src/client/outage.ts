@@ -12,7 +12,7 @@ import type { Logger } from "../base/logger.js";
 import type { QuotaInput, Request } from "../quota/request.js";
 import type { CallOptions } from "../base/call.js";
 
-/** What an answer without the store repeats of an input. */
+/** The parts of an input that an answer without the store repeats. */
 export type Asked = Pick<
   Request,
   "action" | "env" | "productTag" | "quotaTag" | "subject" | "amount"
@@ -20,13 +20,13 @@ export type Asked = Pick<
 
 /** Decisions whose faults all throw. */
 export interface Flow<A extends Asked> extends QuotaCalls {
-  /** An input as it is now; null for one that the flow refuses. */
+  /** The parts of an input as it is now; null if the flow refuses it. */
   askedOf(input: QuotaInput): A | null;
-  /** False where the token of a session was never verified, so that nobody knows whose it is. */
+  /** False if a session's token was never verified, so its owner is not known. */
   knowsWhoAsks(asked: A): boolean;
 }
 
-/** The fault behind an answer that a server gave without its store, by its own policy. */
+/** The fault behind an answer that a server gave without its store, under its own policy. */
 export class DegradedAnswer extends StoreError {
   /** Whether the server admitted; nothing was counted either way. */
   readonly allowed: boolean;
@@ -39,15 +39,15 @@ export class DegradedAnswer extends StoreError {
 }
 
 /**
- * Decisions under a policy. Their type is that of the option, which is all that a compiler sees:
- * where a variable sets another policy, results may be degraded though no type says so.
+ * Decisions under a policy. Their type follows from the option, which is all that a compiler sees:
+ * if a variable sets another policy, results may be degraded although no type says so.
  */
 export function underPolicy<Policy extends OutagePolicy, A extends Asked>(
   flow: Flow<A>,
   policy: OutagePolicy,
   logger: Logger,
 ): QuotaCalls<Policy>;
-/** By `throw` it is the flow itself, which costs nothing more. */
+/** Under `throw` this is the flow itself, at no extra cost. */
 export function underPolicy(
   flow: Flow<Asked>,
   policy: OutagePolicy,
@@ -57,11 +57,11 @@ export function underPolicy(
 }
 
 /**
- * The flow under a policy other than `throw`: `STORE_UNAVAILABLE` and `TIMEOUT` become results with
- * `degraded: true`, which counted nothing. Every other fault is thrown as ever, and by `allow` also
- * these where a session's token was not verified before: anybody could have made it up. What a
- * server answered by its own policy is passed on. The first degraded answer of an outage is logged
- * with its fault.
+ * The flow under a policy other than `throw`: `STORE_UNAVAILABLE` and `TIMEOUT` become results
+ * with `degraded: true`, which counted nothing. Every other fault is still thrown; under `allow`
+ * so are these if a session's token was not verified before, because anybody could have invented
+ * it. An answer that a server gave under its own policy is passed on. The first degraded answer of
+ * an outage is logged with its fault.
  */
 class OutageQuota<A extends Asked> implements QuotaCalls<OutagePolicy> {
   readonly #flow: Flow<A>;
@@ -76,7 +76,7 @@ class OutageQuota<A extends Asked> implements QuotaCalls<OutagePolicy> {
   }
 
   async run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult<OutagePolicy>> {
-    // Before the call, as the caller may change its object while that is under way.
+    // Before the call, because the caller may change its object during the call.
     const asked = this.#flow.askedOf(input);
     try {
       return this.#answered(await this.#flow.run(input, options));
@@ -91,7 +91,7 @@ class OutageQuota<A extends Asked> implements QuotaCalls<OutagePolicy> {
       return this.#answered(await this.#flow.enforce(input, options));
     } catch (error) {
       const degraded = this.#degraded(asked, error);
-      // Neither admitted nor over a limit: what denies is the outage.
+      // Neither admitted nor over a limit: the outage denies.
       if (!degraded.allowed) throw error;
       return degraded;
     }
@@ -129,14 +129,14 @@ class OutageQuota<A extends Asked> implements QuotaCalls<OutagePolicy> {
     return decision;
   }
 
-  /** True for a fault of the store, where who asks is known or nothing is admitted. */
+  /** True for a fault of the store if the caller is known or nothing is admitted. */
   #mayAnswer(asked: A | null, error: unknown): asked is A {
     if (asked === null || !isOutage(error)) return false;
     if (error instanceof DegradedAnswer || !this.#allows) return true;
     return this.#flow.knowsWhoAsks(asked);
   }
 
-  /** The marked answer; throws the error where there must be none. */
+  /** The marked answer; throws the error if there must not be one. */
   #degraded(asked: A | null, error: unknown): Degraded {
     if (!isOutage(error) || !this.#mayAnswer(asked, error)) throw error;
     const isAllowed = error instanceof DegradedAnswer ? error.allowed : this.#allows;

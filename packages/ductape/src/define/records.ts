@@ -25,7 +25,7 @@ export interface RecordsParts {
   readonly catalogue: Catalogue;
   /** Opens the store at the first call; null once it is open. */
   ready(): Promise<void> | null;
-  /** What the end of the client waits for. */
+  /** The calls that closing the client waits for. */
   readonly underWay: UnderWay;
 }
 

@@ -72,7 +72,7 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
     return [...entry.documents(product), ...keys];
   }
 
-  /** Makes a product. Throws `VALIDATION`, `ALREADY_EXISTS`. */
+  /** Creates a product. Throws `VALIDATION`, `ALREADY_EXISTS`. */
   async create(input: ProductInput): Promise<Product> {
     const body = this.kind.parse(input);
     const { tag } = body;
@@ -84,10 +84,10 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
   }
 
   /**
-   * Makes all definitions of a configuration be as it says, or none: makes what is missing, changes
-   * what differs, keeps what it does not name. What is left out of a new definition has its
-   * default, and of one that is there stays as it is. Throws `VALIDATION` that names each wrong
-   * field by its place: `products[0].quotas[1].limit`.
+   * Applies all definitions of a configuration or none: creates what is missing, changes what
+   * differs, keeps what it does not name. A field that is left out gets its default in a new
+   * definition and stays unchanged in an existing one. Throws `VALIDATION`, which names each wrong
+   * field by its path: `products[0].quotas[1].limit`.
    */
   async apply(
     configuration: Configuration,
@@ -129,12 +129,12 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
     return this.amend(tag, tag, patch);
   }
 
-  /** The product of a tag. Throws `PRODUCT_NOT_FOUND`, and `VALIDATION` where it cannot be read. */
+  /** The product with a tag. Throws `PRODUCT_NOT_FOUND`, and `VALIDATION` if it cannot be read. */
   async fetch(tag: string): Promise<Product> {
     return this.view(tag, tag);
   }
 
-  /** All products that can be read, by tag. */
+  /** All readable products, by tag. */
   async fetchAll(): Promise<Product[]> {
     const { products } = await this.current();
     return this.views([...products.values()].flatMap(({ product }) => product.readable()));
@@ -259,9 +259,8 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
 }
 
 /**
- * Sessions of a product: `ductape.product.sessions`. A changed definition applies to the tokens
- * given out from then on; one whose form changed (`encrypted`, the issuer and its keys) takes no
- * token of the form before.
+ * Sessions of a product: `ductape.product.sessions`. A changed definition applies to tokens issued
+ * from then on. If `encrypted`, the issuer or its keys change, earlier tokens are refused.
  */
 export class Sessions extends ProductResource<SessionDefinition, SessionBody, SessionIdentity> {
   constructor(parts: ResourceParts) {
@@ -282,9 +281,9 @@ export class Sessions extends ProductResource<SessionDefinition, SessionBody, Se
   }
 
   /**
-   * Makes a new key for the tokens of one environment. It signs from now on; the keys before
-   * verify until the last token they signed has ended. Returns the new key's id. Throws
-   * `VALIDATION`, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`.
+   * Makes a new key for the tokens of one environment. It signs from now on; earlier keys verify
+   * until the last token they signed has expired. Returns the new key's id. Throws `VALIDATION`,
+   * `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`.
    */
   async rotate(product: string, options: { readonly env: string }): Promise<{ kid: string }> {
     const issues = new Issues();

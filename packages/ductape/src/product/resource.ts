@@ -37,7 +37,7 @@ export interface ResourceParts {
   readonly clock: Clock;
   /** Opens the store at the first call; null once it is open. */
   ready(): Promise<void> | null;
-  /** What the end of the client waits for. */
+  /** The calls that closing the client waits for. */
   readonly underWay: UnderWay;
 }
 
@@ -281,7 +281,7 @@ export abstract class ProductResource<
   Body extends object,
   Identity,
 > extends Resource<Body, Identity> {
-  /** Makes a definition. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `ALREADY_EXISTS`. */
+  /** Creates a definition. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `ALREADY_EXISTS`. */
   async create(product: string, input: Input): Promise<Body & Stamps> {
     return this.make(product, this.kind.parse(input), (catalogue) => {
       const { revision } = catalogue.entry(product).product.find(product, product);
@@ -292,19 +292,19 @@ export abstract class ProductResource<
   }
 
   /**
-   * Changes what the patch names and keeps the rest. Throws `VALIDATION`, `*_NOT_FOUND`,
+   * Changes the fields that the patch names. Throws `VALIDATION`, `*_NOT_FOUND`,
    * `REVISION_CONFLICT`.
    */
   async update(product: string, id: string, patch: Patch<Input>): Promise<Body & Stamps> {
     return this.amend(product, id, patch);
   }
 
-  /** One definition. Throws `*_NOT_FOUND`, and `VALIDATION` where it cannot be read. */
+  /** One definition. Throws `*_NOT_FOUND`, and `VALIDATION` if it cannot be read. */
   async fetch(product: string, id: string): Promise<Body & Stamps> {
     return this.view(product, id);
   }
 
-  /** All that can be read, by tag or slug. Throws `PRODUCT_NOT_FOUND`. */
+  /** All readable definitions, by tag or slug. Throws `PRODUCT_NOT_FOUND`. */
   async fetchAll(product: string): Promise<(Body & Stamps)[]> {
     const entry = (await this.current()).entry(product);
     return this.views(this.shelf(entry).readable());

@@ -54,7 +54,7 @@ export interface ListInput extends SessionTarget {
   readonly identifier?: string | undefined;
   /** Most sessions of one page, 1..1000. Default 100. */
   readonly limit?: number | undefined;
-  /** The `next` of the page before. */
+  /** `next` from the previous page. */
   readonly after?: string | undefined;
 }
 
@@ -85,7 +85,7 @@ export interface UserSessionsParts {
   readonly clock: Clock;
   /** Opens the store at the first call; null once it is open. */
   ready(): Promise<void> | null;
-  /** What the end of the client waits for. */
+  /** The calls that closing the client waits for. */
   readonly underWay: UnderWay;
 }
 
@@ -96,7 +96,8 @@ const TARGET = ["product", "env", "tag"] as const;
 /**
  * Sessions of users: `ductape.processor.sessions`. Every call throws `VALIDATION` for a wrong or
  * unknown field, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`,
- * `SESSION_NOT_FOUND`, and as the store does. No error tells a token, or what a session holds.
+ * `SESSION_NOT_FOUND`, and the faults of the store. No error contains a token or the data of a
+ * session.
  */
 export class UserSessions {
   readonly #parts: UserSessionsParts;
@@ -106,8 +107,8 @@ export class UserSessions {
   }
 
   /**
-   * Starts a session. Throws `SUBJECT_REQUIRED` where `data` has nothing at the definition's
-   * selector, and `VALIDATION` where it is not like its sample.
+   * Starts a session. Throws `SUBJECT_REQUIRED` if `data` has no value for the definition's
+   * selector, and `VALIDATION` if it does not match the sample.
    */
   start(input: StartInput): Promise<StartedSession> {
     return this.#parts.underWay.track(this.#startNow(input));
@@ -133,7 +134,9 @@ export class UserSessions {
     throw new StoreError("STORE_UNAVAILABLE", "the id of the new session is taken; try again");
   }
 
-  /** What a session holds, by its access token: a copy. Throws as `quota.run` for a session. */
+  /**
+   * A copy of the data of a session, by its access token. Throws like `quota.run` for a session.
+   */
   decrypt(input: SessionTarget & { readonly token: string }): Promise<SessionData> {
     return this.#parts.underWay.track(this.#decryptNow(input));
   }
@@ -149,7 +152,7 @@ export class UserSessions {
 
   /**
    * Exchanges a refresh token for the next pair, with the same data. For 60 s after that, and as
-   * long as the next refresh token has not been used, it gives the same one again; any other
+   * long as the next refresh token has not been used, it returns the same pair again; any other
    * second use revokes the session. Throws `SESSION_INVALID` and `SESSION_REVOKED`.
    */
   refresh(input: SessionTarget & { readonly refreshToken: string }): Promise<StartedSession> {
@@ -188,8 +191,8 @@ export class UserSessions {
 
   /**
    * Ends a session, or all of one identifier: their tokens are refused at once in this process and
-   * within a second in every other. Returns how many were ended; one that is over, revoked already
-   * or unknown is not counted.
+   * within a second in every other. Returns how many it ended, not counting sessions that are
+   * over, already revoked or unknown.
    */
   revoke(input: RevokeInput): Promise<{ readonly revoked: number }> {
     return this.#parts.underWay.track(this.#revokeNow(input));
@@ -215,7 +218,7 @@ export class UserSessions {
     return { revoked };
   }
 
-  /** Sessions that can still be used or refreshed, revoked ones too, a page at a time. */
+  /** A page of the sessions that can still be used or refreshed, including revoked ones. */
   list(input: ListInput): Promise<SessionPage> {
     return this.#parts.underWay.track(this.#listNow(input));
   }

@@ -42,7 +42,7 @@ export interface WindowUsage {
    * holds now. Null: none.
    */
   readonly limit: number | null;
-  /** `limit - used`, never under 0; null when unlimited. */
+  /** `limit - used`, never below 0; null if unlimited. */
   readonly remaining: number | null;
 }
 

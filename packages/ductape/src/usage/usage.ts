@@ -31,7 +31,7 @@ import type { UnderWay } from "../base/under-way.js";
 export interface SubjectsInput extends UsageTarget {
   /** Most subjects of a page, 1..1000. Default 100. */
   readonly limit?: number | Empty | undefined;
-  /** The `next` of the page before. */
+  /** `next` from the previous page. */
   readonly after?: string | Empty | undefined;
   /**
    * `last` lists what was used in the window that ended last, by all who used any of it: for rules
@@ -50,7 +50,7 @@ export interface SubjectUsage {
    * where none is known. Null: none.
    */
   readonly limit: number | null;
-  /** `limit - used`, never under 0; null when unlimited. */
+  /** `limit - used`, never below 0; null if unlimited. */
   readonly remaining: number | null;
   readonly window: { readonly start: string; readonly end: string | null };
   /** When it last changed, ISO 8601 in UTC: a refused request changes nothing. */
@@ -70,7 +70,7 @@ export interface UsageParts {
   readonly catalogue: Catalogue;
   readonly clock: Clock;
   ready(): Promise<void> | null;
-  /** What the end of the client waits for. */
+  /** The calls that closing the client waits for. */
   readonly underWay: UnderWay;
 }
 
@@ -79,7 +79,7 @@ const PAGE_MAX = 1_000;
 const PAGE_DEFAULT = 100;
 const READS_MAX = 20;
 
-/** The read side: `ductape.usage`. It reads the counters that decide, so it cannot differ. */
+/** The read side: `ductape.usage`. It reads the counters that decide, so the two cannot differ. */
 export class Usage {
   readonly #parts: UsageParts;
 
@@ -88,10 +88,10 @@ export class Usage {
   }
 
   /**
-   * Who has used how much of a quota in the windows that hold now, or in the one that ended last.
-   * Counters that stand in no such window are left out. Reads all counters of the rule, a piece at
-   * a time; pages of counters that change meanwhile may tell one twice, or not. Throws
-   * `VALIDATION`, `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
+   * Who has used how much of a quota in the current windows, or in the last one that ended.
+   * Counters in any other window are left out. Reads all counters of the rule in parts; a counter
+   * that changes between two pages may appear on both or on neither. Throws `VALIDATION`,
+   * `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
    */
   subjects(input: SubjectsInput): Promise<SubjectsPage> {
     return this.#parts.underWay.track(this.#subjectsNow(input));
@@ -107,9 +107,8 @@ export class Usage {
   }
 
   /**
-   * How many counters are kept of a product, an environment, a quota or a rule: what goes with a
-   * deletion. Reads them all, a piece at a time. Throws `VALIDATION`, `*_NOT_FOUND`,
-   * `STORE_UNAVAILABLE`.
+   * How many counters a product, an environment, a quota or a rule has: what a deletion would
+   * remove. Reads them all in parts. Throws `VALIDATION`, `*_NOT_FOUND`, `STORE_UNAVAILABLE`.
    */
   counters(input: CountersInput): Promise<KeptCounters> {
     return this.#parts.underWay.track(this.#countersNow(input));
