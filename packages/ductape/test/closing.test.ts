@@ -92,4 +92,21 @@ describe("a client that closes at once", () => {
       expect(product).toMatchObject({ tag: "shop" });
     }
   });
+
+  it.each(storeUrls(folder.path))(
+    "has applied and carried all it was asked to, on %s",
+    async (url) => {
+      for (const passed of [0, 1, 3, 8, 13, 40]) {
+        const store = fresh(url);
+        const bench = await sessionBench({ store });
+        const quotas = [{ tag: "q", limit: 9, period: "day", scope: "$Session{userId}" } as const];
+        const applying = bench.client.product.apply({ products: [{ tag: "shop", quotas }] });
+        const updating = bench.client.product.quotas.update("shop", "q", { period: "week" });
+        await ticks(passed);
+        await bench.client.close();
+        expect(await applying).toMatchObject({ applied: true });
+        expect(await updating).toMatchObject({ rules: [{ period: "week" }] });
+      }
+    },
+  );
 });

@@ -58,7 +58,7 @@ const PURE =
 /** What touches the world: time, files, listeners. */
 const WORLDLY = new Set(
   [
-    "base/call base/outgoing base/settings base/under-way",
+    "base/call base/outgoing base/settings base/gate",
     "define/catalogue define/definition-set define/records",
     "quota/quota quota/events quota/clock-ahead",
   ].flatMap((names) => names.split(" ").map((name) => `${name}.ts`)),

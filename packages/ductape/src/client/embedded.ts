@@ -1,5 +1,5 @@
 import { aheadFact, AheadWarnings } from "../quota/clock-ahead.js";
-import { closedError, within, type CallOptions, type Clock } from "../base/call.js";
+import { within, type CallOptions, type Clock } from "../base/call.js";
 import { Catalogue } from "../define/catalogue.js";
 import type { Client, ProductCalls, QuotaCalls, SessionCalls, UsageCalls } from "./client.js";
 import {
@@ -31,7 +31,7 @@ import { type Request } from "../quota/request.js";
 import type { Store, StoreGuarantees, StoreMaker, StoreFact, StoreRoom } from "../stores/store.js";
 import { CachedStore } from "../stores/cached.js";
 import { openStore } from "../stores/url.js";
-import { UnderWay } from "../base/under-way.js";
+import { StoreGate } from "../base/gate.js";
 import { Usage } from "../usage/usage.js";
 
 /**
@@ -103,9 +103,7 @@ export class EmbeddedDuctape<
   readonly #catalogue: Catalogue;
   readonly #events: Events;
   readonly #clock: Clock;
-  readonly #underWay = new UnderWay();
-  #isReady = false;
-  #opening: Promise<void> | null = null;
+  readonly #gate: StoreGate;
   #closing: Promise<void> | null = null;
 
   constructor(options: EmbeddedOptions<Policy> = {}) {
@@ -119,12 +117,12 @@ export class EmbeddedDuctape<
     this.guarantees = this.#store.guarantees;
     this.#catalogue = new Catalogue(this.#store, logger);
     this.#events = new Events(logger);
-    const ready = (call?: CallOptions) => this.#ready(call);
     const catalogue = this.#catalogue;
+    const gate = new StoreGate(this.#store, () => this.#open());
+    this.#gate = gate;
     const signing = new SigningKeys({ catalogue, clock, secret });
-    const underWay = this.#underWay;
     const issuers = new Issuers(clock, new Outgoing(parsed.networks));
-    const shared = { store: this.#store, catalogue, clock, signing, issuers, ready, underWay };
+    const shared = { store: this.#store, catalogue, clock, signing, issuers, gate };
     const revocations = new Revocations(catalogue, clock);
     const verifier = new Verifier({ ...shared, revocations });
     const ahead = new AheadWarnings(logger);
@@ -142,12 +140,11 @@ export class EmbeddedDuctape<
    * the faults of the store, `TIMEOUT` and `ABORTED`.
    */
   probe(call: CallOptions = {}): Promise<void> {
-    return within(this.#underWay.track(this.#probeNow()), call);
-  }
-
-  async #probeNow(): Promise<void> {
-    await this.#ready();
-    await probeStore({ catalogue: this.#catalogue, clock: this.#clock });
+    const parts = { catalogue: this.#catalogue, clock: this.#clock };
+    return within(
+      this.#gate.pass(() => probeStore(parts)),
+      call,
+    );
   }
 
   /** How much the store keeps, and may keep; null if memory does not bound it. */
@@ -161,13 +158,8 @@ export class EmbeddedDuctape<
    * which it reads all counters. Throws the faults of the store.
    */
   facts(): Promise<readonly StoreFact[]> {
-    return this.#underWay.track(this.#factsNow());
-  }
-
-  async #factsNow(): Promise<readonly StoreFact[]> {
-    await this.#ready();
     const parts = { store: this.#store, catalogue: this.#catalogue, clock: this.#clock };
-    return [...(await this.#store.facts()), await aheadFact(parts)];
+    return this.#gate.pass(async () => [...(await parts.store.facts()), await aheadFact(parts)]);
   }
 
   /**
@@ -189,28 +181,15 @@ export class EmbeddedDuctape<
   }
 
   async #closeNow(): Promise<void> {
-    await this.#opening?.catch(() => undefined);
-    await this.#underWay.none();
+    await this.#gate.close();
     this.#catalogue.stop();
     await this.#store.close();
   }
 
-  /** Opens the store at the first call, and again after it was lost; null while it is open. */
-  #ready(call?: CallOptions): Promise<void> | null {
-    if (this.#closing !== null) throw closedError();
-    if (this.#isReady && this.#store.isOpen) return null;
-    // A failure reaches all waiting calls, and the next call tries again.
-    this.#opening ??= this.#openNow().finally(() => {
-      this.#opening = null;
-    });
-    return call === undefined ? this.#opening : within(this.#opening, call);
-  }
-
-  async #openNow(): Promise<void> {
-    this.#isReady = false;
+  /** Opens the store at the first call, and again after it was lost. */
+  async #open(): Promise<void> {
     await this.#store.open();
     await this.#catalogue.start();
-    this.#isReady = true;
   }
 }
 

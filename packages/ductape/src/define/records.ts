@@ -2,7 +2,7 @@ import type { Catalogue, Follower } from "./catalogue.js";
 import { recordKey, recordParts } from "../base/key.js";
 import type { Clock } from "../base/call.js";
 import type { DocumentChange, DocumentWrite } from "../stores/store.js";
-import type { UnderWay } from "../base/under-way.js";
+import type { Gate } from "../base/gate.js";
 
 /** A record as its last change left it. */
 export interface KeptRecord {
@@ -23,10 +23,7 @@ export interface RecordWrite {
 /** What records need of the rest. */
 export interface RecordsParts {
   readonly catalogue: Catalogue;
-  /** Opens the store at the first call; null once it is open. */
-  ready(): Promise<void> | null;
-  /** The calls that closing the client waits for. */
-  readonly underWay: UnderWay;
+  readonly gate: Gate;
 }
 
 type OfKind = ReadonlyMap<string, KeptRecord>;
@@ -70,11 +67,16 @@ export class StoredRecords implements Records, Follower {
   }
 
   all(kind: string): Promise<ReadonlyMap<string, KeptRecord>> {
-    return this.#parts.underWay.track(this.#allNow(kind));
+    const { gate, catalogue } = this.#parts;
+    return gate.pass(async () => {
+      await catalogue.refresh();
+      return this.#kinds.get(kind) ?? NONE;
+    });
   }
 
   change(kind: string, prepare: (records: OfKind) => readonly RecordWrite[]): Promise<void> {
-    return this.#parts.underWay.track(this.#changeNow(kind, prepare));
+    const { gate, catalogue } = this.#parts;
+    return gate.pass(() => catalogue.change(() => ({ writes: this.#writes(kind, prepare) })));
   }
 
   take({ key, revision, value }: DocumentChange): void {
@@ -89,23 +91,10 @@ export class StoredRecords implements Records, Follower {
     this.#kinds = new Map();
   }
 
-  async #allNow(kind: string): Promise<OfKind> {
-    await this.#parts.ready();
-    await this.#parts.catalogue.refresh();
-    return this.#kinds.get(kind) ?? NONE;
-  }
-
-  async #changeNow(
-    kind: string,
-    prepare: (records: OfKind) => readonly RecordWrite[],
-  ): Promise<void> {
-    await this.#parts.ready();
-    await this.#parts.catalogue.change(() => {
-      const records = this.#kinds.get(kind) ?? NONE;
-      const writes = prepare(records).map(({ id, value }): DocumentWrite => {
-        return { key: recordKey(kind, id), ifRevision: records.get(id)?.revision ?? 0, value };
-      });
-      return { writes };
+  #writes(kind: string, prepare: (records: OfKind) => readonly RecordWrite[]): DocumentWrite[] {
+    const records = this.#kinds.get(kind) ?? NONE;
+    return prepare(records).map(({ id, value }) => {
+      return { key: recordKey(kind, id), ifRevision: records.get(id)?.revision ?? 0, value };
     });
   }
 }

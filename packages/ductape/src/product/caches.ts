@@ -78,8 +78,15 @@ export class Caches extends ProductResource<CacheInput, CacheBody, Empty> {
    * that used it last. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `CACHE_NOT_FOUND`.
    */
   async values(product: string, query: CacheQuery): Promise<CacheValue[]> {
-    const { cacheTag, quotaTag } = parseQuery(query);
-    const entry = (await this.current()).entry(product);
+    const asked = parseQuery(query);
+    return this.read((catalogue) => this.#values(product, catalogue.entry(product), asked));
+  }
+
+  #values(
+    product: string,
+    entry: ProductEntry,
+    { cacheTag, quotaTag }: ReturnType<typeof parseQuery>,
+  ): CacheValue[] {
     const { expiry } = entry.caches.read(product, cacheTag).body;
     const nowMs = this.parts.clock();
     const live = new Set(entry.spaces(product));

@@ -96,10 +96,10 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
     const issues = new Issues();
     const dryRun = new Fields(options, "options", ["dry_run"], issues).flag("dry_run", false);
     issues.throwAny();
-    return this.parts.underWay.track(this.#applyNow(configuration, dryRun));
+    return this.parts.gate.pass(() => this.#apply(configuration, dryRun));
   }
 
-  async #applyNow(configuration: Configuration, dryRun: boolean): Promise<AppliedConfiguration> {
+  async #apply(configuration: Configuration, dryRun: boolean): Promise<AppliedConfiguration> {
     const planners: Record<KindName, Planner> = {
       product: this,
       environment: this.environments,
@@ -108,10 +108,12 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
       cache: this.caches,
     };
     const plan = (catalogue: Catalogue) => planConfiguration(configuration, catalogue, planners);
-    const { told } = await plan(await this.current());
+    const { catalogue } = this.parts;
+    await catalogue.refresh();
+    const { told } = await plan(catalogue);
     if (dryRun || !told.applied) return { ...told, applied: false };
     const done: { told: AppliedConfiguration } = { told };
-    await this.change(async (catalogue) => {
+    await catalogue.change(async () => {
       const planned = await plan(catalogue);
       done.told = planned.told;
       return planned;
@@ -136,8 +138,9 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
 
   /** All readable products, by tag. */
   async fetchAll(): Promise<Product[]> {
-    const { products } = await this.current();
-    return this.views([...products.values()].flatMap(({ product }) => product.readable()));
+    return this.read(({ products }) =>
+      this.views([...products.values()].flatMap(({ product }) => product.readable())),
+    );
   }
 
   /**
@@ -216,7 +219,7 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
    * `VALIDATION`, `*_NOT_FOUND`, `REVISION_CONFLICT`, and as the store does.
    */
   override update(product: string, tag: string, patch: Patch<QuotaDefinition>): Promise<QuotaView> {
-    return this.parts.underWay.track(this.#updateNow(product, tag, patch));
+    return this.parts.gate.track(this.#updateNow(product, tag, patch));
   }
 
   async #updateNow(
@@ -289,12 +292,10 @@ export class Sessions extends ProductResource<SessionDefinition, SessionBody, Se
     const issues = new Issues();
     const env = new Fields(options, "options", ["env"], issues).tag("env");
     issues.throwAny();
-    return this.parts.underWay.track(this.#rotateNow(product, env));
-  }
-
-  async #rotateNow(product: string, env: string): Promise<{ kid: string }> {
-    const { identity } = (await this.current()).entry(product).environments.read(product, env);
-    return { kid: await this.parts.signing.rotate({ product, env, uid: identity.uid }) };
+    return this.read(async (catalogue) => {
+      const { uid } = catalogue.entry(product).environments.read(product, env).identity;
+      return { kid: await this.parts.signing.rotate({ product, env, uid }) };
+    });
   }
 
   /**

@@ -24,7 +24,7 @@ import {
 import type { ProductEntry, Shelf, StoredAt } from "../define/definition-set.js";
 import type { Issuers } from "../sessions/issuer.js";
 import type { SigningKeys } from "../sessions/signing.js";
-import type { UnderWay } from "../base/under-way.js";
+import type { Gate } from "../base/gate.js";
 import type { Clock } from "../base/call.js";
 import type { DocumentWrite, Store } from "../stores/store.js";
 
@@ -35,10 +35,7 @@ export interface ResourceParts {
   readonly signing: SigningKeys;
   readonly issuers: Issuers;
   readonly clock: Clock;
-  /** Opens the store at the first call; null once it is open. */
-  ready(): Promise<void> | null;
-  /** The calls that closing the client waits for. */
-  readonly underWay: UnderWay;
+  readonly gate: Gate;
 }
 
 /** Where a planned definition is to stand. */
@@ -90,28 +87,19 @@ export abstract class Resource<Body extends object, Identity> {
   /** Checks what the pure parser cannot, before a definition is written. Throws `VALIDATION`. */
   protected check?(body: Body): void;
 
-  protected current(): Promise<Catalogue> {
-    return this.parts.underWay.track(this.#currentNow());
-  }
-
-  async #currentNow(): Promise<Catalogue> {
-    const ready = this.parts.ready();
-    if (ready !== null) await ready;
-    await this.parts.catalogue.refresh();
-    return this.parts.catalogue;
+  /** Reads the definitions as they are. */
+  protected read<T>(work: (catalogue: Catalogue) => Promise<T> | T): Promise<T> {
+    const { catalogue, gate } = this.parts;
+    return gate.pass(async () => {
+      await catalogue.refresh();
+      return work(catalogue);
+    });
   }
 
   /** Writes what `prepare` makes of the definitions as they are. */
-  protected async change(
-    prepare: (catalogue: Catalogue) => Promise<Change> | Change,
-  ): Promise<void> {
-    const ready = this.parts.ready();
-    const { catalogue, underWay } = this.parts;
-    const written = async (): Promise<void> => {
-      await ready;
-      await catalogue.change(() => prepare(catalogue));
-    };
-    await underWay.track(written());
+  protected change(prepare: (catalogue: Catalogue) => Promise<Change> | Change): Promise<void> {
+    const { catalogue, gate } = this.parts;
+    return gate.pass(() => catalogue.change(() => prepare(catalogue)));
   }
 
   /** Makes a definition, and in the same step the change that `beside` tells. */
@@ -249,8 +237,7 @@ export abstract class Resource<Body extends object, Identity> {
   }
 
   protected async view(product: string, id: string): Promise<Body & Stamps> {
-    await this.current();
-    return this.viewNow(product, id);
+    return this.read(() => this.viewNow(product, id));
   }
 
   /** As a change left it: that has read what is stored, and the client may be closed since. */
@@ -306,8 +293,7 @@ export abstract class ProductResource<
 
   /** All readable definitions, by tag or slug. Throws `PRODUCT_NOT_FOUND`. */
   async fetchAll(product: string): Promise<(Body & Stamps)[]> {
-    const entry = (await this.current()).entry(product);
-    return this.views(this.shelf(entry).readable());
+    return this.read((catalogue) => this.views(this.shelf(catalogue.entry(product)).readable()));
   }
 }
 

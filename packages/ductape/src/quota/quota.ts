@@ -12,7 +12,7 @@ import { type Step } from "../decide/step.js";
 import { parseRequest, type QuotaInput, type Request } from "./request.js";
 import type { Verifier } from "../sessions/verifier.js";
 import type { Store } from "../stores/store.js";
-import type { UnderWay } from "../base/under-way.js";
+import type { Gate } from "../base/gate.js";
 
 /** The parts that the flow joins. */
 export interface QuotaParts {
@@ -23,10 +23,7 @@ export interface QuotaParts {
   readonly verifier: Verifier;
   readonly clock: Clock;
   readonly timeoutMs: number;
-  /** Opens the store, waiting as long as a call may; null while open. Throws once closed. */
-  ready(call?: CallOptions): Promise<void> | null;
-  /** What the end of the client waits for. */
-  readonly underWay: UnderWay;
+  readonly gate: Gate;
 }
 
 /** A plan is made anew this often when its window ends or its rules change under way. */
@@ -52,12 +49,12 @@ export class Quota {
     try {
       const request = parseRequest(input);
       const call = options === undefined ? this.#defaults : parseCall(options, this.#defaults);
-      const ready = this.#parts.ready(call);
+      const ready = this.#parts.gate.open(call);
       const quota = ready === null ? this.#parts.catalogue.find(request) : null;
       const nowMs = this.#parts.clock();
-      if (quota === null) return this.#parts.underWay.track(this.#locate(request, call, ready));
+      if (quota === null) return this.#parts.gate.track(this.#locate(request, call, ready));
       if (!this.knowsWhoAsks(request, nowMs))
-        return this.#parts.underWay.track(this.#meet(request, call));
+        return this.#parts.gate.track(this.#meet(request, call));
       return this.#decide(request, quota, nowMs, call, 1);
     } catch (error) {
       return Promise.reject(error);
@@ -122,20 +119,20 @@ export class Quota {
     const step = planStep(request, quota, nowMs);
     const verdict = this.#parts.store.apply(step, call);
     if (verdict === "decided") return Promise.resolve(this.#conclude(request, quota, step));
-    const again = () => this.#parts.underWay.track(this.#decideAgain(request, call, plans));
+    const again = () => this.#parts.gate.track(this.#decideAgain(request, call, plans));
     if (verdict === "stale") return again();
-    const { underWay } = this.#parts;
-    underWay.begin();
+    const { gate } = this.#parts;
+    gate.begin();
     return verdict.then(
       (later) => {
         try {
           return later === "decided" ? this.#conclude(request, quota, step) : again();
         } finally {
-          underWay.end();
+          gate.end();
         }
       },
       (error: unknown) => {
-        underWay.end();
+        gate.end();
         throw error;
       },
     );
@@ -182,8 +179,10 @@ export class Quota {
   ): Promise<(Decision | DuctapeError)[]> {
     const { atomic, call } = parseBatchCall(inputs, options, this.#defaults);
     if (inputs.length === 0) return [];
-    if (atomic)
-      return this.#parts.underWay.track(this.#runAtomic(eachOf(inputs, parseRequest), call));
+    if (atomic) {
+      const requests = eachOf(inputs, parseRequest);
+      return this.#parts.gate.pass(() => this.#runAtomic(requests, call), call);
+    }
     const settled = await Promise.allSettled(inputs.map((input) => this.run(input, call)));
     return settled.map((result) => {
       if (result.status === "fulfilled") return result.value;
@@ -193,8 +192,6 @@ export class Quota {
   }
 
   async #runAtomic(requests: readonly Request[], call: CallOptions): Promise<Decision[]> {
-    const ready = this.#parts.ready(call);
-    if (ready !== null) await ready;
     const { catalogue, clock, store, events, ahead } = this.#parts;
     for (let plans = 0; plans < REPLANS_MAX; plans++) {
       const quotas: CompiledQuota[] = [];

@@ -128,9 +128,9 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
   }
 
   async #closeNow(): Promise<void> {
-    this.#http.close();
+    await this.#http.gate.close();
+    // Requests of calls that were given up meanwhile.
     await this.#quota.drain();
-    await this.#http.drain();
   }
 }
 

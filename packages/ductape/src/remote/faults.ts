@@ -11,17 +11,6 @@ import {
 } from "../base/errors.js";
 import { isRecord } from "../base/json.js";
 
-const CONFLICTS: ReadonlySet<ErrorCode> = new Set([
-  "ENVIRONMENT_INACTIVE",
-  "ALREADY_EXISTS",
-  "REVISION_CONFLICT",
-  "IDEMPOTENCY_CONFLICT",
-]);
-const OF_SESSIONS: ReadonlySet<ErrorCode> = new Set([
-  "SESSION_INVALID",
-  "SESSION_EXPIRED",
-  "SESSION_REVOKED",
-]);
 const OF_STORE: ReadonlySet<ErrorCode> = new Set([
   "STORE_UNAVAILABLE",
   "TIMEOUT",
@@ -58,10 +47,11 @@ export function renamedFault(error: unknown, textOf: (text: string) => string): 
 }
 
 function familyOf(code: ErrorCode): typeof DuctapeError {
-  if (CONFLICTS.has(code)) return ConflictError;
-  if (OF_SESSIONS.has(code)) return SessionError;
+  const { httpStatus, exitCode } = ERRORS[code];
+  if (httpStatus === 404) return NotFoundError;
+  if (exitCode === 5) return ConflictError;
   if (OF_STORE.has(code)) return StoreError;
-  return code.endsWith("_NOT_FOUND") ? NotFoundError : DuctapeError;
+  return code.startsWith("SESSION_") ? SessionError : DuctapeError;
 }
 
 function isCode(code: unknown): code is ErrorCode {

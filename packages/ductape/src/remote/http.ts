@@ -1,6 +1,5 @@
-import { closedError } from "../base/call.js";
 import { DuctapeError, StoreError } from "../base/errors.js";
-import { UnderWay } from "../base/under-way.js";
+import { Gate } from "../base/gate.js";
 import { faultOf } from "./faults.js";
 
 /** A server, and how it is asked. */
@@ -53,44 +52,24 @@ const UNSENT = new Set([
  * until the deadline; what may have counted only where that is safe.
  */
 export class Http {
+  /** What every call passes before it asks. */
+  readonly gate = new Gate();
   readonly #options: HttpOptions;
-  readonly #underWay = new UnderWay();
-  #isClosed = false;
 
   constructor(options: HttpOptions) {
     this.#options = options;
   }
 
-  /** Throws `STORE_UNAVAILABLE` once it is closed. */
-  checkOpen(): void {
-    if (this.#isClosed) throw closedError();
-  }
-
-  /** Lets nothing begin any more. */
-  close(): void {
-    this.#isClosed = true;
-  }
-
-  /** Resolves when no request is under way. */
-  drain(): Promise<void> {
-    return this.#underWay.none();
-  }
-
-  /** As {@link ask}, and throws as {@link checkOpen}. */
-  async call(request: HttpRequest): Promise<unknown> {
-    this.checkOpen();
-    return this.ask(request);
+  /** As {@link ask}, for a call that is one request. Throws `STORE_UNAVAILABLE` once closed. */
+  call(request: HttpRequest): Promise<unknown> {
+    return this.gate.pass(() => this.ask(request));
   }
 
   /**
    * The JSON of the answer; undefined where it has none. Throws what the server's problem tells,
    * and `STORE_UNAVAILABLE`, `TIMEOUT` and `OUTCOME_UNKNOWN`.
    */
-  ask(request: HttpRequest): Promise<unknown> {
-    return this.#underWay.track(this.#ask(request));
-  }
-
-  async #ask(request: HttpRequest): Promise<unknown> {
+  async ask(request: HttpRequest): Promise<unknown> {
     const { isSafe = request.method === "GET", isRead = isSafe } = request;
     const { deadlineMs = performance.now() + this.#options.timeoutMs } = request;
     // The other clock stands still while the machine sleeps, and the server forgets meanwhile.

@@ -69,11 +69,12 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     });
   }
 
-  async run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
-    this.#parts.http.checkOpen();
-    const call = parseCall(options, this.#defaults);
-    const plan = this.#planOf(input, call, "input");
-    return this.#told(await this.#batching.submit(plan, call), plan);
+  run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
+    return this.#parts.http.gate.pass(async () => {
+      const call = parseCall(options, this.#defaults);
+      const plan = this.#planOf(input, call, "input");
+      return this.#told(await this.#batching.submit(plan, call), plan);
+    });
   }
 
   async enforce(input: QuotaInput, options?: CallOptions): Promise<Admitted> {
@@ -90,11 +91,17 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     inputs: readonly QuotaInput[],
     options?: CallOptions & { readonly atomic?: boolean },
   ): Promise<(Decision | DuctapeError)[]>;
-  async runAll(
+  runAll(
     inputs: readonly QuotaInput[],
     options?: CallOptions & { readonly atomic?: boolean },
   ): Promise<(Decision | DuctapeError)[]> {
-    this.#parts.http.checkOpen();
+    return this.#parts.http.gate.pass(() => this.#runAll(inputs, options));
+  }
+
+  async #runAll(
+    inputs: readonly QuotaInput[],
+    options?: CallOptions & { readonly atomic?: boolean },
+  ): Promise<(Decision | DuctapeError)[]> {
     const { atomic, call } = parseBatchCall(inputs, options, this.#defaults);
     if (inputs.length === 0) return [];
     if (atomic) return this.#runAtomic(inputs, call);

@@ -6,14 +6,11 @@ import { renamedFault } from "./faults.js";
 import type { Http } from "./http.js";
 
 /** Fields of sessions that have another name on the wire. */
-const WIRE: ReadonlyMap<string, string> = new Map([
-  ["refreshToken", "refresh_token"],
-  ["sessionId", "session_id"],
-  ["expiresAt", "expires_at"],
-  ["createdAt", "created_at"],
-  ["refreshedAt", "refreshed_at"],
-  ["revokedAt", "revoked_at"],
-]);
+const WIRE: ReadonlyMap<string, string> = new Map(
+  ["refreshToken", "sessionId", "expiresAt", "createdAt", "refreshedAt", "revokedAt"].map(
+    (name) => [name, name.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)],
+  ),
+);
 const OURS: ReadonlyMap<string, string> = new Map([...WIRE].map(([ours, wire]) => [wire, ours]));
 
 /** `processor.sessions` through a server, by the names of the library. */

@@ -7,7 +7,7 @@ import { identifierOf, valueAt } from "../define/selector.js";
 import type { Clock } from "../base/call.js";
 import type { DocumentWrite } from "../stores/store.js";
 import { checkText, pathText, selectorPath } from "../base/text.js";
-import type { UnderWay } from "../base/under-way.js";
+import type { Gate } from "../base/gate.js";
 import { accessToken, type AccessToken } from "./access.js";
 import { exchange, firstToken, newLogin, parseToken, type Login } from "./login.js";
 import { loginWrites, type Logins } from "./logins.js";
@@ -83,10 +83,7 @@ export interface UserSessionsParts {
   readonly signing: SigningKeys;
   readonly verifier: Verifier;
   readonly clock: Clock;
-  /** Opens the store at the first call; null once it is open. */
-  ready(): Promise<void> | null;
-  /** The calls that closing the client waits for. */
-  readonly underWay: UnderWay;
+  readonly gate: Gate;
 }
 
 const ATTEMPTS_MAX = 20;
@@ -111,15 +108,14 @@ export class UserSessions {
    * selector, and `VALIDATION` if it does not match the sample.
    */
   start(input: StartInput): Promise<StartedSession> {
-    return this.#parts.underWay.track(this.#startNow(input));
+    const dataIn = (fields: Fields) => fields.get("data") ?? {};
+    return this.#call(input, ["data"], dataIn, (home, given) => this.#start(ownOf(home), given));
   }
 
-  async #startNow(input: StartInput): Promise<StartedSession> {
+  async #start(home: SessionHome, given: unknown): Promise<StartedSession> {
     const issues = new Issues();
-    const fields = new Fields(input, "input", [...TARGET, "data"], issues, "");
-    const home = await this.#own(fields, issues);
     const { schema, selector } = home.definition;
-    const data = likeSample(fields.get("data") ?? {}, schema ?? {}, "data", issues);
+    const data = likeSample(given, schema ?? {}, "data", issues);
     issues.throwAny();
     const identifier = identifierIn(data, selector);
     const sessionId = randomText(16);
@@ -138,16 +134,11 @@ export class UserSessions {
    * A copy of the data of a session, by its access token. Throws like `quota.run` for a session.
    */
   decrypt(input: SessionTarget & { readonly token: string }): Promise<SessionData> {
-    return this.#parts.underWay.track(this.#decryptNow(input));
-  }
-
-  async #decryptNow(input: SessionTarget & { readonly token: string }): Promise<SessionData> {
-    const issues = new Issues();
-    const fields = new Fields(input, "input", [...TARGET, "token"], issues, "");
-    const token = secretOf(fields, "token");
-    const { product, env, tag } = await this.#home(fields, issues);
-    const { data } = await this.#parts.verifier.identify(product, env, tag, token);
-    return structuredClone(data);
+    const tokenIn = (fields: Fields) => secretOf(fields, "token");
+    return this.#call(input, ["token"], tokenIn, async ({ product, env, tag }, token) => {
+      const { data } = await this.#parts.verifier.identify(product, env, tag, token);
+      return structuredClone(data);
+    });
   }
 
   /**
@@ -156,16 +147,13 @@ export class UserSessions {
    * second use revokes the session. Throws `SESSION_INVALID` and `SESSION_REVOKED`.
    */
   refresh(input: SessionTarget & { readonly refreshToken: string }): Promise<StartedSession> {
-    return this.#parts.underWay.track(this.#refreshNow(input));
+    const tokenIn = (fields: Fields) => parseToken(secretOf(fields, "refreshToken"));
+    return this.#call(input, ["refreshToken"], tokenIn, (home, token) =>
+      this.#refresh(ownOf(home), token),
+    );
   }
 
-  async #refreshNow(
-    input: SessionTarget & { readonly refreshToken: string },
-  ): Promise<StartedSession> {
-    const issues = new Issues();
-    const fields = new Fields(input, "input", [...TARGET, "refreshToken"], issues, "");
-    const token = parseToken(secretOf(fields, "refreshToken"));
-    const home = await this.#own(fields, issues);
+  async #refresh(home: SessionHome, token: ReturnType<typeof parseToken>): Promise<StartedSession> {
     if (token === null) throw refreshRefused("unknown");
     const { signing, clock, logins } = this.#parts;
     const { sessionId } = token;
@@ -195,19 +183,15 @@ export class UserSessions {
    * over, already revoked or unknown.
    */
   revoke(input: RevokeInput): Promise<{ readonly revoked: number }> {
-    return this.#parts.underWay.track(this.#revokeNow(input));
+    return this.#call(input, ["sessionId", "identifier"], revocationIn, (home, revocation) =>
+      this.#revokeEach(ownOf(home), revocation),
+    );
   }
 
-  async #revokeNow(input: RevokeInput): Promise<{ readonly revoked: number }> {
-    const issues = new Issues();
-    const known = [...TARGET, "sessionId", "identifier"];
-    const fields = new Fields(input, "input", known, issues, "");
-    const sessionId = optionalText(fields, "sessionId");
-    const identifier = optionalText(fields, "identifier");
-    if ((sessionId === null) === (identifier === null)) {
-      fields.refuse("sessionId", "wants either sessionId or identifier");
-    }
-    const home = await this.#own(fields, issues);
+  async #revokeEach(
+    home: SessionHome,
+    { sessionId, identifier }: ReturnType<typeof revocationIn>,
+  ): Promise<{ readonly revoked: number }> {
     let revoked = 0;
     if (sessionId !== null) revoked += await this.#revoke(home, sessionId);
     if (identifier !== null) {
@@ -220,34 +204,29 @@ export class UserSessions {
 
   /** A page of the sessions that can still be used or refreshed, including revoked ones. */
   list(input: ListInput): Promise<SessionPage> {
-    return this.#parts.underWay.track(this.#listNow(input));
+    return this.#call(input, ["identifier", "limit", "after"], pageIn, async (home, page) => {
+      const { logins, next } = await this.#parts.logins.page(ownOf(home), page);
+      return { sessions: logins.map(([id, login]) => listed(id, login)), next };
+    });
   }
 
-  async #listNow(input: ListInput): Promise<SessionPage> {
+  /**
+   * A call on the sessions of one definition. Throws all that is wrong with the input before it
+   * waits for anything. `known` are its fields beside those of a target, which `parse` reads.
+   */
+  async #call<Parsed, T>(
+    input: unknown,
+    known: readonly string[],
+    parse: (fields: Fields) => Parsed,
+    work: (home: SessionHome, parsed: Parsed) => Promise<T>,
+  ): Promise<T> {
     const issues = new Issues();
-    const known = [...TARGET, "identifier", "limit", "after"];
-    const fields = new Fields(input, "input", known, issues, "");
-    const identifier = optionalText(fields, "identifier");
-    const after = optionalText(fields, "after");
-    const limit = limitOf(fields);
-    const home = await this.#own(fields, issues);
-    const page = await this.#parts.logins.page(home, { identifier, limit, after });
-    return { sessions: page.logins.map(([id, login]) => listed(id, login)), next: page.next };
-  }
-
-  /** Where the fields of a target lead. Tells all that is wrong with the input first. */
-  async #home(fields: Fields, issues: Issues): Promise<SessionHome> {
+    const fields = new Fields(input, "input", [...TARGET, ...known], issues, "");
+    const parsed = parse(fields);
     const [product, env, tag] = [fields.tag("product"), fields.tag("env"), fields.tag("tag")];
     issues.throwAny();
-    await this.#parts.ready();
-    return this.#parts.catalogue.locateSession(product, env, tag);
-  }
-
-  async #own(fields: Fields, issues: Issues): Promise<SessionHome> {
-    const home = await this.#home(fields, issues);
-    if (home.definition.issuer === null) return home;
-    const message = `session ${show(home.tag)} has an outside issuer, who starts and ends them`;
-    throw new ValidationError([{ path: "tag", message }]);
+    const { gate, catalogue } = this.#parts;
+    return gate.pass(async () => work(await catalogue.locateSession(product, env, tag), parsed));
   }
 
   /** Revokes one session; returns 0 where there is nothing to revoke. */
@@ -270,6 +249,28 @@ export class UserSessions {
     });
     return revoked;
   }
+}
+
+/** A definition whose sessions start and end here. Throws `VALIDATION` for any other. */
+function ownOf(home: SessionHome): SessionHome {
+  if (home.definition.issuer === null) return home;
+  const message = `session ${show(home.tag)} has an outside issuer, who starts and ends them`;
+  throw new ValidationError([{ path: "tag", message }]);
+}
+
+function revocationIn(fields: Fields) {
+  const sessionId = optionalText(fields, "sessionId");
+  const identifier = optionalText(fields, "identifier");
+  if ((sessionId === null) === (identifier === null)) {
+    fields.refuse("sessionId", "wants either sessionId or identifier");
+  }
+  return { sessionId, identifier };
+}
+
+function pageIn(fields: Fields) {
+  const identifier = optionalText(fields, "identifier");
+  const after = optionalText(fields, "after");
+  return { identifier, limit: limitOf(fields), after };
 }
 
 function started(

@@ -25,7 +25,7 @@ import {
 } from "./target.js";
 import type { Clock } from "../base/call.js";
 import type { Store } from "../stores/store.js";
-import type { UnderWay } from "../base/under-way.js";
+import type { Gate } from "../base/gate.js";
 
 /** What `usage.subjects` takes. */
 export interface SubjectsInput extends UsageTarget {
@@ -69,9 +69,7 @@ export interface UsageParts {
   readonly store: Store;
   readonly catalogue: Catalogue;
   readonly clock: Clock;
-  ready(): Promise<void> | null;
-  /** The calls that closing the client waits for. */
-  readonly underWay: UnderWay;
+  readonly gate: Gate;
 }
 
 const FIELDS = [...USAGE_FIELDS, "limit", "after", "window"];
@@ -93,8 +91,9 @@ export class Usage {
    * that changes between two pages may appear on both or on neither. Throws `VALIDATION`,
    * `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
    */
-  subjects(input: SubjectsInput): Promise<SubjectsPage> {
-    return this.#parts.underWay.track(this.#subjectsNow(input));
+  async subjects(input: SubjectsInput): Promise<SubjectsPage> {
+    const asked = parseInput(input);
+    return this.#parts.gate.pass(() => this.#page(asked));
   }
 
   /**
@@ -102,34 +101,22 @@ export class Usage {
    * moment shows them. Throws `VALIDATION`, `SUBJECT_REQUIRED`, `*_NOT_FOUND`,
    * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`, `TIMEOUT`.
    */
-  history(input: HistoryInput): Promise<UsageHistory> {
-    return this.#parts.underWay.track(this.#historyNow(input));
+  async history(input: HistoryInput): Promise<UsageHistory> {
+    const asked = parseHistoryInput(input);
+    return this.#parts.gate.pass(() => readHistory(asked, this.#parts));
   }
 
   /**
    * How many counters a product, an environment, a quota or a rule has: what a deletion would
    * remove. Reads them all in parts. Throws `VALIDATION`, `*_NOT_FOUND`, `STORE_UNAVAILABLE`.
    */
-  counters(input: CountersInput): Promise<KeptCounters> {
-    return this.#parts.underWay.track(this.#countersNow(input));
-  }
-
-  async #countersNow(input: CountersInput): Promise<KeptCounters> {
+  async counters(input: CountersInput): Promise<KeptCounters> {
     const asked = parseCountersInput(input);
-    await this.#parts.ready();
-    return countCounters(asked, this.#parts);
+    return this.#parts.gate.pass(() => countCounters(asked, this.#parts));
   }
 
-  async #historyNow(input: HistoryInput): Promise<UsageHistory> {
-    const asked = parseHistoryInput(input);
-    await this.#parts.ready();
-    return readHistory(asked, this.#parts);
-  }
-
-  async #subjectsNow(input: SubjectsInput): Promise<SubjectsPage> {
-    const asked = parseInput(input);
+  async #page(asked: ReturnType<typeof parseInput>): Promise<SubjectsPage> {
     const { catalogue } = this.#parts;
-    await this.#parts.ready();
     for (let reads = 0; reads < READS_MAX; reads++) {
       await catalogue.refresh();
       const quota = await catalogue.locate(asked);

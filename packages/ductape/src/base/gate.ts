@@ -1,0 +1,88 @@
+import { closedError, within, type CallOptions } from "./call.js";
+
+/**
+ * What every call of a client passes: it counts the calls under way, and refuses them once it is
+ * closed.
+ */
+export class Gate {
+  #isClosed = false;
+  #count = 0;
+  #waiting: (() => void)[] = [];
+
+  /**
+   * Opens what the call needs, waiting as long as the call may; null where all is open. Throws
+   * `STORE_UNAVAILABLE` once closed.
+   */
+  open(_call?: CallOptions): Promise<void> | null {
+    if (this.#isClosed) throw closedError();
+    return null;
+  }
+
+  /** Does the work of a call once all is open. Throws as {@link open} and the work do. */
+  async pass<T>(work: () => Promise<T>, call?: CallOptions): Promise<T> {
+    const opening = this.open(call);
+    this.begin();
+    try {
+      if (opening !== null) await opening;
+      return await work();
+    } finally {
+      this.end();
+    }
+  }
+
+  /** Counts a call that has begun until it has settled. Returns it as it is. */
+  track<T>(call: Promise<T>): Promise<T> {
+    this.begin();
+    const end = (): void => this.end();
+    call.then(end, end);
+    return call;
+  }
+
+  /** Counts one more call; {@link end} must follow. */
+  begin(): void {
+    this.#count++;
+  }
+
+  /** One call is over. */
+  end(): void {
+    this.#count--;
+    if (this.#count === 0) for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Refuses calls from now on. Resolves when those under way are over. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    while (this.#count > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+}
+
+/** The gate before a store, which is opened at the first call, and again where it was lost. */
+export class StoreGate extends Gate {
+  readonly #store: { readonly isOpen: boolean };
+  readonly #openStore: () => Promise<void>;
+  #isReady = false;
+  #opening: Promise<void> | null = null;
+
+  /** `openStore` opens the store, and reads what every call needs of it. */
+  constructor(store: { readonly isOpen: boolean }, openStore: () => Promise<void>) {
+    super();
+    this.#store = store;
+    this.#openStore = openStore;
+  }
+
+  override open(call?: CallOptions): Promise<void> | null {
+    super.open();
+    if (this.#isReady && this.#store.isOpen) return null;
+    // A failure reaches all waiting calls, and the next call tries again.
+    this.#opening ??= this.track(this.#openNow()).finally(() => {
+      this.#opening = null;
+    });
+    return call === undefined ? this.#opening : within(this.#opening, call);
+  }
+
+  async #openNow(): Promise<void> {
+    this.#isReady = false;
+    await this.#openStore();
+    this.#isReady = true;
+  }
+}
