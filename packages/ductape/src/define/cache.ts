@@ -3,12 +3,12 @@ import { show } from "../base/errors.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 import type { Kind, Stamps } from "./kind.js";
 
-/** What `caches.create` takes. */
+/** The input of `caches.create`. */
 export interface CacheInput {
   readonly tag: string;
   readonly name?: string | Empty | undefined;
   readonly description?: string | Empty | undefined;
-  /** How old an answer may be, in milliseconds: an integer from 1 to 86,400,000, a day. */
+  /** The greatest age of an answer in milliseconds: an integer from 1 to 86,400,000, a day. */
   readonly expiry: number;
 }
 
@@ -24,7 +24,7 @@ export interface Cache extends CacheBody, Stamps {}
 const FIELDS = ["tag", "name", "description", "expiry"] as const;
 const EXPIRY_MS_MAX = 86_400_000;
 
-/** What caches are made of. They own no counters, so they need no identity. */
+/** The kind of caches. They own no counters, so they need no identity. */
 export const CACHE: Kind<CacheBody, Empty> = {
   name: "cache",
   id: "tag",

@@ -9,27 +9,27 @@ import { ProductEntry } from "./definition-set.js";
 import type { DocumentChange, DocumentWrite, Store } from "../stores/store.js";
 import { checkText } from "../base/text.js";
 
-/** Definitions to write, all or none, and the spaces of counters to forget in the same step. */
+/** Definitions to write, all or none, and the spaces of counters to delete in the same step. */
 export interface Change {
   readonly writes: readonly DocumentWrite[];
   readonly forget?: readonly string[];
 }
 
-/** Keeps what watched documents of one kind hold. */
+/** Keeps the content of watched documents of one kind. */
 export interface Follower {
-  /** Takes a change over. */
+  /** Applies a change. */
   take(change: DocumentChange): void;
-  /** Forgets all: what is told from here on may be of another store. */
+  /** Clears everything: the changes that follow may come from another store. */
   clear(): void;
 }
 
-/** A session definition where it is used: in an active environment. */
+/** A session definition in an active environment. */
 export interface SessionHome extends SessionPlace {
   readonly definition: SessionBody;
 }
 
 const POLL_MS = 250;
-/** Where the engine tells of changes: only for those it misses. */
+/** The interval of reads in a store that announces changes, for any it misses. */
 const POLL_WATCHED_MS = 750;
 const ATTEMPTS_MAX = 60;
 
@@ -41,7 +41,7 @@ export interface Named {
   readonly cache: string | null;
 }
 
-/** What {@link Catalogue.find} found last. */
+/** The last result of {@link Catalogue.find}. */
 interface Found {
   readonly productTag: string;
   readonly env: string;
@@ -52,12 +52,12 @@ interface Found {
 const NOTHING_FOUND: Found = { productTag: "", env: "", quotaTag: "", quota: null };
 
 /**
- * The definitions of a store, in memory. Changes made by this process are seen at once, those of
- * other processes within a second.
+ * The definitions of a store, in memory. Changes by this process are seen at once, those by others
+ * within a second.
  */
 export class Catalogue {
   products = new Map<string, ProductEntry>();
-  /** Counts the changes of definitions that were taken over, and the stores they are of. */
+  /** Counts the applied changes of definitions, and the stores opened. */
   edition = 0;
   readonly #store: Store;
   readonly #logger: Logger;
@@ -65,7 +65,7 @@ export class Catalogue {
   readonly #followers = new Map<string, Follower>();
   #sequence = 0;
   #changing: Promise<unknown> = Promise.resolve();
-  /** Calls in a row often ask for the same quota. */
+  /** Consecutive calls often use the same quota. */
   #lastFound = NOTHING_FOUND;
   #timer: NodeJS.Timeout | undefined;
   #unwatch: (() => void) | undefined;
@@ -76,15 +76,15 @@ export class Catalogue {
     this.#logger = logger;
   }
 
-  /** Tells `follower` every change of the documents of a kind that is no definition. */
+  /** Passes `follower` every change of the documents of a kind that is not a definition. */
   follow(kind: string, follower: Follower): void {
     this.#followers.set(kind, follower);
   }
 
-  /** Reads all definitions, also where others were known, and begins to follow their changes. */
+  /** Reads all definitions, replacing any known before, and begins to follow their changes. */
   async start(): Promise<void> {
     const { sequence, changes } = await this.#store.documents.changes(0);
-    // Another map, as it may be another file: what was asked of the old one is told to nobody.
+    // A new map, because the file may be another one: answers to earlier reads must not reach it.
     this.products = new Map();
     for (const follower of this.#followers.values()) follower.clear();
     this.edition++;
@@ -109,16 +109,16 @@ export class Catalogue {
   async refresh(): Promise<void> {
     const { products } = this;
     const { sequence, changes } = await this.#store.documents.changes(this.#sequence);
-    // Answers may come in another order: a later one has told all of an older one.
+    // Answers may arrive out of order: a later one includes all of an earlier one.
     if (sequence <= this.#sequence || products !== this.products) return;
     this.#sequence = sequence;
     for (const change of changes) this.#take(change);
   }
 
   /**
-   * Writes what `prepare` makes of the definitions as they are, again where another process was
-   * quicker; changes of this process wait for each other. What `prepare` throws is thrown, and
-   * nothing is changed.
+   * Writes what `prepare` returns for the current definitions, with a new attempt if another
+   * process was quicker; changes of this process wait for each other. If `prepare` throws, its
+   * error is thrown and nothing is changed.
    */
   change(prepare: () => Promise<Change> | Change): Promise<void> {
     const changed = this.#changing.then(() => this.#changeNow(prepare));
@@ -133,19 +133,19 @@ export class Catalogue {
       const stale = await this.#store.documents.write(writes, forget);
       await this.refresh();
       if (stale === null) return;
-      // Processes that fail in step would do so again.
+      // Processes that collided would otherwise collide again.
       await new Promise((resolve) => setTimeout(resolve, Math.random() * attempt));
     }
     throw new StoreError("STORE_UNAVAILABLE", "the definition kept changing; try again");
   }
 
   /**
-   * The quota a request names, or null where it is not known here (yet): then ask {@link locate}.
+   * The quota that a request names, or null if it is not known here yet: then call {@link locate}.
    */
   find(request: Named): CompiledQuota | null {
     const quota = this.#find(request);
     const { cache } = request;
-    // Read at each call: a cache may be gone though the quota is not.
+    // Read at each call: a cache may be deleted while its quota stays.
     return cache === null || quota?.caches.get(cache)?.body ? quota : null;
   }
 
@@ -161,9 +161,9 @@ export class Catalogue {
   }
 
   /**
-   * The quota a request names, also one that another process has just made. Throws `VALIDATION`,
-   * `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `QUOTA_NOT_FOUND`,
-   * `CACHE_NOT_FOUND`.
+   * The quota that a request names, even one that another process has just created. Throws
+   * `VALIDATION`, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`,
+   * `QUOTA_NOT_FOUND`, `CACHE_NOT_FOUND`.
    */
   async locate(request: Named): Promise<CompiledQuota> {
     refuseIllFormed(request);
@@ -177,14 +177,14 @@ export class Catalogue {
   }
 
   /**
-   * The session definition of a tag in an environment, as it is known here. Throws as
-   * {@link locateSession}.
+   * The session definition with a tag in an environment, as known here. Throws like {@link
+   * locateSession}.
    */
   findSession(product: string, env: string, tag: string): SessionHome {
     const entry = this.entry(product);
     const { uid } = activeEnvironment(entry, product, env);
     const { body, identity } = entry.sessions.read(product, tag);
-    // One object for all tokens of the session: what many calls look at stays near.
+    // One object for all tokens of the session, so that it stays in the processor's caches.
     const known = this.#homes.get(body)?.get(env);
     if (known?.uid === uid) return known;
     const home = { product, env, uid, tag, sessionUid: identity.uid, definition: body };
@@ -193,8 +193,8 @@ export class Catalogue {
   }
 
   /**
-   * The session definition of a tag in an environment, also one that another process has just
-   * made. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`,
+   * The session definition with a tag in an environment, even one that another process has just
+   * created. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`,
    * `ENVIRONMENT_INACTIVE`, `SESSION_NOT_FOUND`.
    */
   async locateSession(product: string, env: string, tag: string): Promise<SessionHome> {
@@ -207,7 +207,7 @@ export class Catalogue {
     return this.findSession(product, env, tag);
   }
 
-  /** What is defined in a product, also in one that cannot be read. Throws `PRODUCT_NOT_FOUND`. */
+  /** The definitions in a product, even in one that cannot be read. Throws `PRODUCT_NOT_FOUND`. */
   entry(product: string): ProductEntry {
     const entry = this.products.get(product);
     if (entry === undefined || entry.product.size === 0) throw notFound(PRODUCT, product, product);
@@ -231,9 +231,9 @@ export class Catalogue {
       await this.refresh();
       this.#isFollowing = true;
     } catch (error) {
-      // It was stopped meanwhile: what it asked is closed.
+      // It was stopped meanwhile, so the store is closed.
       if (this.#timer === undefined) return;
-      // Once an outage, not four times a second.
+      // Once for each outage, not four times a second.
       if (this.#isFollowing) {
         this.#logger.warn("definitions could not be refreshed; trying again", error);
       }
@@ -251,7 +251,7 @@ export class Catalogue {
     this.products.set(product, entry);
     entry.compiled.clear();
     this.#lastFound = NOTHING_FOUND;
-    // A newer version of this package may keep kinds that this one does not know.
+    // A newer version of this package may store kinds that this one does not know.
     const shelf = Object.entries(entry.shelves).find(([name]) => name === kind)?.[1];
     const unreadable = shelf?.take(id, revision, value) ?? null;
     if (unreadable !== null) {

@@ -8,7 +8,7 @@ import { PRODUCT, type ProductInput } from "./product.js";
 import type { KindName } from "./kind.js";
 import type { SessionDefinition } from "./session.js";
 
-/** A product with what is defined in it. A list that is left out is as one that is empty. */
+/** A product with its definitions. Leaving a list out means the same as an empty list. */
 export interface ProductConfiguration extends ProductInput {
   readonly environments?: readonly EnvironmentInput[] | Empty | undefined;
   readonly quotas?: readonly QuotaDefinition[] | Empty | undefined;
@@ -16,18 +16,18 @@ export interface ProductConfiguration extends ProductInput {
   readonly caches?: readonly CacheInput[] | Empty | undefined;
 }
 
-/** What `product.apply` takes: definitions as a file keeps them. */
+/** The input of `product.apply`: definitions as written in a file. */
 export interface Configuration {
   readonly products: readonly ProductConfiguration[];
 }
 
-/** What `product.apply` takes beside the configuration. */
+/** Options of `product.apply`. */
 export interface ApplyOptions {
-  /** Tells what would change, and changes nothing. */
+  /** Reports what would change, and changes nothing. */
   readonly dry_run?: boolean | Empty | undefined;
 }
 
-/** One field of a definition that changes; null where it is not there before, or after. */
+/** One changed field of a definition; null if it does not exist before or after. */
 export interface FieldChange {
   /** Such as `limit`, or `rules[user].limit` for the rule of that name. */
   readonly field: string;
@@ -35,33 +35,33 @@ export interface FieldChange {
   readonly to: unknown;
 }
 
-/** What becomes of one definition of a configuration. */
+/** What is done with one definition of a configuration. */
 export interface DefinitionChange {
   readonly kind: KindName;
   readonly product_tag: string;
-  /** Its tag, or the slug of an environment. */
+  /** The tag, or the slug of an environment. */
   readonly id: string;
   readonly action: "create" | "update" | "keep";
-  /** What differs, of one that is updated. */
+  /** The fields that differ, if it is updated. */
   readonly fields: readonly FieldChange[];
 }
 
-/** What `product.apply` tells, in the order of the configuration. */
+/** The result of `product.apply`, in the order of the configuration. */
 export interface AppliedConfiguration {
   readonly changes: readonly DefinitionChange[];
-  /** False for a dry run, and where nothing differs. */
+  /** False for a dry run, and if nothing differs. */
   readonly applied: boolean;
 }
 
 /** One definition of a configuration, not parsed yet. */
 export interface WantedDefinition {
-  /** Where it stands: `products[0].quotas[1]`. */
+  /** Its path: `products[0].quotas[1]`. */
   readonly path: string;
   readonly kind: KindName;
   readonly input: unknown;
 }
 
-/** A product of a configuration, and what is defined in it. */
+/** A product of a configuration and its definitions. */
 export interface WantedProduct {
   readonly tag: string;
   readonly product: WantedDefinition;
@@ -77,7 +77,7 @@ const LISTS = {
 
 const FIELDS = [...PRODUCT.fields, ...Object.keys(LISTS)];
 
-/** The definitions of a configuration. What is wrong with its form goes to `issues`. */
+/** The definitions of a configuration. Problems with its form go to `issues`. */
 export function parseConfiguration(input: unknown, issues: Issues): WantedProduct[] {
   const fields = new Fields(input, "configuration", ["products"], issues, "");
   const products = fields.get("products");
@@ -122,7 +122,7 @@ function parseList(
   });
 }
 
-/** Two of a name in one list: which of them was meant is not known. */
+/** Two of the same name in one list, so it is unclear which one is meant. */
 function refuseTwice(known: Set<unknown>, fields: Fields, id: string): void {
   const value = fields.get(id);
   if (value === undefined) return;

@@ -1,7 +1,7 @@
 import type { FieldChange } from "./configuration.js";
 import { canonical, isRecord } from "../base/json.js";
 
-/** What differs between two definitions of one kind; rules of a quota are told apart by name. */
+/** The differences between two definitions of one kind; rules of a quota are matched by name. */
 export function differences(before: object, after: object): FieldChange[] {
   const [from, to] = [membersOf(before), membersOf(after)];
   const changed = [...new Set([...from.keys(), ...to.keys()])].filter(
@@ -30,7 +30,7 @@ function membersOf(body: object): Map<string, unknown> {
       const path = `rules[${String(name)}]`;
       for (const [member, of] of Object.entries(rule)) members.set(`${path}.${member}`, of);
     }
-    // Their order is seen where a denial names the rule.
+    // Their order matters for the rule that a denial names.
     members.set(
       "rules",
       rules.map(({ name }) => name),

@@ -2,7 +2,7 @@ import { Fields, Issues, type Empty } from "../base/field.js";
 import { parseUid } from "./identity.js";
 import type { Kind, Stamps } from "./kind.js";
 
-/** What `environments.create` takes. */
+/** The input of `environments.create`. */
 export interface EnvironmentInput {
   readonly slug: string;
   readonly env_name?: string | Empty | undefined;
@@ -23,14 +23,14 @@ export interface EnvironmentBody {
 /** An environment of a product. */
 export interface Environment extends EnvironmentBody, Stamps {}
 
-/** Names the counters of an environment. */
+/** Identifies the counters of an environment. */
 export interface EnvironmentIdentity {
   readonly uid: string;
 }
 
 const FIELDS = ["slug", "env_name", "description", "active"] as const;
 
-/** What environments are made of. */
+/** The kind of environments. */
 export const ENVIRONMENT: Kind<EnvironmentBody, EnvironmentIdentity> = {
   name: "environment",
   id: "slug",

@@ -2,7 +2,7 @@ import { kindOf, show } from "../base/errors.js";
 import { type Fields, type Empty } from "../base/field.js";
 import { isRecord } from "../base/json.js";
 
-/** Signatures of outside tokens: only those made with a private key. */
+/** Signature algorithms of outside tokens: only those that use a private key. */
 export const ALGORITHMS = [
   "RS256",
   "RS384",
@@ -28,27 +28,27 @@ export interface Jwk {
 /** A public key: PEM (SPKI), or a JWK. */
 export type PublicKey = string | Jwk;
 
-/** Whose tokens to take, beside our own. */
+/** An outside issuer whose tokens to accept. */
 export interface IssuerInput {
-  /** The `iss` of its tokens; with it the others here have a meaning. */
+  /** The `iss` of its tokens; required for the other fields here. */
   readonly issuer?: string | Empty | undefined;
-  /** The `aud` that its tokens must have. */
+  /** The `aud` required in its tokens. */
   readonly audience?: string | Empty | undefined;
-  /** Which signatures to take; never one with a shared secret. */
+  /** Signature algorithms to accept; never one with a shared secret. */
   readonly algorithms?: readonly Algorithm[] | Empty | undefined;
   /**
-   * Its public key: PEM (SPKI), or a JWK whose `use`, `key_ops` and `alg`, where it has them, allow
-   * to verify by `algorithms`. RSA keys have 2048 bits or more and an odd exponent from 3.
+   * Its public key: PEM (SPKI), or a JWK whose `use`, `key_ops` and `alg`, if present, allow
+   * verifying with `algorithms`. RSA keys have 2048 bits or more and an odd exponent from 3.
    */
   readonly public_key?: string | Jwk | undefined;
   /**
-   * Its key set: where it is fetched (https, or http on this machine), or the set itself, each key
-   * of which is as a `public_key`. Of a fetched set only such keys are used.
+   * Its key set: the URL to fetch it from (https, or http on this machine), or the set itself,
+   * each key of which must qualify as a `public_key`. In a fetched set other keys are ignored.
    */
   readonly jwks?: string | Jwk | undefined;
 }
 
-/** The parsed part of an {@link IssuerInput}: all null and empty for a session of our own. */
+/** The parsed part of an {@link IssuerInput}: null and empty for our own sessions. */
 export interface IssuerBody {
   readonly issuer: string | null;
   readonly audience: string | null;
@@ -61,7 +61,7 @@ const ISSUER_FIELDS = ["audience", "algorithms", "public_key", "jwks"] as const;
 const TEXT_CHARS_MAX = 1_024;
 const KEY_CHARS_MAX = 65_536;
 
-/** The parts of an outside issuer; what is wrong goes to the issues of `fields`. */
+/** Parses the fields of an outside issuer; problems go to the issues of `fields`. */
 export function parseIssuer(fields: Fields): IssuerBody {
   const issuer = textOf(fields, "issuer");
   if (issuer === null) {
@@ -132,7 +132,7 @@ function checkPublicKey(value: PublicKey): string | null {
 /** Members of private keys (RFC 7518, 6.2.2 and 6.3.2). */
 const PRIVATE_MEMBERS = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 
-/** Why a JWK is none of a public key, in words that show nothing of it; null where it is one. */
+/** Why a JWK is not a public key, without showing any of it; null if it is one. */
 export function whyNotPublic(jwk: Jwk): string | null {
   const { kty } = jwk;
   if (kty === "oct" || Object.hasOwn(jwk, "k")) {
@@ -156,7 +156,7 @@ function checkJwks(value: PublicKey): string | null {
 
 function checkUrl(text: string): string | null {
   const wanted = "wants an https URL without a password, or http on this machine";
-  // What is no URL may be a key, and a password is not repeated.
+  // A text that is not a URL may be a key, and a password must not be repeated.
   if (!URL.canParse(text)) return `${wanted}, got a text that is no URL`;
   const { username, password, hash, protocol, hostname } = new URL(text);
   if (username !== "" || password !== "") return `${wanted}, got one with a name or a password`;

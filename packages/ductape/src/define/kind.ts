@@ -2,54 +2,55 @@ import { NotFoundError, show, ValidationError, type ErrorCode } from "../base/er
 import type { Changes } from "./patch.js";
 import { isRecord } from "../base/json.js";
 
-/** What every stored definition has. Instants are ISO 8601 in UTC. */
+/** The fields of every stored definition. Instants are ISO 8601 in UTC. */
 export interface Stamps {
-  /** Counts the changes, from 1. */
+  /** Increases with every change, from 1. */
   readonly revision: number;
   readonly created_at: string;
   readonly updated_at: string;
 }
 
-/** Which kinds there are; each is the first part of its keys. */
+/** The kinds; each is the first part of its keys. */
 export type KindName = "product" | "environment" | "quota" | "session" | "cache";
 
 /**
- * One kind of definition, all that tells it from the others. `Body` is what a user defines;
- * `Identity` says which counters are its own, and is new whenever the definition is.
+ * One kind of definition: everything that differs from other kinds. `Body` is what a user defines;
+ * `Identity` says which counters belong to it, and is new whenever the definition is.
  */
 export interface Kind<Body extends object, Identity> {
   readonly name: KindName;
-  /** The member that names one of its kind. */
+  /** The field that names a definition of this kind. */
   readonly id: "tag" | "slug";
-  /** The field of a call that names one. */
+  /** The field of a call that names a definition of this kind. */
   readonly path: string;
-  /** The fault of one that is not defined. */
+  /** The fault if it is not defined. */
   readonly missing: ErrorCode;
   readonly fields: readonly string[];
-  /** Fields that take null as a value; in a change it takes any other back to its default. */
+  /** Fields that accept null as a value; in a change null restores the default of any other. */
   readonly nullable: readonly string[];
   /**
-   * Parses what a user gives or a store kept; `before` is what it changes. Throws `VALIDATION` that
-   * names each wrong field.
+   * Parses the input of a user or of a store; `before` is what it changes. Throws `VALIDATION`,
+   * which names each wrong field.
    */
   parse(input: unknown, before?: Body | null): Body;
   idOf(body: Body): string;
-  /** The input that changed fields make of a definition. */
+  /** The full input after a change of some fields. */
   merge(body: Body, fields: Changes["fields"]): object;
   /**
-   * The input that a configuration makes of a definition by the fields it names: what it leaves out
-   * stays. Default: as `merge`.
+   * The full input after a configuration sets the fields it names; the others stay. Default:
+   * `merge`.
    */
   over?(body: Body, fields: Changes["fields"]): object;
   /**
-   * The identity of `body`: as much of the one before as goes on, else new. Throws `VALIDATION`.
+   * The identity of `body`, keeping as much of the earlier one as still applies. Throws
+   * `VALIDATION`.
    */
   identify(body: Body, before: Before<Body, Identity> | null, making: Making): Identity;
-  /** Reads an identity again. Throws where it is none. */
+  /** Reads a stored identity. Throws if it is not one. */
   readIdentity(value: unknown): Identity;
 }
 
-/** What an identity is made with: names of its own, and the instant of the change. */
+/** What a new identity is made from: unique names, and the instant of the change. */
 export interface Making {
   newUid(): string;
   /** Epoch milliseconds. */
@@ -58,32 +59,35 @@ export interface Making {
   readonly coLocate: boolean;
 }
 
-/** What a changed definition was; `body` is null where it could not be read. */
+/** A definition before its change; `body` is null if it could not be read. */
 export interface Before<Body, Identity> {
   readonly body: Body | null;
   readonly identity: Identity;
 }
 
-/** A definition as it is kept in memory. */
+/** A definition in memory. */
 export interface Definition<Body, Identity> extends Stamps {
   readonly body: Body;
   readonly identity: Identity;
   readonly unreadable: null;
 }
 
-/** A definition that cannot be read: it stops no other, and every use of it says so. */
+/**
+ * A definition that cannot be read: every use of it fails with an error that says so, and no other
+ * definition is affected.
+ */
 export interface Unreadable<Identity> extends Stamps {
   readonly body: null;
-  /** Null where it could not be read either. */
+  /** Null if it could not be read either. */
   readonly identity: Identity | null;
   /** Why. */
   readonly unreadable: string;
 }
 
-/** What is kept of a stored definition. */
+/** A stored definition, readable or not. */
 export type Kept<Body, Identity> = Definition<Body, Identity> | Unreadable<Identity>;
 
-/** A definition as JSON text; `readDefinition` reads it again. */
+/** A definition as JSON text; the reverse is `readDefinition`. */
 export function definitionText(
   body: object,
   identity: unknown,
@@ -94,7 +98,8 @@ export function definitionText(
 }
 
 /**
- * Reads the stored definition `id` again; one that this version cannot read is named, not thrown.
+ * Reads the stored definition `id`. If this version cannot read it, returns the reason instead of
+ * throwing.
  */
 export function readDefinition<Body extends object, Identity>(
   kind: Kind<Body, Identity>,
@@ -112,7 +117,7 @@ export function readDefinition<Body extends object, Identity>(
     identity = kind.readIdentity(kept);
     const body = kind.parse(input);
     if (kind.idOf(body) !== id) throw new Error(`its ${kind.id} is ${show(kind.idOf(body))}`);
-    // Every part must be the one it was: a new identity would be a fresh allowance.
+    // Every part must be unchanged: a new identity would give a fresh allowance.
     identity = kind.identify(
       body,
       { body, identity },
@@ -131,7 +136,7 @@ function refuseNew(): never {
   throw new Error("a part of it has no identity");
 }
 
-/** The fault of a definition that is not there; `code` says of which kind. */
+/** The fault of a definition that does not exist; `code` depends on its kind. */
 export function notFound(
   { name, path, missing }: Pick<Kind<object, unknown>, "name" | "path" | "missing">,
   product: string,
@@ -141,7 +146,7 @@ export function notFound(
   return new NotFoundError(missing, `${path}: ${whose} no ${name} ${show(id)}`);
 }
 
-/** The fault of a definition that was set aside. */
+/** The fault of a definition that cannot be read. */
 export function cannotRead(path: string, id: string, unreadable: string): ValidationError {
   const what = `the stored definition of ${show(id)}`;
   const message = `${what} cannot be read (${unreadable}); update or delete it`;

@@ -4,7 +4,7 @@ import { Fields, type Issues, shownName } from "../base/field.js";
 import { isEmptyRecord, isRecord } from "../base/json.js";
 import { checkText, selectorPath } from "../base/text.js";
 
-/** A limit, or one picked by a value of the session, such as its plan; null: count only. */
+/** A limit, or a choice of limits by a value of the session, such as its plan; null: count only. */
 export type LimitInput =
   | number
   | null
@@ -19,8 +19,8 @@ export type LimitInput =
 const VALUES_MAX = 1_000;
 
 /**
- * Parses the limit of a rule for amounts of so many `decimals`, null where these are wrong
- * themselves; adds what is wrong to the issues of `rule`.
+ * Parses the limit of a rule for amounts with so many `decimals`, null if these are wrong
+ * themselves; adds problems to the issues of `rule`.
  */
 export function parseLimit(rule: Fields, decimals: number | null): LimitInput {
   const value = rule.get("limit");

@@ -2,30 +2,30 @@ import { ConflictError, show } from "../base/errors.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 
 /**
- * A change. Fields that are absent, undefined or `{}` stay; null takes an optional field back to
- * its default, as in a JSON merge patch (RFC 7396): `anchor: null` removes an anchor. Only of
- * `limit` null is a value: count only. With `if_revision` that revision is changed and no other.
+ * A change. Fields that are absent, undefined or `{}` stay; null restores the default of an
+ * optional field, as in a JSON merge patch (RFC 7396): `anchor: null` removes an anchor. Only for
+ * `limit` is null a value: count only. With `if_revision` only that revision is changed.
  */
 export type Patch<T> = {
   readonly [K in keyof T]?: T[K] | Empty | (Empty extends Pick<T, K> ? null : never) | undefined;
 } & { readonly if_revision?: number | Empty | undefined };
 
-/** What a deletion may ask for. */
+/** Options of a deletion. */
 export interface DeleteOptions {
-  /** Deletes although counters are in use. */
+  /** Deletes even if counters are in use. */
   readonly force?: boolean | Empty | undefined;
-  /** Deletes that revision and no other: else `REVISION_CONFLICT`. */
+  /** Deletes only that revision: else `REVISION_CONFLICT`. */
   readonly if_revision?: number | Empty | undefined;
 }
 
-/** A parsed patch: only what it changes; undefined takes a field back to its default. */
+/** A parsed patch: only the changed fields; undefined restores a default. */
 export interface Changes {
   readonly ifRevision: number | null;
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /**
- * Parses a patch of `known` fields, of which those of `nullable` take null as a value. Throws
+ * Parses a patch of `known` fields; those in `nullable` accept null as a value. Throws
  * `VALIDATION`.
  */
 export function parsePatch(
@@ -46,7 +46,7 @@ export function parsePatch(
   return { ifRevision, fields };
 }
 
-/** The `if_revision` of a change; null where it is left out. What is wrong goes to the issues. */
+/** The `if_revision` of a change; null if it is left out. Problems go to the issues. */
 export function parseRevision(given: Fields): number | null {
   const value = given.get("if_revision");
   if (value === undefined) return null;
@@ -55,7 +55,7 @@ export function parseRevision(given: Fields): number | null {
   return null;
 }
 
-/** Throws `REVISION_CONFLICT` where another revision is wanted than the one stored. */
+/** Throws `REVISION_CONFLICT` unless the expected revision is the stored one. */
 export function checkRevision(ifRevision: number | null, revision: number): void {
   if (ifRevision === null || ifRevision === revision) return;
   const message = `if_revision: wants ${ifRevision}, but the stored revision is ${revision}`;

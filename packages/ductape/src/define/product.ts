@@ -3,14 +3,14 @@ import { Fields, Issues, type Empty } from "../base/field.js";
 import type { Before, Kind, Stamps } from "./kind.js";
 import { isRecord } from "../base/json.js";
 
-/** What `product.create` takes. */
+/** The input of `product.create`. */
 export interface ProductInput {
   readonly tag: string;
   readonly name?: string | Empty | undefined;
   readonly description?: string | Empty | undefined;
   /**
-   * Keeps all quotas of an environment on one server of a Redis Cluster, so that an atomic call may
-   * mix them. For good. Default false: each quota lies on a server of its own.
+   * Keeps all quotas of an environment on one server of a Redis Cluster, so that an atomic call
+   * may mix them. Cannot be changed later. Default false: quotas are spread over the servers.
    */
   readonly co_locate?: boolean | Empty | undefined;
 }
@@ -20,21 +20,21 @@ export interface ProductBody {
   readonly tag: string;
   readonly name: string;
   readonly description: string;
-  /** All quotas of an environment lie on one server of a cluster. */
+  /** All quotas of an environment are on one server of a cluster. */
   readonly co_locate: boolean;
 }
 
 /** A product. */
 export interface Product extends ProductBody, Stamps {}
 
-/** Where the counters of a product lie. They belong to what is defined in it. */
+/** Where the counters of a product are stored. They belong to its definitions. */
 export interface ProductIdentity {
   readonly coLocate: boolean;
 }
 
 const FIELDS = ["tag", "name", "description", "co_locate"] as const;
 
-/** What products are made of. */
+/** The kind of products. */
 export const PRODUCT: Kind<ProductBody, ProductIdentity> = {
   name: "product",
   id: "tag",
@@ -49,7 +49,7 @@ export const PRODUCT: Kind<ProductBody, ProductIdentity> = {
   readIdentity: (value) => ({ coLocate: isRecord(value) && value["coLocate"] === true }),
 };
 
-/** Counters cannot move, so where they lie is for good. Throws `VALIDATION`. */
+/** Counters cannot move, so their place cannot change. Throws `VALIDATION`. */
 function identifyProduct(
   { co_locate: coLocate }: ProductBody,
   before: Before<ProductBody, ProductIdentity> | null,

@@ -20,18 +20,18 @@ import type { Changes } from "./patch.js";
 import { parseRule, RULE_FIELDS, type Rule, type RuleInput } from "./rule.js";
 import { selectorPath } from "../base/text.js";
 
-/** What `quotas.create` takes: `rules`, or the members of its only rule. */
+/** The input of `quotas.create`: `rules`, or the fields of a single rule. */
 export interface QuotaDefinition extends Partial<Omit<RuleInput, "name" | "limit" | "period">> {
   readonly tag: string;
   readonly name?: string | Empty | undefined;
   readonly description?: string | Empty | undefined;
-  /** Fraction digits of amounts, 0..12, for good. Default 0: integers. */
+  /** Fraction digits of amounts, 0..12, which cannot be changed later. Default 0: integers. */
   readonly decimals?: number | Empty | undefined;
-  /** What becomes of an amount with more digits. Default `"exact"`: it is refused. */
+  /** How to round an amount with more digits. Default `"exact"`: refuse it. */
   readonly rounding?: Rounding | Empty | undefined;
   /**
-   * What its amounts are of: up to 64 letters, digits, dots, dashes and underscores. HTTP
-   * answers name it; it changes no count. Default `"requests"`.
+   * What its amounts count: up to 64 letters, digits, dots, dashes and underscores. HTTP answers
+   * name it; it does not affect counting. Default `"requests"`.
    */
   readonly unit?: string | Empty | undefined;
   readonly rules?: readonly RuleInput[] | Empty | undefined;
@@ -52,7 +52,7 @@ export interface QuotaBody {
   readonly rules: readonly Rule[];
 }
 
-/** A quota as it is defined. */
+/** A quota and its revision. */
 export interface QuotaView extends QuotaBody, Stamps {}
 
 /** A quota ready for planning, in one environment. */
@@ -62,20 +62,20 @@ export interface CompiledQuota {
   /** 10 to the power of `decimals`: amounts are integers of this many parts. */
   readonly scale: number;
   readonly rounding: Rounding;
-  /** What its amounts are of; undefined: requests. */
+  /** What its amounts count; undefined: requests. */
   readonly unit: string | undefined;
   /** The prefix of its idempotency keys. */
   readonly answerSpace: string;
   readonly rules: readonly [CompiledRule, ...CompiledRule[]];
   /** The distinct selectors that its rules count by. */
   readonly scopes: readonly (readonly string[])[];
-  /** Some of its rules have a ledger. */
+  /** True if any of its rules has a ledger. */
   readonly keepsHistory: boolean;
-  /** The caches of its product, as they are defined now. */
+  /** The current caches of its product. */
   readonly caches: KnownCaches;
 }
 
-/** The caches of a product by tag; `body` is null where one cannot be read. */
+/** The caches of a product by tag; `body` is null for one that cannot be read. */
 export interface KnownCaches {
   get(tag: string): { readonly body: CachePolicy | null } | undefined;
 }
@@ -86,19 +86,19 @@ export interface CompiledRule {
   readonly scope: readonly string[] | null;
   /** The text of `scope`. */
   readonly selector: string;
-  /** A fixed limit, scaled; undefined where `limits` decides. */
+  /** A fixed limit, scaled; undefined if `limits` decides. */
   readonly limit: number | null | undefined;
   readonly limits: {
     readonly path: readonly string[];
     readonly values: ReadonlyMap<string, number | null>;
   } | null;
-  /** Null: its windows are gone when they have ended. */
+  /** Null: ended windows are not kept. */
   readonly ledger: Ledger | null;
   windowAt(nowMs: number): Span;
   cached: Span;
 }
 
-/** Those of a rule stand for its only one, but for its name. */
+/** The fields of a rule, except its name, stand for a single one. */
 const RULE_MEMBERS = RULE_FIELDS.slice(1);
 const FIELDS = [
   "tag",
@@ -112,10 +112,10 @@ const FIELDS = [
 ] as const;
 const RULES_MAX = 16;
 const DAY_MS = 86_400_000;
-/** The unit of quotas that say none, as in the `RateLimit` fields of HTTP. */
+/** The default unit, as in the `RateLimit` fields of HTTP. */
 const UNIT_DEFAULT = "requests";
 
-/** What quotas are made of. */
+/** The kind of quotas. */
 export const QUOTA: Kind<QuotaBody, QuotaIdentity> = {
   name: "quota",
   id: "tag",
@@ -144,11 +144,11 @@ function parseQuota(input: unknown, before: QuotaBody | null = null): QuotaBody 
   const description = fields.name("description", "");
   const unit = parseUnit(fields);
   issues.throwAny();
-  // Where the decimals are wrong, the issues were thrown.
+  // Wrong decimals have already been thrown as issues.
   return { tag, name, description, decimals: decimals ?? 0, rounding, unit, rules };
 }
 
-/** Plain, as it stands in headers and beside numbers. */
+/** Plain text, because it appears in headers and beside numbers. */
 function parseUnit(fields: Fields): string {
   const value = fields.get("unit");
   if (value === undefined) return UNIT_DEFAULT;
@@ -169,7 +169,7 @@ function parseDecimals(fields: Fields): number | null {
   return null;
 }
 
-/** The rules; `named` is the name of one whose members stand in place of `rules`. */
+/** The rules; `named` is the name of a single one whose fields replace `rules`. */
 function parseRules(fields: Fields, named: string, decimals: number | null): Rule[] {
   const { issues } = fields;
   const rules = fields.get("rules");
@@ -184,7 +184,7 @@ function parseRules(fields: Fields, named: string, decimals: number | null): Rul
     fields.refuse("rules", `wants an array of 1 to ${RULES_MAX} rules, got ${show(rules)}`);
     return [];
   }
-  // Array.from, as other ways skip what an array leaves out.
+  // Array.from, because other methods skip holes in an array.
   const parsed = Array.from(rules, (rule: unknown, i) =>
     parseRule(rule, `rules[${i}]`, decimals, issues),
   );
@@ -196,12 +196,15 @@ function parseRules(fields: Fields, named: string, decimals: number | null): Rul
   return parsed;
 }
 
-/** A shorter window has ended before anybody could ask for the one before it. */
+/** A shorter window has ended before anybody could read the one before it. */
 function remembersLast({ period, window }: Rule): boolean {
   return window === "calendar" && period !== "lifetime" && rollingMs(period) >= DAY_MS;
 }
 
-/** The members of its only rule may be changed beside `rules`; several are replaced as a whole. */
+/**
+ * The fields of a single rule may be changed without `rules`; several rules are replaced as a
+ * whole.
+ */
 function mergeQuota(body: QuotaBody, fields: Changes["fields"]): object {
   const members = RULE_MEMBERS.filter((member) => member in fields);
   if ("rules" in fields || members.length === 0) return { ...body, ...fields };
@@ -216,8 +219,8 @@ function mergeQuota(body: QuotaBody, fields: Changes["fields"]): object {
 }
 
 /**
- * As {@link mergeQuota}, but a rule of the same name keeps what is not said of it, and a limit with
- * its period stands for all rules: it says that there is one.
+ * Like {@link mergeQuota}, but a rule of the same name keeps the fields that are left out, and a
+ * limit with its period replaces all rules by a single one.
  */
 function quotaOver(body: QuotaBody, fields: Changes["fields"]): object {
   const { rules, limit, period } = fields;
@@ -237,7 +240,7 @@ function ruleOver({ rules }: QuotaBody, rule: Readonly<Record<string, unknown>>)
   return { ...stored, ...Object.fromEntries(named) };
 }
 
-/** Makes a quota ready for one environment. */
+/** Compiles a quota for one environment. */
 export function compileQuota(
   { body: quota, identity }: Pick<Definition<QuotaBody, QuotaIdentity>, "body" | "identity">,
   product: string,

@@ -4,10 +4,10 @@ import type { Clock } from "../base/call.js";
 import type { DocumentChange, DocumentWrite } from "../stores/store.js";
 import type { Gate } from "../base/gate.js";
 
-/** A record as its last change left it. */
+/** A record after its last change. */
 export interface KeptRecord {
   readonly id: string;
-  /** Counts its changes from 1. */
+  /** Increases with every change, from 1. */
   readonly revision: number;
   /** JSON text. */
   readonly value: string;
@@ -20,7 +20,7 @@ export interface RecordWrite {
   readonly value: string | null;
 }
 
-/** What records need of the rest. */
+/** What records depend on. */
 export interface RecordsParts {
   readonly catalogue: Catalogue;
   readonly gate: Gate;
@@ -33,18 +33,18 @@ const PROBE_TTL_MS = 60_000;
 
 /**
  * Small JSON texts that a program keeps in the store beside the definitions: `ductape.records`.
- * They are few, and every process has them in memory: changes of this process are seen at once,
- * those of others within a second. Kinds and ids are any text of well-formed Unicode without NUL.
+ * They are few, and every process has them in memory: changes by this process are seen at once,
+ * those by others within a second. Kinds and ids are any well-formed Unicode without NUL.
  */
 export interface Records {
-  /** A record as it is known here; undefined also before the store was first opened. */
+  /** A record as known here; undefined until the store is first opened. */
   get(kind: string, id: string): KeptRecord | undefined;
-  /** All of a kind by id, as they are stored now. Throws `STORE_UNAVAILABLE`. */
+  /** All stored records of a kind by id. Throws `STORE_UNAVAILABLE`. */
   all(kind: string): Promise<ReadonlyMap<string, KeptRecord>>;
   /**
-   * Writes, all or none, what `prepare` makes of the records of a kind as they are; asked again
-   * where another process was quicker. What it throws is thrown, and nothing is changed. Throws
-   * `STORE_UNAVAILABLE`, `TIMEOUT`, `OUTCOME_UNKNOWN`.
+   * Writes, all or none, what `prepare` returns for the current records of a kind; it is called
+   * again if another process was quicker. If it throws, its error is thrown and nothing is
+   * changed. Throws `STORE_UNAVAILABLE`, `TIMEOUT`, `OUTCOME_UNKNOWN`.
    */
   change(
     kind: string,
@@ -52,7 +52,7 @@ export interface Records {
   ): Promise<void>;
 }
 
-/** {@link Records} in the memory of this process, which follows the catalogue. */
+/** {@link Records} in memory, kept up to date through the catalogue. */
 export class StoredRecords implements Records, Follower {
   readonly #parts: RecordsParts;
   #kinds = new Map<string, Map<string, KeptRecord>>();
@@ -99,7 +99,10 @@ export class StoredRecords implements Records, Follower {
   }
 }
 
-/** Reads and writes the store once; what it writes is gone after a minute. Throws as the store. */
+/**
+ * Reads and writes the store once; what it writes is gone after a minute. Throws the faults of the
+ * store.
+ */
 export async function probeStore({
   catalogue,
   clock,

@@ -6,7 +6,7 @@ import { isTimeZone, PERIOD_UNITS, WEEKDAYS, type Period, type Weekday } from ".
 import { isRecord } from "../base/json.js";
 import { selectorPath } from "../base/text.js";
 
-/** The members of a rule; docs/guides/quotas.md tells each. */
+/** The fields of a rule; docs/guides/quotas.md describes each. */
 export interface RuleInput {
   readonly name?: string | Empty | undefined;
   /** `"product"`, or a selector such as `"$Session{userId}"`. Default `"product"`. */
@@ -19,19 +19,17 @@ export interface RuleInput {
   readonly time_zone?: string | Empty | undefined;
   /** Default `"monday"`. */
   readonly week_start?: Weekday | Empty | undefined;
-  /** An ISO 8601 instant with its offset, from which windows are stepped. Default null: none. */
+  /** An ISO 8601 instant with its offset, from which windows are counted. Default null: none. */
   readonly anchor?: string | null | Empty | undefined;
   /** `"allow"` admits past the limit and reports the overage. Default `"reject"`. */
   readonly on_exceed?: "reject" | "allow" | Empty | undefined;
-  /** Fractions of the limit, above 0 and at most 10, each reported once a window. */
+  /** Fractions of the limit, above 0 and at most 10, each reported once in a window. */
   readonly alerts?: readonly number[] | Empty | undefined;
-  /**
-   * How many ended windows are kept, 0..400, for `usage.history`; of a calendar rule. Default 0.
-   */
+  /** How many ended windows of a calendar rule to keep for `usage.history`, 0..400. Default 0. */
   readonly history?: number | Empty | undefined;
 }
 
-/** A rule as it is kept: every default is written out. */
+/** A stored rule, with every default written out. */
 export interface Rule {
   readonly name: string;
   readonly scope: string;
@@ -46,7 +44,7 @@ export interface Rule {
   readonly history: number;
 }
 
-/** The members of a rule, in the order they are documented. */
+/** The fields of a rule, in the order of the documentation. */
 export const RULE_FIELDS = [
   "name",
   "scope",
@@ -67,8 +65,8 @@ const EVERY_MAX = 10_000;
 const UNITS = PERIOD_UNITS.join(" ");
 
 /**
- * Parses one rule, called `path`, for amounts of so many `decimals`, null where these are wrong;
- * adds what is wrong to `issues`.
+ * Parses one rule, called `path`, for amounts with so many `decimals`, null if these are wrong;
+ * adds problems to `issues`.
  */
 export function parseRule(
   input: unknown,
@@ -140,7 +138,7 @@ function parseMultiple(fields: Fields): Period {
 
 function parseZone(fields: Fields): string {
   const value = fields.get("time_zone");
-  // Not asked of the runtime, as that takes long and most rules have it.
+  // Without asking the runtime, because that is slow and most rules use UTC.
   if (value === undefined || value === "UTC") return "UTC";
   if (typeof value === "string" && value.length <= 64 && isTimeZone(value)) return value;
   fields.refuse("time_zone", `wants an IANA time zone such as "Europe/Paris", got ${show(value)}`);
@@ -154,7 +152,7 @@ function parseAnchor(fields: Fields): string | null {
   if (typeof value === "string" && pattern.test(value)) {
     const ms = Date.parse(value);
     const day = Number(value.slice(8, 10));
-    // A 30th of February is read as the 2nd of March.
+    // The runtime reads February 30 as March 2.
     const shown = new Date(Date.parse(`${value.slice(0, 10)}T00:00:00Z`)).getUTCDate();
     if (Number.isFinite(ms) && shown === day) return value;
   }
@@ -175,7 +173,7 @@ function parseAlerts(fields: Fields): readonly number[] {
     );
     return [];
   }
-  // Array.from, as other ways skip what an array leaves out.
+  // Array.from, because other methods skip holes in an array.
   const alerts = Array.from(value, (fraction: unknown, i) => {
     if (typeof fraction === "number" && fraction >= ALERT_MIN && fraction <= ALERT_MAX)
       return fraction;

@@ -1,19 +1,19 @@
 import { type Issues, shownName, unknownField } from "../base/field.js";
 
-/** Data of a session: what JSON can say. */
+/** Data of a session: any JSON object. */
 export interface SessionData {
   readonly [name: string]: unknown;
 }
 
 const DEPTH_MAX = 8;
 const MEMBERS_MAX = 64;
-/** So that a token with it stays under 8 kB. */
+/** Keeps a token with the data under 8 kB. */
 const DATA_CHARS_MAX = 4_096;
 
 /**
- * A copy of `data` as far as it is like `sample`: members that the sample has, of the same types.
- * A null in the sample stands for any value, an empty object for any members, and the first item
- * of an array for all. Members may be absent. What is wrong goes to `issues`, without its value.
+ * A copy of the part of `data` that matches `sample`: members in the sample, of the same types. In
+ * the sample null stands for any value, an empty object for any members, and the first item of an
+ * array for all items. Members may be absent. Problems go to `issues`, without values.
  */
 export function likeSample(
   data: unknown,
@@ -30,7 +30,7 @@ export function likeSample(
   return {};
 }
 
-/** A copy of sample data itself: anything that JSON can say. */
+/** A copy of the sample data itself: any JSON. */
 export function anySample(data: unknown, path: string, issues: Issues): SessionData {
   return likeSample(data, {}, path, issues);
 }
@@ -70,7 +70,7 @@ function membersOf(
   const known = isObject(sample) ? Object.keys(sample) : [];
   const members = Object.entries(value).filter(([, member]) => member !== undefined);
   if (members.length > MEMBERS_MAX) issues.add(path, `wants at most ${MEMBERS_MAX} members`);
-  // fromEntries makes own members of all names, `__proto__` too.
+  // fromEntries makes every name an own member, even `__proto__`.
   return Object.fromEntries(
     members.slice(0, MEMBERS_MAX).map(([name, member]) => {
       const at = `${path}.${shownName(name)}`;
@@ -92,7 +92,7 @@ function typeOf(value: unknown): string | null {
   return isObject(value) ? "an object" : null;
 }
 
-/** A plain object: one of a class would not come back from JSON as it was. */
+/** A plain object, because an instance of a class would not survive JSON. */
 function isObject(value: unknown): value is SessionData {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);

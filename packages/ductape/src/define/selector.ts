@@ -11,7 +11,9 @@ export function valueAt(data: object, path: readonly string[]): unknown {
   return value;
 }
 
-/** A value as it names somebody: a well-formed string, or an integer; null for any other. */
+/**
+ * The text of a value that names somebody, a well-formed string or an integer; null for any other.
+ */
 export function identifierOf(value: unknown): string | null {
   const text = typeof value === "number" && Number.isSafeInteger(value) ? String(value) : value;
   return typeof text === "string" && checkText(text) === null ? text : null;

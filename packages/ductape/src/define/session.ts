@@ -26,20 +26,26 @@ const PERIODS = Object.keys(UNITS_MS);
 /** The longest life of a token, in milliseconds. */
 export const LIFETIME_MS_MAX = 366 * DAY_MS;
 
-/** What `sessions.create` takes: a session of our own, or one of an outside issuer. */
+/** The input of `sessions.create`: for our own sessions, or those of an outside issuer. */
 export interface SessionDefinition extends IssuerInput {
   readonly tag: string;
   readonly name?: string | Empty | undefined;
   readonly description?: string | Empty | undefined;
-  /** Sample data: what `start` gets must be like it. Required without an `issuer`. */
+  /** Sample data, which the data given to `start` must match. Required without an `issuer`. */
   readonly schema?: SessionData | undefined;
-  /** Who it is, such as `"$Session{userId}"`; `"$Session{sub}"` for an outside issuer. */
+  /**
+   * What identifies the user, such as `"$Session{userId}"`; `"$Session{sub}"` for an outside
+   * issuer.
+   */
   readonly selector?: string | Empty | undefined;
   /** How long a token lives, in `period`s; at most 366 days. Required without an `issuer`. */
   readonly expiry?: number | Empty | undefined;
   /** Default `"hours"`. */
   readonly period?: SessionPeriod | Empty | undefined;
-  /** Hides the data from who holds the token. Default false: signed, but readable. */
+  /**
+   * Encrypts tokens, so that their holder cannot read the data. Default false: signed, but
+   * readable.
+   */
   readonly encrypted?: boolean | Empty | undefined;
 }
 
@@ -50,16 +56,18 @@ export interface SessionBody extends IssuerBody {
   readonly description: string;
   readonly schema: SessionData | null;
   readonly selector: string;
-  /** Null for an outside issuer, who says so in each token. */
+  /** Null for an outside issuer, whose tokens contain it. */
   readonly expiry: number | null;
   readonly period: SessionPeriod | null;
   readonly encrypted: boolean;
 }
 
-/** A session definition as it is told. */
+/** A session definition and its revision. */
 export interface SessionView extends SessionBody, Stamps {}
 
-/** Which sessions are a definition's own: those of a deleted one never come back. */
+/**
+ * Identifies the sessions of a definition, so that those of a deleted one never become valid again.
+ */
 export interface SessionIdentity {
   readonly uid: string;
 }
@@ -78,7 +86,7 @@ const FIELDS = [
   "jwks",
 ] as const;
 
-/** What session definitions are made of. */
+/** The kind of session definitions. */
 export const SESSION: Kind<SessionBody, SessionIdentity> = {
   name: "session",
   id: "tag",
@@ -94,14 +102,14 @@ export const SESSION: Kind<SessionBody, SessionIdentity> = {
   readIdentity: (value) => ({ uid: parseUid(value) }),
 };
 
-/** How long a token of it lives, in milliseconds; 0 for an outside issuer. */
+/** How long its tokens live, in milliseconds; 0 for an outside issuer. */
 export function lifetimeMsOf({ expiry, period }: SessionBody): number {
   return expiry === null || period === null ? 0 : expiry * UNITS_MS[period];
 }
 
 /**
- * The fields over a definition. What they say in another way is not kept: a session of our own has
- * no issuer, and an issuer has either a key or a key set.
+ * Merges fields into a definition and drops what contradicts them: our own session has no issuer,
+ * and an issuer has either a key or a key set.
  */
 function sessionOver(body: SessionBody, fields: Changes["fields"]): object {
   const says = (...names: string[]) => names.some((name) => (fields[name] ?? null) !== null);

@@ -4,29 +4,29 @@ import { valueAt } from "./selector.js";
 import { checkText, pathText } from "../base/text.js";
 
 /**
- * Who is counted: the value of the quota's one selector, or an object that answers selectors by
- * their path.
+ * Who is counted: the value for the quota's single selector, or an object with a value at the path
+ * of each selector.
  */
 export type SubjectInput = string | { readonly [name: string]: unknown };
 
-/** Whose session a call carries, once its token is verified. */
+/** The owner of a call's session, once its token is verified. */
 export interface Identity {
-  /** What `selector`, that of the session's definition, picks. */
+  /** The value that the definition's `selector` picks. */
   readonly identifier: string;
   readonly selector: string;
-  /** What the session holds; selectors of rules pick from it. Never told in errors. */
+  /** The session's data, from which the selectors of rules pick. Never shown in errors. */
   readonly data: { readonly [name: string]: unknown };
 }
 
-/** Where a subject comes from: how messages name it. */
+/** The source of a subject, as named in messages. */
 export type SubjectOrigin = "subject" | "session";
 
 const NAMES_MAX = 5;
 
 /**
- * The value of a subject at the path of a selector; `what` counts by it, such as `quota "calls"`.
- * Throws `SUBJECT_REQUIRED` where there is none, naming what there is instead, and `VALIDATION` for
- * one that names nobody. What a session holds is told to nobody.
+ * The value of a subject at the path of a selector; `what`, such as `quota "calls"`, counts by it.
+ * Throws `SUBJECT_REQUIRED` if there is none, naming the fields there are, and `VALIDATION` for a
+ * value that names nobody. No message shows the data of a session.
  */
 export function pickSubject(
   path: readonly string[],
@@ -45,7 +45,7 @@ export function pickSubject(
   throw new ValidationError([{ path: `${origin}.${path.join(".")}`, message }]);
 }
 
-/** The fault of a subject that is missing, or that has only other names than the selector. */
+/** The fault of a subject that is missing, or that lacks the selector's field. */
 export function subjectRequired(
   path: readonly string[],
   subject: object | null,

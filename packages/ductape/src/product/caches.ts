@@ -10,7 +10,7 @@ import { ProductResource, type ResourceParts } from "./resource.js";
 import type { ProductEntry } from "../define/definition-set.js";
 import type { CachedStore, Copy } from "../stores/cached.js";
 
-/** Which entries `caches.values` lists: those of one cache, or of one quota in it. */
+/** Selects the entries that `caches.values` lists: those of one cache, or of one quota in it. */
 export interface CacheQuery {
   readonly cache_tag: string;
   /** The tag of a quota. */
@@ -18,20 +18,20 @@ export interface CacheQuery {
   readonly component_type?: "quota" | Empty | undefined;
 }
 
-/** A counter as a cache has it, in the units of its quota. */
+/** A cached counter, in the units of its quota. */
 export interface CachedCounter {
   readonly env: string;
   readonly rule: string;
-  /** Null for the one of the whole product. */
+  /** Null for the whole product. */
   readonly subject: string | null;
   readonly used: number;
-  /** Null where nothing was ever counted. */
+  /** Null if nothing was ever counted. */
   readonly window: ResultWindow | null;
 }
 
-/** A live entry of a cache. */
+/** An entry in use of a cache. */
 export interface CacheValue {
-  /** Names the entry among all of its product. */
+  /** Identifies the entry within its product. */
   readonly key: string;
   readonly value: CachedCounter;
   readonly cache_tag: string;
@@ -39,11 +39,11 @@ export interface CacheValue {
   /** The tag of the quota. */
   readonly component_tag: string;
   readonly component_type: "quota";
-  /** When it ends, ISO 8601 in UTC. */
+  /** When it expires, ISO 8601 in UTC. */
   readonly expiry: string;
 }
 
-/** What the caches need of the rest. */
+/** What {@link Caches} depends on. */
 export interface CachesParts extends ResourceParts {
   readonly store: CachedStore;
 }
@@ -74,7 +74,7 @@ export class Caches extends ProductResource<CacheInput, CacheBody, Empty> {
   }
 
   /**
-   * The live entries that this client has in a cache, by key. An entry is listed under the cache
+   * The entries in use that this client has in a cache, by key. An entry is listed under the cache
    * that used it last. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `CACHE_NOT_FOUND`.
    */
   async values(product: string, query: CacheQuery): Promise<CacheValue[]> {

@@ -20,14 +20,14 @@ export interface Planner {
   plan(input: unknown, place: Place): Promise<Planned>;
 }
 
-/** What a configuration would change, and the one change that does it. */
+/** What a configuration would change, and the single change that applies it. */
 export interface PlannedConfiguration extends Change {
   readonly told: AppliedConfiguration;
 }
 
 /**
- * What makes all definitions of a configuration be as it says; what it does not name is kept.
- * Throws `VALIDATION` that names every wrong field by its place in the configuration.
+ * Plans the change that applies all definitions of a configuration and keeps what it does not
+ * name. Throws `VALIDATION`, which names every wrong field by its path in the configuration.
  */
 export async function planConfiguration(
   input: unknown,
@@ -90,8 +90,8 @@ async function planOne(
 }
 
 /**
- * The product must still stand as the others are written. In place of one that is not there,
- * nothing stays of what another client made in it just as it was deleted.
+ * The product must still exist when the other definitions are written. If it is new, anything that
+ * another client created in a product of that tag while it was being deleted is removed.
  */
 function besides(
   tag: string,

@@ -77,7 +77,7 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
     const body = this.kind.parse(input);
     const { tag } = body;
     return this.make(tag, body, ({ products }) => {
-      // What another client made in a product of that tag just as it was deleted.
+      // Removes what another client created in a product of that tag while it was being deleted.
       const left = products.get(tag) ?? new ProductEntry();
       return { writes: left.documents(tag).map(removal) };
     });
@@ -181,7 +181,7 @@ export class Environments extends ProductResource<
     return [...super.documents(entry, product, env), ...keys];
   }
 
-  /** Deletes an environment with its counters and keys. Throws as `product.delete`. */
+  /** Deletes an environment with its counters and keys. Throws like `product.delete`. */
   async delete(product: string, slug: string, options?: DeleteOptions): Promise<void> {
     await this.remove(product, slug, spacePrefix(product, slug), options);
   }
@@ -253,8 +253,8 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
   }
 
   /**
-   * Deletes a quota with its counters, also those in use. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`,
-   * `QUOTA_NOT_FOUND`, `REVISION_CONFLICT`.
+   * Deletes a quota with its counters, even those in use. Throws `VALIDATION`,
+   * `PRODUCT_NOT_FOUND`, `QUOTA_NOT_FOUND`, `REVISION_CONFLICT`.
    */
   async delete(product: string, tag: string, options?: DeleteOptions): Promise<void> {
     await this.remove(product, tag, null, options);
@@ -299,7 +299,7 @@ export class Sessions extends ProductResource<SessionDefinition, SessionBody, Se
   }
 
   /**
-   * Deletes a session definition: its tokens are refused from then on, also where another is made
+   * Deletes a session definition: its tokens are refused from then on, even if another is created
    * under its tag. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `SESSION_NOT_FOUND`,
    * `REVISION_CONFLICT`.
    */

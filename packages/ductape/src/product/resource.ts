@@ -28,7 +28,7 @@ import type { Gate } from "../base/gate.js";
 import type { Clock } from "../base/call.js";
 import type { DocumentWrite, Store } from "../stores/store.js";
 
-/** What the definitions need of the rest. */
+/** What the definitions depend on. */
 export interface ResourceParts {
   readonly store: Store;
   readonly catalogue: Catalogue;
@@ -38,25 +38,25 @@ export interface ResourceParts {
   readonly gate: Gate;
 }
 
-/** Where a planned definition is to stand. */
+/** The place of a planned definition. */
 export interface Place {
   readonly product: string;
-  /** What is stored of the product; undefined where nothing is. */
+  /** What is stored of the product; undefined if nothing is. */
   readonly entry: ProductEntry | undefined;
-  /** Nothing that is stored goes on: the product itself is not there. */
+  /** The product does not exist, so nothing stored under its tag is kept. */
   readonly isNew: boolean;
-  /** As the product is to be. */
+  /** The new value for the product. */
   readonly coLocate: boolean;
 }
 
-/** What makes a definition be as it is wanted. */
+/** The change that gives a definition its new content. */
 export interface Planned extends Change {
   readonly told: DefinitionChange;
 }
 
 /**
- * What the definitions of every kind share: made, changed, read and deleted, one revision at a
- * time.
+ * The calls that definitions of every kind share: create, change, read and delete, one revision at
+ * a time.
  */
 export abstract class Resource<Body extends object, Identity> {
   protected readonly kind: Kind<Body, Identity>;
@@ -67,10 +67,12 @@ export abstract class Resource<Body extends object, Identity> {
     this.parts = parts;
   }
 
-  /** Where this kind is kept in a product. */
+  /** The set of this kind's definitions in a product. */
   protected abstract shelf(entry: ProductEntry): Shelf<Body, Identity>;
 
-  /** The spaces of counters that go with a definition; null where its identity is not known. */
+  /**
+   * The spaces of counters that are deleted with a definition; null if its identity is not known.
+   */
   protected abstract spaces(
     entry: ProductEntry,
     product: string,
@@ -78,13 +80,13 @@ export abstract class Resource<Body extends object, Identity> {
     identity: Identity | null,
   ): string[] | null;
 
-  /** Where what is deleted with a definition is stored. */
+  /** The documents that are deleted with a definition. */
   protected documents(entry: ProductEntry, product: string, id: string): StoredAt[] {
     const { revision } = this.shelf(entry).find(product, id);
     return [{ key: definitionKey(this.kind.name, product, id), revision }];
   }
 
-  /** Checks what the pure parser cannot, before a definition is written. Throws `VALIDATION`. */
+  /** Checks before a definition is written what the pure parser cannot. Throws `VALIDATION`. */
   protected check?(body: Body): void;
 
   /** Reads the definitions as they are. */
@@ -96,13 +98,13 @@ export abstract class Resource<Body extends object, Identity> {
     });
   }
 
-  /** Writes what `prepare` makes of the definitions as they are. */
+  /** Writes what `prepare` returns for the current definitions. */
   protected change(prepare: (catalogue: Catalogue) => Promise<Change> | Change): Promise<void> {
     const { catalogue, gate } = this.parts;
     return gate.pass(() => catalogue.change(() => prepare(catalogue)));
   }
 
-  /** Makes a definition, and in the same step the change that `beside` tells. */
+  /** Creates a definition and, in the same step, applies the change of `beside`. */
   protected async make(
     product: string,
     body: Body,
@@ -124,8 +126,8 @@ export abstract class Resource<Body extends object, Identity> {
   }
 
   /**
-   * Refuses a new name that something else would be taken for. One that is stored already goes on,
-   * and can be deleted.
+   * Refuses a new name that would be mistaken for something else. A definition already stored
+   * under such a name keeps working and can be deleted.
    */
   #checkName(id: string): void {
     const wrong = whyNoName(id, this.kind.name);
@@ -133,8 +135,8 @@ export abstract class Resource<Body extends object, Identity> {
   }
 
   /**
-   * The change that makes a definition be as `input` says, whatever it was; nothing is written.
-   * Throws `VALIDATION`.
+   * Plans the change that gives a definition the content of `input`, whatever it was; writes
+   * nothing. Throws `VALIDATION`.
    */
   async plan(input: unknown, { product, entry, isNew, coLocate }: Place): Promise<Planned> {
     const { kind } = this;
@@ -158,7 +160,7 @@ export abstract class Resource<Body extends object, Identity> {
     return { told: { ...of, action: "update", fields }, ...change };
   }
 
-  /** Of a new definition; it takes the place of revision `ifRevision`. */
+  /** The write of a new definition, which replaces revision `ifRevision`. */
   #written(product: string, body: Body, making: Making, ifRevision: number): DocumentWrite {
     const { kind } = this;
     const identity = kind.identify(body, null, making);
@@ -168,8 +170,7 @@ export abstract class Resource<Body extends object, Identity> {
   }
 
   /**
-   * Changes a definition as `patch` says. Nothing stays of one that cannot be read but its
-   * counters.
+   * Applies `patch` to a definition. If the definition cannot be read, only its counters are kept.
    */
   protected async amend(product: string, id: string, patch: object): Promise<Body & Stamps> {
     const { kind } = this;
@@ -204,7 +205,10 @@ export abstract class Resource<Body extends object, Identity> {
     };
   }
 
-  /** Deletes a definition with its counters; where one under `guarded` is in use, only by force. */
+  /**
+   * Deletes a definition with its counters; if a counter under `guarded` is in use, only with
+   * `force`.
+   */
   protected async remove(
     product: string,
     id: string,
@@ -223,7 +227,7 @@ export abstract class Resource<Body extends object, Identity> {
     });
   }
 
-  /** Looks at the counters of `spaces` under `prefix`, at all there where they are not known. */
+  /** Checks the counters of `spaces` under `prefix`, or all there if the spaces are not known. */
   async #refuseInUse(id: string, prefix: string, spaces: string[] | null): Promise<void> {
     const live = spaces && new Set(spaces);
     const nowMs = this.parts.clock();
@@ -240,7 +244,10 @@ export abstract class Resource<Body extends object, Identity> {
     return this.read(() => this.viewNow(product, id));
   }
 
-  /** As a change left it: that has read what is stored, and the client may be closed since. */
+  /**
+   * The result of a change, from memory: the change has read the store, and the client may be
+   * closed since.
+   */
   protected viewNow(product: string, id: string): Body & Stamps {
     const entry = this.parts.catalogue.entry(product);
     return viewOf(this.shelf(entry).read(product, id));
@@ -272,7 +279,7 @@ export abstract class ProductResource<
   async create(product: string, input: Input): Promise<Body & Stamps> {
     return this.make(product, this.kind.parse(input), (catalogue) => {
       const { revision } = catalogue.entry(product).product.find(product, product);
-      // Checked, not written: the product must still stand.
+      // Checked, not written: the product must still exist.
       const key = definitionKey("product", product, product);
       return { writes: [{ key, ifRevision: revision, value: undefined }] };
     });
@@ -297,7 +304,7 @@ export abstract class ProductResource<
   }
 }
 
-/** What a configuration says of a definition, and what is stored where it says nothing. */
+/** The fields that a configuration gives, completed with what is stored. */
 function wantedOf<Body extends object, Identity>(
   kind: Kind<Body, Identity>,
   input: unknown,
@@ -315,7 +322,7 @@ function viewOf<Body extends object, Identity>({
   created_at,
   updated_at,
 }: Definition<Body, Identity>): Body & Stamps {
-  // A copy: what a caller does with it changes no definition.
+  // A copy, so that callers cannot change the definition.
   return structuredClone({ ...body, revision, created_at, updated_at });
 }
 
@@ -328,7 +335,7 @@ function parseDeletion(options: unknown): { force: boolean; ifRevision: number |
   return { force, ifRevision };
 }
 
-/** Deletes what is stored there in that revision. */
+/** The deletion of a document in that revision. */
 export function removal({ key, revision }: StoredAt): DocumentWrite {
   return { key, ifRevision: revision, value: null };
 }
@@ -342,7 +349,7 @@ function exists(path: string, kind: string, id: string): ConflictError {
   return new ConflictError("ALREADY_EXISTS", `${path}: there is a ${kind} ${show(id)} already`);
 }
 
-/** Clients of HTTP take dots for steps in a path, also escaped (RFC 3986, 5.2.4). */
+/** HTTP clients treat dots as steps in a path, even when escaped (RFC 3986, 5.2.4). */
 function whyNoName(id: string, kind: KindName): string | null {
   if (id === "." || id === "..") return `must not be ${show(id)}, which no URL can hold`;
   const isInKeys = kind === "product" || kind === "environment";

@@ -28,33 +28,34 @@ import { RemoteQuota, type RemoteAsked } from "./quota.js";
 import { sessionsOf } from "./sessions.js";
 
 /**
- * How a {@link RemoteDuctape} is made. Every option but the logger has a `DUCTAPE_*` variable.
+ * Options of a {@link RemoteDuctape}. Every option but the logger has a `DUCTAPE_*` variable.
  * `Policy` is the type of `onStoreError`.
  */
 export interface RemoteOptions<Policy extends OutagePolicy = OutagePolicy> {
-  /** Where the server is: `http://127.0.0.1:4141`. Default `DUCTAPE_URL`. */
+  /** The URL of the server: `http://127.0.0.1:4141`. Default `DUCTAPE_URL`. */
   readonly url?: string | undefined;
   /** A key of the server. Default `DUCTAPE_API_KEY`, else none is sent. */
   readonly apiKey?: string | undefined;
   /**
-   * How long a call waits with its retries, in milliseconds. Default `DUCTAPE_TIMEOUT_MS`, else
-   * 5000.
+   * How long a call waits, including its retries, in milliseconds. Default `DUCTAPE_TIMEOUT_MS`,
+   * else 5000.
    */
   readonly timeoutMs?: number | undefined;
   /**
-   * How often a call is tried again that counted nothing, or that can be repeated: 0..10. Default
-   * `DUCTAPE_RETRIES`, else 2. So that they can be repeated, calls that count get a key of their
-   * own, whose answer the server keeps for `timeoutMs` and 10 seconds; with 0 they get none.
+   * How often a call that counted nothing or can be repeated is tried again: 0..10. Default
+   * `DUCTAPE_RETRIES`, else 2. To make calls that count repeatable, the client gives each its own
+   * idempotency key, whose answer the server keeps for `timeoutMs` plus 10 seconds; with 0 retries
+   * it gives none.
    */
   readonly retries?: number | undefined;
   /**
    * What to answer while the server or its store cannot. Default `DUCTAPE_ON_STORE_ERROR`, else
-   * `"throw"`, which throws also where the server answers by an `onStoreError` of its own; the
-   * others pass that answer on. `"allow"` throws for every session, as only the server can verify
-   * its token. Its type decides whether results may be {@link Degraded}.
+   * `"throw"`, which throws even if the server answers under an `onStoreError` of its own; the
+   * others pass that answer on. `"allow"` throws for every session, because only the server can
+   * verify its token. The option's type decides whether results may be {@link Degraded}.
    */
   readonly onStoreError?: Policy | undefined;
-  /** Gets warnings. Default `console`. */
+  /** Receives warnings. Default `console`. */
   readonly logger?: Logger | undefined;
 }
 
@@ -70,12 +71,12 @@ const RETRIES_MAX = 10;
 const RETRIES_DEFAULT = 2;
 
 /**
- * Quotas through a server, by the same calls and with the same results as on a store. The
- * constructor throws `VALIDATION` for an option it cannot take, and asks nothing of the server.
+ * Quotas through a server, with the same calls and results as on a store. The constructor throws
+ * `VALIDATION` for an invalid option, and sends nothing to the server.
  */
 export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implements Client<Policy> {
   readonly product: ProductCalls;
-  /** What is acknowledged is with the server, which this process cannot take down. */
+  /** Acknowledged changes are on the server, which this process cannot crash. */
   readonly guarantees: StoreGuarantees = { name: "server", durable: true, shared: "network" };
   readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
   readonly usage: UsageCalls;
@@ -134,7 +135,7 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
   }
 }
 
-/** A subject as a query has it: JSON, unless it is a text that cannot be taken for it. */
+/** A subject in a query: JSON, unless it is a text that cannot be mistaken for JSON. */
 function withText(input: unknown): unknown {
   if (!isRecord(input)) return input;
   const { subject } = input;
@@ -164,7 +165,7 @@ function parseOptions(options: RemoteOptions) {
   };
 }
 
-/** A base of paths, without a slash at its end. A password in it is told to nobody. */
+/** A base of paths, without a trailing slash. No message shows a password in it. */
 function parseUrl({ path, value }: Setting): string {
   const wanted = "wants the URL of a server, such as http://127.0.0.1:4141";
   if (typeof value !== "string") throw invalid(path, `${wanted}, got ${show(value)}`);
@@ -178,7 +179,7 @@ function parseUrl({ path, value }: Setting): string {
   return url.href.replace(/\/+$/, "");
 }
 
-/** A key is told to nobody. */
+/** No message shows the key. */
 function parseKey({ path, value }: Setting): string | null {
   if (value === undefined) return null;
   if (typeof value === "string" && /^[\x21-\x7e]+$/.test(value)) return value;

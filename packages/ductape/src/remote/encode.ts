@@ -3,9 +3,9 @@ import { isRecord } from "../base/json.js";
 import { invalid } from "../base/settings.js";
 
 /**
- * A value as JSON text, as it is now. What JSON would drop or change without a word is refused:
- * numbers that are none, bigints, functions, symbols, and objects of a class. Throws `VALIDATION`
- * that names where it is, after `path`.
+ * The current value as JSON text. Refuses what JSON would silently drop or change: NaN and
+ * infinities, bigints, functions, symbols, and instances of classes. Throws `VALIDATION`, which
+ * names the place after `path`.
  */
 export function encode(value: unknown, path: string): string {
   try {
@@ -15,7 +15,9 @@ export function encode(value: unknown, path: string): string {
     throw invalid(path, "wants JSON, got an object that holds itself, or a bigint");
   }
 
-  /** Called with the object that has the member, as the member itself may have become a text. */
+  /**
+   * Called with the object that has the member, because the member itself may already be a text.
+   */
   function checkMember(this: unknown, name: string, member: unknown): unknown {
     const original: unknown = isRecord(this) ? this[name] : member;
     const isRoot = name === "" && original === value;

@@ -19,7 +19,7 @@ const OF_STORE: ReadonlySet<ErrorCode> = new Set([
   "OUTCOME_UNKNOWN",
 ]);
 
-/** The error that a problem (RFC 9457) tells of, as the library throws it; null: it is none. */
+/** The library's error for a problem document (RFC 9457); null if it is not one. */
 export function faultOf(problem: unknown): DuctapeError | null {
   if (!isRecord(problem)) return null;
   const { code, detail, retryable } = problem;
@@ -32,7 +32,7 @@ export function faultOf(problem: unknown): DuctapeError | null {
   });
 }
 
-/** A fault of a server with the names in its text changed; any other error as it is. */
+/** A fault of a server with field names in its text replaced; any other error unchanged. */
 export function renamedFault(error: unknown, textOf: (text: string) => string): unknown {
   if (!DuctapeError.is(error) || textOf(error.message) === error.message) return error;
   const { code, message, issues, retryable } = error;

@@ -2,42 +2,45 @@ import { DuctapeError, StoreError } from "../base/errors.js";
 import { Gate } from "../base/gate.js";
 import { faultOf } from "./faults.js";
 
-/** A server, and how it is asked. */
+/** A server and how to call it. */
 export interface HttpOptions {
-  /** Without a slash at the end. */
+  /** Without a trailing slash. */
   readonly url: string;
   readonly apiKey: string | null;
-  /** How often what is safe to repeat is tried again. */
+  /** How often a request that is safe to repeat is tried again. */
   readonly retries: number;
-  /** How long a request waits that says nothing else, in milliseconds. */
+  /** How long a request waits by default, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 /** One request. */
 export interface HttpRequest {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
-  /** With its query. */
+  /** Includes the query. */
   readonly path: string;
   /** JSON text; null: none. */
   readonly body?: string | null;
   readonly headers?: Readonly<Record<string, string>>;
-  /** True where asking twice changes no more than asking once. Default: of a GET. */
+  /** True if sending twice changes no more than sending once. Default: true for GET. */
   readonly isSafe?: boolean;
-  /** True where it changes nothing, so that an answer that is lost is no riddle. As `isSafe`. */
+  /**
+   * True if it changes nothing, so that a lost answer leaves nothing uncertain. Default as
+   * `isSafe`.
+   */
   readonly isRead?: boolean;
-  /** When to give up, of `performance.now()`. Default after the time of all requests. */
+  /** When to give up, on the clock of `performance.now()`. Default after `timeoutMs`. */
   readonly deadlineMs?: number;
 }
 
-/** A request of which nothing is left open. */
+/** A request with every option resolved. */
 interface Sent extends HttpRequest {
   readonly isRead: boolean;
   readonly deadlineMs: number;
 }
 
-/** Times between attempts, in milliseconds: doubled from the first, and never all at once. */
+/** Pauses between attempts, in milliseconds: doubled each time, with jitter. */
 const [WAIT_MS, WAIT_MS_MAX] = [50, 2_000];
-/** Faults of `fetch` that are met before a byte is sent. */
+/** Faults of `fetch` that occur before a byte is sent. */
 const UNSENT = new Set([
   "ECONNREFUSED",
   "ENOTFOUND",
@@ -48,8 +51,8 @@ const UNSENT = new Set([
 ]);
 
 /**
- * Asks a server over `fetch`, which keeps its connections. What counted nothing is tried again
- * until the deadline; what may have counted only where that is safe.
+ * Calls a server over `fetch`, which keeps connections open. A request that counted nothing is
+ * tried again until the deadline; one that may have counted, only if that is safe.
  */
 export class Http {
   /** What every call passes before it asks. */
@@ -66,13 +69,13 @@ export class Http {
   }
 
   /**
-   * The JSON of the answer; undefined where it has none. Throws what the server's problem tells,
-   * and `STORE_UNAVAILABLE`, `TIMEOUT` and `OUTCOME_UNKNOWN`.
+   * The JSON of the answer; undefined if it has none. Throws the fault of the server's problem
+   * document, and `STORE_UNAVAILABLE`, `TIMEOUT` and `OUTCOME_UNKNOWN`.
    */
   async ask(request: HttpRequest): Promise<unknown> {
     const { isSafe = request.method === "GET", isRead = isSafe } = request;
     const { deadlineMs = performance.now() + this.#options.timeoutMs } = request;
-    // The other clock stands still while the machine sleeps, and the server forgets meanwhile.
+    // The other clock stops while the machine sleeps, and the server drops answers meanwhile.
     const wallDeadlineMs = Date.now() + deadlineMs - performance.now();
     for (let attempt = 0; ; attempt++) {
       const outcome = await this.#askOnce({ ...request, isRead, deadlineMs });
@@ -146,7 +149,7 @@ export class Http {
   }
 }
 
-/** What one attempt gave. */
+/** The outcome of one attempt. */
 type Outcome =
   | { readonly fault: null; readonly body: unknown }
   | {
@@ -155,7 +158,7 @@ type Outcome =
       readonly isUncounted: boolean;
       /** It may have counted. */
       readonly isUnknown: boolean;
-      /** How long the server wants to be left alone. */
+      /** How long the server asks to wait. */
       readonly waitMs: number;
     };
 
@@ -187,7 +190,7 @@ function unknown(message: string, cause?: unknown): StoreError {
   return new StoreError("OUTCOME_UNKNOWN", `${message}; the call may have counted`, { cause });
 }
 
-/** The code of what is at the root of an error; else its message. */
+/** The code of an error's root cause, else its message. */
 function causeOf(error: Error): string {
   const { cause } = error;
   if (!(cause instanceof Error)) return error.message;

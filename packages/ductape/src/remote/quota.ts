@@ -13,12 +13,12 @@ import { encode } from "./encode.js";
 import { faultOf } from "./faults.js";
 import type { Http } from "./http.js";
 
-/** What the calls of quotas need of the rest. */
+/** What the quota calls depend on. */
 export interface RemoteQuotaParts {
   readonly http: Http;
   readonly events: Events;
   readonly timeoutMs: number;
-  /** Whether counting calls get a key, so that they can be repeated. */
+  /** Whether counting calls get an idempotency key, so that they can be repeated. */
   readonly makesKeys: boolean;
 }
 
@@ -26,33 +26,33 @@ export interface RemoteQuotaParts {
 interface Plan {
   /** JSON. */
   readonly text: string;
-  /** Asked twice it changes no more than asked once. */
+  /** Sending twice changes no more than sending once. */
   readonly isSafe: boolean;
   readonly isRead: boolean;
-  /** The key is ours: that the server has answered it before is not for the caller. */
+  /** The client made the key, so the caller does not see that an answer is a replay. */
   readonly isOurKey: boolean;
   readonly deadlineMs: number;
 }
 
-/** What a server answers; its own `onStoreError` decides what it may be. */
+/** An answer of a server, which depends on its own `onStoreError`. */
 type Answer = QuotaResult<OutagePolicy>;
 
-/** What an input asks, as far as an answer without the server tells it. */
+/** The parts of an input that an answer without the server repeats. */
 export interface RemoteAsked extends Asked {
   readonly hasSession: boolean;
 }
 
-/** As many as a server takes in one request. */
+/** The most inputs that a server accepts in one request. */
 const BATCH_PLANS_MAX = 1_000;
 const QUEUE_PLANS_MAX = 100_000;
-/** How late a request may reach the server, once sent, and still meet its first answer. */
+/** How late, after it was sent, a request may reach the server and still find its first answer. */
 const LATE_MS = 10_000;
-/** Below the 1 MB that a server takes. */
+/** Below the 1 MB that a server accepts. */
 const BATCH_CHARS_MAX = 300_000;
 
 /**
- * `processor.quota` through a server: calls that are made together, or while a request is under
- * way, are one request, so that they are decided in the order in which they were made.
+ * `processor.quota` through a server. Calls made together, or while a request is in progress,
+ * share one request, so that they are decided in the order in which they were made.
  */
 export class RemoteQuota implements Flow<RemoteAsked> {
   readonly #parts: RemoteQuotaParts;
@@ -123,7 +123,7 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     return !hasSession;
   }
 
-  /** Resolves when no call is under way. */
+  /** Resolves when no call is in progress. */
   drain(): Promise<void> {
     return this.#batching.drain();
   }
@@ -153,7 +153,7 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     return { text: encode(sent, path), isSafe, isRead, isOurKey, deadlineMs };
   }
 
-  /** Several requests, where one would be too large. */
+  /** Sends several requests if one would be too large. */
   async #send(plans: readonly Plan[]): Promise<(Answer | Error)[]> {
     const batches: Plan[][] = [];
     let chars = Number.POSITIVE_INFINITY;
@@ -209,8 +209,8 @@ function hasNoKey(input: unknown): boolean {
 }
 
 /**
- * How long the server keeps the answers of our own keys, in milliseconds: as long as the request
- * may be sent again, and a margin for what is late on the network.
+ * How long the server keeps the answers of the client's own keys, in milliseconds: as long as the
+ * request may be sent again, plus a margin for delays on the network.
  */
 function keptMs(leftMs: number): number {
   return Math.min(ANSWER_TTL_MS, Math.max(0, Math.ceil(leftMs)) + LATE_MS);
@@ -219,7 +219,7 @@ function keptMs(leftMs: number): number {
 const withTtl = (json: string, ttlMs: number): string =>
   `${json.slice(0, -1)},"idempotency_ttl_ms":${ttlMs}}`;
 
-/** What is wrong in other fields the server would say, which cannot be asked. */
+/** The server, which cannot be reached, would report what is wrong in other fields. */
 function askedOf(input: Record<string, unknown>): RemoteAsked | null {
   const { env, product_tag: productTag, quota_tag: quotaTag, subject, session } = input;
   const action = ACTIONS.find((each) => each === input["action"]);
@@ -243,7 +243,7 @@ function resultOf(value: unknown): Answer | Error {
   return faultOf(value) ?? strange();
 }
 
-/** By what tells a result from all else: its form is the server's promise. */
+/** Checks only what distinguishes a result from anything else: the server promises its form. */
 function isResult(value: unknown): value is Answer {
   return isRecord(value) && typeof value["allowed"] === "boolean";
 }

@@ -5,7 +5,7 @@ import { encode } from "./encode.js";
 import { renamedFault } from "./faults.js";
 import type { Http } from "./http.js";
 
-/** Fields of sessions that have another name on the wire. */
+/** Session fields with different names on the wire. */
 const WIRE: ReadonlyMap<string, string> = new Map(
   ["refreshToken", "sessionId", "expiresAt", "createdAt", "refreshedAt", "revokedAt"].map(
     (name) => [name, name.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)],
@@ -13,7 +13,7 @@ const WIRE: ReadonlyMap<string, string> = new Map(
 );
 const OURS: ReadonlyMap<string, string> = new Map([...WIRE].map(([ours, wire]) => [wire, ours]));
 
-/** `processor.sessions` through a server, by the names of the library. */
+/** `processor.sessions` through a server, with the library's field names. */
 export function sessionsOf(http: Http): SessionCalls {
   const post =
     (name: string, told: { readonly isSafe?: boolean; readonly isRead?: boolean } = {}) =>
@@ -49,7 +49,9 @@ function renamed(fields: Record<string, unknown>, names: ReadonlyMap<string, str
   );
 }
 
-/** Text with the names of fields as the library has them; what is quoted was sent, and stays. */
+/**
+ * Text with the library's field names; quoted parts are values that were sent and stay unchanged.
+ */
 function oursIn(text: string): string {
   return text.replace(/(?<![\w"])[a-z]+_[a-z]+(?![\w"])/g, (name) => OURS.get(name) ?? name);
 }

@@ -8,13 +8,13 @@ import { headerOf, TOKEN_CHARS_MAX, TOKEN_ISSUER } from "./token.js";
 import { randomText } from "./seal.js";
 import type { SigningKeys } from "./signing.js";
 
-/** An access token, and when it ends: epoch milliseconds, a whole second. */
+/** An access token and its expiry in epoch milliseconds, a whole second. */
 export interface AccessToken {
   readonly token: string;
   readonly endsMs: number;
 }
 
-/** Of whom a token is. */
+/** The owner of a token. */
 export interface AccessSubject {
   readonly sessionId: string;
   readonly identifier: string;
@@ -22,8 +22,9 @@ export interface AccessSubject {
 }
 
 /**
- * Makes an access token: a JWT signed with the environment's key, or a JWE where the definition is
- * `encrypted`. Throws `VALIDATION` where it would be longer than 8 kB, and as {@link SigningKeys}.
+ * Makes an access token: a JWT signed with the environment's key, or a JWE if the definition is
+ * `encrypted`. Throws `VALIDATION` if it would be longer than 8 kB, and the faults of {@link
+ * SigningKeys}.
  */
 export async function accessToken(
   home: SessionHome,

@@ -15,56 +15,56 @@ import { randomText } from "./seal.js";
 import type { SigningKeys } from "./signing.js";
 import type { Verifier } from "./verifier.js";
 
-/** Which session definition a call is about, in which environment. */
+/** The session definition and the environment of a call. */
 export interface SessionTarget {
   readonly product: string;
   /** Slug of an environment. */
   readonly env: string;
-  /** Of the session definition. */
+  /** Tag of the session definition. */
   readonly tag: string;
 }
 
-/** What `start` takes. */
+/** The input of `start`. */
 export interface StartInput extends SessionTarget {
-  /** Like the sample of the definition; the value at its selector is required. */
+  /** Matches the sample of the definition; the value at its selector is required. */
   readonly data: SessionData;
 }
 
-/** A session as `start` and `refresh` give it out: keep both tokens secret. */
+/** The result of `start` and `refresh`: keep both tokens secret. */
 export interface StartedSession {
   /** The access token, for calls. */
   readonly token: string;
   /** Exchanged once for the next pair, until 30 days after `expiresAt`. */
   readonly refreshToken: string;
   readonly sessionId: string;
-  /** When `token` ends, ISO 8601 in UTC. */
+  /** When `token` expires, ISO 8601 in UTC. */
   readonly expiresAt: string;
 }
 
-/** What `revoke` takes: one of `sessionId` and `identifier`. */
+/** The input of `revoke`: either `sessionId` or `identifier`. */
 export interface RevokeInput extends SessionTarget {
   readonly sessionId?: string | undefined;
-  /** All sessions of one whom the selector names. */
+  /** Revokes all sessions of this identifier, the value at the selector. */
   readonly identifier?: string | undefined;
 }
 
-/** What `list` takes. */
+/** The input of `list`. */
 export interface ListInput extends SessionTarget {
-  /** Only the sessions of one whom the selector names. */
+  /** Only the sessions of this identifier, the value at the selector. */
   readonly identifier?: string | undefined;
-  /** Most sessions of one page, 1..1000. Default 100. */
+  /** The most sessions on a page, 1..1000. Default 100. */
   readonly limit?: number | undefined;
   /** `next` from the previous page. */
   readonly after?: string | undefined;
 }
 
-/** A session as `list` tells it; instants are ISO 8601 in UTC. */
+/** A session in a list; instants are ISO 8601 in UTC. */
 export interface ListedSession {
   readonly sessionId: string;
   readonly identifier: string;
   readonly createdAt: string;
   readonly refreshedAt: string;
-  /** When the last access token that was given out ends. */
+  /** When the last issued access token expires. */
   readonly expiresAt: string;
   readonly revokedAt: string | null;
 }
@@ -72,11 +72,11 @@ export interface ListedSession {
 /** A page of sessions, in the order of their ids. */
 export interface SessionPage {
   readonly sessions: readonly ListedSession[];
-  /** The `after` of the next page; null where this is the last. */
+  /** The `after` of the next page; null on the last page. */
   readonly next: string | null;
 }
 
-/** What {@link UserSessions} needs of the rest. */
+/** What {@link UserSessions} depends on. */
 export interface UserSessionsParts {
   readonly logins: Logins;
   readonly catalogue: Catalogue;
@@ -170,7 +170,7 @@ export class UserSessions {
       const access = await accessToken(home, whose, signing, nowMs);
       const token_ends_ms = Math.max(login.token_ends_ms, access.endsMs);
       const next = { ...exchanged.login, token_ends_ms };
-      // Another refresh of the session was quicker: what this token is worth now is decided anew.
+      // Another refresh of the session was quicker, so this token is checked again.
       if (!(await logins.write(home, sessionId, next, revision))) continue;
       return started(access, successor.text, sessionId);
     }
@@ -229,7 +229,7 @@ export class UserSessions {
     return gate.pass(async () => work(await catalogue.locateSession(product, env, tag), parsed));
   }
 
-  /** Revokes one session; returns 0 where there is nothing to revoke. */
+  /** Revokes one session; returns 0 if there is nothing to revoke. */
   async #revoke(home: SessionHome, sessionId: string): Promise<0 | 1> {
     const { catalogue, clock, logins } = this.#parts;
     let revoked: 0 | 1 = 0;
@@ -309,7 +309,7 @@ function identifierIn(data: SessionData, selector: string): string {
   throw new ValidationError([{ path: at, message }]);
 }
 
-/** A token: its value is never told. */
+/** A token, which no message shows. */
 function secretOf(fields: Fields, field: string): string {
   const value = fields.get(field);
   if (typeof value === "string") return value;

@@ -9,21 +9,21 @@ import { ALGORITHMS, type Algorithm, type PublicKey } from "../define/issuer.js"
 import { keysIn, verifyingKey, type VerifyingKey } from "./public-key.js";
 import { Recent } from "./recent.js";
 
-/** Most bytes of a key set. */
+/** The most bytes of a key set. */
 const JWKS_BYTES_MAX = 65_536;
 /** How long a fetch may take, in milliseconds. */
 const FETCH_MS_MAX = 5_000;
-/** Keys are asked for again after this long. */
+/** How long keys are used before they are fetched again. */
 const FRESH_MS = 600_000;
-/** A token of an unknown key makes one fetch, at most this often. */
+/** How often, at most, a token with an unknown key causes a fetch. */
 const COOL_DOWN_MS = 30_000;
-/** The pause after a fetch that failed. */
+/** The pause after a failed fetch. */
 const RETRY_MS = 1_000;
-/** Keys that cannot be fetched again serve for this long. */
+/** How long keys are used if they cannot be fetched again. */
 const STALE_MS_MAX = 86_400_000;
-/** Most keys that one token is tried with: a hostile one costs no more than this. */
+/** The most keys that one token is tried with, to bound the cost of a hostile one. */
 const TRIED_MAX = 8;
-/** Characters of addresses whose keys are kept. */
+/** Characters of the addresses whose keys are kept. */
 const REMOTE_CHARS_MAX = 262_144;
 
 /** Verifies tokens of outside issuers with their public keys, given or fetched. */
@@ -31,7 +31,7 @@ export class Issuers {
   readonly #clock: Clock;
   readonly #outgoing: Outgoing;
   readonly #remotes = new Recent<RemoteKeys>(REMOTE_CHARS_MAX);
-  /** By definition, which is another object when it changes. */
+  /** By definition, which becomes a new object when it changes. */
   readonly #given = new WeakMap<SessionBody, readonly VerifyingKey[]>();
 
   constructor(clock: Clock, outgoing: Outgoing) {
@@ -40,8 +40,8 @@ export class Issuers {
   }
 
   /**
-   * Throws `VALIDATION` where a key of a definition is none to verify its `algorithms` with, or its
-   * keys are at an address that may not be asked.
+   * Throws `VALIDATION` if a key of a definition is not fit to verify with its `algorithms`, or if
+   * its keys are at a forbidden address.
    */
   check({ public_key, jwks, algorithms }: SessionBody): void {
     if (public_key !== null) refuse("public_key", whyNoKey(public_key, algorithms));
@@ -53,8 +53,8 @@ export class Issuers {
   }
 
   /**
-   * What a token says whose signature is right; null where it is not. Throws `ISSUER_UNAVAILABLE`
-   * where the issuer's keys are needed and cannot be fetched.
+   * The claims of a token if its signature is right, else null. Throws `ISSUER_UNAVAILABLE` if the
+   * issuer's keys are needed and cannot be fetched.
    */
   async verified(
     definition: SessionBody,
@@ -95,7 +95,7 @@ function refuse(path: string, message: string | null): void {
   if (message !== null) throw new ValidationError([{ path, message }]);
 }
 
-/** The key of a definition is for each of its algorithms, or one of them would never be right. */
+/** The key of a definition must fit each of its algorithms, or one of them could never verify. */
 function whyNoKey(key: PublicKey, algorithms: readonly Algorithm[]): string | null {
   const found = verifyingKey(key, algorithms);
   if (typeof found === "string") return found;
@@ -103,7 +103,7 @@ function whyNoKey(key: PublicKey, algorithms: readonly Algorithm[]): string | nu
   return other === undefined ? null : `is no key for ${other}`;
 }
 
-/** Those that verify: a set may hold keys for other ends, or weak ones. */
+/** The keys fit for verifying: a set may also contain keys for other purposes, or weak ones. */
 function usableKeys(
   given: readonly PublicKey[],
   algorithms: readonly Algorithm[],
@@ -115,8 +115,8 @@ function usableKeys(
 }
 
 /**
- * The payload of a token that one of the keys has signed. "unknown key": none has, and none is the
- * one that it names. Null: the one that it names has not.
+ * The payload of a token signed by one of the keys. "unknown key": the token names none of these
+ * keys, and none has signed it. Null: the key that it names has not signed it.
  */
 async function verifiedBy(
   keys: readonly VerifyingKey[],
@@ -125,7 +125,7 @@ async function verifiedBy(
 ): Promise<Uint8Array | "unknown key" | null> {
   const fitting = keys.filter(({ algorithms }) => algorithms.some((each) => each === alg));
   const named = kid === null ? [] : fitting.filter((key) => key.kid === kid);
-  // A key set need not name its keys, nor a token its key (RFC 7517, 4.5; RFC 7515, 4.1.4).
+  // Neither a key set nor a token has to name keys (RFC 7517, 4.5; RFC 7515, 4.1.4).
   const unnamed = kid === null ? fitting : fitting.filter((key) => key.kid === null);
   const tried = named.length > 0 ? named : unnamed;
   for (const { key } of tried.slice(0, TRIED_MAX)) {
@@ -135,7 +135,7 @@ async function verifiedBy(
   return named.length > 0 ? null : "unknown key";
 }
 
-/** Whatever is wrong with a token, or with a key that does not fit it, it is not verified. */
+/** Whatever is wrong with a token or a key, the token is not verified. */
 async function payloadOf(token: string, key: KeyObject, alg: string): Promise<Uint8Array | null> {
   try {
     return (await compactVerify(token, key, { algorithms: [alg] })).payload;
@@ -148,7 +148,7 @@ function orNull(verified: Uint8Array | "unknown key" | null): Uint8Array | null 
   return verified === "unknown key" ? null : verified;
 }
 
-/** The keys behind a URL, kept, and fetched again when they are old or a token names another. */
+/** The keys at a URL, kept, and fetched again when they are old or a token names an unknown one. */
 class RemoteKeys {
   readonly #url: string;
   readonly #clock: Clock;
@@ -165,7 +165,7 @@ class RemoteKeys {
     this.#outgoing = outgoing;
   }
 
-  /** The keys as they are known. Throws `ISSUER_UNAVAILABLE` where none are, or only old ones. */
+  /** The known keys. Throws `ISSUER_UNAVAILABLE` if there are none, or only old ones. */
   async keys(): Promise<readonly VerifyingKey[]> {
     const ageMs = () => this.#sinceMs(this.#fetchedMs);
     if (this.#keys === null || ageMs() > FRESH_MS) await this.#fetchOnce();
@@ -173,14 +173,14 @@ class RemoteKeys {
     throw this.#fault ?? unavailable(this.#url, "it was not fetched");
   }
 
-  /** Newer keys, for a token of an unknown one; null where they were asked for just now. */
+  /** Newer keys, for a token with an unknown key; null if they were just fetched. */
   async renewed(): Promise<readonly VerifyingKey[] | null> {
     const before = this.#keys;
     await this.#fetchOnce();
     return this.#keys === before ? null : this.#keys;
   }
 
-  /** One fetch at a time, and none within the pause after it. */
+  /** One fetch at a time, and none during the pause after it. */
   #fetchOnce(): Promise<void> {
     const pauseMs = this.#fault === null ? COOL_DOWN_MS : RETRY_MS;
     if (this.#fetching === null && this.#sinceMs(this.#triedMs) < pauseMs) {
@@ -192,7 +192,7 @@ class RemoteKeys {
     return this.#fetching;
   }
 
-  /** How long ago, in milliseconds; by how much later than now, where the clock was set back. */
+  /** The distance from now in milliseconds, even to a later instant if the clock was set back. */
   #sinceMs(atMs: number): number {
     return Math.abs(this.#clock() - atMs);
   }
@@ -219,7 +219,7 @@ class RemoteKeys {
 
 function keysOfSet(text: string): readonly VerifyingKey[] {
   const keys = keysIn(parsed(text));
-  // Not the parser's message, which quotes what it found.
+  // Not the parser's message, which quotes what it read.
   if (keys === null) throw new OutgoingError("it is no JSON Web Key Set");
   return usableKeys(keys, ALGORITHMS);
 }

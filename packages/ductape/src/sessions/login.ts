@@ -2,24 +2,24 @@ import { isRecord } from "../base/json.js";
 import type { SessionData } from "../define/sample.js";
 import { derivedKey, hashOf, randomText, seal, unseal } from "./seal.js";
 
-/** How long a refresh token may be exchanged for the same successor again, in milliseconds. */
+/** How long a refresh token can be exchanged for the same successor again, in milliseconds. */
 export const AGAIN_MS = 60_000;
 
-/** The record of one session, from its start to the end of its last refresh token. */
+/** The record of one session, from its start to the expiry of its last refresh token. */
 export interface Login {
   readonly identifier: string;
   readonly created_ms: number;
   readonly refreshed_ms: number;
-  /** When the last access token that was given out ends. */
+  /** When the last issued access token expires. */
   readonly token_ends_ms: number;
   readonly revoked_ms: number | null;
   /** SHA-256 of the part that all refresh tokens of the session share. */
   readonly family: string;
-  /** SHA-256 of the refresh token to use next. */
+  /** SHA-256 of the current refresh token. */
   readonly current: string;
-  /** The session's data, sealed with the refresh token to use next: the store cannot read it. */
+  /** The session's data, encrypted with the current refresh token: the store cannot read it. */
   readonly data: string;
-  /** The refresh token before, with its successor sealed by it. */
+  /** The previous refresh token, with its successor encrypted by it. */
   readonly previous: {
     readonly hash: string;
     readonly successor: string;
@@ -43,13 +43,13 @@ function tokenOf(sessionId: string, family: string): RefreshToken {
   return { text: `${sessionId}.${family}.${randomText(32)}`, sessionId, family };
 }
 
-/** Takes a refresh token apart; null for any other text. */
+/** Parses a refresh token; null for any other text. */
 export function parseToken(text: string): RefreshToken | null {
   const [, sessionId, family] = /^([\w-]{22})\.([\w-]{22})\.[\w-]{43}$/.exec(text) ?? [];
   return sessionId === undefined || family === undefined ? null : { text, sessionId, family };
 }
 
-/** The record of a session that starts now. */
+/** The record of a new session. */
 export function newLogin(
   token: RefreshToken,
   identifier: string,
@@ -70,12 +70,12 @@ export function newLogin(
   };
 }
 
-/** What comes of a refresh token. */
+/** The outcome of using a refresh token. */
 export type Exchange =
   | { readonly outcome: "unknown" | "revoked" | "reused" }
   | {
       readonly outcome: "exchanged";
-      /** The record to write; its `token_ends_ms` is the caller's to move on. */
+      /** The record to write; the caller updates its `token_ends_ms`. */
       readonly login: Login;
       readonly successor: RefreshToken;
       readonly data: SessionData;
@@ -83,9 +83,9 @@ export type Exchange =
 
 /**
  * The one rule of refresh tokens. Each is exchanged once. For 60 s after that, and as long as its
- * successor has not been used, it gives the same successor again: two refreshes at once, a lost
- * answer and a crash before the answer end well. Any other second use is `reused`. Only who has
- * held a token of the session can bring that about: the family part is as secret as the rest.
+ * successor has not been used, it returns the same successor again, so two refreshes at once, a
+ * lost answer and a crash do no harm. Any other second use is `reused`. Only somebody who has held
+ * a token of the session can cause that, because the family part is as secret as the rest.
  */
 export function exchange(login: Login, token: RefreshToken, nowMs: number): Exchange {
   if (hashOf(token.family) !== login.family) return { outcome: "unknown" };
@@ -94,7 +94,7 @@ export function exchange(login: Login, token: RefreshToken, nowMs: number): Exch
   if (hash === login.current) return rotated(login, token, nowMs);
   const { previous } = login;
   if (previous?.hash !== hash) return { outcome: "reused" };
-  // Later than now by more than that, it was rotated by a clock that was ahead.
+  // If it is later than now by more than that, a fast clock rotated it.
   const isRecent = Math.abs(nowMs - previous.rotated_ms) <= AGAIN_MS;
   return isRecent ? again(login, token, previous.successor) : { outcome: "reused" };
 }
@@ -137,7 +137,7 @@ function openData(token: RefreshToken, sealed: string): SessionData | null {
   return isRecord(data) ? data : null;
 }
 
-/** Reads a stored record again; null where it is none that this version can read. */
+/** Reads a stored record; null if this version cannot read it. */
 export function readLogin(text: string): Login | null {
   const value: unknown = JSON.parse(text);
   return isLogin(value) ? value : null;

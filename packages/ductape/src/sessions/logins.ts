@@ -3,7 +3,7 @@ import { keyIn, loginFolder, loginsOfFolder } from "../base/key.js";
 import type { DocumentWrite, Store, StoredDocument } from "../stores/store.js";
 import { readLogin, type Login } from "./login.js";
 
-/** How long after its access token a refresh token can be used, in milliseconds. */
+/** How long a refresh token outlives its access token, in milliseconds. */
 const REFRESH_MS = 30 * 86_400_000;
 const PAGE_MAX = 1_000;
 
@@ -13,15 +13,18 @@ export interface StoredLogin {
   readonly revision: number;
 }
 
-/** Which records to tell: of one identifier, or of all. */
+/** Selects the records of a page: of one identifier, or of all. */
 export interface LoginPage {
   readonly identifier: string | null;
   readonly limit: number;
-  /** The id of the last session of the page before. */
+  /** The id of the last session on the previous page. */
   readonly after: string | null;
 }
 
-/** The records of sessions in the store, by session and by identifier. Throws as the store does. */
+/**
+ * The records of sessions in the store, by session and by identifier. Throws the faults of the
+ * store.
+ */
 export class Logins {
   readonly #store: Store;
 
@@ -29,7 +32,7 @@ export class Logins {
     this.#store = store;
   }
 
-  /** The record of a session; null where it is over or never was. */
+  /** The record of a session; null if it is over or never existed. */
   async find(home: SessionHome, sessionId: string): Promise<StoredLogin | null> {
     const key = keyIn(loginFolder(home), sessionId);
     const document = await this.#store.documents.get(key);
@@ -37,7 +40,7 @@ export class Logins {
     return document === null || login === null ? null : { login, revision: document.revision };
   }
 
-  /** Writes a record; false where another was quicker, and nothing is changed. */
+  /** Writes a record; false, with nothing changed, if another write was quicker. */
   async write(
     home: SessionHome,
     sessionId: string,
@@ -48,7 +51,7 @@ export class Logins {
     return (await this.#store.documents.write(writes, [])) === null;
   }
 
-  /** A page of records by the ids of their sessions, and the id that the next page comes after. */
+  /** A page of records by session id, and the id after which the next page begins. */
   async page(home: SessionHome, { identifier, limit, after }: LoginPage) {
     const folder = folderOf(home, identifier);
     const from = after === null ? "" : keyIn(folder, after);
@@ -78,7 +81,9 @@ export class Logins {
   }
 }
 
-/** A record and its entry under its identifier: always written as one, so in one revision. */
+/**
+ * A record and its entry under its identifier, always written together, so with the same revision.
+ */
 export function loginWrites(
   home: SessionHome,
   sessionId: string,
@@ -98,7 +103,7 @@ function folderOf(home: SessionHome, identifier: string | null): string {
   return identifier === null ? loginFolder(home) : loginsOfFolder(home, identifier);
 }
 
-/** The name of a document in its folder. Session ids hold nothing that a key escapes. */
+/** The name of a document in its folder. Session ids contain nothing to escape. */
 function idIn(folder: string, { key }: StoredDocument): string {
   return key.slice(folder.length, -1);
 }

@@ -3,34 +3,34 @@ import { show } from "../base/errors.js";
 import { isRecord } from "../base/json.js";
 import { whyNotPublic, type Algorithm, type Jwk, type PublicKey } from "../define/issuer.js";
 
-/** A public key, and what it may verify. */
+/** A public key and the algorithms it may verify. */
 export interface VerifyingKey {
-  /** What tokens name it by; null: nothing, and any token may be of it. */
+  /** Its id in tokens; null: it has none, and may have signed any token. */
   readonly kid: string | null;
-  /** Some of those asked for, at least one. */
+  /** At least one of the requested algorithms. */
   readonly algorithms: readonly Algorithm[];
   readonly key: KeyObject;
 }
 
 /** RFC 7518, 3.3. */
 const RSA_BITS_MIN = 2_048;
-/** What OpenSSL verifies with. */
+/** The sizes that OpenSSL can verify. */
 const RSA_BITS_MAX = 16_384;
-/** An exponent of more bits makes each token cost more, and OpenSSL takes none for long keys. */
+/** A longer exponent makes each token cost more, and OpenSSL accepts none for long keys. */
 const RSA_EXPONENT_MAX = 2n ** 64n;
-/** The curve of an algorithm (RFC 7518, 3.4), as Node names it. */
+/** The curve of each algorithm (RFC 7518, 3.4), by Node's name. */
 const CURVES: Readonly<Record<string, Algorithm>> = {
   prime256v1: "ES256",
   secp384r1: "ES384",
   secp521r1: "ES512",
 };
 
-/** What a public key is made of (RFC 7518, 6; RFC 8037). */
+/** The members of a public key (RFC 7518, 6; RFC 8037). */
 const PUBLIC_MEMBERS = new Set(["kty", "n", "e", "crv", "x", "y"]);
 
 /**
- * A key for tokens signed with some of `algorithms`; else a sentence that says why it is none and
- * shows no part of it.
+ * A key for tokens signed with some of `algorithms`; else a sentence that says why not, without
+ * showing any part of the key.
  */
 export function verifyingKey(
   given: PublicKey,
@@ -53,7 +53,7 @@ export function verifyingKey(
   return { kid: typeof kid === "string" ? kid : null, algorithms: fitting, key };
 }
 
-/** What a key says of its use (RFC 7517, 4.2 and 4.3) that is not to verify signatures. */
+/** Why the declared use of a key (RFC 7517, 4.2 and 4.3) does not allow verifying signatures. */
 function whyNotMeant({ use, key_ops: operations, alg }: Jwk): string | null {
   if (use !== undefined && use !== "sig") return `has use ${show(use)}, wants "sig"`;
   const verifies = Array.isArray(operations) && operations.includes("verify");
@@ -73,7 +73,7 @@ function readKey(given: PublicKey): KeyObject | null {
   }
 }
 
-/** With an exponent of 1 a signature is its own message: anybody can make one. */
+/** With an exponent of 1 a signature equals its message, so anybody can forge one. */
 function whyWeak({ asymmetricKeyDetails: details }: KeyObject): string | null {
   const { modulusLength: bits, publicExponent: exponent } = details ?? {};
   if (bits === undefined || exponent === undefined) return null;
@@ -91,13 +91,13 @@ function isKeyFor(key: KeyObject, algorithm: Algorithm): boolean {
   return type === "ed25519" && (algorithm === "EdDSA" || algorithm === "Ed25519");
 }
 
-/** `EdDSA` is the older name of what is `Ed25519` with that curve (RFC 9864). */
+/** `EdDSA` is the older name of `Ed25519` on that curve (RFC 9864). */
 function isSame(algorithm: Algorithm, alg: unknown): boolean {
   if (algorithm === "EdDSA" || algorithm === "Ed25519") return alg === "EdDSA" || alg === "Ed25519";
   return algorithm === alg;
 }
 
-/** The keys in a JSON Web Key Set, as many as it has; null where it is none. */
+/** All keys in a JSON Web Key Set; null if the value is not one. */
 export function keysIn(set: unknown): readonly Jwk[] | null {
   if (!isRecord(set) || !Array.isArray(set["keys"])) return null;
   return set["keys"].filter(isRecord);

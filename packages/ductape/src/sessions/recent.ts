@@ -1,8 +1,8 @@
 /**
- * Values by key, of which the ones used last are kept: at least `charsMax` characters of keys, and
- * at most twice that. Two generations: a full young one becomes the old one, and the old is
- * forgotten but for what was used again. Finding a value costs one look-up and changes nothing,
- * where a list in the order of use is written at each.
+ * Keeps the most recently used values by key: at least `charsMax` characters of keys, and at most
+ * twice that. There are two generations: when the young one is full it becomes the old one, and
+ * the previous old one is dropped, except for what was used again. Finding a value costs one
+ * look-up and writes nothing, whereas a list in order of use changes at each look-up.
  */
 export class Recent<T> {
   readonly #charsMax: number;
@@ -34,5 +34,5 @@ export class Recent<T> {
   }
 }
 
-/** What an entry takes beside its key. */
+/** The size of an entry beside its key. */
 const ENTRY_CHARS = 256;

@@ -4,12 +4,12 @@ import { isRecord } from "../base/json.js";
 import type { Clock } from "../base/call.js";
 import type { DocumentChange } from "../stores/store.js";
 
-/** Visits for each new one: more than one keeps ahead of the growth. */
+/** Old entries visited for each new one; more than one keeps ahead of the growth. */
 const VISITS_PER_ENTRY = 2;
 
 /**
- * The sessions that are revoked, until the last of their tokens has ended. Those of this process
- * are seen at once, those of others within a second.
+ * Revoked sessions, until the last of their tokens has expired. Revocations by this process are
+ * seen at once, those by others within a second.
  */
 export class Revocations implements Follower {
   readonly #endsMs = new Map<string, number>();

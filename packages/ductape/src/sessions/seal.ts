@@ -12,12 +12,15 @@ import {
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** A key of 32 bytes for one purpose (HKDF-SHA256, RFC 5869): two purposes never share one. */
+/** A key of 32 bytes for one purpose (HKDF-SHA256, RFC 5869): no two purposes share a key. */
 export function derivedKey(secret: string | Uint8Array, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync("sha256", secret, "ductape", purpose, 32));
 }
 
-/** Encrypts a text with AES-256-GCM for one place: sealed text of another place does not open. */
+/**
+ * Encrypts a text with AES-256-GCM for one place; it cannot be decrypted as the text of another
+ * place.
+ */
 export function seal(key: Uint8Array, text: string, place: string): string {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(place));
@@ -25,7 +28,7 @@ export function seal(key: Uint8Array, text: string, place: string): string {
   return Buffer.concat([nonce, sealed, cipher.getAuthTag()]).toString("base64url");
 }
 
-/** The text that was sealed; null where the key or the place is another, or a bit has changed. */
+/** The decrypted text; null if the key or the place differs, or a bit has changed. */
 export function unseal(key: Uint8Array, sealed: string, place: string): string | null {
   const bytes = Buffer.from(sealed, "base64url");
   if (bytes.length < NONCE_BYTES + TAG_BYTES) return null;
@@ -42,8 +45,8 @@ export function unseal(key: Uint8Array, sealed: string, place: string): string |
 }
 
 /**
- * The payload of a JWS of three parts in canonical base64url, where its HMAC-SHA256 is right; else
- * null. In the caller's turn: a pool of threads would take ten times as long to be asked.
+ * The payload of a JWS of three parts in canonical base64url if its HMAC-SHA256 is right, else
+ * null. Synchronous, because a thread pool would take ten times as long.
  */
 export function signedPayload(token: string, key: KeyObject): Uint8Array | null {
   const end = token.lastIndexOf(".");
@@ -53,7 +56,7 @@ export function signedPayload(token: string, key: KeyObject): Uint8Array | null 
   return Buffer.from(token.slice(token.indexOf(".") + 1, end), "base64url");
 }
 
-/** SHA-256, for secrets too long to be guessed from it. */
+/** SHA-256, for secrets too long to be guessed from their hash. */
 export function hashOf(secret: string): string {
   return createHash("sha256").update(secret).digest("base64url");
 }

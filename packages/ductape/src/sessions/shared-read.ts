@@ -1,6 +1,6 @@
 /**
- * One read for all who ask at the same time, and a pause between two of them, so that no stream of
- * questions becomes a stream of reads.
+ * One read for all concurrent callers, with a pause between reads, so that a stream of calls does
+ * not become a stream of reads.
  */
 export class SharedRead {
   readonly #read: () => Promise<void>;
@@ -8,7 +8,7 @@ export class SharedRead {
   #next: Promise<void> | null = null;
   #startedMs = -Infinity;
 
-  /** `pauseMs` lies between the starts of two reads. */
+  /** `pauseMs` is the time between the starts of two reads. */
   constructor(read: () => Promise<void>, pauseMs: number) {
     this.#read = read;
     this.#pauseMs = pauseMs;
@@ -23,7 +23,7 @@ export class SharedRead {
   async #start(): Promise<void> {
     const waitMs = Math.max(0, this.#startedMs + this.#pauseMs - performance.now());
     await new Promise((resolve) => setTimeout(resolve, waitMs));
-    // Who asks from here on needs a later read.
+    // Callers from here on need a later read.
     this.#next = null;
     this.#startedMs = performance.now();
     await this.#read();

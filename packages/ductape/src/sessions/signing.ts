@@ -18,13 +18,13 @@ export interface SigningKey {
   readonly encrypt: CryptoKey;
 }
 
-/** A key as it is stored; `secret` is in clear, or sealed by the client's secret. */
+/** A stored key; `secret` is unencrypted, or encrypted with the client's secret. */
 interface StoredKey {
   readonly kid: string;
   readonly secret: string;
   readonly is_sealed: boolean;
   readonly created_ms: number;
-  /** When another took over; null for the one that signs. */
+  /** When another key took over; null for the key that signs. */
   readonly retired_ms: number | null;
   /** The longest life of a token that it signs, in milliseconds. */
   readonly longest_ms: number;
@@ -35,23 +35,23 @@ interface StoredKeys {
   readonly keys: readonly StoredKey[];
 }
 
-/** Unknown keys make the process look again, at most this often. */
+/** How often, at most, an unknown key makes the process read again. */
 const REREAD_PAUSE_MS = 250;
-/** Another process may sign with an old key for this long after a rotation it has not seen. */
+/** How long another process may sign with an old key after a rotation that it has not seen. */
 const UNSEEN_MS_MAX = 60_000;
 const NO_KEYS: StoredKeys = { revision: 0, keys: [] };
 
-/** What {@link SigningKeys} needs of the rest. */
+/** What {@link SigningKeys} depends on. */
 export interface SigningParts {
   readonly catalogue: Catalogue;
   readonly clock: Clock;
-  /** Seals what is stored; null: stored in clear. */
+  /** Encrypts stored keys; null: they are stored unencrypted. */
   readonly secret: string | null;
 }
 
 /**
- * The keys that sign tokens, for each environment of a product, made at the first use and kept in
- * the store. A new one signs at once; an old one verifies until the last token it signed ends.
+ * The keys that sign tokens, one set for each environment, created at first use and kept in the
+ * store. A new key signs at once; an old one verifies until the last token it signed expires.
  */
 export class SigningKeys implements Follower {
   readonly #parts: SigningParts;
@@ -69,8 +69,8 @@ export class SigningKeys implements Follower {
   }
 
   /**
-   * The key that signs tokens which live for `lifetimeMs`; made where there is none. Throws
-   * `STORE_UNAVAILABLE`, `TIMEOUT`, and `VALIDATION` where the stored key needs another secret.
+   * The key that signs tokens with a life of `lifetimeMs`; created if there is none. Throws
+   * `STORE_UNAVAILABLE`, `TIMEOUT`, and `VALIDATION` if the stored key needs another secret.
    */
   async current(place: EnvironmentPlace, lifetimeMs: number): Promise<SigningKey> {
     const isLongEnough = (key: StoredKey | undefined) => (key?.longest_ms ?? -1) >= lifetimeMs;
@@ -86,7 +86,9 @@ export class SigningKeys implements Follower {
     return this.#prepared(place, key);
   }
 
-  /** The key of an id that still verifies, also one that another process has just made; or null. */
+  /**
+   * The key with an id that still verifies, even one that another process has just made; or null.
+   */
   async find(place: EnvironmentPlace, kid: string): Promise<SigningKey | null> {
     if (this.#known(place, kid) === undefined) await this.#reread.after();
     const key = this.#known(place, kid);
@@ -101,7 +103,7 @@ export class SigningKeys implements Follower {
     await this.#change(place, (keys) => {
       const made = this.#made(place, keys[0]?.longest_ms ?? 0);
       kid = made.kid;
-      // One that a clock which was ahead retired would verify until then.
+      // A key retired by a fast clock would verify until that time.
       const retiredMs = (key: StoredKey) => Math.min(key.retired_ms ?? nowMs, nowMs);
       const old = keys.map((key) => ({ ...key, retired_ms: retiredMs(key) }));
       return [made, ...old.filter((key) => endOf(key) > nowMs)];
@@ -109,7 +111,7 @@ export class SigningKeys implements Follower {
     return kid;
   }
 
-  /** Where the keys of an environment are stored, to be deleted with it. */
+  /** The stored keys of an environment, to be deleted with it. */
   documents(place: EnvironmentPlace): { key: string; revision: number }[] {
     const key = signingKey(place);
     const stored = this.#stored.get(key);
@@ -198,12 +200,12 @@ async function importKeys(kid: string, secret: Uint8Array): Promise<SigningKey> 
   return { kid, sign: createSecretKey(signing), encrypt };
 }
 
-/** When the last token that a key signed has ended. */
+/** When the last token that a key signed expires. */
 function endOf({ retired_ms, longest_ms }: StoredKey): number {
   return retired_ms === null ? Infinity : retired_ms + longest_ms + UNSEEN_MS_MAX;
 }
 
-/** Keys that cannot be read are none: no token is taken by them, and the newest is made anew. */
+/** Keys that cannot be read are ignored: they accept no token, and a new one is made. */
 function readKeys(text: string): readonly StoredKey[] {
   const value: unknown = JSON.parse(text);
   const keys = isRecord(value) && Array.isArray(value["keys"]) ? value["keys"] : [];

@@ -1,20 +1,23 @@
 import { isRecord } from "../base/json.js";
 import { LIFETIME_MS_MAX } from "../define/session.js";
 
-/** The longest token that is looked at, in characters. */
+/** The longest token that is examined, in characters. */
 export const TOKEN_CHARS_MAX = 8_192;
-/** How far `iat` and `nbf` may lie ahead: clocks of servers differ a little. `exp` gets nothing. */
+/**
+ * How far ahead `iat` and `nbf` may be, because clocks of servers differ a little. `exp` has no
+ * tolerance.
+ */
 export const SKEW_MS_MAX = 30_000;
 
-/** What our own tokens say they are (RFC 8725, 3.11), so that no other kind of JWT is one. */
+/** The `typ` of our own tokens (RFC 8725, 3.11), so that no other kind of JWT passes for one. */
 export const TOKEN_TYPE = "ductape-session+jwt";
 /** The `iss` of our own tokens. */
 export const TOKEN_ISSUER = "ductape";
 
-/** A JSON object, as it was parsed. */
+/** A parsed JSON object. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** A token of the right form; nothing in it is verified yet. */
+/** A well-formed token; nothing in it is verified yet. */
 export interface TokenForm {
   /** 3: signed. 5: encrypted. */
   readonly parts: number;
@@ -22,9 +25,9 @@ export interface TokenForm {
 }
 
 /**
- * Looks at a token before any parser does: at most 8 kB, three or five parts of canonical
- * base64url (RFC 4648, 3.5: no white space, no padding, no stray bits), and a header that is one
- * JSON object without doubled members. Null for any other text.
+ * Checks the form of a token before any parser sees it: at most 8 kB, three or five parts of
+ * canonical base64url (RFC 4648, 3.5: no white space, no padding, no stray bits), and a header
+ * that is one JSON object without duplicate members. Null for any other text.
  */
 export function formOf(token: string): TokenForm | null {
   if (token.length > TOKEN_CHARS_MAX) return null;
@@ -39,7 +42,7 @@ export function formOf(token: string): TokenForm | null {
   return header === null ? null : { parts: parts.length, header };
 }
 
-/** The header that was read last: those of one key are all the same text. */
+/** The last header: all tokens of one key have the same text here. */
 let lastHeader: { readonly part: string; readonly header: Json | null } = {
   part: "",
   header: null,
@@ -66,7 +69,7 @@ function textOf(part: string): string | null {
 
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Bytes as text; null where they are no UTF-8. */
+/** Bytes as text; null if they are not UTF-8. */
 export function utf8(bytes: Uint8Array): string | null {
   try {
     return DECODER.decode(bytes);
@@ -75,20 +78,22 @@ export function utf8(bytes: Uint8Array): string | null {
   }
 }
 
-/** The object that a JSON text is, where no member stands in it twice; else null. */
+/** The object in a JSON text, if it has no duplicate member; else null. */
 export function objectOf(text: string | null): Json | null {
   if (text === null) return null;
   try {
     const value: unknown = JSON.parse(text);
     if (!isRecord(value)) return null;
-    // What is written again as it was names nothing twice, and most texts are.
+    // A text that serializes back to itself has no duplicates, and most texts do.
     return JSON.stringify(value) === text || !namesTwice(text) ? value : null;
   } catch {
     return null;
   }
 }
 
-/** Parsers differ on doubled members: what one verifies, another may not read (RFC 8725, 2.4). */
+/**
+ * Parsers differ on duplicate members: one may verify what another does not read (RFC 8725, 2.4).
+ */
 function namesTwice(json: string): boolean {
   const open: Set<string>[] = [];
   let text = "";
@@ -106,7 +111,7 @@ function namesTwice(json: string): boolean {
   return false;
 }
 
-/** The key that one of our own tokens names; null where its header is not exactly what we write. */
+/** The key that one of our own tokens names; null unless its header is exactly what we write. */
 export function ownKeyId({ parts, header }: TokenForm, isEncrypted: boolean): string | null {
   const { kid } = header;
   const wanted = headerOf(String(kid), isEncrypted);
@@ -125,18 +130,20 @@ export function headerOf(kid: string, isEncrypted: boolean) {
     : ({ alg: "HS256", typ: TOKEN_TYPE, kid } as const);
 }
 
-/** Members of an outside token's header; any other may ask for what we do not do. */
+/**
+ * The members accepted in an outside token's header; any other may require something we do not do.
+ */
 const OUTSIDE_MEMBERS = new Set(["alg", "typ", "kid", "x5t", "x5t#S256"]);
 const OUTSIDE_TYPES = new Set(["jwt", "at+jwt", "application/at+jwt", "application/jwt"]);
 
-/** What the header of an outside token says of its signature. */
+/** The header of an outside token, as far as its signature is concerned. */
 export interface TokenHeader {
   readonly alg: string;
-  /** Null where it names no key. */
+  /** Null if it names no key. */
   readonly kid: string | null;
 }
 
-/** Reads the header of an outside token; null where it is not signed with one of `algorithms`. */
+/** Reads the header of an outside token; null unless it is signed with one of `algorithms`. */
 export function outsideHeader(
   { parts, header }: TokenForm,
   algorithms: readonly string[],
@@ -151,7 +158,7 @@ export function outsideHeader(
   return { alg, kid };
 }
 
-/** What a verified token is for. */
+/** What a verified token must be issued for. */
 export interface TokenTarget {
   readonly audience: string;
   readonly tag: string;
@@ -166,7 +173,7 @@ export interface OwnClaims {
   readonly expiresMs: number;
 }
 
-/** Reads the claims of one of our own tokens; null where it is not for `target` at `nowMs`. */
+/** Reads the claims of one of our own tokens; null unless it is for `target` at `nowMs`. */
 export function ownClaims(claims: Json | null, target: TokenTarget, nowMs: number) {
   if (claims === null) return null;
   const { iss, aud, tag, def, sid, sub, jti, data } = claims;
@@ -178,13 +185,13 @@ export function ownClaims(claims: Json | null, target: TokenTarget, nowMs: numbe
   return { sessionId: sid, identifier: sub, data, expiresMs } satisfies OwnClaims;
 }
 
-/** True where the claims of an outside token are for `audience`. Its `aud` may be an array. */
+/** True if the claims of an outside token are for `audience`. Its `aud` may be an array. */
 export function isFor(claims: Json, issuer: string, audience: string): boolean {
   const { iss, aud } = claims;
   return iss === issuer && (aud === audience || (Array.isArray(aud) && aud.includes(audience)));
 }
 
-/** The instant of `exp`, also a past one; null where an instant is wrong or too far ahead. */
+/** The instant of `exp`, even a past one; null if an instant is wrong or too far ahead. */
 export function expiryOf({ exp, iat, nbf }: Json, nowMs: number): number | null {
   if (!isInstant(exp)) return null;
   for (const from of [iat, nbf]) {
@@ -192,7 +199,7 @@ export function expiryOf({ exp, iat, nbf }: Json, nowMs: number): number | null 
     if (!isInstant(from) || from * 1_000 > nowMs + SKEW_MS_MAX) return null;
   }
   const fromMs = typeof iat === "number" ? iat * 1_000 : nowMs;
-  // One second more, as `exp` is rounded up to a whole one.
+  // One second more, because `exp` is rounded up to a whole second.
   return exp * 1_000 - fromMs > LIFETIME_MS_MAX + 1_000 ? null : exp * 1_000;
 }
 

@@ -23,7 +23,7 @@ import type { Revocations } from "./revocations.js";
 import { signedPayload } from "./seal.js";
 import type { SigningKeys } from "./signing.js";
 
-/** What a {@link Verifier} asks. */
+/** What a {@link Verifier} depends on. */
 export interface VerifierParts {
   readonly catalogue: Catalogue;
   readonly signing: SigningKeys;
@@ -32,28 +32,28 @@ export interface VerifierParts {
   readonly clock: Clock;
 }
 
-/** What a token was found to be. */
+/** A verified token. */
 interface Verified extends Omit<Identity, "selector"> {
   /** Null for a token of an outside issuer. */
   readonly sessionId: string | null;
   readonly expiresMs: number;
 }
 
-/** A token that was verified before, and for which definition. */
+/** A token verified before, and its definition. */
 interface Seen extends Verified, Identity {
   readonly home: SessionHome;
-  /** Of the catalogue when the definition was last found to stand. */
+  /** The catalogue's version when the definition was last found unchanged. */
   edition: number;
 }
 
-/** Characters of tokens, which hold their data too, that are kept in memory: at most twice this. */
+/** Characters of tokens, including their data, that are kept in memory: at most twice this. */
 const SEEN_CHARS_MAX = 16 * 1_024 * 1_024;
 
 /**
- * Tells whose session a token is of. A token is verified once; after that it is known by its exact
- * text, for the same product, environment and session alone, until it ends or is revoked, its
- * definition changes, or too many others are in use. Whatever is wrong with a token is told by one
- * message, which tells nothing of the token.
+ * Identifies the owner of a token. A token is verified once; after that its exact text is known,
+ * only for the same product, environment and session, until it expires or is revoked, its
+ * definition changes, or too many others are in use. Whatever is wrong with a token, the message
+ * is the same and reveals nothing about it.
  */
 export class Verifier {
   readonly #parts: VerifierParts;
@@ -63,7 +63,7 @@ export class Verifier {
     this.#parts = parts;
   }
 
-  /** Whose session it is, where the token is known already; null: ask {@link identify}. */
+  /** The owner of the session, if the token is already known; null: call {@link identify}. */
   seen(product: string, env: string, tag: string, token: string, nowMs: number): Identity | null {
     const seen = this.#seen.get(token);
     if (seen === undefined) return null;
@@ -75,8 +75,8 @@ export class Verifier {
 
   /**
    * Verifies a token. Throws `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `SESSION_INVALID`,
-   * `SESSION_EXPIRED` and `SESSION_REVOKED`; `SUBJECT_REQUIRED` where a token of an outside issuer
-   * names nobody; `ISSUER_UNAVAILABLE`; and as the store does.
+   * `SESSION_EXPIRED` and `SESSION_REVOKED`; `SUBJECT_REQUIRED` if a token of an outside issuer
+   * names nobody; `ISSUER_UNAVAILABLE`; and the faults of the store.
    */
   async identify(product: string, env: string, tag: string, token: string): Promise<Identity> {
     const { catalogue, clock, revocations } = this.#parts;
@@ -152,7 +152,7 @@ export class Verifier {
   }
 }
 
-/** `tag:jwt` means the same as `jwt`, where the tag is the session's. */
+/** `tag:jwt` means the same as `jwt` if the tag is the session's. */
 function bareToken(token: string, tag: string): string | null {
   const at = token.lastIndexOf(":");
   if (at === -1) return token;

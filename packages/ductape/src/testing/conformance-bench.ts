@@ -6,12 +6,12 @@ import { DuctapeError, type ErrorCode } from "../base/errors.js";
 import type { QuotaInput } from "../quota/request.js";
 import type { Clock } from "../base/call.js";
 
-/** The clock that a case drives. */
+/** The clock that a case sets. */
 export interface DrivenClock extends Clock {
   advance(byMs: number): number;
 }
 
-/** What a case works with. `client` is connected, and has product `shop` with environment `prd`. */
+/** What a case works with. `client` is connected and has product `shop` with environment `prd`. */
 export interface Bench {
   readonly client: Client;
   readonly clock: DrivenClock;
@@ -19,7 +19,7 @@ export interface Bench {
   connect(): Client;
 }
 
-/** One promise. It rejects with an `AssertionError` where a store breaks it. */
+/** A check of one promise. Rejects with an `AssertionError` if a store breaks it. */
 export type Body = (bench: Bench) => Promise<void>;
 
 /** A day in milliseconds. */
@@ -33,12 +33,12 @@ export const BY_USER = { scope: "$Session{userId}" } as const;
 export const define = (client: Client, quota: Omit<QuotaDefinition, "tag">) =>
   client.product.quotas.create("shop", { tag: "q", ...quota });
 
-/** Runs an increment of quota `q`, or what `input` says instead. */
+/** Runs an increment of quota `q`, with the fields of `input` in place of the defaults. */
 export function run(client: Client, input: Partial<QuotaInput> = {}): Promise<QuotaResult> {
   return client.processor.quota.run(inputOf(input));
 }
 
-/** An increment of quota `q`, or what `input` says instead. */
+/** The input of an increment of quota `q`, with the fields of `input` in place of the defaults. */
 export const inputOf = (input: Partial<QuotaInput>): QuotaInput => ({
   env: "prd",
   product_tag: "shop",
@@ -47,14 +47,14 @@ export const inputOf = (input: Partial<QuotaInput>): QuotaInput => ({
   ...input,
 });
 
-/** What a `check` shows as used. */
+/** The `used` of a `check`. */
 export async function usedOf(client: Client, input: Partial<QuotaInput> = {}): Promise<number> {
   const result = await run(client, { ...input, action: "check", amount: 0 });
   assert.equal(result.degraded, false);
   return result.used;
 }
 
-/** How many calls are admitted of `count` at once. */
+/** How many of `count` concurrent calls are admitted. */
 export async function admittedOf(client: Client, count: number, input: Partial<QuotaInput> = {}) {
   const results = await Promise.all(Array.from({ length: count }, () => run(client, input)));
   return results.filter(({ allowed }) => allowed).length;

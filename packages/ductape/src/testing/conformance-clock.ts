@@ -21,7 +21,7 @@ async function decided(client: Client, input: Partial<QuotaInput>) {
   return result;
 }
 
-/** What a store keeps while its clock is wrong, and once it is right again. */
+/** The promises of a store while its clock is wrong, and once it is right again. */
 export const CLOCK_CASES: Readonly<Record<string, Body>> = {
   "starts a window at its first millisecond, and never goes back": async ({ client, clock }) => {
     await define(client, { limit: 3, period: "hour" });

@@ -5,13 +5,13 @@ import type { SubjectsInput } from "../usage/usage.js";
 
 const asked = { product_tag: "shop", env: "prd", quota_tag: "q", window: "last" } as const;
 
-/** Who used how much in the window that ended last, under which limit. */
+/** Who used how much in the last window, under which limit. */
 async function lastOf(client: Client, input: Partial<SubjectsInput> = {}) {
   const { subjects } = await client.usage.subjects({ ...asked, ...input });
   return subjects.map(({ subject, used, limit }) => [subject, used, limit]);
 }
 
-/** What a store tells of the window that ended last. */
+/** The promises about the last window that has ended. */
 export const LAST_CASES: Readonly<Record<string, Body>> = {
   "lists what each subject used in the window that ended last": async ({ client, clock }) => {
     await define(client, { ...BY_USER, limit: 10, period: "day" });
@@ -110,7 +110,7 @@ export const LAST_CASES: Readonly<Record<string, Body>> = {
     await define(client, { ...BY_USER, limit: null, period: "month" });
     clock.advance(20 * DAY_MS);
     for (let i = 0; i < 20; i++) await run(client, { subject: `idle-${i}` });
-    // The last moment of March: 31 days, after the 28 of February.
+    // The last moment of March, which has 31 days, after February with 28.
     clock.advance(Date.UTC(2026, 3, 1) - 1 - clock());
     for (let i = 0; i < 60; i++) await run(client, { subject: `new-${i}`, amount: 2 });
     assert.equal((await lastOf(client)).length, 20);

@@ -23,15 +23,15 @@ import type { Store } from "../stores/store.js";
 /** An empty place for counters, such as a new file or an empty database. */
 export interface StorePlace {
   /**
-   * The URL of the place, or a new store or client on it. Called once for each connection that a
-   * case needs.
+   * Returns the URL of the place, or a new store or client on it. Called once for each connection
+   * that a case needs.
    */
   connect(clock: Clock): string | Store | Client;
-  /** Removes it, after all connections are closed. */
+  /** Removes the place, after all connections are closed. */
   remove(): void | Promise<void>;
 }
 
-/** One promise, as a sentence, and how to try it. */
+/** One promise, as a sentence, and its test. */
 export interface StoreCase {
   readonly name: string;
   readonly run: () => Promise<void>;
@@ -39,7 +39,7 @@ export interface StoreCase {
 
 const START_MS = Date.UTC(2026, 0, 15, 12);
 
-/** All cases, each in a place and at a time of its own. */
+/** All cases, each with its own place and time. */
 export function storeCases(
   place: () => StorePlace | Promise<StorePlace>,
   clockAt: (startMs: number) => DrivenClock,

@@ -8,7 +8,7 @@ import type { ProductEntry } from "../define/definition-set.js";
 import type { Clock } from "../base/call.js";
 import type { Store } from "../stores/store.js";
 
-/** What `usage.counters` takes: a product, and what of it. */
+/** The input of `usage.counters`: a product or a part of it. */
 export interface CountersInput {
   readonly product_tag: string;
   /** Slug of an environment. Default: all. */
@@ -19,11 +19,13 @@ export interface CountersInput {
   readonly rule?: string | Empty | undefined;
 }
 
-/** How many counters are kept. */
+/** Numbers of counters. */
 export interface KeptCounters {
-  /** All that are stored, those of past windows too until they are dropped. */
+  /** All stored counters, including those of past windows until they are dropped. */
   readonly counters: number;
-  /** Those in whose window something is used or granted now: what a deletion would take away. */
+  /**
+   * Counters with something used or granted in their current window: what a deletion would remove.
+   */
   readonly in_use: number;
 }
 
@@ -33,13 +35,13 @@ interface CountersParts {
   readonly clock: Clock;
 }
 
-/** Counters that are looked at together: those of `spaces` under a prefix, or all there. */
+/** Counters that are read together: those of `spaces` under a prefix, or all there. */
 interface Place {
   readonly prefix: string;
   readonly spaces: ReadonlySet<string> | null;
 }
 
-/** Counts what {@link CountersInput} names, a piece of the store at a time. */
+/** Counts the counters that {@link CountersInput} names, reading the store in parts. */
 export async function countCounters(
   input: ReturnType<typeof parseCountersInput>,
   { store, catalogue, clock }: CountersParts,
@@ -57,7 +59,7 @@ export async function countCounters(
   return { counters, in_use: inUse };
 }
 
-/** Parses what `usage.counters` takes. Throws `VALIDATION`. */
+/** Parses the input of `usage.counters`. Throws `VALIDATION`. */
 export function parseCountersInput(input: CountersInput) {
   const issues = new Issues();
   const names = ["product_tag", "env", "quota_tag", "rule"];

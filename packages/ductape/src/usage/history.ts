@@ -22,11 +22,11 @@ import {
 import type { Clock } from "../base/call.js";
 import type { Store } from "../stores/store.js";
 
-/** What `usage.history` takes. */
+/** The input of `usage.history`. */
 export interface HistoryInput extends UsageTarget {
   /**
-   * Whose windows: as `usage.subjects` tells it, or an object that answers the rule's selector.
-   * Null or left out for the whole product.
+   * Whose windows: a subject as `usage.subjects` lists it, or an object that fits the rule's
+   * selector. Null or left out for the whole product.
    */
   readonly subject?: SubjectInput | null | Empty | undefined;
 }
@@ -38,8 +38,8 @@ export interface WindowUsage {
   readonly end: string | null;
   readonly used: number;
   /**
-   * With the grants of the window, as it was last counted under; where nothing was counted, what
-   * holds now. Null: none.
+   * The limit of the last count in the window, including its grants; if nothing was counted,
+   * today's. Null: none.
    */
   readonly limit: number | null;
   /** `limit - used`, never below 0; null if unlimited. */
@@ -54,13 +54,13 @@ export interface UsageHistory {
   /** How many ended windows the rule keeps: its `history`. */
   readonly keeps: number;
   /**
-   * When one of the windows last changed, ISO 8601 in UTC. Null: there is no counter, as nothing
-   * was ever counted, or so long ago that it is gone.
+   * When one of the windows last changed, ISO 8601 in UTC. Null if there is no counter, because
+   * nothing was ever counted or the counter is already deleted.
    */
   readonly last_seen: string | null;
   /**
-   * The window that holds now, then those before it without a gap, back to the first that is kept
-   * and in which something was counted.
+   * The current window, then those before it without a gap, back to the first kept one in which
+   * something was counted.
    */
   readonly windows: readonly WindowUsage[];
 }
@@ -74,7 +74,7 @@ interface HistoryParts {
 const FIELDS = [...USAGE_FIELDS, "subject"];
 const READS_MAX = 20;
 
-/** Reads what {@link HistoryInput} names, all of it as one moment shows it. */
+/** Reads the windows that {@link HistoryInput} names, all at one moment. */
 export async function readHistory(
   input: ReturnType<typeof parseHistoryInput>,
   { store, catalogue, clock }: HistoryParts,
@@ -91,13 +91,13 @@ export async function readHistory(
     if (window.startMs <= planned.startMs || rule.leg.rollingMs !== 0) {
       return viewOf(step, rule, quota);
     }
-    // The clock stepped back over a boundary: the counter stands in a later window.
+    // The clock stepped back over a boundary: the counter is in a later window.
     fromMs = window.startMs;
   }
   throw new StoreError("STORE_UNAVAILABLE", "the rule or its window kept changing; try again");
 }
 
-/** Parses what `usage.history` takes. Throws `VALIDATION`. */
+/** Parses the input of `usage.history`. Throws `VALIDATION`. */
 export function parseHistoryInput(input: HistoryInput) {
   const issues = new Issues();
   const fields = new Fields(input, "input", FIELDS, issues, "");
@@ -132,7 +132,7 @@ function viewOf({ legs }: Step, rule: CompiledRule, { scale }: CompiledQuota): U
       told = windows.length;
       seenMs = Math.max(seenMs, leg.cell.seenMs);
     }
-    // A ledger's window lasts as long as it is kept; windows follow each other without a gap.
+    // A ledger's window lasts as long as it is kept; there is no gap between windows.
     endMs = startMs;
   }
   return {
@@ -144,7 +144,7 @@ function viewOf({ legs }: Step, rule: CompiledRule, { scale }: CompiledQuota): U
   };
 }
 
-/** Where the counter is gone, its plan is that of the last window that was counted in. */
+/** If the counter is gone, its plan is that of the last window with a count. */
 function limitNow(first: Leg, rule: CompiledRule): number | null {
   let leg: Leg | null = first;
   while (leg !== null && leg.cell === undefined) leg = leg.next;

@@ -5,10 +5,10 @@ import { show, ValidationError } from "../base/errors.js";
 import type { Span } from "../decide/period.js";
 import { limitKnown } from "./target.js";
 
-/** Which window a list of subjects is of: the one that holds now, or the last that has ended. */
+/** The window of a list of subjects: the current one, or the last that has ended. */
 export type UsageWindow = "now" | "last";
 
-/** The last window of a rule that has ended at `nowMs`. Throws `VALIDATION` where none is kept. */
+/** The last window of a rule that has ended at `nowMs`. Throws `VALIDATION` if none is kept. */
 export function lastEnded(rule: CompiledRule, nowMs: number): Span {
   if (rule.leg.remembersLast) return rule.windowAt(rule.windowAt(nowMs).startMs - 1);
   const message = `last wants a rule with calendar windows of a day or longer; ${whyNone(rule)}`;

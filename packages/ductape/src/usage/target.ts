@@ -3,19 +3,19 @@ import type { CompiledQuota, CompiledRule } from "../define/quota.js";
 import { show, ValidationError } from "../base/errors.js";
 import type { Fields, Empty } from "../base/field.js";
 
-/** Which counters a read of usage speaks of. */
+/** Selects the counters that a read of usage covers. */
 export interface UsageTarget {
   readonly product_tag: string;
   readonly env: string;
   readonly quota_tag: string;
-  /** Which rule's counters; required where the quota has several. */
+  /** The rule to read; required if the quota has several. */
   readonly rule?: string | Empty | undefined;
 }
 
 /** The fields of a {@link UsageTarget}. */
 export const USAGE_FIELDS = ["product_tag", "env", "quota_tag", "rule"] as const;
 
-/** Parses a {@link UsageTarget}; a `rule` of null is the only one. */
+/** Parses a {@link UsageTarget}; a `rule` of null means the only one. */
 export function parseTarget(fields: Fields) {
   const productTag = fields.tag("product_tag");
   const env = fields.tag("env");
@@ -24,7 +24,7 @@ export function parseTarget(fields: Fields) {
   return { productTag, env, quotaTag, cache: null, rule };
 }
 
-/** The rule of a name; null: the only one. Throws `VALIDATION` that lists those there are. */
+/** The rule with a name; null: the only one. Throws `VALIDATION`, which lists the existing ones. */
 export function ruleNamed({ tag, rules }: CompiledQuota, name: string | null): CompiledRule {
   const [only] = rules;
   if (name === null && rules.length === 1) return only;
@@ -36,8 +36,8 @@ export function ruleNamed({ tag, rules }: CompiledQuota, name: string | null): C
 }
 
 /**
- * The limit that a counter was last counted under, where each subject's plan picks it; where none
- * is known, what a decision without a plan would use. Null: none.
+ * The limit of a counter's last change, if each subject's plan picks it; if none is known, the
+ * limit of a decision without a plan. Null: none.
  */
 export function limitKnown(
   rule: CompiledRule,
@@ -46,7 +46,7 @@ export function limitKnown(
   return rule.limit === undefined ? keptLimit(cell, rule.leg.defaultLimit) : rule.limit;
 }
 
-/** The limit that a counter keeps, else `otherwise`. Null: none. */
+/** The limit stored with a counter, else `otherwise`. Null: none. */
 export function keptLimit(
   cell: Pick<Cell, "plannedLimit"> | undefined,
   otherwise: number | null,

@@ -27,44 +27,44 @@ import type { Clock } from "../base/call.js";
 import type { Store } from "../stores/store.js";
 import type { Gate } from "../base/gate.js";
 
-/** What `usage.subjects` takes. */
+/** The input of `usage.subjects`. */
 export interface SubjectsInput extends UsageTarget {
-  /** Most subjects of a page, 1..1000. Default 100. */
+  /** The most subjects on a page, 1..1000. Default 100. */
   readonly limit?: number | Empty | undefined;
   /** `next` from the previous page. */
   readonly after?: string | Empty | undefined;
   /**
-   * `last` lists what was used in the window that ended last, by all who used any of it: for rules
-   * with calendar windows of a day or longer. Default `now`: the windows that hold now.
+   * `last` lists everybody who used anything in the last window that ended, for rules with
+   * calendar windows of a day or longer. Default `now`: the current windows.
    */
   readonly window?: UsageWindow | Empty | undefined;
 }
 
 /** One counter, in the units of the quota. */
 export interface SubjectUsage {
-  /** Whose it is; null for the one of the whole product. */
+  /** Whose counter it is; null: the whole product's. */
   readonly subject: string | null;
   readonly used: number;
   /**
-   * With grants; of a limit by plan, that of the plan it was last counted under, and the default
-   * where none is known. Null: none.
+   * Includes grants. A limit by plan is that of the plan at the last change, or the default if
+   * none is known. Null: none.
    */
   readonly limit: number | null;
   /** `limit - used`, never below 0; null if unlimited. */
   readonly remaining: number | null;
   readonly window: { readonly start: string; readonly end: string | null };
-  /** When it last changed, ISO 8601 in UTC: a refused request changes nothing. */
+  /** When it last changed, ISO 8601 in UTC; a denial changes nothing. */
   readonly last_seen: string;
 }
 
-/** A page of subjects, by `used` descending, then by subject. */
+/** A page of subjects, greatest use first, then by subject. */
 export interface SubjectsPage {
   readonly subjects: readonly SubjectUsage[];
-  /** What to pass as `after` for the next page; null at the end. */
+  /** Pass it as `after` to get the next page; null at the end. */
   readonly next: string | null;
 }
 
-/** What usage is read from. */
+/** What {@link Usage} depends on. */
 export interface UsageParts {
   readonly store: Store;
   readonly catalogue: Catalogue;
@@ -97,9 +97,9 @@ export class Usage {
   }
 
   /**
-   * What was used in the window that holds now, and in those before it that the rule keeps, as one
-   * moment shows them. Throws `VALIDATION`, `SUBJECT_REQUIRED`, `*_NOT_FOUND`,
-   * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`, `TIMEOUT`.
+   * What was used in the current window and in the earlier ones that the rule keeps, all read at
+   * one moment. Throws `VALIDATION`, `SUBJECT_REQUIRED`, `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`,
+   * `STORE_UNAVAILABLE`, `TIMEOUT`.
    */
   async history(input: HistoryInput): Promise<UsageHistory> {
     const asked = parseHistoryInput(input);
@@ -129,7 +129,7 @@ export class Usage {
     throw new StoreError("STORE_UNAVAILABLE", "the rule kept changing; try again");
   }
 
-  /** Adds what stands of each counter; false where one has a form that is not known here yet. */
+  /** Adds the numbers of each counter; false if one has a window version not known here yet. */
   async #read(rule: CompiledRule, ended: Span | null, page: Page): Promise<boolean> {
     const { store, clock } = this.#parts;
     for await (const { space, subject, cell } of store.scan(rule.leg.space)) {
@@ -160,7 +160,7 @@ function pageOf(
   };
 }
 
-/** A counter's numbers at an instant, scaled; null where its window has ended. */
+/** A counter's numbers at an instant, scaled; null if its window has ended. */
 interface Standing {
   readonly subject: string;
   readonly used: number;
@@ -170,7 +170,7 @@ interface Standing {
   readonly seenMs: number;
 }
 
-/** Decided as a check of 0, so that a counter is read by the rules it is decided by. */
+/** Decided as a check of 0, so that counters are read by the same rules as they are decided. */
 function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number): Standing | null {
   if (cell.window.endMs <= nowMs) return null;
   const limit = limitKnown(rule, cell);
@@ -220,7 +220,7 @@ class OneCell implements Cells {
   putAnswer(): void {}
 }
 
-/** The first entries after a place, in order; never more than a page of them in memory. */
+/** The first entries after a place, in order, with never more than a page of them in memory. */
 class Page {
   entries: Standing[] = [];
   readonly #size: number;
@@ -239,14 +239,14 @@ class Page {
   }
 }
 
-/** Where a page ended; `startMs` is of the ended window that it was of. */
+/** Where a page ended; `startMs` is the start of its ended window. */
 type Place = Pick<Standing, "used" | "subject"> & { readonly startMs?: number | undefined };
 
 function placeText({ used, subject }: Place, ended: Span | null): string {
   return JSON.stringify(ended === null ? [used, subject] : [used, subject, ended.startMs]);
 }
 
-/** Pages of one list are of one window, or a bill would mix two. */
+/** All pages of a list cover one window, or a bill would mix two. */
 function refuseOtherWindow(after: Place | null, ended: Span | null): void {
   if (after === null || after.startMs === ended?.startMs) return;
   const message = "wants the next of a page of the same window: begin with the first page again";
@@ -300,7 +300,7 @@ function parseAfter(fields: Fields): Place | null {
       }
     }
   } catch {
-    // Told below, like any other text that is no place.
+    // Reported below, like any other invalid text.
   }
   fields.refuse("after", `wants the next of a page before, got ${show(value)}`);
   return null;
