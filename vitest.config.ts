@@ -27,6 +27,7 @@ const asJson = (outputFile: string): ["json", { outputFile: string }] => ["json"
 // The default leaves one core idle, but most files wait for the servers and processes they start.
 export default defineConfig({
   test: {
+    globalSetup: "packages/ductape/test/built-folder.ts",
     maxWorkers: Math.max(2, availableParallelism()),
     reporters: ["default", new Slowest(), ...(report === undefined ? [] : [asJson(report)])],
     projects: [

@@ -13,6 +13,7 @@ import { fileURLToPath } from "node:url";
 import { rootKeyOf, startServer } from "ductape-server";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BUILT_ENV, PROGRAM } from "./built.js";
 import { blocksOf, differencesIn, runsOf, sourceOf, type Run } from "./pages.js";
 import { POSTGRES_BIN, startPostgres } from "./postgres.js";
 import { hasRedis, startRedis } from "./redis.js";
@@ -33,11 +34,9 @@ const folder = mkdtempSync(join(ROOT, ".docs-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 // The command line, under the name that it has where it is installed.
 mkdirSync(join(folder, "bin"));
-writeFileSync(
-  join(folder, "bin/ductape"),
-  `#!/bin/sh\nexec node --import tsx ${ROOT}packages/server/src/main.ts "$@"\n`,
-  { mode: 0o755 },
-);
+writeFileSync(join(folder, "bin/ductape"), `#!/bin/sh\nexec node ${PROGRAM} "$@"\n`, {
+  mode: 0o755,
+});
 
 type Env = Readonly<Record<string, string>>;
 
@@ -96,7 +95,13 @@ function run(command: string, args: readonly string[], own: Env): Promise<string
   const inherited = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(DUCTAPE|VITEST|NODE_OPTIONS)/.test(name)),
   );
-  const env = { ...inherited, ...servers, ...own, PATH: `${folder}/bin:${process.env["PATH"]}` };
+  const env = {
+    ...inherited,
+    ...BUILT_ENV,
+    ...servers,
+    ...own,
+    PATH: `${folder}/bin:${process.env["PATH"]}`,
+  };
   return new Promise((resolve) => {
     execFile(command, [...args], { cwd: folder, env }, (error, stdout, stderr) => {
       resolve(error === null ? stdout + stderr : `${stdout}${stderr}\nfailed: ${error.message}`);

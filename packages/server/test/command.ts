@@ -3,6 +3,7 @@ import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { PROGRAM } from "../../ductape/test/built.js";
 import { recordOf, temporaryFolder } from "./support.js";
 
 /** The folder of the project. */
@@ -22,7 +23,7 @@ export function environment(more: Readonly<Record<string, string>>) {
 
 /** Runs the program to its end. */
 export async function run(args: readonly string[], more: Readonly<Record<string, string>> = {}) {
-  const command = ["--import", "tsx", join(ROOT, "packages/server/src/main.ts"), ...args];
+  const command = [PROGRAM, ...args];
   try {
     const { stdout, stderr } = await promisify(execFile)(process.execPath, command, {
       cwd: ROOT,
@@ -45,7 +46,7 @@ export function endAll(): void {
 
 /** Starts the program; `line` waits for the nth line of a stream. */
 export function launch(args: readonly string[], more: Readonly<Record<string, string>> = {}) {
-  const command = ["--import", "tsx", join(ROOT, "packages/server/src/main.ts"), ...args];
+  const command = [PROGRAM, ...args];
   const child = spawn(process.execPath, command, { cwd: ROOT, env: environment(more) });
   children.add(child);
   const text = { stdout: "", stderr: "" };

@@ -3,6 +3,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
+import { BUILT_ENV } from "../built.js";
 import { inputOf } from "../support.js";
 
 const SERVED = fileURLToPath(new URL("served.ts", import.meta.url));
@@ -19,7 +20,8 @@ export interface Answer {
 export function otherProcess(store: string) {
   const stdio = ["pipe", "pipe", "inherit"] as const;
   const args = ["--import", "tsx", SERVED, store];
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: [...stdio] });
+  const env = { ...process.env, ...BUILT_ENV };
+  const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: [...stdio] });
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw new Error("the process has no pipes");
   const waiting = new Map<number, (answer: Answer) => void>();

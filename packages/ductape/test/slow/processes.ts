@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Client, QuotaDefinition } from "ductape";
+import { BUILT_ENV } from "../built.js";
 import { clientWith, temporaryFolder } from "../support.js";
 
 const WORKER = fileURLToPath(new URL("worker.ts", import.meta.url));
@@ -31,7 +32,11 @@ export function startWorker(
   const folder = temporaryFolder();
   const file = join(folder.path, "told");
   const out = openSync(file, "w");
-  const child = spawn(command, rest, { cwd: ROOT, stdio: ["ignore", out, "pipe"] });
+  const child = spawn(command, rest, {
+    cwd: ROOT,
+    env: { ...process.env, ...BUILT_ENV },
+    stdio: ["ignore", out, "pipe"],
+  });
   closeSync(out);
   let errors = "";
   const state = { hasEnded: false };

@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import type { QuotaResult } from "ductape";
 import { BadInput, parseOptions } from "../../../../examples/replay/options.js";
 import { rowsOf, type Row } from "../../../../examples/replay/rows.js";
+import { BUILT_ENV } from "../built.js";
 import { clientWith, inputOf, storeUrls, temporaryFolder } from "../support.js";
 import { hasLog, LOG, readLog, type LogRow } from "../traffics.js";
 
@@ -22,7 +23,10 @@ interface Told {
 /** Runs `replay.ts` and returns what it told. */
 function replay(args: readonly string[], stdin = ""): Promise<Told> {
   const command = ["--import", "tsx", "examples/replay.ts", ...args];
-  const child = spawn(process.execPath, command, { cwd: ROOT });
+  const child = spawn(process.execPath, command, {
+    cwd: ROOT,
+    env: { ...process.env, ...BUILT_ENV },
+  });
   let out = "";
   let errors = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));

@@ -3,11 +3,9 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { PROGRAM } from "../../../ductape/test/built.js";
 import { environment, ROOT } from "../command.js";
 import { ROOT_KEY } from "../support.js";
-
-const MAIN = join(ROOT, "packages/server/src/main.ts");
 
 /** A server that is killed as a machine kills it. */
 export class ServerProcess {
@@ -19,7 +17,7 @@ export class ServerProcess {
   private constructor(port: number, store: string, node: readonly string[]) {
     this.port = port;
     this.url = `http://127.0.0.1:${port}`;
-    const serve = ["--import", "tsx", MAIN, "serve", "--store", store, "--port", String(port)];
+    const serve = [PROGRAM, "serve", "--store", store, "--port", String(port)];
     this.#args = [...node, ...serve];
   }
 

@@ -1,6 +1,7 @@
 // Runs command lines of the program as people do: in a terminal, or in a pipe of a shell.
 import { execFile, execFileSync } from "node:child_process";
 import { promisify } from "node:util";
+import { PROGRAM } from "../../../ductape/test/built.js";
 import { environment, ROOT } from "../command.js";
 
 /** Begins a style on a terminal. */
@@ -18,7 +19,7 @@ export async function inShell(
   store: string,
   wrap: (line: string) => string,
 ): Promise<Told> {
-  const main = `${process.execPath} --import tsx ${ROOT}packages/server/src/main.ts`;
+  const main = `${process.execPath} ${PROGRAM}`;
   // A server goes on until it is told to stop, and then ends with 0.
   const until = line.startsWith("serve") ? "timeout --preserve-status 5 " : "";
   const { NO_COLOR: _, ...env } = environment({ DUCTAPE_STORE: store, TERM: "xterm" });
