@@ -1,3 +1,6 @@
+/** The default port of a server. */
+export const PORT_DEFAULT = 3_828;
+
 /** The name in a `Host` header, without its port; "" if there is none. */
 export function hostnameOf(host: string): string {
   return /^(\[[^\]]*\]|[^:]*)(:\d+)?$/.exec(host)?.[1] ?? "";

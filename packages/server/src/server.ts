@@ -2,7 +2,7 @@ import { DuctapeError, EmbeddedDuctape, ValidationError } from "ductape";
 import type { EmbeddedOptions, Networks, OutagePolicy } from "ductape";
 import { createApp } from "./app.js";
 import { Audit } from "./audit.js";
-import { isLoopback, urlHostOf } from "./host.js";
+import { isLoopback, PORT_DEFAULT, urlHostOf } from "./host.js";
 import { Keys } from "./keys.js";
 import { flushLog, openLog, type LogTarget } from "./log.js";
 import { Metrics } from "./metrics.js";
@@ -63,8 +63,6 @@ export interface RunningServer<Policy extends OutagePolicy = OutagePolicy> {
   close(): Promise<void>;
 }
 
-/** The default port of a server. */
-export const PORT_DEFAULT = 3_828;
 const DRAIN_MS_MAX = 30_000;
 const RETRY_MS = 1_000;
 

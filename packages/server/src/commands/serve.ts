@@ -3,7 +3,8 @@ import { DuctapeError } from "ductape";
 import { rootKeyOf } from "../keys.js";
 import type { LogTarget } from "../log.js";
 import { printLine, say, sayFault } from "../print.js";
-import { PORT_DEFAULT, startServer, type RunningServer, type ServerOptions } from "../server.js";
+import { PORT_DEFAULT } from "../host.js";
+import type { RunningServer, ServerOptions } from "../server.js";
 import { storeOption } from "./client.js";
 import { demoLines } from "./demo.js";
 
@@ -73,6 +74,7 @@ async function serve({ store, host, port, auth, outgoing, demo = false, ...logs 
     rootKey: rootKeyOf(process.env["DUCTAPE_ROOT_KEY"]),
     ...logs,
   };
+  const { startServer } = await import("../server.js");
   const server = await startServer(demo ? forDemo(options) : options).catch(toldOfPort(port));
   stopBySignal(server);
   try {
