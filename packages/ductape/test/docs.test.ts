@@ -175,8 +175,11 @@ function typeErrorsOf(pages: Readonly<Record<string, string>>): string[] {
         return file;
       }),
   );
-  return ts
-    .getPreEmitDiagnostics(ts.createProgram(programs, options))
+  const program = ts.createProgram(programs, options);
+  // Of these files alone: the sources that they import are checked by the linter.
+  return programs
+    .map((file) => program.getSourceFile(file))
+    .flatMap((file) => ts.getPreEmitDiagnostics(program, file))
     .map(({ file, messageText }) => {
       const message = ts.flattenDiagnosticMessageText(messageText, " ");
       return `${relative(folder, file?.fileName ?? "")}: ${message}`;
