@@ -9,6 +9,8 @@ const SEED = seedOf();
 const PLANS = Number(process.env["PLANS"] ?? 6_000);
 /** Faults are looked for in the same few worlds: one alone may lack a rule that shows it. */
 const WORLDS = 40;
+/** These show the rare ones soonest; they go first. */
+const TELLING = [15, 36] as const;
 const WORLD_PLANS = 5_000;
 
 /** Faults planted in the script: what stands there, and what stood. */
@@ -114,8 +116,8 @@ describe.runIf(hasRedis("the equivalence of apply.lua"))("apply.lua", () => {
     expect(source.split(from).length, `stands once: ${from}`).toBe(2);
     const mutant = compactScript(source.replace(from, () => to));
     let found: string | null = null;
-    for (let seed = 1; seed <= WORLDS && found === null; seed++) {
-      found = await firstDifference(server.admin(), mutant, seed, WORLD_PLANS);
+    for (const seed of [...TELLING, ...Array.from({ length: WORLDS }, (_, i) => i + 1)]) {
+      found ??= await firstDifference(server.admin(), mutant, seed, WORLD_PLANS);
     }
     expect(found, `no difference in ${WORLDS} worlds of ${WORLD_PLANS} plans`).not.toBe(null);
   });
