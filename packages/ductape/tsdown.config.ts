@@ -6,6 +6,7 @@ import { luaScripts } from "./lua.js";
 export default defineConfig({
   entry: {
     index: "src/index.ts",
+    calls: "src/remote/calls.ts",
     remote: "src/remote-client.ts",
     testing: "src/testing/testing.ts",
   },

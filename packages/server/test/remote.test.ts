@@ -107,6 +107,19 @@ describe("a client of a server", () => {
     expect(await client.processor.quota.run(INPUT)).toMatchObject({ limit: 5 });
   });
 
+  it("ends a list of several pages that was asked for before close()", async () => {
+    let pages = 0;
+    const url = await between((_, response) => {
+      const next = ++pages < 3 ? `p${pages}` : null;
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify({ products: [{ tag: `p${pages}` }], next }));
+    });
+    const client = clientOf(url);
+    const listing = client.product.fetchAll();
+    await client.close();
+    expect((await listing).map(({ tag }) => tag)).toEqual(["p1", "p2", "p3"]);
+  });
+
   it("counts once where the answer was lost and the call was sent again", async () => {
     const server = await running();
     let lost = 0;

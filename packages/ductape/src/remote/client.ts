@@ -21,11 +21,12 @@ import { isLeftOut, isRecord } from "../base/json.js";
 import { within, type CallOptions } from "../base/call.js";
 import { underPolicy } from "../client/outage.js";
 import type { StoreGuarantees } from "../stores/store.js";
-import { RemoteProducts, queryOf, viewOf } from "./definitions.js";
+import { productCalls } from "./definitions.js";
 import { encode } from "./encode.js";
 import { Http } from "./http.js";
 import { RemoteQuota, type RemoteAsked } from "./quota.js";
-import { sessionsOf } from "./sessions.js";
+import { ask } from "./send.js";
+import { sessionCalls } from "./sessions.js";
 
 /**
  * Options of a {@link RemoteDuctape}. Every option but the logger has a `DUCTAPE_*` variable.
@@ -94,16 +95,12 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
     const quota = new RemoteQuota({ http, events, timeoutMs, makesKeys: retries > 0 });
     this.#quota = quota;
     const calls = underPolicy<Policy, RemoteAsked>(quota, policy, logger);
-    this.processor = { quota: calls, sessions: sessionsOf(http) };
-    this.product = new RemoteProducts(http);
-    const read = async (name: string, input: unknown) => {
-      if (!isRecord(input)) throw invalid("input", `wants an object, got ${show(input)}`);
-      return http.call({ method: "GET", path: `/v1/usage/${name}${queryOf(input)}` });
-    };
+    this.processor = { quota: calls, sessions: sessionCalls(http) };
+    this.product = productCalls(http);
     this.usage = {
-      subjects: async (input) => viewOf(await read("subjects", input)),
-      history: async (input) => viewOf(await read("history", withText(input))),
-      counters: async (input) => viewOf(await read("counters", input)),
+      subjects: (input) => ask(http, "GET /v1/usage/subjects", "safe", input),
+      history: async (input) => ask(http, "GET /v1/usage/history", "safe", withText(input)),
+      counters: (input) => ask(http, "GET /v1/usage/counters", "safe", input),
     };
   }
 
@@ -125,7 +122,7 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
   }
 
   async #look(): Promise<void> {
-    await this.#http.call({ method: "GET", path: "/readyz" });
+    await ask(this.#http, "GET /readyz", "safe", {});
   }
 
   async #closeNow(): Promise<void> {

@@ -1,5 +1,6 @@
 import { DuctapeError, StoreError } from "../base/errors.js";
 import { Gate } from "../base/gate.js";
+import type { Call } from "./calls.js";
 import { faultOf } from "./faults.js";
 
 /** A server and how to call it. */
@@ -15,26 +16,21 @@ export interface HttpOptions {
 
 /** One request. */
 export interface HttpRequest {
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: string;
   /** Includes the query. */
   readonly path: string;
   /** JSON text; null: none. */
   readonly body?: string | null;
   readonly headers?: Readonly<Record<string, string>>;
-  /** True if sending twice changes no more than sending once. Default: true for GET. */
-  readonly isSafe?: boolean;
-  /**
-   * True if it changes nothing, so that a lost answer leaves nothing uncertain. Default as
-   * `isSafe`.
-   */
-  readonly isRead?: boolean;
+  readonly repeat: Call["repeat"];
   /** When to give up, on the clock of `performance.now()`. Default after `timeoutMs`. */
   readonly deadlineMs?: number;
 }
 
 /** A request with every option resolved. */
 interface Sent extends HttpRequest {
-  readonly isRead: boolean;
+  /** It changes nothing, so a lost answer leaves nothing in doubt. */
+  readonly isSafe: boolean;
   readonly deadlineMs: number;
 }
 
@@ -63,26 +59,22 @@ export class Http {
     this.#options = options;
   }
 
-  /** As {@link ask}, for a call that is one request. Throws `STORE_UNAVAILABLE` once closed. */
-  call(request: HttpRequest): Promise<unknown> {
-    return this.gate.pass(() => this.ask(request));
-  }
-
   /**
    * The JSON of the answer; undefined if it has none. Throws the fault of the server's problem
    * document, and `STORE_UNAVAILABLE`, `TIMEOUT` and `OUTCOME_UNKNOWN`.
    */
   async ask(request: HttpRequest): Promise<unknown> {
-    const { isSafe = request.method === "GET", isRead = isSafe } = request;
+    const isSafe = request.repeat === "safe";
+    const mayBeLost = request.repeat !== "once";
     const { deadlineMs = performance.now() + this.#options.timeoutMs } = request;
     // The other clock stops while the machine sleeps, and the server drops answers meanwhile.
     const wallDeadlineMs = Date.now() + deadlineMs - performance.now();
     for (let attempt = 0; ; attempt++) {
-      const outcome = await this.#askOnce({ ...request, isRead, deadlineMs });
+      const outcome = await this.#askOnce({ ...request, isSafe, deadlineMs });
       if (outcome.fault === null) return outcome.body;
       const waitMs = Math.max(outcome.waitMs, waitOf(attempt));
-      const isKept = isRead || Date.now() + waitMs < wallDeadlineMs;
-      const mayRepeat = outcome.isUncounted || (outcome.isUnknown && isSafe && isKept);
+      const isKept = isSafe || Date.now() + waitMs < wallDeadlineMs;
+      const mayRepeat = outcome.isUncounted || (outcome.isUnknown && mayBeLost && isKept);
       const isLast = attempt >= this.#options.retries;
       if (!mayRepeat || isLast || performance.now() + waitMs >= deadlineMs) throw outcome.fault;
       await new Promise((resolve) => setTimeout(resolve, waitMs));
@@ -132,7 +124,7 @@ export class Http {
     });
   }
 
-  #unanswered(error: unknown, { isRead }: Sent): Outcome {
+  #unanswered(error: unknown, { isSafe }: Sent): Outcome {
     if (!(error instanceof Error)) throw error;
     const { url } = this.#options;
     if (UNSENT.has(causeOf(error))) {
@@ -143,7 +135,7 @@ export class Http {
     const why = isLate ? "did not answer in time" : `broke off (${causeOf(error)})`;
     const message = `the server at ${url} ${why}`;
     const code = isLate ? "TIMEOUT" : "STORE_UNAVAILABLE";
-    return failed(isRead ? uncounted(code, message, error) : unknown(message, error), {
+    return failed(isSafe ? uncounted(code, message, error) : unknown(message, error), {
       isUnknown: true,
     });
   }

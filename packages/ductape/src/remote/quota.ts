@@ -9,6 +9,7 @@ import { DegradedAnswer, type Asked, type Flow } from "../client/outage.js";
 import { ACTIONS, ANSWER_TTL_MS } from "../decide/action.js";
 import { type QuotaInput } from "../quota/request.js";
 import { Batching } from "../stores/batching.js";
+import type { Call, PlaceOf } from "./calls.js";
 import { encode } from "./encode.js";
 import { faultOf } from "./faults.js";
 import type { Http } from "./http.js";
@@ -26,9 +27,8 @@ export interface RemoteQuotaParts {
 interface Plan {
   /** JSON. */
   readonly text: string;
-  /** Sending twice changes no more than sending once. */
-  readonly isSafe: boolean;
-  readonly isRead: boolean;
+  /** As in {@link Call}: a check is safe, and a key makes any other action idempotent. */
+  readonly repeat: Call["repeat"];
   /** The client made the key, so the caller does not see that an answer is a replay. */
   readonly isOurKey: boolean;
   readonly deadlineMs: number;
@@ -148,9 +148,10 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     const isRead = isRecord(given) && given["action"] === "check";
     const isOurKey = this.#parts.makesKeys && !isRead && hasNoKey(given);
     const sent = isOurKey ? { ...input, idempotency_key: crypto.randomUUID() } : given;
-    const isSafe = isRead || isOurKey || typeof key === "string";
+    const hasKey = isOurKey || typeof key === "string";
+    const repeat = isRead ? "safe" : hasKey ? "idempotent" : "once";
     const deadlineMs = performance.now() + timeoutMs;
-    return { text: encode(sent, path), isSafe, isRead, isOurKey, deadlineMs };
+    return { text: encode(sent, path), repeat, isOurKey, deadlineMs };
   }
 
   /** Sends several requests if one would be too large. */
@@ -185,12 +186,14 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     const deadlineMs = Math.max(...plans.map((plan) => plan.deadlineMs));
     const ttlMs = keptMs(deadlineMs - performance.now());
     const texts = plans.map((plan) => (plan.isOurKey ? withTtl(plan.text, ttlMs) : plan.text));
+    const run: PlaceOf<"quota.run"> = "POST /v1/quota/run";
+    const runAll: PlaceOf<"quota.runAll"> = "POST /v1/quota/batch";
+    const [method = "", path = ""] = (isOne ? run : runAll).split(" ");
     return this.#parts.http.ask({
-      method: "POST",
-      path: isOne ? "/v1/quota/run" : "/v1/quota/batch",
+      method,
+      path,
       body: isOne ? texts.join() : `{"inputs":[${texts.join()}],"atomic":${atomic}}`,
-      isSafe: plans.every(({ isSafe }) => isSafe),
-      isRead: plans.every(({ isRead }) => isRead),
+      repeat: repeatOf(plans),
       deadlineMs,
     });
   }
@@ -201,6 +204,12 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     if (decision.alerts !== undefined) this.#parts.events.publish(decision);
     return decision;
   }
+}
+
+/** A request may be repeated as the least repeatable of its plans. */
+function repeatOf(plans: readonly Plan[]): Plan["repeat"] {
+  const every = (...among: string[]) => plans.every(({ repeat }) => among.includes(repeat));
+  return every("safe") ? "safe" : every("safe", "idempotent") ? "idempotent" : "once";
 }
 
 function hasNoKey(input: unknown): boolean {

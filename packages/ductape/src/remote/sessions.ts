@@ -1,9 +1,9 @@
-import type { SessionCalls } from "../client/client.js";
 import { isRecord } from "../base/json.js";
-import { viewOf } from "./definitions.js";
-import { encode } from "./encode.js";
+import type { SessionCalls } from "../client/client.js";
+import type { CallName, PlaceOf, RepeatAt } from "./calls.js";
 import { renamedFault } from "./faults.js";
 import type { Http } from "./http.js";
+import { ask, viewOf } from "./send.js";
 
 /** Session fields with different names on the wire. */
 const WIRE: ReadonlyMap<string, string> = new Map(
@@ -14,27 +14,29 @@ const WIRE: ReadonlyMap<string, string> = new Map(
 const OURS: ReadonlyMap<string, string> = new Map([...WIRE].map(([ours, wire]) => [wire, ours]));
 
 /** `processor.sessions` through a server, with the library's field names. */
-export function sessionsOf(http: Http): SessionCalls {
-  const post =
-    (name: string, told: { readonly isSafe?: boolean; readonly isRead?: boolean } = {}) =>
-    async (input: unknown) => {
-      const given = isRecord(input) ? renamed(input, WIRE) : input;
-      const body = encode(given, "input");
-      const call = http.call({ method: "POST", path: `/v1/sessions/${name}`, body, ...told });
-      return call.catch((error: unknown) => {
-        throw renamedFault(error, oursIn);
-      });
-    };
-  const read = { isSafe: true, isRead: true };
-  const [start, decrypt, revoke] = [post("start"), post("decrypt", read), post("revoke")];
-  const [refresh, list] = [post("refresh", { isSafe: true }), post("list", read)];
+export function sessionCalls(http: Http): SessionCalls {
+  const asked = async <View extends object, At extends PlaceOf<CallName>>(
+    place: At,
+    repeat: RepeatAt<At>,
+    input: unknown,
+  ): Promise<View> => {
+    const given = isRecord(input) ? renamed(input, WIRE) : input;
+    return ask<View, At>(http, place, repeat, given).catch((error: unknown) => {
+      throw renamedFault(error, oursIn);
+    });
+  };
   return {
-    start: async (input) => viewOf(ours(await start(input))),
-    decrypt: async (input) => viewOf(await decrypt(input)),
-    refresh: async (input) => viewOf(ours(await refresh(input))),
-    revoke: async (input) => viewOf(await revoke(input)),
-    list: async (input) => {
-      const page = viewOf(await list(input));
+    start: async (input) => viewOf(ours(await asked("POST /v1/sessions/start", "once", input))),
+    decrypt: (input) => asked("POST /v1/sessions/decrypt", "safe", input),
+    refresh: async (input) =>
+      viewOf(ours(await asked("POST /v1/sessions/refresh", "idempotent", input))),
+    revoke: (input) => asked("POST /v1/sessions/revoke", "once", input),
+    async list(input) {
+      const page: { readonly sessions?: unknown } = await asked(
+        "POST /v1/sessions/list",
+        "safe",
+        input,
+      );
       const { sessions } = page;
       return viewOf({ ...page, sessions: Array.isArray(sessions) ? sessions.map(ours) : [] });
     },

@@ -1,0 +1,189 @@
+import { ACTIONS, type Action } from "../decide/action.js";
+
+/** What a call is on the wire and on the command line. */
+export interface Call {
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  /**
+   * Where it is: `/v1/products/:product`. The input without the parts that the path names is the
+   * body of a POST or PATCH, and the query of a GET or DELETE.
+   */
+  readonly path: string;
+  /** The scopes of which a key needs one; null: the call needs no key. */
+  readonly scopes: readonly string[] | null;
+  /**
+   * What a client may do after a lost answer: send it again, as it is `safe` and changes nothing,
+   * or `idempotent` and does the same twice as once (RFC 9110, 9.2); else it is `once`, and only an
+   * idempotency key allows to send it again.
+   */
+  readonly repeat: "safe" | "idempotent" | "once";
+  /** The commands that make it, as words after the program's name: `usage top`. */
+  readonly commands: readonly string[];
+}
+
+/** What a kind of definition is on the wire and on the command line. */
+export interface CallsOfKind {
+  /** Where all of them are. */
+  readonly path: string;
+  /** What follows the path where one of them is. */
+  readonly id: `:${string}`;
+  /** The word before the commands of {@link VERBS}. */
+  readonly command: string;
+}
+
+const READ = ["catalogue:read"] as const;
+const WRITE = ["catalogue:write"] as const;
+const DECISIONS = ACTIONS.map((action): `quota:${Action}` => `quota:${action}`);
+
+/** Every call of a client, by its name there, but for those on the {@link KINDS} of definitions. */
+export const CALLS = {
+  "quota.run": {
+    method: "POST",
+    path: "/v1/quota/run",
+    scopes: DECISIONS,
+    repeat: "once",
+    commands: ["quota run"],
+  },
+  "quota.runAll": {
+    method: "POST",
+    path: "/v1/quota/batch",
+    scopes: DECISIONS,
+    repeat: "once",
+    commands: [],
+  },
+  "product.apply": {
+    method: "POST",
+    path: "/v1/apply",
+    scopes: WRITE,
+    repeat: "once",
+    commands: ["apply"],
+  },
+  "sessions.start": {
+    method: "POST",
+    path: "/v1/sessions/start",
+    scopes: ["sessions:start"],
+    repeat: "once",
+    commands: ["session start"],
+  },
+  "sessions.decrypt": {
+    method: "POST",
+    path: "/v1/sessions/decrypt",
+    scopes: ["sessions:decrypt"],
+    repeat: "safe",
+    commands: ["session inspect"],
+  },
+  "sessions.refresh": {
+    method: "POST",
+    path: "/v1/sessions/refresh",
+    scopes: ["sessions:refresh"],
+    repeat: "idempotent",
+    commands: [],
+  },
+  "sessions.revoke": {
+    method: "POST",
+    path: "/v1/sessions/revoke",
+    scopes: ["sessions:revoke"],
+    repeat: "once",
+    commands: [],
+  },
+  "sessions.list": {
+    method: "POST",
+    path: "/v1/sessions/list",
+    scopes: ["sessions:list"],
+    repeat: "safe",
+    commands: [],
+  },
+  "product.sessions.rotate": {
+    method: "POST",
+    path: "/v1/sessions/rotate",
+    scopes: ["sessions:rotate"],
+    repeat: "once",
+    commands: [],
+  },
+  "usage.subjects": {
+    method: "GET",
+    path: "/v1/usage/subjects",
+    scopes: ["usage:read"],
+    repeat: "safe",
+    commands: ["usage top", "usage subjects"],
+  },
+  "usage.history": {
+    method: "GET",
+    path: "/v1/usage/history",
+    scopes: ["usage:read"],
+    repeat: "safe",
+    commands: ["usage history"],
+  },
+  "usage.counters": {
+    method: "GET",
+    path: "/v1/usage/counters",
+    scopes: ["usage:read"],
+    repeat: "safe",
+    commands: [],
+  },
+  "product.caches.values": {
+    method: "GET",
+    path: "/v1/products/:product/caches/:tag/values",
+    scopes: ["usage:read"],
+    repeat: "safe",
+    commands: [],
+  },
+  probe: { method: "GET", path: "/readyz", scopes: null, repeat: "safe", commands: [] },
+} as const satisfies Readonly<Record<string, Call>>;
+
+/** The name of a call of {@link CALLS}. */
+export type CallName = keyof typeof CALLS;
+
+/** Every kind of definition, by its name in a client: each has the calls of {@link VERBS}. */
+export const KINDS = {
+  product: { path: "/v1/products", id: ":product", command: "product" },
+  "product.environments": {
+    path: "/v1/products/:product/environments",
+    id: ":env",
+    command: "env",
+  },
+  "product.quotas": { path: "/v1/products/:product/quotas", id: ":tag", command: "quota" },
+  "product.sessions": { path: "/v1/products/:product/sessions", id: ":tag", command: "session" },
+  "product.caches": { path: "/v1/products/:product/caches", id: ":tag", command: "cache" },
+} as const satisfies Readonly<Record<string, CallsOfKind>>;
+
+/** The name of a kind of definition. */
+export type KindName = keyof typeof KINDS;
+
+/** The calls on each kind of definition, by their name in a client. */
+export const VERBS = {
+  fetchAll: { method: "GET", of: "all", scopes: READ, repeat: "safe", command: "ls" },
+  create: { method: "POST", of: "all", scopes: WRITE, repeat: "once", command: "create" },
+  fetch: { method: "GET", of: "one", scopes: READ, repeat: "safe", command: "get" },
+  update: { method: "PATCH", of: "one", scopes: WRITE, repeat: "once", command: "update" },
+  delete: { method: "DELETE", of: "one", scopes: WRITE, repeat: "once", command: "delete" },
+} as const;
+
+/** The name of a call of {@link VERBS}. */
+export type Verb = keyof typeof VERBS;
+
+/** The row of a call on a kind of definition, such as that of `product.quotas.create`. */
+export function callOn(kind: CallsOfKind, verb: (typeof VERBS)[Verb]): Call {
+  const { method, of, scopes, repeat } = verb;
+  const path = of === "one" ? `${kind.path}/${kind.id}` : kind.path;
+  return { method, path, scopes, repeat, commands: [`${kind.command} ${verb.command}`] };
+}
+
+/** The row of every call of a client, by its name there: `product.quotas.create`. */
+export const ALL_CALLS: ReadonlyMap<string, Call> = new Map([
+  ...Object.entries<Call>(CALLS),
+  ...Object.entries(KINDS).flatMap(([name, kind]) =>
+    Object.entries(VERBS).map(([verb, row]) => [`${name}.${verb}`, callOn(kind, row)] as const),
+  ),
+]);
+
+/** A method and a path: `GET /v1/usage/history`. */
+export type Place = `${Call["method"]} ${string}`;
+
+/** The {@link Place} of a call. */
+export type PlaceOf<Name extends CallName> =
+  `${(typeof CALLS)[Name]["method"]} ${(typeof CALLS)[Name]["path"]}`;
+
+/** The `repeat` of the call at a place. */
+export type RepeatAt<At extends PlaceOf<CallName>> = {
+  [Name in CallName]: PlaceOf<Name> extends At ? (typeof CALLS)[Name]["repeat"] : never;
+}[CallName];
