@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { luaScripts } from "./packages/ductape/lua.js";
+import { Mixed } from "./packages/ductape/test/mixed.js";
 import { Slowest } from "./packages/ductape/test/slowest.js";
 
 const source = (file: string) => fileURLToPath(new URL(`packages/${file}`, import.meta.url));
@@ -30,6 +31,7 @@ export default defineConfig({
   test: {
     globalSetup: "packages/ductape/test/built-folder.ts",
     maxWorkers: Math.max(2, availableParallelism()),
+    sequence: { sequencer: Mixed },
     reporters: ["default", new Slowest(), ...(report === undefined ? [] : [asJson(report)])],
     projects: [
       {
