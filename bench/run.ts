@@ -28,7 +28,7 @@ const part = process.argv[2];
 const bench = part === undefined ? undefined : benches[part];
 if (bench !== undefined) for (const line of await bench()) console.log(`| ${line} |`);
 else if (part !== undefined) {
-  console.error(`bench: wants one of ${Object.keys(benches).join(", ")}, got ${part}`);
+  console.error(`bench: expects one of ${Object.keys(benches).join(", ")}, got ${part}`);
   process.exitCode = 2;
 } else {
   console.log(machine());

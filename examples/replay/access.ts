@@ -30,13 +30,13 @@ export function accessRow(text: string, line: number): Row {
   const isDate = MONTHS.includes(month) && new Date(date).getUTCDate() === Number(day);
   const [hours, minutes, seconds] = [Number(hour), Number(minute), Number(second_)];
   if (!isDate || hours > 23 || minutes > 59 || seconds > 60) {
-    const wanted = "wants one such as [10/Oct/2026:13:55:36 -0700]";
+    const wanted = "expects one such as [10/Oct/2026:13:55:36 -0700]";
     throw wrong(line, "time", `${wanted}, got ${quote(text)}`);
   }
   const offsetMs = (Number(zoneHours) * 60 + Number(zoneMinutes)) * 60_000;
   const localMs = date + ((hours * 60 + minutes) * 60 + seconds) * 1_000;
   const bytes = size === "-" ? 0 : integerIn(size);
-  if (bytes === null) throw wrong(line, "bytes", `wants an integer or -, got ${quote(size)}`);
+  if (bytes === null) throw wrong(line, "bytes", `expects an integer or -, got ${quote(size)}`);
   // Before the client there may be the virtual host, where the identity would stand otherwise.
   const client = isIP(first) === 0 && isIP(second) !== 0 ? second : first;
   return { line, atMs: sign === "-" ? localMs + offsetMs : localMs - offsetMs, client, bytes };
@@ -46,7 +46,7 @@ export function accessRow(text: string, line: number): Row {
 export function notAccess(text: string): string {
   const begins = visible(JSON.stringify(text.slice(0, 60)));
   return (
-    "wants CSV with a header that names at_ms, client and bytes, or lines of an access log in " +
+    "expects CSV with a header that names at_ms, client and bytes, or lines of an access log in " +
     `the common or combined format; it begins with ${begins}`
   );
 }

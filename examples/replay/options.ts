@@ -46,8 +46,9 @@ export function parseOptions(args: readonly string[]): Options | null {
   const { values, positionals } = readArgs(args);
   if (values.help) return null;
   const [file, second] = positionals;
-  if (file === undefined) throw new BadInput('wants a file to read, or "-" for stdin; see --help');
-  if (second !== undefined) throw new BadInput(`wants one file, got a second: ${quote(second)}`);
+  if (file === undefined)
+    throw new BadInput('expects a file to read, or "-" for stdin; see --help');
+  if (second !== undefined) throw new BadInput(`expects one file, got a second: ${quote(second)}`);
   if (values.limit === undefined) throw new BadInput("--limit is required: an integer; see --help");
   return {
     file,
@@ -108,7 +109,7 @@ function integerOf(name: string, text: string): number {
   const value = integerIn(text);
   if (value !== null) return value;
   throw new BadInput(
-    `${name} wants an integer from 0 to ${Number.MAX_SAFE_INTEGER}, got ${quote(text)}`,
+    `${name} expects an integer from 0 to ${Number.MAX_SAFE_INTEGER}, got ${quote(text)}`,
   );
 }
 
@@ -118,11 +119,11 @@ function periodOf(text: string): Period {
   const unit: PeriodUnit | undefined = UNITS.find((known) => known === name);
   if (unit !== undefined) return every === undefined ? unit : { every: Number(every), unit };
   const wanted = `${UNITS.join(", ")}, lifetime, or a multiple such as 15-minute`;
-  throw new BadInput(`--period wants ${wanted}, got ${quote(text)}`);
+  throw new BadInput(`--period expects ${wanted}, got ${quote(text)}`);
 }
 
 function oneOf<T extends string>(name: string, text: string, choices: readonly T[]): T {
   const found = choices.find((choice) => choice === text);
   if (found !== undefined) return found;
-  throw new BadInput(`${name} wants ${choices.join(" or ")}, got ${quote(text)}`);
+  throw new BadInput(`${name} expects ${choices.join(" or ")}, got ${quote(text)}`);
 }

@@ -39,7 +39,7 @@ export async function* rowsOf(chunks: AsyncIterable<string>): AsyncGenerator<Row
     }
     yield form instanceof AccessOrder ? form.take(LATE_MS_MAX) : rows;
   }
-  if (form === null) throw new BadInput("the log is empty: wants a header and rows");
+  if (form === null) throw new BadInput("the log is empty: expects a header and rows");
   if (form instanceof AccessOrder) yield form.take(0);
 }
 
@@ -99,12 +99,12 @@ function columnsOf(header: string): Columns {
 function rowOf(text: string, line: number, columns: Columns, before: Row | null): Row {
   const fields = fieldsOf(text, line);
   if (fields.length !== columns.count) {
-    throw wrong(line, "fields", `wants ${columns.count} as in the header, got ${fields.length}`);
+    throw wrong(line, "fields", `expects ${columns.count} as in the header, got ${fields.length}`);
   }
   const atText = fields[columns.at_ms] ?? "";
   const atMs = integerIn(atText);
   if (atMs === null || atMs > AT_MS_MAX) {
-    const wanted = `wants epoch milliseconds, an integer from 0 to ${AT_MS_MAX}`;
+    const wanted = `expects epoch milliseconds, an integer from 0 to ${AT_MS_MAX}`;
     throw wrong(line, "at_ms", `${wanted}, got ${quote(atText)}`);
   }
   if (before !== null && atMs < before.atMs) {
@@ -114,11 +114,11 @@ function rowOf(text: string, line: number, columns: Columns, before: Row | null)
     throw wrong(line, "at_ms", `${earlier}; ${remedy}`);
   }
   const client = fields[columns.client] ?? "";
-  if (client === "") throw wrong(line, "client", "wants at least one character, got none");
+  if (client === "") throw wrong(line, "client", "expects at least one character, got none");
   const bytesText = fields[columns.bytes] ?? "";
   const bytes = integerIn(bytesText);
   if (bytes === null) {
-    const wanted = `wants an integer from 0 to ${Number.MAX_SAFE_INTEGER}`;
+    const wanted = `expects an integer from 0 to ${Number.MAX_SAFE_INTEGER}`;
     throw wrong(line, "bytes", `${wanted}, got ${quote(bytesText)}`);
   }
   return { line, atMs, client, bytes };
@@ -132,7 +132,7 @@ function fieldsOf(text: string, line: number): string[] {
   for (;;) {
     const [, value = "", end] = field.exec(text) ?? [];
     if (end === undefined) {
-      throw wrong(line, "fields", `wants quotes around a whole field, closed on its line`);
+      throw wrong(line, "fields", `expects quotes around a whole field, closed on its line`);
     }
     fields.push(value.startsWith('"') ? value.slice(1, -1).replaceAll('""', '"') : value);
     if (end === "") return fields;

@@ -69,7 +69,7 @@ function made(store: string | StoreMaker, path: string, logger: Logger): Store {
 async function refuseFull(target: Store): Promise<void> {
   for await (const { counters, answers, documents } of target.dump()) {
     if (counters.length + answers.length + documents.length === 0) continue;
-    const message = "to: wants an empty store, and this one holds counters or definitions";
+    const message = "to: expects an empty store, but this one has counters or definitions";
     throw new ConflictError("ALREADY_EXISTS", message);
   }
 }

@@ -65,13 +65,13 @@ function isOnServer<Policy extends OutagePolicy>(
   options: DuctapeOptions<Policy>,
 ): options is Alone<RemoteOptions<Policy>, EmbeddedOptions> {
   const given: unknown = options;
-  if (!isRecord(given)) throw invalid("options", `wants an object, got ${show(given)}`);
+  if (!isRecord(given)) throw invalid("options", `expects an object, got ${show(given)}`);
   const [hasUrl, hasStore] = [!isLeftOut(given["url"]), !isLeftOut(given["store"])];
   if (hasUrl && hasStore) {
-    throw invalid("options.store", "and options.url are two places; wants one of them");
+    throw invalid("options.store", "conflicts with options.url; give only one of them");
   }
   if (hasUrl || hasStore) return hasUrl;
   const { DUCTAPE_URL = "", DUCTAPE_STORE = "" } = process.env;
   if (DUCTAPE_URL === "" || DUCTAPE_STORE === "") return DUCTAPE_URL !== "";
-  throw invalid("DUCTAPE_STORE", "and DUCTAPE_URL are two places; wants one of them");
+  throw invalid("DUCTAPE_STORE", "conflicts with DUCTAPE_URL; set only one of them");
 }

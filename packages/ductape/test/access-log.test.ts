@@ -48,8 +48,8 @@ describe("the rows of an access log", () => {
   });
 
   it.each([
-    ["line 2: line: wants CSV", log(at("10:00:00 +0000"), "garbage")],
-    ["line 1: time: wants one such as [10/Oct/2026", log(at("24:00:00 +0000"))],
+    ["line 2: line: expects CSV", log(at("10:00:00 +0000"), "garbage")],
+    ["line 1: time: expects one such as [10/Oct/2026", log(at("24:00:00 +0000"))],
     [
       "line 2: time: is more than 5 minutes before",
       log(at("10:30:00 +0000"), at("10:00:00 +0000")),

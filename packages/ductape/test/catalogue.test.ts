@@ -126,7 +126,7 @@ describe.each(CASES)("%s on %s", (_, url, kind) => {
     expect(before).toMatchObject({ revision: 4 });
     const late = await faultOf(() => update("b", { if_revision: 3, [label]: "late" }));
     expect(late).toMatchObject({ code: "REVISION_CONFLICT" });
-    expect(late.message).toBe("if_revision: wants 3, but the stored revision is 4");
+    expect(late.message).toBe("if_revision: expects 3, but the stored revision is 4");
     for (const if_revision of [0, -1, 1.5, Number.NaN, "4", 4n, null, [4], 2 ** 53]) {
       const fault = await faultOf(() => update("b", { if_revision, [label]: "bad" }));
       expect(fault).toMatchObject({ code: "VALIDATION", issues: [{ path: "if_revision" }] });

@@ -102,7 +102,7 @@ describe("a copy", () => {
     await client.close();
     expect(await faultOf(copyStore(from, to))).toMatchObject({
       code: "ALREADY_EXISTS",
-      message: "to: wants an empty store, and this one holds counters or definitions",
+      message: "to: expects an empty store, but this one has counters or definitions",
     });
     await using again = new Ductape({ store: to });
     expect(await again.product.quotas.fetchAll("shop")).toMatchObject([{ tag: "own" }]);
@@ -111,8 +111,8 @@ describe("a copy", () => {
   it("names the store that it cannot take", async () => {
     const store = newStore();
     expect(await faultOf(copyStore(store, store))).toMatchObject({ code: "VALIDATION" });
-    expect((await faultOf(copyStore("nonsense", store))).message).toMatch(/^from: wants/);
-    expect((await faultOf(copyStore(store, "sqlite:"))).message).toMatch(/^to: wants/);
+    expect((await faultOf(copyStore("nonsense", store))).message).toMatch(/^from: expects/);
+    expect((await faultOf(copyStore(store, "sqlite:"))).message).toMatch(/^to: expects/);
   });
 });
 

@@ -198,11 +198,11 @@ describe("a bad definition", () => {
     const fault = await faultOf(() => callAny(quotas, "create", "shop", all));
     expect(fault.issues).toEqual([
       { path: "perod", message: "is not a known field; did you mean period?" },
-      { path: "tag", message: "wants a string, got 1" },
-      { path: "decimals", message: "wants an integer from 0 to 12, got 19" },
+      { path: "tag", message: "expects a string, got 1" },
+      { path: "decimals", message: "expects an integer from 0 to 12, got 19" },
       { path: "period", message: expect.stringContaining("is required") },
-      { path: "alerts[0]", message: "wants a fraction of the limit from 0.000001 to 10, got 0" },
-      { path: "alerts[2]", message: "wants a fraction of the limit from 0.000001 to 10, got 11" },
+      { path: "alerts[0]", message: "expects a fraction of the limit from 0.000001 to 10, got 0" },
+      { path: "alerts[2]", message: "expects a fraction of the limit from 0.000001 to 10, got 11" },
     ]);
     const rules = [1, { name: 1, limit: -1 }, 1, { name: 1, limit: null, period: "day" }];
     const several = await faultOf(() => callAny(quotas, "create", "shop", { tag: "q", rules }));

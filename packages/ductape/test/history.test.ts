@@ -326,13 +326,13 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
 });
 
 it.each([
-  [{ period: "day", history: 1.5 }, "wants an integer from 0 to 400, got 1.5"],
-  [{ period: "day", history: 401 }, "wants an integer from 0 to 400, got 401"],
-  [{ period: "day", history: "12" }, 'wants an integer from 0 to 400, got "12"'],
-  [{ period: "lifetime", history: 1 }, "wants 0 for a rolling window or a lifetime, got 1"],
+  [{ period: "day", history: 1.5 }, "expects an integer from 0 to 400, got 1.5"],
+  [{ period: "day", history: 401 }, "expects an integer from 0 to 400, got 401"],
+  [{ period: "day", history: "12" }, 'expects an integer from 0 to 400, got "12"'],
+  [{ period: "lifetime", history: 1 }, "expects 0 for a rolling window or a lifetime, got 1"],
   [
     { period: "day", window: "rolling", history: 1 },
-    "wants 0 for a rolling window or a lifetime, got 1",
+    "expects 0 for a rolling window or a lifetime, got 1",
   ],
 ])("refuses a rule of %j", async (rule, message) => {
   const quota = Object({ tag: "q", limit: 1, ...rule });

@@ -60,7 +60,7 @@ describe("an option of the client", () => {
     const fault = makeAny(options);
     expect(fault.code).toBe("VALIDATION");
     expect(fault.issues?.map((issue) => issue.path)).toEqual([path]);
-    expect(fault.message).toMatch(/wants|must|did you mean/);
+    expect(fault.message).toMatch(/expects|must|did you mean/);
   });
 
   it("may be undefined or {}, and so may all of them", async () => {

@@ -128,7 +128,7 @@ describe("to public addresses alone, nothing is sent to an address that is", () 
     for (const host of hosts) {
       const asked = request(host);
       expect(await reasonOf(outgoing.send(asked)), host).toMatch(FORBIDDEN_CHARS);
-      expect(outgoing.refusal(asked.url), host).toMatch(/wants a public address/);
+      expect(outgoing.refusal(asked.url), host).toMatch(/expects a public address/);
     }
     expect(connections).toBe(before);
   });
@@ -281,7 +281,7 @@ describe("the setting", () => {
   it.each([null, 5, "", "none", "10.1", "10.0.0.0/33", "::1/129", "example.com", ["any"], [7], {}])(
     "refuses %j, and names itself",
     (value) => {
-      expect(() => parse(value)).toThrow(/^DUCTAPE_OUTGOING: wants "any", "public"/);
+      expect(() => parse(value)).toThrow(/^DUCTAPE_OUTGOING: expects "any", "public"/);
     },
   );
 });

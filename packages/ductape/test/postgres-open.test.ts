@@ -43,7 +43,7 @@ describe("a postgres URL", () => {
     ["listen=maybe", `postgres://u:${SECRET}@h/d?listen=maybe`],
   ])("with %s is VALIDATION that names the option, and hides the password", (_, url) => {
     const open = () => openStore(url, contextOf(Date.now));
-    expect(open).toThrow(/^options\.store: .*wants/);
+    expect(open).toThrow(/^options\.store: .*expects/);
     expect(open).not.toThrow("s3cr");
   });
 
@@ -57,7 +57,7 @@ describe("a postgres URL", () => {
 it("refuses a schema option that is none", () => {
   const pool = new Pool();
   for (const schema of ["", "a b", "Ä", "pg_x"]) {
-    expect(() => postgresStore(pool, { schema })).toThrow(/^options\.schema: wants/);
+    expect(() => postgresStore(pool, { schema })).toThrow(/^options\.schema: expects/);
   }
 });
 
@@ -84,7 +84,7 @@ describe.runIf(started !== null)("a PostgreSQL server", () => {
   it("with another encoding is refused", async () => {
     await running().run("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'");
     const fault = await faultOfUrl(running().url("tester", "latin"));
-    expect(fault.message).toContain("wants a database with the encoding UTF8, got LATIN1");
+    expect(fault.message).toContain("expects a database with the encoding UTF8, got LATIN1");
     expect(fault.retryable).toBe(false);
   });
 

@@ -108,13 +108,13 @@ describe("a key that is not for verifying by the named algorithms", () => {
   const secretPem = String(KEYS.RS256.privateKey.export({ type: "pkcs8", format: "pem" }));
 
   const CASES: readonly (readonly [string, Jwk | string, Algorithm, RegExp])[] = [
-    ["for encryption", { ...rsa, use: "enc" }, "RS256", /has use "enc", wants "sig"/],
+    ["for encryption", { ...rsa, use: "enc" }, "RS256", /has use "enc", expects "sig"/],
     ["of an odd use", { ...rsa, use: ["sig"] }, "RS256", /has use an array of 1/],
     ["that signs only", { ...rsa, key_ops: ["sign"] }, "RS256", /key_ops without "verify"/],
     ["of odd operations", { ...rsa, key_ops: "verify" }, "RS256", /key_ops without "verify"/],
     ["of another alg", { ...rsa, alg: "PS256" }, "RS256", /is for alg "PS256", which is not/],
     ["of an alg of secrets", { ...rsa, alg: "HS256" }, "RS256", /is for alg "HS256"/],
-    ["of an alg that is none", { ...rsa, alg: 256 }, "RS256", /has alg 256, wants a text/],
+    ["of an alg that is none", { ...rsa, alg: 256 }, "RS256", /has alg 256, expects a text/],
     ["with an even exponent", withExponent([1, 0, 0]), "RS256", /exponent e that is not odd/],
     ["with an exponent of 0", withExponent([0]), "RS256", /exponent e|cannot be read/],
     ["with a huge exponent", withExponent(Array(16).fill(255)), "RS256", /more than 64 bits/],
@@ -123,16 +123,16 @@ describe("a key that is not for verifying by the named algorithms", () => {
       "that is short, in PEM",
       String(short.publicKey.export({ type: "spki", format: "pem" })),
       "PS256",
-      /has 1024 bits, wants 2048 to 16384/,
+      /has 1024 bits, expects 2048 to 16384/,
     ],
-    ["of another curve", other("P-384"), "ES256", /is no key for ES256/],
-    ["of a curve of coins", other("secp256k1"), "ES256", /is no key for ES256/],
+    ["of another curve", other("P-384"), "ES256", /is not a key for ES256/],
+    ["of a curve of coins", other("secp256k1"), "ES256", /is not a key for ES256/],
     ["off its curve", { ...ec, y: ec.x }, "ES256", /cannot be read/],
-    ["for agreements", x25519, "EdDSA", /is no key for EdDSA/],
-    ["of a longer curve", ed448, "EdDSA", /is no key for EdDSA/],
+    ["for agreements", x25519, "EdDSA", /is not a key for EdDSA/],
+    ["of a longer curve", ed448, "EdDSA", /is not a key for EdDSA/],
     ["without its numbers", { kty: "RSA" }, "RS256", /cannot be read/],
-    ["of an odd kind", { kty: "AKP", pub: "x" }, "RS256", /wants a public JWK of kty RSA/],
-    ["that is private", secret, "RS256", /is a private key: give its public part/],
+    ["of an odd kind", { kty: "AKP", pub: "x" }, "RS256", /expects a public JWK of kty RSA/],
+    ["that is private", secret, "RS256", /is a private key: give only its public part/],
     ["that is half private", { ...rsa, p: secret.p }, "RS256", /is a private key/],
     ["that is private, in PEM", secretPem, "RS256", /is a private key/],
     ["that is a secret", { kty: "oct", k: "c2VjcmV0" }, "RS256", /is a shared secret/],
@@ -174,7 +174,7 @@ describe("a key that is not for verifying by the named algorithms", () => {
     const algorithms = ["RS256", "ES256"];
     const input = { ...ISSUER, algorithms, public_key: pemOf("RS256") };
     await expect(callAny(client.product.sessions, "create", "shop", input)).rejects.toThrow(
-      "public_key: is no key for ES256",
+      "public_key: is not a key for ES256",
     );
     const sessions = [{ ...ISSUER, algorithms: ["RS256"], public_key: withExponent([1]) }];
     await expect(

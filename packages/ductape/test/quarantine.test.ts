@@ -292,7 +292,7 @@ describe("a store with what this version does not know", () => {
   it("needs a logger that can warn", () => {
     for (const logger of [1, "console", [], { warn: true }]) {
       const make = () => Reflect.construct(Ductape, [{ store: "memory:", logger }]);
-      expect(make).toThrow(/^options.logger: wants an object with warn, got /);
+      expect(make).toThrow(/^options.logger: expects an object with warn, got /);
     }
   });
 });

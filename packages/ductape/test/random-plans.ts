@@ -180,5 +180,5 @@ export function stepOf(
 }
 
 function fail(): never {
-  throw new Error("a plan wants a step, and a step a leg");
+  throw new Error("a plan needs a step, and a step a leg");
 }

@@ -167,13 +167,13 @@ describe.runIf(hasServers)("a Redis server", () => {
     expect(fault.message).toContain("replica");
   });
 
-  it("that wants a password never shows it in a message", async () => {
+  it("that requires a password never shows it in a message", async () => {
     const locked = await startRedis({ requirepass: "s3cret" });
     ends.push(() => locked.remove());
     const url = (password: string) => `redis://:${password}@127.0.0.1:${locked.port}`;
     for (const [store, says] of [
       [url("wrong-s3cret"), "refused the user or the password"],
-      [locked.url, "wants a password"],
+      [locked.url, "requires a password"],
     ] as const) {
       const ductape = new Ductape({ store, timeoutMs: 1_000 });
       clients.push(ductape);

@@ -79,14 +79,14 @@ describe("a URL of Redis", () => {
     ["redis+sentinel://a", "name of the master"],
     ["redis://%@h", "%25"],
     ["redis://h?db=1", "prefix, durability, replicas"],
-    ["redis://h?prefix=", "prefix wants"],
-    ["redis://h?prefix=a{b", "prefix wants"],
-    [`redis://h?prefix=${"x".repeat(65)}`, "prefix wants"],
+    ["redis://h?prefix=", "prefix expects"],
+    ["redis://h?prefix=a{b", "prefix expects"],
+    [`redis://h?prefix=${"x".repeat(65)}`, "prefix expects"],
     ["redis://h?durability=maybe", "fast or durable"],
     ["redis://h?replicas=1", "durability=durable"],
     ["redis://h?durability=durable&replicas=1.5", "integer from 0"],
     ["redis://h?durability=durable&replicas=-1", "integer from 0"],
-  ])("%s is VALIDATION that says what it wants", (url, says) => {
+  ])("%s is VALIDATION that says what is expected", (url, says) => {
     const fault = faultOfUrl(url);
     expect(fault.code).toBe("VALIDATION");
     expect(fault.issues?.map(({ path }) => path)).toEqual(["options.store"]);

@@ -85,7 +85,7 @@ describe.each(storeUrls(folder.path))("computed costs on %s", (store) => {
       for (const action of ["check", "increment", "decrement", "set", "grant"] as const) {
         const fault = await faultOf(quota.run({ action, amount }));
         expect(fault.message).toBe(
-          `amount: wants at most 2 decimals for quota "q", got ${amount}; ${ways}`,
+          `amount: expects at most 2 decimals for quota "q", got ${amount}; ${ways}`,
         );
       }
     }
@@ -163,13 +163,13 @@ describe("decimals", () => {
     await create(9_000_000_000, 6);
     const tooLarge = await faultOf(create(10_000, 12));
     expect(tooLarge.message).toBe(
-      "limit: got 10000: wants at most 9007.199254740991 with 12 decimals; " +
+      "limit: got 10000: expects at most 9007.199254740991 with 12 decimals; " +
         "a limit of 10000 leaves room for 11",
     );
     expect((await faultOf(create(2 ** 53 - 1, 1))).message).toContain("leaves room for 0");
     expect((await faultOf(create(2 ** 53, 12))).message).not.toContain("room");
     const tooMany = await faultOf(create(1, 13));
-    expect(tooMany.message).toBe("decimals: wants an integer from 0 to 12, got 13");
+    expect(tooMany.message).toBe("decimals: expects an integer from 0 to 12, got 13");
     expect((await faultOf(create(0.1 + 0.2, 12))).message).toContain("at most 12 decimals");
     const limit = { by: "$Session{plan}", values: { free: 1, pro: 9_008 }, default: 1 };
     const plans = ductape.product.quotas.create("shop", {
@@ -185,7 +185,7 @@ describe("decimals", () => {
     await using quota = await open("memory:", 12);
     const fault = await faultOf(quota.run({ action, amount: 10_000 }));
     expect(fault.message).toBe(
-      'amount: wants at most 9007.199254740991, as quota "q" counts 12 decimals, got 10000',
+      'amount: expects at most 9007.199254740991, as quota "q" counts 12 decimals, got 10000',
     );
   });
 

@@ -121,7 +121,7 @@ describe.each(["memory:", `sqlite:${folder.path}/seed.db`])("the seed's example 
     for (const amount of [-1, NaN, Infinity, 2 ** 53, "1", null, true, [1], { a: 1 }]) {
       const fault = await faultOf(run({ action: "reset", amount }));
       expect(fault.issues?.map(({ path }) => path)).toEqual(["amount"]);
-      expect(fault.message).toContain("wants a number from 0 to 9007199254740991");
+      expect(fault.message).toContain("expects a number from 0 to 9007199254740991");
     }
     expect(await run({ action: "check" })).toMatchObject({ used: 4 });
     await ductape.product.delete("shop", { force: true });

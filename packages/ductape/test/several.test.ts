@@ -153,7 +153,7 @@ describe.each(URLS)("the rule field on %s", (url) => {
       const missing = run(ductape, { subject: ann, action, amount });
       await expect(missing).rejects.toMatchObject(fault("rule"));
       const unknown = run(ductape, { subject: ann, action, amount, rule: "team" });
-      await expect(unknown).rejects.toThrow('rule: wants one of "user", "org", "count", or "*"');
+      await expect(unknown).rejects.toThrow('rule: expects one of "user", "org", "count", or "*"');
     }
     for (const action of ["increment", "decrement", "check"] as const) {
       const named = run(ductape, { subject: ann, action, rule: "user" });

@@ -158,7 +158,7 @@ function parseBody(
 function refuseCharset(type: string): void {
   const charset = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(type)?.[1];
   if (charset === undefined || /^utf-?8$/i.test(charset)) return;
-  const message = "Content-Type: wants application/json in UTF-8";
+  const message = "Content-Type: expects application/json in UTF-8";
   throw new DuctapeError("MEDIA_TYPE_UNSUPPORTED", message);
 }
 
@@ -168,12 +168,12 @@ function asError(error: unknown): Error {
 
 function foreignHost(host: string): DuctapeError {
   const got = JSON.stringify(host.slice(0, 60));
-  const message = `Host: without keys wants localhost, 127.0.0.1 or [::1], got ${got}`;
+  const message = `Host: without keys it must be localhost, 127.0.0.1 or [::1], got ${got}`;
   return new DuctapeError("FORBIDDEN", message);
 }
 
 function encoded(encoding: string): DuctapeError {
-  const message = `Content-Encoding: wants none, got ${JSON.stringify(encoding.slice(0, 60))}`;
+  const message = `Content-Encoding: expects none, got ${JSON.stringify(encoding.slice(0, 60))}`;
   return new DuctapeError("MEDIA_TYPE_UNSUPPORTED", message);
 }
 
@@ -219,10 +219,10 @@ function faultOf(error: unknown): DuctapeError | null {
   const code: unknown = Reflect.get(error, "code");
   const status: unknown = Reflect.get(error, "statusCode");
   if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
-    return new DuctapeError("BODY_TOO_LARGE", "body: wants at most 64 kB, 1 MB for a batch");
+    return new DuctapeError("BODY_TOO_LARGE", "body: expects at most 64 kB, 1 MB for a batch");
   }
   if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE") {
-    return new DuctapeError("MEDIA_TYPE_UNSUPPORTED", "Content-Type: wants application/json");
+    return new DuctapeError("MEDIA_TYPE_UNSUPPORTED", "Content-Type: expects application/json");
   }
   if (typeof status !== "number" || status < 400 || status > 499) return null;
   const path = typeof code === "string" && code.includes("URL") ? "url" : "request";
@@ -254,7 +254,7 @@ function methodsOf(routes: readonly Route[], url: string): string[] {
 const partsOf = (path: string): string[] => path.split("/").slice(1);
 
 function methodNotAllowed({ method }: FastifyRequest, allowed: readonly string[]): DuctapeError {
-  const message = `method: got ${method}, wants ${allowed.join(" or ")}`;
+  const message = `method: got ${method}, expects ${allowed.join(" or ")}`;
   return new DuctapeError("METHOD_NOT_ALLOWED", message);
 }
 
@@ -293,10 +293,13 @@ function refuseRaw(error: Error & { readonly code?: string }, socket: Socket): v
 
 function rawFault(code: string | undefined): DuctapeError {
   if (code === "HPE_HEADER_OVERFLOW") {
-    return new DuctapeError("HEADERS_TOO_LARGE", `headers: want at most ${HEADER_BYTES_MAX} bytes`);
+    return new DuctapeError(
+      "HEADERS_TOO_LARGE",
+      `headers: expect at most ${HEADER_BYTES_MAX} bytes`,
+    );
   }
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
     return new DuctapeError("REQUEST_TIMEOUT", "request: it took too long to arrive");
   }
-  return new ValidationError([{ path: "request", message: "wants HTTP/1.1" }]);
+  return new ValidationError([{ path: "request", message: "expects HTTP/1.1" }]);
 }

@@ -209,7 +209,7 @@ export function rootKeyOf(text: string | undefined): string | null {
   if (text === undefined || text === "") return null;
   if (ROOT_FORM.test(text)) return text;
   const wanted = "dk_ and then 32 or more letters and digits";
-  const message = `wants ${wanted}, such as "dk_$(openssl rand -hex 32)" gives`;
+  const message = `expects ${wanted}, such as "dk_$(openssl rand -hex 32)" gives`;
   throw new DuctapeError("VALIDATION", `DUCTAPE_ROOT_KEY: ${message}`, {
     issues: [{ path: "DUCTAPE_ROOT_KEY", message }],
   });
@@ -254,7 +254,7 @@ function randomText(chars: number): string {
 }
 
 function unauthorized(): DuctapeError {
-  const message = "key: wants a header Authorization: Bearer dk_... with a key of this server";
+  const message = "key: expects a header Authorization: Bearer dk_... with a key of this server";
   return new DuctapeError("UNAUTHORIZED", message);
 }
 

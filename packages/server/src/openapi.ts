@@ -189,7 +189,9 @@ function faultExamples(routes: readonly Route[]): Json {
   const shown = [...codes].toSorted().map((code) => {
     const fault =
       code === "VALIDATION"
-        ? new ValidationError([{ path: "amount", message: "wants a number of 0 or more, got -1" }])
+        ? new ValidationError([
+            { path: "amount", message: "expects a number of 0 or more, got -1" },
+          ])
         : new DuctapeError(code, "what is wrong with this request, in words");
     return [code, { value: problemOf(fault, "aVQ3x1Zc-1c") }] as const;
   });

@@ -13,7 +13,7 @@ export function ifMatchOf(header: string | undefined): number | undefined {
   if (header === undefined || header.trim() === "*") return undefined;
   const revision = /^\s*"(\d{1,15})"\s*$/.exec(header)?.[1];
   if (revision !== undefined) return Number(revision);
-  const message = 'wants the ETag of one revision, such as "3" with its quotes, or *';
+  const message = 'expects the ETag of one revision, such as "3" with its quotes, or *';
   throw new ValidationError([{ path: "If-Match", message }]);
 }
 

@@ -156,6 +156,7 @@ async function firstKeyOf(
 }
 
 function notLoopback(host: string): ValidationError {
-  const message = `without keys wants an address of this machine, such as 127.0.0.1, got ${host}`;
+  const wanted = "without keys it must be an address of this machine, such as 127.0.0.1";
+  const message = `${wanted}; got ${host}`;
   return new ValidationError([{ path: "host", message }]);
 }

@@ -11,9 +11,9 @@ const ISSUES_MAX = 32;
  * levels, or has a number beyond 2^53 - 1, which would be read as a different one.
  */
 export function parseJson(body: Buffer): unknown {
-  if (body.length === 0) throw invalid("body", "wants JSON, got nothing");
+  if (body.length === 0) throw invalid("body", "expects JSON, got nothing");
   // Invalid UTF-8 would all become the same character, so two keys could become one.
-  if (!isUtf8(body)) throw invalid("body", "wants JSON in UTF-8");
+  if (!isUtf8(body)) throw invalid("body", "expects JSON in UTF-8");
   const text = body.toString("utf8");
   const mayBeLarge = scan(text);
   let value: unknown;
@@ -21,7 +21,7 @@ export function parseJson(body: Buffer): unknown {
     value = JSON.parse(text);
   } catch {
     // Not the parser's message, which quotes the body and so might show a token.
-    throw invalid("body", "wants JSON, got text that is none");
+    throw invalid("body", "expects JSON, got invalid JSON");
   }
   if (mayBeLarge) refuseLarge(value, "");
   return value;
@@ -51,7 +51,8 @@ function scan(text: string): boolean {
       if (unit === QUOTE) isText = true;
       else if (unit === 0x5b || unit === 0x7b) depth++;
       else if (unit === 0x5d || unit === 0x7d) depth--;
-      if (depth > DEPTH_MAX) throw invalid("body", `wants at most ${DEPTH_MAX} levels of nesting`);
+      if (depth > DEPTH_MAX)
+        throw invalid("body", `expects at most ${DEPTH_MAX} levels of nesting`);
     }
   }
   return mayBeLarge;
@@ -59,7 +60,7 @@ function scan(text: string): boolean {
 
 function refuseLarge(value: unknown, path: string): void {
   if (typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
-    const message = `wants a number from -(2^53 - 1) to 2^53 - 1, got ${show(value)}`;
+    const message = `expects a number from -(2^53 - 1) to 2^53 - 1, got ${show(value)}`;
     throw invalid(path === "" ? "body" : path, message);
   }
   if (typeof value !== "object" || value === null) return;
@@ -129,11 +130,12 @@ function messageOf(issue: WireIssue, value: unknown, path: Path): string {
   const got = isSecret(path) && typeof value === "string" ? "a string" : show(value);
   if (issue.code === "invalid_type") {
     const wanted = TYPES[issue.expected] ?? issue.expected;
-    return value === undefined ? `is required: ${wanted}` : `wants ${wanted}, got ${got}`;
+    return value === undefined ? `is required: ${wanted}` : `expects ${wanted}, got ${got}`;
   }
   if (issue.code === "invalid_value") {
     const values = issue.values.map(String);
-    const wanted = values.length === 1 ? `wants ${values[0]}` : `wants one of ${values.join(", ")}`;
+    const wanted =
+      values.length === 1 ? `expects ${values[0]}` : `expects one of ${values.join(", ")}`;
     if (typeof value !== "string") return `${wanted}; got ${got}`;
     const near = /did you mean (.*)\?$/.exec(unknownField(value, values))?.[1];
     return `${wanted}; got ${got}${near === undefined ? "" : `: did you mean ${near}?`}`;

@@ -18,7 +18,7 @@ const ARGS = [
 export function hasBrowser(what: string): boolean {
   const isHere = existsSync(PATH);
   if (!isHere && process.env["REQUIRE_STORES"] === "all") {
-    throw new Error(`${PATH} is missing, and REQUIRE_STORES=all wants it for ${what}`);
+    throw new Error(`${PATH} is missing, and REQUIRE_STORES=all requires it for ${what}`);
   }
   if (!isHere) console.warn(`SKIPPED: ${what}, as there is no ${PATH}; CHROMIUM names another`);
   return isHere;

@@ -38,22 +38,22 @@ describe("ductape serve", () => {
   });
 
   it.each([
-    [["serve", "--port", "x"], 2, "wants an integer from 0 to 65535"],
+    [["serve", "--port", "x"], 2, "expects an integer from 0 to 65535"],
     [["serve", "--prot", "1"], 2, "unknown option '--prot'"],
     [["srve"], 2, "unknown command 'srve'"],
     [
       ["serve", "--no-auth", "--host", "0.0.0.0"],
       2,
-      "without keys wants an address of this machine",
+      "without keys it must be an address of this machine",
     ],
     [["serve", "--store", "redes://user:secret@x"], 69, "store"],
     [
       ["key", "create", "--scop", "quota:check"],
       2,
-      "ductape key create wants --scope <scope...>, --product <tag...>, --env <slug...>\n" +
+      "ductape key create needs --scope <scope...>, --product <tag...>, --env <slug...>\n" +
         "ductape: --scop is not a known flag; did you mean --scope?\n\nUsage: ductape key create",
     ],
-    [["quota", "get"], 2, "ductape quota get wants <tag>, --product <tag>\n"],
+    [["quota", "get"], 2, "ductape quota get needs <tag>, --product <tag>\n"],
   ])("%j ends with %i and says why", async (args, code, message) => {
     const ended = await run(args);
     expect([ended.code, ended.stdout]).toEqual([code, ""]);
@@ -64,7 +64,7 @@ describe("ductape serve", () => {
   it("refuses a root key that could be guessed, and does not tell it", async () => {
     const { code, stderr } = await run(["serve", "--port", "0"], { DUCTAPE_ROOT_KEY: "hunter2" });
     expect(code).toBe(2);
-    expect(stderr).toContain("DUCTAPE_ROOT_KEY: wants dk_");
+    expect(stderr).toContain("DUCTAPE_ROOT_KEY: expects dk_");
     expect(stderr).not.toContain("hunter2");
   });
 });
@@ -103,6 +103,6 @@ describe("ductape key", () => {
     expect([refused.code, refused.stdout]).toEqual([2, ""]);
     expect(refused.stderr).toContain("did you mean quota:increment?");
     const forgetful = await run(["key", "ls", "--store", "memory:"]);
-    expect(forgetful.stderr).toContain("--store: wants a store that outlives this command");
+    expect(forgetful.stderr).toContain("--store: expects a store that outlives this command");
   });
 });

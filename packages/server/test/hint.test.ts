@@ -89,7 +89,7 @@ describe("a file of definitions that is nearly right", () => {
     ["tag: 0x10", '; write "0x10"'],
     ["tag: true", '; write "true"'],
     ["tag: null", '; write "null"'],
-    ["tag:", "wants a string, got null"],
+    ["tag:", "expects a string, got null"],
     ["name: 1.0\n    tag: shop", '; write "1.0"'],
     ["tag: shop\n    environments: [{ slug: prd, active: yes }]", "; write true"],
     ["tag: shop\n    environments: [{ slug: prd, active: On }]", "; write true"],
@@ -146,7 +146,7 @@ describe("a file of definitions that is nearly right", () => {
 
 describe("flags that are nearly right", () => {
   it.each([
-    ["cache create x --expiry 5s", ['expiry: wants a number, got "5s"; write 5000']],
+    ["cache create x --expiry 5s", ['expiry: expects a number, got "5s"; write 5000']],
     ["session update x --expiry 7d --period h", ["; write 7, and --period days", "; write hours"]],
     [
       "quota update x --limit 80k --period 30d",

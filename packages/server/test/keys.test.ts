@@ -57,7 +57,7 @@ describe("a key", () => {
     });
     expect([status, body["code"]]).toEqual([401, "UNAUTHORIZED"]);
     expect(body["detail"]).toBe(
-      "key: wants a header Authorization: Bearer dk_... with a key of this server",
+      "key: expects a header Authorization: Bearer dk_... with a key of this server",
     );
     expect(answered.get("www-authenticate")).toBe('Bearer realm="ductape"');
     await server.close();
@@ -110,7 +110,10 @@ describe("a key", () => {
     });
     expect(body["issues"]).toEqual([
       { path: "scopes[0]", message: expect.stringContaining("did you mean quota:increment?") },
-      { path: "products", message: 'wants tags of products, or ["*"] for all, got an array of 0' },
+      {
+        path: "products",
+        message: 'expects tags of products, or ["*"] for all, got an array of 0',
+      },
       { path: "environments", message: "is required: an array" },
       { path: "enviroments", message: "is not a known field; did you mean environments?" },
     ]);
@@ -189,7 +192,7 @@ describe("without keys", () => {
     await server.close();
     await expect(
       startServer({ asksForKey: false, host: "0.0.0.0", store: "memory:" }),
-    ).rejects.toThrow("host: without keys wants an address of this machine");
+    ).rejects.toThrow("host: without keys it must be an address of this machine");
   });
 });
 

@@ -65,7 +65,7 @@ describe("what is too large is refused before it is read", () => {
     const reply = await server.call("/v1/quota/batch", { body });
     expect([reply.status, reply.body["detail"]]).toEqual([
       400,
-      "body: wants at most 32 levels of nesting",
+      "body: expects at most 32 levels of nesting",
     ]);
     expect(performance.now() - startedMs).toBeLessThan(1_000);
   });

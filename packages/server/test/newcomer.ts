@@ -138,7 +138,7 @@ async function install(): Promise<void> {
   await play(CLONE, "npm install", { hides: [WARNING] });
   await play(CLONE, "npm ls", { hides: [WARNING] });
   await play(CLONE, "npx ductape --help", { shows: [/^Usage: ductape/m] });
-  await play(CLONE, "npx ductape quota increment", { code: 2, shows: [/wants .*--product/] });
+  await play(CLONE, "npx ductape quota increment", { code: 2, shows: [/needs .*--product/] });
 }
 
 /** The demo, started twice; and every example, on the same default file, twice. */

@@ -64,7 +64,7 @@ describe.each([
     expect(unknown).toMatchObject({ code: 4, stdout: "" });
     expect(unknown.stderr).toContain("there is no counter of u3: nothing was ever counted");
     const wrong = ["usage", "history", ...AT, "--subject", "user=u1", ...flags];
-    expect((await run(wrong, more)).stderr).toContain("wants userId, got user");
+    expect((await run(wrong, more)).stderr).toContain("expects userId, got user");
     await end();
   });
 
@@ -108,12 +108,15 @@ describe.each([
 
 describe("what is wrong with flags", () => {
   it.each([
-    [["--amount", "many"], '--amount: wants a number, got "many"'],
-    [["--session", "user"], "--session: wants --token beside it"],
-    [["--subject", "u1", "plan=free"], '--subject: wants name=value for each of several, got "u1"'],
+    [["--amount", "many"], '--amount: expects a number, got "many"'],
+    [["--session", "user"], "--session: needs --token as well"],
+    [
+      ["--subject", "u1", "plan=free"],
+      '--subject: expects name=value for each of several, got "u1"',
+    ],
     [["--subject", "a=1", "a=2"], "--subject: names a twice"],
     [["--subject", "a.b=1", "a=2"], "--subject: names a twice"],
-    [["--subject", "{a"], '--subject: wants JSON, as it begins with { or a quote, got "{a"'],
+    [["--subject", "{a"], '--subject: expects JSON, as it begins with { or a quote, got "{a"'],
   ])("is said by name: %j", async (flags, message) => {
     const { code, stderr } = await run(["quota", "check", ...AT, "--store", "memory:", ...flags]);
     expect(code).toBe(2);

@@ -118,12 +118,12 @@ describe("POST /v1/quota/run", () => {
       {
         path: "action",
         message:
-          "wants one of check, increment, decrement, set, reset, grant; " +
+          "expects one of check, increment, decrement, set, reset, grant; " +
           'got "incremnt": did you mean increment?',
       },
-      { path: "amount", message: 'wants a number, got "1"' },
-      { path: "session.tag", message: "wants a string, got 1" },
-      { path: "session.token", message: "wants a string, got 7" },
+      { path: "amount", message: 'expects a number, got "1"' },
+      { path: "session.tag", message: "expects a string, got 1" },
+      { path: "session.token", message: "expects a string, got 7" },
       { path: "actoin", message: "is not a known field; did you mean action?" },
     ]);
     const token = await run({ session: { tag: "s", token: "secret", tokn: "secret" } });
@@ -208,7 +208,7 @@ describe("POST /v1/quota/batch", () => {
     const wrong = await batch({ atomic: true, inputs: [input(), { env: 1 }] });
     expect(wrong.body["issues"]).toContainEqual({
       path: "inputs[1].env",
-      message: "wants a string, got 1",
+      message: "expects a string, got 1",
     });
     expect((await batch({ atomic: true, inputs: [input({ amount: 2 })] })).body).toMatchObject({
       results: [{ allowed: true, used: 5 }],

@@ -150,5 +150,5 @@ it("a client with any policy counts as ever while the server answers", async () 
 
 it("an option of a client that is no policy is refused by name", () => {
   const make = () => Reflect.construct(RemoteDuctape, [{ url: "http://a", onStoreError: "no" }]);
-  expect(make).toThrow(/options.onStoreError: wants throw, allow or deny, got "no"/);
+  expect(make).toThrow(/options.onStoreError: expects throw, allow or deny, got "no"/);
 });

@@ -202,7 +202,7 @@ describe("a client of a server", () => {
   it("takes no answer of another server for a decision", async () => {
     const url = await between((_, response) => response.end("<html>"));
     const { message } = await faultOf(clientOf(url).processor.quota.run(INPUT));
-    expect(message).toContain("answered 200, and not as a server of ours");
+    expect(message).toContain("answered 200, but not as a Ductape server");
   });
 
   it("throws what the server says, with its issues", async () => {

@@ -116,7 +116,7 @@ it("names the fields of a fault over HTTP as they are named there", async () => 
   expect(await call("revoke", target)).toMatchObject({
     status: 400,
     code: "VALIDATION",
-    issues: [{ path: "session_id", message: "wants either session_id or identifier" }],
+    issues: [{ path: "session_id", message: "expects either session_id or identifier" }],
   });
 });
 

@@ -49,7 +49,7 @@ const BROKEN: readonly (readonly [what: string, store: () => Promise<string>, sa
     },
     "it has schema 99, and this version knows",
   ],
-  ["a URL of no store", async () => "redes://user:secret@x", 'wants "memory:"'],
+  ["a URL of no store", async () => "redes://user:secret@x", 'expects "memory:"'],
   ["a URL without its host", async () => "postgres:", "postgres:"],
 ];
 

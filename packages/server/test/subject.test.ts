@@ -56,9 +56,17 @@ describe.each([
   });
 
   it.each<[string, SubjectInput, string]>([
-    ["calls", { user: "ada" }, 'rule "default" counts by $Session{userId}: wants userId, got user'],
-    ["deep", { team: "a" }, 'rule "default" counts by $Session{team}{id}: wants team.id, got team'],
-    ["calls", { "a b": 1, c: 2 }, 'wants userId, got "a b", c'],
+    [
+      "calls",
+      { user: "ada" },
+      'rule "default" counts by $Session{userId}: expects userId, got user',
+    ],
+    [
+      "deep",
+      { team: "a" },
+      'rule "default" counts by $Session{team}{id}: expects team.id, got team',
+    ],
+    ["calls", { "a b": 1, c: 2 }, 'expects userId, got "a b", c'],
   ])("is refused by name where %s is given %j", async (quota_tag, subject, message) => {
     await expect(history(quota_tag, subject)).rejects.toThrow(message);
     const run = client().processor.quota.run({ ...AT, quota_tag, subject, action: "check" });
@@ -81,6 +89,6 @@ it("HTTP takes a text, and JSON where it begins as JSON", async () => {
   expect(await ask("userId=ada")).toEqual([200, "userId=ada"]);
   expect(await ask('{"userId":"ada"}')).toEqual([200, "ada"]);
   expect(await ask('"{"')).toEqual([200, "{"]);
-  const message = 'subject: wants JSON, as it begins with { or a quote, got "{ada"';
+  const message = 'subject: expects JSON, as it begins with { or a quote, got "{ada"';
   expect(await ask("{ada")).toEqual([400, message]);
 });

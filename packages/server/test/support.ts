@@ -91,7 +91,7 @@ export function inputOf(input: Readonly<Record<string, unknown>> = {}): Record<s
 /** A value that must be an object. */
 export function recordOf(value: unknown): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Error(`wants an object, got ${JSON.stringify(value)}`);
+    throw new Error(`expects an object, got ${JSON.stringify(value)}`);
   }
   return { ...value };
 }

@@ -54,7 +54,7 @@ describe("ductape session", () => {
     const { server, at, key } = await withServer();
     const start = await run(["session", "start", "login", ...at, "--data", "{userId}"], key);
     expect(start).toMatchObject({ code: 2, stdout: "" });
-    expect(start.stderr).toContain(`--data: wants JSON such as '{"userId":"ada"}'`);
+    expect(start.stderr).toContain(`--data: expects JSON such as '{"userId":"ada"}'`);
     const token = "not-a-token-at-all";
     const inspected = await run(["session", "inspect", "login", ...at, "--token", token], key);
     expect(inspected.code).toBe(1);
@@ -199,7 +199,7 @@ COMP_WORDS=(${line}); COMP_CWORD=${words.length}; _ductape; echo "\${COMPREPLY[@
   });
 });
 
-it("ductape quota run wants an action that there is", async () => {
+it("ductape quota run needs a known action", async () => {
   const where = ["--env", "prd", "--product_tag", "shop", "--quota_tag", "calls"];
   const run1 = await run(["quota", "run", "--store", newStore(), ...where]);
   expect(run1).toMatchObject({ code: 2 });

@@ -41,7 +41,7 @@ export function parseCall(options: unknown, defaults: CallOptions): CallOptions 
     : { timeoutMs: checkTimeout(timeoutMs, "options.timeoutMs") };
   if (isLeftOut(signal)) return call;
   if (signal instanceof AbortSignal) return { ...call, signal };
-  throw invalid("options.signal", `wants an AbortSignal, got ${show(signal)}`);
+  throw invalid("options.signal", `expects an AbortSignal, got ${show(signal)}`);
 }
 
 /** The options of a call for several inputs. */
@@ -57,19 +57,19 @@ export function parseBatchCall(
   defaults: CallOptions,
 ): BatchCall {
   if (!Array.isArray(inputs) || inputs.length > INPUTS_MAX) {
-    const message = `wants an array of at most ${INPUTS_MAX} inputs, got ${show(inputs)}`;
+    const message = `expects an array of at most ${INPUTS_MAX} inputs, got ${show(inputs)}`;
     throw new ValidationError([{ path: "inputs", message }]);
   }
   const { atomic: given, ...rest } = optionsOf(options === undefined ? {} : options);
   const call = parseCall(rest, defaults);
   const atomic = isLeftOut(given) ? false : given;
   if (typeof atomic === "boolean") return { atomic, call };
-  throw invalid("options.atomic", `wants true or false, got ${show(atomic)}`);
+  throw invalid("options.atomic", `expects true or false, got ${show(atomic)}`);
 }
 
 function optionsOf(options: unknown): Record<string, unknown> {
   if (isRecord(options)) return options;
-  throw invalid("options", `wants an object, got ${show(options)}`);
+  throw invalid("options", `expects an object, got ${show(options)}`);
 }
 
 /** Waits no longer than the call allows. Throws `ABORTED`, `TIMEOUT`. */
@@ -99,15 +99,15 @@ export function closedError(): StoreError {
 
 /** The error of a call that its signal aborted before anything was done. */
 export function abortedError(reason: unknown): StoreError {
-  return new StoreError("ABORTED", "the call was aborted before it was sent; nothing is changed", {
+  return new StoreError("ABORTED", "the call was aborted before it was sent; nothing was changed", {
     cause: reason,
   });
 }
 
 /** The error of a call that timed out before anything was done. */
 export function timedOut(timeoutMs: number): StoreError {
-  const message = `the store was busy for ${timeoutMs} ms, as where another process holds its lock`;
-  return new StoreError("TIMEOUT", `${message}; nothing is changed`);
+  const message = `the store was busy for ${timeoutMs} ms, perhaps locked by another process`;
+  return new StoreError("TIMEOUT", `${message}; nothing was changed`);
 }
 
 /** The error of a call that was sent but not answered. */

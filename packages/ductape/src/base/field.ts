@@ -48,7 +48,7 @@ export class Fields {
   ) {
     this.#prefix = prefix;
     this.issues = isRecord(input) ? issues : new Issues();
-    if (!isRecord(input)) issues.add(name, `wants an object, got ${kindOf(input)}`);
+    if (!isRecord(input)) issues.add(name, `expects an object, got ${kindOf(input)}`);
     this.#values = new Map(isRecord(input) ? Object.entries(input) : []);
     for (const field of this.#values.keys()) {
       if (issues.isFull) return;
@@ -87,7 +87,10 @@ export class Fields {
     if (typeof value === "string" && value.length <= NAME_CHARS_MAX && value.isWellFormed()) {
       return value;
     }
-    this.refuse(field, `wants a text of at most ${NAME_CHARS_MAX} characters, got ${show(value)}`);
+    this.refuse(
+      field,
+      `expects a text of at most ${NAME_CHARS_MAX} characters, got ${show(value)}`,
+    );
     return otherwise;
   }
 
@@ -98,7 +101,7 @@ export class Fields {
     if (value === undefined) return otherwise;
     const found = choices.find((choice) => choice === value);
     if (found === undefined) {
-      this.refuse(field, `wants ${choices.join(" or ")}, got ${show(value)}`);
+      this.refuse(field, `expects ${choices.join(" or ")}, got ${show(value)}`);
     }
     return found ?? otherwise;
   }
@@ -108,7 +111,7 @@ export class Fields {
     const value = this.get(field);
     if (value === undefined) return otherwise;
     if (typeof value === "boolean") return value;
-    this.refuse(field, `wants true or false, got ${show(value)}`);
+    this.refuse(field, `expects true or false, got ${show(value)}`);
     return otherwise;
   }
 }

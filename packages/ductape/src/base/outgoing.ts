@@ -79,7 +79,7 @@ export class Outgoing {
     const host = hostOf(new URL(url));
     const address = /^(.+\.)?localhost\.?$/.test(host) ? "127.0.0.1" : host;
     if (isIP(address) === 0 || this.#allows(address)) return null;
-    return `wants a public address, or one that ${VARIABLE} allows, got ${show(url)}`;
+    return `expects a public address, or one that ${VARIABLE} allows, got ${show(url)}`;
   }
 
   /**
@@ -134,7 +134,7 @@ export function parseNetworks({ path, value = "any" }: Setting): "any" | readonl
   if (value === "public") return [];
   const parts: unknown = typeof value === "string" ? value.split(/[,\s]+/) : value;
   if (Array.isArray(parts) && parts.every(isRange)) return parts;
-  const wanted = 'wants "any", "public", or addresses and ranges such as "10.1.0.0/16"';
+  const wanted = 'expects "any", "public", or addresses and ranges such as "10.1.0.0/16"';
   throw invalid(path, `${wanted}, got ${show(value)}`);
 }
 

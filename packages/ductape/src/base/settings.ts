@@ -30,7 +30,7 @@ export function checkTimeout(timeoutMs: unknown, path: string): number {
   if (typeof timeoutMs === "number" && timeoutMs > 0 && timeoutMs <= TIMEOUT_MS_MAX) {
     return timeoutMs;
   }
-  const wanted = `wants milliseconds above 0, at most ${TIMEOUT_MS_MAX}`;
+  const wanted = `expects milliseconds above 0, at most ${TIMEOUT_MS_MAX}`;
   throw invalid(path, `${wanted}, got ${show(timeoutMs)}`);
 }
 
@@ -45,7 +45,7 @@ export function parsePolicy(option: unknown): OutagePolicy {
   const setting = settingOf("onStoreError", option, "DUCTAPE_ON_STORE_ERROR");
   const { path, value = "throw" } = setting;
   if (value === "throw" || value === "allow" || value === "deny") return value;
-  throw invalid(path, `wants throw, allow or deny, got ${show(value)}`);
+  throw invalid(path, `expects throw, allow or deny, got ${show(value)}`);
 }
 
 /**
@@ -55,7 +55,7 @@ export function parsePolicy(option: unknown): OutagePolicy {
 export function parseLogger(logger: Logger | undefined): Logger {
   if (isLeftOut(logger)) return consoleLogger;
   if (!isRecord(logger) || typeof logger["warn"] !== "function") {
-    throw invalid("options.logger", `wants an object with warn, got ${show(logger)}`);
+    throw invalid("options.logger", `expects an object with warn, got ${show(logger)}`);
   }
   return {
     warn(message, error) {

@@ -8,10 +8,10 @@ export const TEXT_CHARS_MAX = 255;
  * would become the same bytes.
  */
 export function checkText(value: unknown): string | null {
-  if (typeof value !== "string") return `wants a string, got ${show(value)}`;
-  if (value.length === 0) return "wants at least one character, got an empty string";
+  if (typeof value !== "string") return `expects a string, got ${show(value)}`;
+  if (value.length === 0) return "expects at least one character, got an empty string";
   if (value.length > TEXT_CHARS_MAX) {
-    return `wants at most ${TEXT_CHARS_MAX} characters, got ${value.length}`;
+    return `expects at most ${TEXT_CHARS_MAX} characters, got ${value.length}`;
   }
   // Most texts are plain: one pass over them is cheaper than two calls.
   for (let i = 0; i < value.length; i++) {
@@ -25,7 +25,7 @@ export function checkText(value: unknown): string | null {
 const FIRST_SURROGATE = 0xd800;
 
 function checkSurrogates(value: string): string | null {
-  if (!value.isWellFormed()) return "wants well-formed Unicode, got a lone surrogate";
+  if (!value.isWellFormed()) return "expects well-formed Unicode, got a lone surrogate";
   return value.includes("\0") ? "must not contain the character NUL" : null;
 }
 

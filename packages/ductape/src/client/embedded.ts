@@ -195,7 +195,7 @@ export class EmbeddedDuctape<
 
 function parseOptions(options: EmbeddedOptions) {
   const given: unknown = options;
-  if (!isRecord(given)) throw invalid("options", `wants an object, got ${show(given)}`);
+  if (!isRecord(given)) throw invalid("options", `expects an object, got ${show(given)}`);
   for (const name of Object.keys(given)) {
     if (OPTIONS.includes(name) || isLeftOut(given[name])) continue;
     throw invalid(`options.${name}`, unknownField(name, OPTIONS));
@@ -215,7 +215,7 @@ function parseOptions(options: EmbeddedOptions) {
 function parseStore({ path, value = DEFAULT_STORE }: Setting): Store | StoreMaker {
   if (isStore(value) || isStoreMaker(value)) return value;
   if (typeof value === "string") return (context) => openStore(value, context, path);
-  throw invalid(path, `wants a URL or a store, got ${show(value)}`);
+  throw invalid(path, `expects a URL or a store, got ${show(value)}`);
 }
 
 function isStore(value: unknown): value is Store {
@@ -233,7 +233,7 @@ const CLOCK_MS_MAX = Date.UTC(10_000, 0) - 1;
 function parseClock(clock: Clock | undefined): Clock | undefined {
   if (isLeftOut(clock)) return undefined;
   if (typeof clock !== "function")
-    throw invalid("options.clock", `wants a function, got ${show(clock)}`);
+    throw invalid("options.clock", `expects a function, got ${show(clock)}`);
   return () => {
     const nowMs = clock();
     if (Number.isInteger(nowMs) && nowMs >= 0 && nowMs <= CLOCK_MS_MAX) return nowMs;
@@ -249,6 +249,6 @@ function parseSecret({ path, value }: Setting): string | null {
   if (value === undefined) return null;
   if (typeof value === "string" && value.length >= SECRET_CHARS_MIN) return value;
   const got = typeof value === "string" ? `${value.length}` : typeof value;
-  const wanted = `wants a random text of ${SECRET_CHARS_MIN} characters or more`;
+  const wanted = `expects a random text of ${SECRET_CHARS_MIN} characters or more`;
   throw invalid(path, `${wanted}, such as "openssl rand -base64 32" gives; got ${got}`);
 }

@@ -54,7 +54,7 @@ function parseExpiry(fields: Fields): number {
   const value = fields.get("expiry");
   const isInteger = typeof value === "number" && Number.isInteger(value);
   if (isInteger && value >= 1 && value <= EXPIRY_MS_MAX) return value;
-  const wanted = `wants milliseconds, an integer from 1 to ${EXPIRY_MS_MAX}`;
+  const wanted = `expects milliseconds, an integer from 1 to ${EXPIRY_MS_MAX}`;
   fields.refuse("expiry", `${wanted}, got ${show(value)}`);
   return 1;
 }

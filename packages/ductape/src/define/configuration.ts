@@ -82,7 +82,7 @@ export function parseConfiguration(input: unknown, issues: Issues): WantedProduc
   const fields = new Fields(input, "configuration", ["products"], issues, "");
   const products = fields.get("products");
   if (!Array.isArray(products)) {
-    if (isRecord(input)) fields.refuse("products", `wants a list, got ${show(products)}`);
+    if (isRecord(input)) fields.refuse("products", `expects a list, got ${show(products)}`);
     return [];
   }
   const tags = new Set<unknown>();
@@ -109,7 +109,7 @@ function parseList(
   const list = product.get(name);
   if (list === undefined) return [];
   if (!Array.isArray(list)) {
-    product.refuse(name, `wants a list, got ${show(list)}`);
+    product.refuse(name, `expects a list, got ${show(list)}`);
     return [];
   }
   const ids = new Set<unknown>();
@@ -126,6 +126,6 @@ function parseList(
 function refuseTwice(known: Set<unknown>, fields: Fields, id: string): void {
   const value = fields.get(id);
   if (value === undefined) return;
-  if (known.has(value)) fields.refuse(id, `stands twice in this list: ${show(value)}`);
+  if (known.has(value)) fields.refuse(id, `appears twice in this list: ${show(value)}`);
   known.add(value);
 }

@@ -68,7 +68,7 @@ export function parseIssuer(fields: Fields): IssuerBody {
     for (const field of ISSUER_FIELDS) {
       const value = fields.get(field) ?? undefined;
       const isGiven = value !== undefined && !(Array.isArray(value) && value.length === 0);
-      if (isGiven) fields.refuse(field, "has a meaning only with issuer");
+      if (isGiven) fields.refuse(field, "applies only with issuer");
     }
     return { issuer, audience: null, algorithms: [], public_key: null, jwks: null };
   }
@@ -78,7 +78,7 @@ export function parseIssuer(fields: Fields): IssuerBody {
   const jwks = keyOf(fields, "jwks", checkJwks);
   const isOne =
     ((fields.get("public_key") ?? null) === null) !== ((fields.get("jwks") ?? null) === null);
-  if (!isOne) fields.refuse("jwks", "wants either jwks or public_key beside issuer");
+  if (!isOne) fields.refuse("jwks", "expects either jwks or public_key beside issuer");
   return { issuer, audience, algorithms: algorithmsOf(fields), public_key, jwks };
 }
 
@@ -87,7 +87,7 @@ function textOf(fields: Fields, field: string): string | null {
   if (value === null) return null;
   const isText = typeof value === "string" && value.length > 0 && value.length <= TEXT_CHARS_MAX;
   if (isText && value.isWellFormed()) return value;
-  fields.refuse(field, `wants a text of 1 to ${TEXT_CHARS_MAX} characters, got ${show(value)}`);
+  fields.refuse(field, `expects a text of 1 to ${TEXT_CHARS_MAX} characters, got ${show(value)}`);
   return null;
 }
 
@@ -97,7 +97,7 @@ function algorithmsOf(fields: Fields): readonly Algorithm[] {
     const known = ALGORITHMS.filter((algorithm) => value.includes(algorithm));
     if (known.length === new Set(value).size) return known;
   }
-  const wanted = `wants an array of some of ${ALGORITHMS.join(", ")}`;
+  const wanted = `expects an array of some of ${ALGORITHMS.join(", ")}`;
   fields.refuse("algorithms", `${wanted}, got ${show(value)}`);
   return [];
 }
@@ -110,23 +110,23 @@ function keyOf(
   const value = fields.get(field) ?? null;
   if (value === null) return null;
   if (typeof value !== "string" && !isRecord(value)) {
-    fields.refuse(field, `wants a string or an object, got ${kindOf(value)}`);
+    fields.refuse(field, `expects a string or an object, got ${kindOf(value)}`);
     return null;
   }
   const isSmall = JSON.stringify(value).length <= KEY_CHARS_MAX;
-  const wrong = isSmall ? check(value) : `wants at most ${KEY_CHARS_MAX} characters`;
+  const wrong = isSmall ? check(value) : `expects at most ${KEY_CHARS_MAX} characters`;
   fields.refuse(field, wrong);
   return typeof value === "string" ? value.trim() : structuredClone(value);
 }
 
 const PRIVATE =
-  "is a private key: give its public part alone, and make a new pair, as this one is known now";
+  "is a private key: give only its public part, and make a new pair, because this one is exposed";
 
 function checkPublicKey(value: PublicKey): string | null {
   if (typeof value !== "string") return whyNotPublic(value);
   if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(value)) return PRIVATE;
   const isPem = /^\s*-----BEGIN PUBLIC KEY-----\s[^-]+-----END PUBLIC KEY-----\s*$/.test(value);
-  return isPem ? null : 'wants a PEM text that begins with "-----BEGIN PUBLIC KEY-----"';
+  return isPem ? null : 'expects a PEM text that begins with "-----BEGIN PUBLIC KEY-----"';
 }
 
 /** Members of private keys (RFC 7518, 6.2.2 and 6.3.2). */
@@ -140,24 +140,24 @@ export function whyNotPublic(jwk: Jwk): string | null {
   }
   if (PRIVATE_MEMBERS.some((name) => Object.hasOwn(jwk, name))) return PRIVATE;
   const isKnown = kty === "RSA" || kty === "EC" || kty === "OKP";
-  return isKnown ? null : "wants a public JWK of kty RSA, EC or OKP";
+  return isKnown ? null : "expects a public JWK of kty RSA, EC or OKP";
 }
 
 function checkJwks(value: PublicKey): string | null {
   if (typeof value === "string") return checkUrl(value.trim());
   const { keys } = value;
-  if (!Array.isArray(keys) || keys.length === 0) return "wants a key set { keys: [...] }";
+  if (!Array.isArray(keys) || keys.length === 0) return "expects a key set { keys: [...] }";
   for (const [i, key] of keys.entries()) {
-    const wrong = isRecord(key) ? whyNotPublic(key) : "wants a JWK";
+    const wrong = isRecord(key) ? whyNotPublic(key) : "expects a JWK";
     if (wrong !== null) return `keys[${i}] ${wrong}`;
   }
   return null;
 }
 
 function checkUrl(text: string): string | null {
-  const wanted = "wants an https URL without a password, or http on this machine";
+  const wanted = "expects an https URL without a password, or http on this machine";
   // A text that is not a URL may be a key, and a password must not be repeated.
-  if (!URL.canParse(text)) return `${wanted}, got a text that is no URL`;
+  if (!URL.canParse(text)) return `${wanted}, got a text that is not a URL`;
   const { username, password, hash, protocol, hostname } = new URL(text);
   if (username !== "" || password !== "") return `${wanted}, got one with a name or a password`;
   const isSafe = protocol === "https:" || (protocol === "http:" && isLoopback(hostname));

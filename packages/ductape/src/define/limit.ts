@@ -30,7 +30,7 @@ export function parseLimit(rule: Fields, decimals: number | null): LimitInput {
   const fields = new Fields(value, path, ["by", "values", "default"], issues);
   const by = fields.get("by");
   if (typeof by !== "string" || selectorPath(by) === null) {
-    fields.refuse("by", `wants a selector such as "$Session{plan}", got ${show(by)}`);
+    fields.refuse("by", `expects a selector such as "$Session{plan}", got ${show(by)}`);
   }
   const values = parseValues(fields, decimals);
   const otherwise = oneLimit(fields.get("default"), fields.at("default"), decimals, issues);
@@ -41,9 +41,9 @@ function parseValues(fields: Fields, decimals: number | null): Record<string, nu
   const values = fields.get("values");
   const entries = isRecord(values) ? Object.entries(values) : [];
   if (entries.length === 0)
-    fields.refuse("values", `wants an object of limits, got ${show(values)}`);
+    fields.refuse("values", `expects an object of limits, got ${show(values)}`);
   if (entries.length > VALUES_MAX) {
-    fields.refuse("values", `wants at most ${VALUES_MAX} limits, got ${entries.length}`);
+    fields.refuse("values", `expects at most ${VALUES_MAX} limits, got ${entries.length}`);
     return {};
   }
   const parsed = entries.map(([name, value]) => {
@@ -72,12 +72,12 @@ function oneLimit(
   const digits = decimals ? `a number with at most ${decimals} decimals` : "an integer";
   const got = value === undefined || isEmptyRecord(value) ? "is required" : `got ${show(value)}`;
   const most = Math.floor(valueMax(decimals ?? 0));
-  issues.add(path, `${got}: wants ${digits} from 0 to ${most}, or null to count only`);
+  issues.add(path, `${got}: expects ${digits} from 0 to ${most}, or null to count only`);
   return null;
 }
 
 function tooLarge(value: number, decimals: number): string {
-  const most = `got ${value}: wants at most ${valueMaxText(decimals)} with ${decimals} decimals`;
+  const most = `got ${value}: expects at most ${valueMaxText(decimals)} with ${decimals} decimals`;
   const fitting = decimalsFor(value);
   return fitting < 0 ? most : `${most}; a limit of ${value} leaves room for ${fitting}`;
 }

@@ -51,13 +51,13 @@ export function parseRevision(given: Fields): number | null {
   const value = given.get("if_revision");
   if (value === undefined) return null;
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1) return value;
-  given.refuse("if_revision", `wants an integer from 1, got ${show(value)}`);
+  given.refuse("if_revision", `expects an integer from 1, got ${show(value)}`);
   return null;
 }
 
 /** Throws `REVISION_CONFLICT` unless the expected revision is the stored one. */
 export function checkRevision(ifRevision: number | null, revision: number): void {
   if (ifRevision === null || ifRevision === revision) return;
-  const message = `if_revision: wants ${ifRevision}, but the stored revision is ${revision}`;
+  const message = `if_revision: expects ${ifRevision}, but the stored revision is ${revision}`;
   throw new ConflictError("REVISION_CONFLICT", message);
 }

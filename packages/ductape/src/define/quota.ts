@@ -153,7 +153,7 @@ function parseUnit(fields: Fields): string {
   const value = fields.get("unit");
   if (value === undefined) return UNIT_DEFAULT;
   if (typeof value === "string" && /^[A-Za-z0-9][\w.-]{0,63}$/.test(value)) return value;
-  const wanted = "wants 1 to 64 letters, digits, dots, dashes and underscores";
+  const wanted = "expects 1 to 64 letters, digits, dots, dashes and underscores";
   fields.refuse("unit", `${wanted}, such as "tokens", got ${show(value)}`);
   return UNIT_DEFAULT;
 }
@@ -165,7 +165,7 @@ function parseDecimals(fields: Fields): number | null {
   if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= DECIMALS_MAX) {
     return value;
   }
-  fields.refuse("decimals", `wants an integer from 0 to ${DECIMALS_MAX}, got ${show(value)}`);
+  fields.refuse("decimals", `expects an integer from 0 to ${DECIMALS_MAX}, got ${show(value)}`);
   return null;
 }
 
@@ -178,10 +178,10 @@ function parseRules(fields: Fields, named: string, decimals: number | null): Rul
     return [parseRule({ ...Object.fromEntries(own), name: named }, "", decimals, issues)];
   }
   for (const [member, value] of own) {
-    if (value !== undefined) fields.refuse(member, "stands in each of rules, not beside them");
+    if (value !== undefined) fields.refuse(member, "belongs in each of rules, not beside them");
   }
   if (!Array.isArray(rules) || rules.length === 0 || rules.length > RULES_MAX) {
-    fields.refuse("rules", `wants an array of 1 to ${RULES_MAX} rules, got ${show(rules)}`);
+    fields.refuse("rules", `expects an array of 1 to ${RULES_MAX} rules, got ${show(rules)}`);
     return [];
   }
   // Array.from, because other methods skip holes in an array.

@@ -86,7 +86,7 @@ export function parseRule(
     fields.refuse("window", "rolling needs a period with a length, got lifetime");
   }
   if (anchor !== null && (window === "rolling" || period === "lifetime")) {
-    fields.refuse("anchor", "has no meaning for a rolling window or a lifetime");
+    fields.refuse("anchor", "does not apply to a rolling window or a lifetime");
   }
   return {
     name,
@@ -109,7 +109,7 @@ function parseScope(fields: Fields): string {
   if (value === "product") return value;
   if (typeof value === "string" && selectorPath(value) !== null) return value;
   const wanted = '"product" or a selector such as "$Session{userId}"';
-  fields.refuse("scope", `wants ${wanted}, got ${show(value)}`);
+  fields.refuse("scope", `expects ${wanted}, got ${show(value)}`);
   return "product";
 }
 
@@ -121,18 +121,18 @@ function parsePeriod(fields: Fields): Period {
   const single = PERIOD_UNITS.find((unit) => unit === value);
   if (single !== undefined) return single;
   const got = value === undefined ? "is required:" : `got ${show(value)};`;
-  fields.refuse("period", `${got} wants one of ${UNITS} lifetime, or { every, unit }`);
+  fields.refuse("period", `${got} expects one of ${UNITS} lifetime, or { every, unit }`);
   return "day";
 }
 
 function parseMultiple(fields: Fields): Period {
   const [given, every] = [fields.get("unit"), fields.get("every")];
   const unit = PERIOD_UNITS.find((known) => known === given);
-  if (unit === undefined) fields.refuse("unit", `wants one of ${UNITS}, got ${show(given)}`);
+  if (unit === undefined) fields.refuse("unit", `expects one of ${UNITS}, got ${show(given)}`);
   if (typeof every === "number" && Number.isInteger(every) && every >= 1 && every <= EVERY_MAX) {
     return every === 1 ? (unit ?? "day") : { every, unit: unit ?? "day" };
   }
-  fields.refuse("every", `wants an integer from 1 to ${EVERY_MAX}, got ${show(every)}`);
+  fields.refuse("every", `expects an integer from 1 to ${EVERY_MAX}, got ${show(every)}`);
   return "day";
 }
 
@@ -141,7 +141,10 @@ function parseZone(fields: Fields): string {
   // Without asking the runtime, because that is slow and most rules use UTC.
   if (value === undefined || value === "UTC") return "UTC";
   if (typeof value === "string" && value.length <= 64 && isTimeZone(value)) return value;
-  fields.refuse("time_zone", `wants an IANA time zone such as "Europe/Paris", got ${show(value)}`);
+  fields.refuse(
+    "time_zone",
+    `expects an IANA time zone such as "Europe/Paris", got ${show(value)}`,
+  );
   return "UTC";
 }
 
@@ -158,7 +161,7 @@ function parseAnchor(fields: Fields): string | null {
   }
   fields.refuse(
     "anchor",
-    `wants an ISO 8601 instant such as "2026-01-31T00:00:00Z", got ${show(value)}`,
+    `expects an ISO 8601 instant such as "2026-01-31T00:00:00Z", got ${show(value)}`,
   );
   return null;
 }
@@ -169,7 +172,7 @@ function parseAlerts(fields: Fields): readonly number[] {
   if (!Array.isArray(value) || value.length > ALERTS_MAX) {
     fields.refuse(
       "alerts",
-      `wants up to ${ALERTS_MAX} fractions such as [0.8, 1], got ${show(value)}`,
+      `expects up to ${ALERTS_MAX} fractions such as [0.8, 1], got ${show(value)}`,
     );
     return [];
   }
@@ -177,7 +180,7 @@ function parseAlerts(fields: Fields): readonly number[] {
   const alerts = Array.from(value, (fraction: unknown, i) => {
     if (typeof fraction === "number" && fraction >= ALERT_MIN && fraction <= ALERT_MAX)
       return fraction;
-    const wanted = `wants a fraction of the limit from 0.000001 to ${ALERT_MAX}`;
+    const wanted = `expects a fraction of the limit from 0.000001 to ${ALERT_MAX}`;
     fields.refuse(`alerts[${i}]`, `${wanted}, got ${show(fraction)}`);
     return 1;
   });
@@ -189,10 +192,10 @@ function parseHistory(fields: Fields, hasEndingWindows: boolean): number {
   if (value === undefined || value === 0) return 0;
   const isCount = typeof value === "number" && Number.isInteger(value) && value > 0;
   if (!isCount || value > HISTORY_MAX) {
-    fields.refuse("history", `wants an integer from 0 to ${HISTORY_MAX}, got ${show(value)}`);
+    fields.refuse("history", `expects an integer from 0 to ${HISTORY_MAX}, got ${show(value)}`);
     return 0;
   }
   if (hasEndingWindows) return value;
-  fields.refuse("history", `wants 0 for a rolling window or a lifetime, got ${value}`);
+  fields.refuse("history", `expects 0 for a rolling window or a lifetime, got ${value}`);
   return 0;
 }

@@ -26,7 +26,7 @@ export function likeSample(
   if (issues.list.length > before || !isObject(copy)) return {};
   const { length } = JSON.stringify(copy);
   if (length <= DATA_CHARS_MAX) return copy;
-  issues.add(path, `wants at most ${DATA_CHARS_MAX} characters as JSON, got ${length}`);
+  issues.add(path, `expects at most ${DATA_CHARS_MAX} characters as JSON, got ${length}`);
   return {};
 }
 
@@ -43,17 +43,17 @@ function copyOf(
   issues: Issues,
 ): unknown {
   if (depth > DEPTH_MAX) {
-    issues.add(path, `wants at most ${DEPTH_MAX} levels`);
+    issues.add(path, `expects at most ${DEPTH_MAX} levels`);
     return null;
   }
   const type = typeOf(value);
   const wanted = sample === null || sample === undefined ? null : typeOf(sample);
-  if (type === null) issues.add(path, "wants what JSON can say: text, numbers, objects and so on");
-  else if (wanted !== null && wanted !== type) issues.add(path, `wants ${wanted}, got ${type}`);
+  if (type === null) issues.add(path, "expects JSON data: text, numbers, objects and so on");
+  else if (wanted !== null && wanted !== type) issues.add(path, `expects ${wanted}, got ${type}`);
   else if (Array.isArray(value)) {
     const item: unknown = Array.isArray(sample) ? sample[0] : null;
     return value.slice(0, MEMBERS_MAX + 1).map((each: unknown, i) => {
-      if (i === MEMBERS_MAX) issues.add(path, `wants at most ${MEMBERS_MAX} items`);
+      if (i === MEMBERS_MAX) issues.add(path, `expects at most ${MEMBERS_MAX} items`);
       return copyOf(each, item, `${path}[${i}]`, depth + 1, issues);
     });
   } else if (isObject(value)) return membersOf(value, sample, path, depth, issues);
@@ -69,14 +69,14 @@ function membersOf(
 ): SessionData {
   const known = isObject(sample) ? Object.keys(sample) : [];
   const members = Object.entries(value).filter(([, member]) => member !== undefined);
-  if (members.length > MEMBERS_MAX) issues.add(path, `wants at most ${MEMBERS_MAX} members`);
+  if (members.length > MEMBERS_MAX) issues.add(path, `expects at most ${MEMBERS_MAX} members`);
   // fromEntries makes every name an own member, even `__proto__`.
   return Object.fromEntries(
     members.slice(0, MEMBERS_MAX).map(([name, member]) => {
       const at = `${path}.${shownName(name)}`;
       const isKnown = known.length === 0 || known.includes(name);
       if (!isKnown) issues.add(at, unknownField(name, known));
-      if (!name.isWellFormed()) issues.add(at, "wants well-formed Unicode");
+      if (!name.isWellFormed()) issues.add(at, "expects well-formed Unicode");
       const like = isKnown && isObject(sample) && known.length > 0 ? sample[name] : null;
       return [name, copyOf(member, like, at, depth + 1, issues)];
     }),

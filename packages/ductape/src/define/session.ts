@@ -150,7 +150,7 @@ function parseOwn(fields: Fields): OwnBody {
   const selector = parseSelector(fields, null);
   const path = selectorPath(selector);
   if (isRight && path !== null && identifierOf(valueAt(sample, path)) === null) {
-    fields.refuse("selector", `wants a text or an integer of schema, got ${show(selector)}`);
+    fields.refuse("selector", `expects a text or an integer of schema, got ${show(selector)}`);
   }
   const period = parsePeriod(fields);
   return {
@@ -166,7 +166,7 @@ function parseOutside(fields: Fields): OwnBody {
   for (const field of OWN_FIELDS) {
     const value = fields.get(field) ?? undefined;
     if (value === undefined || (field === "encrypted" && value === false)) continue;
-    fields.refuse(field, "has no meaning beside issuer, whose tokens say it");
+    fields.refuse(field, "does not apply with issuer, whose tokens contain it");
   }
   const selector = parseSelector(fields, "$Session{sub}");
   return { schema: null, selector, expiry: null, period: null, encrypted: false };
@@ -176,14 +176,14 @@ function parseSelector(fields: Fields, otherwise: string | null): string {
   const value = fields.get("selector") ?? otherwise;
   if (typeof value === "string" && selectorPath(value) !== null) return value;
   const got = value === null ? "is required:" : `got ${show(value)};`;
-  fields.refuse("selector", `${got} wants a selector such as "$Session{userId}"`);
+  fields.refuse("selector", `${got} expects a selector such as "$Session{userId}"`);
   return "";
 }
 
 function parsePeriod(fields: Fields): SessionPeriod {
   const value = fields.get("period") ?? "hours";
   if (isPeriod(value)) return value;
-  fields.refuse("period", `wants one of ${PERIODS.join(", ")}, got ${show(value)}`);
+  fields.refuse("period", `expects one of ${PERIODS.join(", ")}, got ${show(value)}`);
   return "hours";
 }
 
@@ -198,6 +198,6 @@ function parseExpiry(fields: Fields, period: SessionPeriod): number {
     return value;
   }
   const got = value === undefined ? "is required:" : `got ${show(value)};`;
-  fields.refuse("expiry", `${got} wants an integer from 1 to ${most} ${period}`);
+  fields.refuse("expiry", `${got} expects an integer from 1 to ${most} ${period}`);
   return 1;
 }

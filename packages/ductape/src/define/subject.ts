@@ -38,10 +38,12 @@ export function pickSubject(
   if (value === undefined) throw subjectRequired(path, subject, what, origin);
   const text = typeof value === "number" && Number.isSafeInteger(value) ? String(value) : value;
   const wrong =
-    typeof text === "string" ? checkText(text) : `wants a string or an integer, got ${show(value)}`;
+    typeof text === "string"
+      ? checkText(text)
+      : `expects a string or an integer, got ${show(value)}`;
   if (wrong === null && typeof text === "string") return text;
   const message =
-    origin === "session" ? "wants a string or an integer of 1 to 255 characters" : String(wrong);
+    origin === "session" ? "expects a string or an integer of 1 to 255 characters" : String(wrong);
   throw new ValidationError([{ path: `${origin}.${path.join(".")}`, message }]);
 }
 
@@ -55,7 +57,7 @@ export function subjectRequired(
   const name = path.join(".");
   const given = Object.keys(subject ?? {});
   const names = given.slice(0, NAMES_MAX).map(shownName).join(", ");
-  const others = `wants ${name}, got ${names}${given.length > NAMES_MAX ? ", ..." : ""}`;
+  const others = `expects ${name}, got ${names}${given.length > NAMES_MAX ? ", ..." : ""}`;
   const isOther = origin === "subject" && given.length > 0;
   const how = isOther ? others : `give it as a string or as an object with ${name}`;
   const message = origin === "session" ? "the session has no such value" : how;

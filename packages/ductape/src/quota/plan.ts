@@ -184,7 +184,7 @@ function explainAmount(amount: number, { tag, decimals, scale, rules }: Compiled
   if (amount > valueMax(decimals)) {
     const most = valueMaxText(decimals);
     const counts = decimals === 0 ? "integers" : `${decimals} decimals`;
-    return `wants at most ${most}, as quota ${show(tag)} counts ${counts}, got ${amount}`;
+    return `expects at most ${most}, as quota ${show(tag)} counts ${counts}, got ${amount}`;
   }
   const taken = (rounding: Rounding) =>
     amountText((unitsOf(amount, decimals, rounding) ?? 0) / scale);
@@ -192,7 +192,7 @@ function explainAmount(amount: number, { tag, decimals, scale, rules }: Compiled
   const finer = enough === null ? "" : `, or make a new quota with ${enough} decimals`;
   const digits = decimals === 0 ? "an integer" : `at most ${decimals} decimals`;
   return (
-    `wants ${digits} for quota ${show(tag)}, got ${amount}; set its rounding to "nearest" ` +
+    `expects ${digits} for quota ${show(tag)}, got ${amount}; set its rounding to "nearest" ` +
     `to count ${taken("nearest")}, or to "up" to count ${taken("up")}${finer}`
   );
 }
@@ -231,7 +231,7 @@ function selected(
   const what = `quota ${show(tag)}`;
   if (typeof subject !== "string") return pickSubject(path, subject, what, origin);
   const wanted = scopes.map(pathText).join(", ");
-  const message = `wants an object with ${wanted}, as ${what} counts by several; got a string`;
+  const message = `expects an object with ${wanted}, as ${what} counts by several; got a string`;
   throw fieldError("subject", message);
 }
 
@@ -266,7 +266,7 @@ function spokenTo(request: Request, quota: CompiledQuota, mutatesOne: boolean): 
   }
   const named = rule === "*" ? null : rule;
   if (named !== null && !names.includes(named)) {
-    throw fieldError("rule", `wants ${known}, or "*", got ${show(rule)}`);
+    throw fieldError("rule", `expects ${known}, or "*", got ${show(rule)}`);
   }
   if (action === "grant") refuseRollingGrant(quota, named);
   return named;

@@ -76,7 +76,7 @@ function isField(name: string): boolean {
  * keeps, so a caller may change its object afterwards.
  */
 export function parseRequest(input: unknown): Request {
-  if (!isRecord(input)) throw invalid("input", `wants an object, got ${kindOf(input)}`);
+  if (!isRecord(input)) throw invalid("input", `expects an object, got ${kindOf(input)}`);
   const { env, product_tag, quota_tag, action, amount, subject, session } = input;
   const { cache, idempotency_key, idempotency_ttl_ms, rule } = input;
   if (
@@ -239,10 +239,10 @@ const SUBJECT_MEMBERS_MAX = 64;
 function checkMembers(value: Record<string, unknown>, path: string, depth: number): Issue[] {
   const names = Object.keys(value);
   if (depth >= SUBJECT_DEPTH_MAX) {
-    return [{ path, message: `wants at most ${SUBJECT_DEPTH_MAX} levels` }];
+    return [{ path, message: `expects at most ${SUBJECT_DEPTH_MAX} levels` }];
   }
   if (names.length > SUBJECT_MEMBERS_MAX) {
-    return [{ path, message: `wants at most ${SUBJECT_MEMBERS_MAX} members` }];
+    return [{ path, message: `expects at most ${SUBJECT_MEMBERS_MAX} members` }];
   }
   return names.flatMap((name) =>
     checkMember(value[name], `${path}.${show(name).slice(1, -1)}`, depth),
@@ -253,7 +253,9 @@ function checkMember(value: unknown, path: string, depth: number): Issue[] {
   if (isRecord(value)) return checkMembers(value, path, depth + 1);
   if (typeof value === "boolean" || value === undefined) return [];
   if (typeof value === "number") {
-    return Number.isFinite(value) ? [] : [{ path, message: `wants a finite number, got ${value}` }];
+    return Number.isFinite(value)
+      ? []
+      : [{ path, message: `expects a finite number, got ${value}` }];
   }
   const wrong = checkText(value);
   return wrong === null ? [] : [{ path, message: wrong }];
@@ -278,9 +280,9 @@ function explain(input: Record<string, unknown>): ValidationError {
   refuse("idempotency_ttl_ms", explainTtl(given(input["idempotency_ttl_ms"]), input));
   explainSubject(input, refuse);
   if (!isSession(given(input["session"]))) {
-    refuse("session", `wants { tag, token }, two strings, got ${kindOf(input["session"])}`);
+    refuse("session", `expects { tag, token }, two strings, got ${kindOf(input["session"])}`);
   }
-  if (issues.length === 0) refuse("input", "wants plain own fields");
+  if (issues.length === 0) refuse("input", "expects plain own fields");
   return new ValidationError(issues);
 }
 
@@ -288,7 +290,7 @@ const unmark = (value: unknown): unknown => (value === NULL ? null : value);
 
 function explainAction(value: unknown): string | null {
   if (isAction(value)) return null;
-  const wanted = `wants one of ${ACTIONS.join(", ")}`;
+  const wanted = `expects one of ${ACTIONS.join(", ")}`;
   if (typeof value !== "string") return `${wanted}; got ${show(value)}`;
   const near = nearest(value, ACTIONS);
   return `${wanted}; got ${show(value)}${near === null ? "" : `: did you mean ${near}?`}`;
@@ -297,13 +299,13 @@ function explainAction(value: unknown): string | null {
 function explainAmount(value: unknown, action: unknown): string | null {
   if (!isAction(action) || isAmount(value, action)) return null;
   if (value === null) return `is required for ${action}`;
-  const wanted = `wants a number from 0 to ${AMOUNT_MAX}`;
+  const wanted = `expects a number from 0 to ${AMOUNT_MAX}`;
   return `${wanted}, got ${show(unmark(value))}`;
 }
 
 function explainTtl(value: unknown, input: Record<string, unknown>): string | null {
   if (!isTtl(value)) {
-    const wanted = `wants an integer from ${ANSWER_TTL_MS_MIN} to ${ANSWER_TTL_MS}`;
+    const wanted = `expects an integer from ${ANSWER_TTL_MS_MIN} to ${ANSWER_TTL_MS}`;
     return `${wanted}, got ${show(unmark(value))}`;
   }
   const hasKey = given(input["idempotency_key"]) !== null;
@@ -328,7 +330,7 @@ export function subjectIssues(subject: unknown): Issue[] {
   const wrong =
     typeof subject === "string"
       ? checkText(subject)
-      : `wants a string or an object, got ${show(subject)}`;
+      : `expects a string or an object, got ${show(subject)}`;
   return wrong === null ? [] : [{ path: "subject", message: wrong }];
 }
 

@@ -141,12 +141,12 @@ function withText(input: unknown): unknown {
   if (typeof subject === "string" || isRecord(subject)) {
     return { ...input, subject: encode(subject, "subject") };
   }
-  throw invalid("subject", `wants a string or an object, got ${show(subject)}`);
+  throw invalid("subject", `expects a string or an object, got ${show(subject)}`);
 }
 
 function parseOptions(options: RemoteOptions) {
   const given: unknown = options;
-  if (!isRecord(given)) throw invalid("options", `wants an object, got ${show(given)}`);
+  if (!isRecord(given)) throw invalid("options", `expects an object, got ${show(given)}`);
   for (const name of Object.keys(given)) {
     if (OPTIONS.includes(name) || isLeftOut(given[name])) continue;
     const known = OPTIONS.join(", ");
@@ -164,7 +164,7 @@ function parseOptions(options: RemoteOptions) {
 
 /** A base of paths, without a trailing slash. No message shows a password in it. */
 function parseUrl({ path, value }: Setting): string {
-  const wanted = "wants the URL of a server, such as http://127.0.0.1:4141";
+  const wanted = "expects the URL of a server, such as http://127.0.0.1:4141";
   if (typeof value !== "string") throw invalid(path, `${wanted}, got ${show(value)}`);
   const url = URL.canParse(value) ? new URL(value) : null;
   if (url === null || !/^https?:$/.test(url.protocol)) {
@@ -180,12 +180,12 @@ function parseUrl({ path, value }: Setting): string {
 function parseKey({ path, value }: Setting): string | null {
   if (value === undefined) return null;
   if (typeof value === "string" && /^[\x21-\x7e]+$/.test(value)) return value;
-  throw invalid(path, "wants a key as the server printed it: ASCII without spaces");
+  throw invalid(path, "expects a key as the server printed it: ASCII without spaces");
 }
 
 function parseRetries({ path, value = RETRIES_DEFAULT }: Setting): number {
   const retries = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
   const isCount = typeof retries === "number" && Number.isInteger(retries) && retries >= 0;
   if (isCount && retries <= RETRIES_MAX) return retries;
-  throw invalid(path, `wants an integer from 0 to ${RETRIES_MAX}, got ${show(value)}`);
+  throw invalid(path, `expects an integer from 0 to ${RETRIES_MAX}, got ${show(value)}`);
 }

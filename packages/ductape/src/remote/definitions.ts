@@ -37,7 +37,7 @@ export function productCalls(http: Http): ProductCalls {
       ...definitionCalls<Cache>(http, "/v1/products/:product/caches"),
       async values(product, query) {
         const given: unknown = query;
-        if (!isRecord(given)) throw invalid("query", `wants an object, got ${show(given)}`);
+        if (!isRecord(given)) throw invalid("query", `expects an object, got ${show(given)}`);
         const { cache_tag, ...rest } = given;
         const place = "GET /v1/products/:product/caches/:tag/values";
         const page: Page = await ask(http, place, "safe", rest, { parts: [product, cache_tag] });
@@ -46,7 +46,7 @@ export function productCalls(http: Http): ProductCalls {
     },
     async apply(configuration, options = {}) {
       const given: unknown = configuration;
-      if (!isRecord(given)) throw invalid("configuration", `wants an object, got ${show(given)}`);
+      if (!isRecord(given)) throw invalid("configuration", `expects an object, got ${show(given)}`);
       const input = { ...given, ...options };
       return ask(http, "POST /v1/apply", "once", input, { name: "configuration" });
     },
@@ -90,14 +90,14 @@ function definitionCalls<View extends object>(http: Http, all: KindPath) {
 }
 
 function parseDelete(options: unknown) {
-  if (!isRecord(options)) throw invalid("options", `wants an object, got ${show(options)}`);
+  if (!isRecord(options)) throw invalid("options", `expects an object, got ${show(options)}`);
   const { force, if_revision: revision, ...unknown } = options;
   const [name] = Object.keys(unknown);
   if (name !== undefined) throw invalid(name, "is not a known option; known: force, if_revision");
   if (!isLeftOut(force) && typeof force !== "boolean") {
-    throw invalid("force", `wants true or false, got ${show(force)}`);
+    throw invalid("force", `expects true or false, got ${show(force)}`);
   }
   if (isLeftOut(revision)) return { force, revision: null };
   if (Number.isSafeInteger(revision) && Number(revision) >= 1) return { force, revision };
-  throw invalid("if_revision", `wants an integer from 1, got ${show(revision)}`);
+  throw invalid("if_revision", `expects an integer from 1, got ${show(revision)}`);
 }

@@ -12,7 +12,7 @@ export function encode(value: unknown, path: string): string {
     return JSON.stringify(value ?? null, checkMember);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw invalid(path, "wants JSON, got an object that holds itself, or a bigint");
+    throw invalid(path, "expects JSON, got an object that contains itself, or a bigint");
   }
 
   /**
@@ -22,7 +22,7 @@ export function encode(value: unknown, path: string): string {
     const original: unknown = isRecord(this) ? this[name] : member;
     const isRoot = name === "" && original === value;
     const wrong = whatIsWrong(original);
-    if (wrong !== null) throw invalid(isRoot ? path : name, `wants JSON, got ${wrong}`);
+    if (wrong !== null) throw invalid(isRoot ? path : name, `expects JSON, got ${wrong}`);
     return member;
   }
 }

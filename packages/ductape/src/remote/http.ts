@@ -110,7 +110,7 @@ export class Http {
     if (response.ok && body !== null) return { fault: null, body: body.value };
     const fault = faultOf(body?.value);
     if (fault === null) {
-      const what = `${this.#options.url} answered ${response.status}, and not as a server of ours`;
+      const what = `${this.#options.url} answered ${response.status}, but not as a Ductape server`;
       const isUnknown = response.status >= 500 || response.ok;
       return failed(isUnknown ? unknown(what) : uncounted("STORE_UNAVAILABLE", what), {
         isUnknown,

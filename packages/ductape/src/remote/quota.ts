@@ -130,7 +130,7 @@ export class RemoteQuota implements Flow<RemoteAsked> {
 
   async #runAtomic(inputs: readonly QuotaInput[], call: CallOptions): Promise<Decision[]> {
     if (call.signal?.aborted === true) {
-      const message = "the call was aborted before it was sent; nothing is changed";
+      const message = "the call was aborted before it was sent; nothing was changed";
       throw new StoreError("ABORTED", message, { cause: call.signal.reason });
     }
     const plans = inputs.map((input, i) => this.#planOf(input, call, `inputs[${i}]`));
@@ -258,6 +258,6 @@ function isResult(value: unknown): value is Answer {
 }
 
 function strange(): StoreError {
-  const message = "the server's answer is no decision; the call may have counted";
+  const message = "the server's answer is not a decision; the call may have counted";
   return new StoreError("OUTCOME_UNKNOWN", message);
 }

@@ -48,7 +48,7 @@ export async function send(
   if (method === "POST" || method === "PATCH") {
     return http.ask({ method, path, body: encode(input, name), headers, repeat });
   }
-  if (!isRecord(input)) throw invalid(name, `wants an object, got ${show(input)}`);
+  if (!isRecord(input)) throw invalid(name, `expects an object, got ${show(input)}`);
   return http.ask({ method, path: path + queryOf(input), headers, repeat });
 }
 
@@ -69,13 +69,13 @@ function isView<View extends object>(value: unknown): value is View {
 }
 
 function strangeError(): StoreError {
-  return new StoreError("OUTCOME_UNKNOWN", "the server's answer is none of ours");
+  return new StoreError("OUTCOME_UNKNOWN", "the server's answer has an unknown form");
 }
 
 function segmentOf(part: unknown): string {
   const isName = typeof part === "string" && part !== "" && part !== "." && part !== "..";
   if (isName && part.isWellFormed()) return encodeURIComponent(part);
-  throw invalid("tag", `wants a text that names a definition, got ${show(part)}`);
+  throw invalid("tag", `expects a text that names a definition, got ${show(part)}`);
 }
 
 /** A query of the fields that are not left out; empty if all are. */
@@ -84,7 +84,7 @@ function queryOf(fields: Readonly<Record<string, unknown>>): string {
   for (const [name, value] of Object.entries(fields)) {
     if (isLeftOut(value) || value === null) continue;
     if (typeof value === "object" || typeof value === "function") {
-      throw invalid(name, `wants a plain value, got ${show(value)}`);
+      throw invalid(name, `expects a plain value, got ${show(value)}`);
     }
     query.set(name, String(value));
   }

@@ -254,7 +254,7 @@ export class UserSessions {
 /** A definition whose sessions start and end here. Throws `VALIDATION` for any other. */
 function ownOf(home: SessionHome): SessionHome {
   if (home.definition.issuer === null) return home;
-  const message = `session ${show(home.tag)} has an outside issuer, who starts and ends them`;
+  const message = `session ${show(home.tag)} has an outside issuer, which manages its sessions`;
   throw new ValidationError([{ path: "tag", message }]);
 }
 
@@ -262,7 +262,7 @@ function revocationIn(fields: Fields) {
   const sessionId = optionalText(fields, "sessionId");
   const identifier = optionalText(fields, "identifier");
   if ((sessionId === null) === (identifier === null)) {
-    fields.refuse("sessionId", "wants either sessionId or identifier");
+    fields.refuse("sessionId", "expects either sessionId or identifier");
   }
   return { sessionId, identifier };
 }
@@ -305,7 +305,7 @@ function identifierIn(data: SessionData, selector: string): string {
   }
   const identifier = identifierOf(value);
   if (identifier !== null) return identifier;
-  const message = "wants an integer, or a text of 1 to 255 characters";
+  const message = "expects an integer, or a text of 1 to 255 characters";
   throw new ValidationError([{ path: at, message }]);
 }
 
@@ -313,7 +313,7 @@ function identifierIn(data: SessionData, selector: string): string {
 function secretOf(fields: Fields, field: string): string {
   const value = fields.get(field);
   if (typeof value === "string") return value;
-  fields.refuse(field, "wants a string");
+  fields.refuse(field, "expects a string");
   return "";
 }
 
@@ -330,7 +330,7 @@ function limitOf(fields: Fields): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= PAGE_MAX) {
     return value;
   }
-  fields.refuse("limit", `wants an integer from 1 to ${PAGE_MAX}, got ${show(value)}`);
+  fields.refuse("limit", `expects an integer from 1 to ${PAGE_MAX}, got ${show(value)}`);
   return 1;
 }
 

@@ -100,7 +100,7 @@ function whyNoKey(key: PublicKey, algorithms: readonly Algorithm[]): string | nu
   const found = verifyingKey(key, algorithms);
   if (typeof found === "string") return found;
   const other = algorithms.find((algorithm) => !found.algorithms.includes(algorithm));
-  return other === undefined ? null : `is no key for ${other}`;
+  return other === undefined ? null : `is not a key for ${other}`;
 }
 
 /** The keys fit for verifying: a set may also contain keys for other purposes, or weak ones. */
@@ -206,7 +206,7 @@ class RemoteKeys {
         timeoutMs: FETCH_MS_MAX,
         bytesMax: JWKS_BYTES_MAX,
       });
-      if (status < 200 || status > 299) throw new OutgoingError(`it answers ${status}`);
+      if (status < 200 || status > 299) throw new OutgoingError(`it answered ${status}`);
       this.#keys = keysOfSet(text);
       this.#fetchedMs = this.#triedMs;
       this.#fault = null;
@@ -220,7 +220,7 @@ class RemoteKeys {
 function keysOfSet(text: string): readonly VerifyingKey[] {
   const keys = keysIn(parsed(text));
   // Not the parser's message, which quotes what it read.
-  if (keys === null) throw new OutgoingError("it is no JSON Web Key Set");
+  if (keys === null) throw new OutgoingError("it is not a JSON Web Key Set");
   return usableKeys(keys, ALGORITHMS);
 }
 

@@ -48,17 +48,19 @@ export function verifyingKey(
   if (kind.length > 0 && fitting.length === 0) {
     return `is for alg ${show(alg)}, which is not among algorithms: ${algorithms.join(", ")}`;
   }
-  if (fitting.length === 0) return `is no key for ${algorithms.join(" or ")}`;
+  if (fitting.length === 0) return `is not a key for ${algorithms.join(" or ")}`;
   const kid: unknown = typeof given === "string" ? undefined : given["kid"];
   return { kid: typeof kid === "string" ? kid : null, algorithms: fitting, key };
 }
 
 /** Why the declared use of a key (RFC 7517, 4.2 and 4.3) does not allow verifying signatures. */
 function whyNotMeant({ use, key_ops: operations, alg }: Jwk): string | null {
-  if (use !== undefined && use !== "sig") return `has use ${show(use)}, wants "sig"`;
+  if (use !== undefined && use !== "sig") return `has use ${show(use)}, expects "sig"`;
   const verifies = Array.isArray(operations) && operations.includes("verify");
   if (operations !== undefined && !verifies) return 'has key_ops without "verify"';
-  return alg === undefined || typeof alg === "string" ? null : `has alg ${show(alg)}, wants a text`;
+  return alg === undefined || typeof alg === "string"
+    ? null
+    : `has alg ${show(alg)}, expects a text`;
 }
 
 function readKey(given: PublicKey): KeyObject | null {
@@ -78,7 +80,7 @@ function whyWeak({ asymmetricKeyDetails: details }: KeyObject): string | null {
   const { modulusLength: bits, publicExponent: exponent } = details ?? {};
   if (bits === undefined || exponent === undefined) return null;
   if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX) {
-    return `has ${bits} bits, wants ${RSA_BITS_MIN} to ${RSA_BITS_MAX}`;
+    return `has ${bits} bits, expects ${RSA_BITS_MIN} to ${RSA_BITS_MAX}`;
   }
   const isSound = exponent >= 3n && exponent % 2n === 1n && exponent < RSA_EXPONENT_MAX;
   return isSound ? null : "has an exponent e that is not odd, under 3 or of more than 64 bits";

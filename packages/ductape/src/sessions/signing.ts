@@ -168,10 +168,10 @@ export class SigningKeys implements Follower {
   #opened(place: EnvironmentPlace, { kid, secret, is_sealed }: StoredKey): string {
     if (!is_sealed) return secret;
     if (this.#sealing === null)
-      throw secretFault("is required: the stored signing keys are sealed");
+      throw secretFault("is required: the stored signing keys are encrypted");
     const opened = unseal(this.#sealing, secret, `${signingKey(place)}${kid}`);
     if (opened === null) {
-      throw secretFault("is not the one that the stored signing keys are sealed with");
+      throw secretFault("is not the one that encrypted the stored signing keys");
     }
     return opened;
   }

@@ -25,25 +25,25 @@ export function openStore(url: string, context: StoreContext, option = "options.
     const maxMb = maxMbOf(query);
     if (maxMb !== null) return new MemoryStore(clock, maxMb);
     throw invalid(
-      `wants an integer from 1 to ${MEMORY_MB_MAX} after "memory:?max_mb=", got ${show(query)}`,
+      `expects an integer from 1 to ${MEMORY_MB_MAX} after "memory:?max_mb=", got ${show(query)}`,
     );
   }
   if (!url.startsWith("sqlite:")) {
     throw invalid(
-      `wants "memory:", "sqlite:path/to/file.db", "postgres://..." or "redis://...", ` +
+      `expects "memory:", "sqlite:path/to/file.db", "postgres://..." or "redis://...", ` +
         `got ${shownUrl(url)}`,
     );
   }
   const query = url.indexOf("?");
   const path = url.slice("sqlite:".length, query === -1 ? undefined : query);
   if (path === "" || path === ":memory:") {
-    throw invalid(`wants a file after "sqlite:", got ${show(url)}; "memory:" keeps no file`);
+    throw invalid(`expects a file after "sqlite:", got ${show(url)}; "memory:" keeps no file`);
   }
   if (path.includes("\0")) throw invalid("must not contain the character NUL");
   const driver = query === -1 ? undefined : driverOf(url.slice(query + 1));
   if (driver === null) {
     const wanted = SQLITE_DRIVERS.map((name) => `"driver=${name}"`).join(" or ");
-    throw invalid(`wants ${wanted} after "?", got ${show(url.slice(query + 1))}`);
+    throw invalid(`expects ${wanted} after "?", got ${show(url.slice(query + 1))}`);
   }
   return new SqliteStore({ path: resolve(path), clock, timeoutMs, driver });
 }

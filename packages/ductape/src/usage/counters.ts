@@ -73,7 +73,7 @@ export function parseCountersInput(input: CountersInput) {
     rule: optional("rule"),
   };
   if (parsed.rule !== null && parsed.quota === null) {
-    fields.refuse("rule", "has a meaning only with quota_tag");
+    fields.refuse("rule", "applies only with quota_tag");
   }
   issues.throwAny();
   return parsed;

@@ -11,7 +11,7 @@ export type UsageWindow = "now" | "last";
 /** The last window of a rule that has ended at `nowMs`. Throws `VALIDATION` if none is kept. */
 export function lastEnded(rule: CompiledRule, nowMs: number): Span {
   if (rule.leg.remembersLast) return rule.windowAt(rule.windowAt(nowMs).startMs - 1);
-  const message = `last wants a rule with calendar windows of a day or longer; ${whyNone(rule)}`;
+  const message = `last needs a rule with calendar windows of a day or longer; ${whyNone(rule)}`;
   throw new ValidationError([{ path: "window", message }]);
 }
 

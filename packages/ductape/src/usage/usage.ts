@@ -249,7 +249,7 @@ function placeText({ used, subject }: Place, ended: Span | null): string {
 /** All pages of a list cover one window, or a bill would mix two. */
 function refuseOtherWindow(after: Place | null, ended: Span | null): void {
   if (after === null || after.startMs === ended?.startMs) return;
-  const message = "wants the next of a page of the same window: begin with the first page again";
+  const message = "expects `next` from a page of the same window; start again with the first page";
   throw new ValidationError([{ path: "after", message }]);
 }
 
@@ -275,12 +275,12 @@ function parseInput(input: SubjectsInput) {
   const limit = given === undefined ? PAGE_DEFAULT : given;
   const isLimit = typeof limit === "number" && Number.isInteger(limit);
   if (!isLimit || limit < 1 || limit > PAGE_MAX) {
-    fields.refuse("limit", `wants an integer from 1 to ${PAGE_MAX}, got ${show(limit)}`);
+    fields.refuse("limit", `expects an integer from 1 to ${PAGE_MAX}, got ${show(limit)}`);
   }
   const after = parseAfter(fields);
   const window = fields.get("window") ?? "now";
   if (window !== "now" && window !== "last") {
-    fields.refuse("window", `wants now or last, got ${show(window)}`);
+    fields.refuse("window", `expects now or last, got ${show(window)}`);
   }
   issues.throwAny();
   return { ...target, limit: Number(limit), after, isLast: window === "last" };
@@ -302,6 +302,6 @@ function parseAfter(fields: Fields): Place | null {
   } catch {
     // Reported below, like any other invalid text.
   }
-  fields.refuse("after", `wants the next of a page before, got ${show(value)}`);
+  fields.refuse("after", `expects \`next\` from a previous page, got ${show(value)}`);
   return null;
 }

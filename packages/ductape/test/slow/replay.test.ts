@@ -194,8 +194,8 @@ describe.each(storeUrls(folder.path))("a real access log on %s", (store) => {
 
 const HEADER = "at_ms,client,bytes";
 const log = (...lines: string[]) => `${lines.join("\n")}\n`;
-const WIDE = "wants an integer from 0 to 9007199254740991, got";
-const TIME = "wants epoch milliseconds, an integer from 0 to 253402300799999, got";
+const WIDE = "expects an integer from 0 to 9007199254740991, got";
+const TIME = "expects epoch milliseconds, an integer from 0 to 253402300799999, got";
 
 describe.concurrent("bad input of replay.ts is one line on stderr and exit code 2", () => {
   const GOOD = log(HEADER, "1,a,1");
@@ -208,12 +208,12 @@ describe.concurrent("bad input of replay.ts is one line on stderr and exit code 
     [`--limit ${WIDE} "many"`, ["-", "--limit", "many"], GOOD],
     ["Unknown option '--limits'; see --help", [...LIMIT, "--limits", "5"], GOOD],
     [
-      '--zone wants an IANA time zone such as "Europe/Paris", got "Mars/Base"',
+      '--zone expects an IANA time zone such as "Europe/Paris", got "Mars/Base"',
       [...LIMIT, "--zone", "Mars/Base"],
       GOOD,
     ],
     [
-      `--period wants ${UNITS}, or a multiple such as 15-minute, got "fortnight"`,
+      `--period expects ${UNITS}, or a multiple such as 15-minute, got "fortnight"`,
       [...LIMIT, "--period", "fortnight"],
       GOOD,
     ],
@@ -226,7 +226,7 @@ describe.concurrent("bad input of replay.ts is one line on stderr and exit code 
     [`line 2: at_ms: ${TIME} "1.5"`, LIMIT, log(HEADER, "1.5,a,1")],
     [`line 2: bytes: ${WIDE} "-1"`, LIMIT, log(HEADER, "1,a,-1")],
     [
-      "line 2: client: wants at most 255 characters, got 256",
+      "line 2: client: expects at most 255 characters, got 256",
       LIMIT,
       log(HEADER, `1,${"a".repeat(256)},1`),
     ],
@@ -248,14 +248,14 @@ describe.concurrent("bad input of replay.ts is one line on stderr and exit code 
 
 describe("the options of replay.ts", () => {
   it.each([
-    ['wants a file to read, or "-" for stdin; see --help', []],
-    ['wants one file, got a second: "b.csv"', ["a.csv", "b.csv"]],
+    ['expects a file to read, or "-" for stdin; see --help', []],
+    ['expects one file, got a second: "b.csv"', ["a.csv", "b.csv"]],
     [`--limit ${WIDE} "-1"`, ["a.csv", "--limit=-1"]],
     [`--limit ${WIDE} ""`, ["a.csv", "--limit="]],
     [`--limit ${WIDE} "9007199254740992"`, ["a.csv", "--limit=9007199254740992"]],
     [`--top ${WIDE} "ten"`, ["a.csv", "--limit=1", "--top=ten"]],
-    ['--amount wants requests or bytes, got "cows"', ["a.csv", "--limit=1", "--amount=cows"]],
-    ['--scope wants client or all, got "ip"', ["a.csv", "--limit=1", "--scope=ip"]],
+    ['--amount expects requests or bytes, got "cows"', ["a.csv", "--limit=1", "--amount=cows"]],
+    ['--scope expects client or all, got "ip"', ["a.csv", "--limit=1", "--scope=ip"]],
     ["Option '--limit <value>' argument missing; see --help", ["a.csv", "--limit"]],
   ])("refuse: %s", (message, args) => {
     expect(() => parseOptions(args)).toThrow(new BadInput(message));
@@ -285,23 +285,23 @@ describe("the rows of a log", () => {
   });
 
   it.each([
-    ["the log is empty: wants a header and rows", ""],
+    ["the log is empty: expects a header and rows", ""],
     [
-      "line 1: line: wants CSV with a header that names at_ms, client and bytes, or lines of an " +
-        "access log in the common or combined format; it begins with " +
+      "line 1: line: expects CSV with a header that names at_ms, client and bytes, or lines of " +
+        "an access log in the common or combined format; it begins with " +
         String.raw`"{\"ip\":\"\u001b[2J\u009b\"}"`,
       '{"ip":"\u001B[2J\u009B"}\n',
     ],
     ["line 1: client: stands twice in the header", log(`${HEADER},client`)],
     [`line 2: at_ms: ${TIME} "1767600072000000"`, log(HEADER, "1767600072000000,a,1")],
     [`line 2: at_ms: ${TIME} ""`, log(HEADER, ",a,1")],
-    ["line 2: client: wants at least one character, got none", log(HEADER, "1,,1")],
+    ["line 2: client: expects at least one character, got none", log(HEADER, "1,,1")],
     [`line 3: bytes: ${WIDE} " 1"`, log(HEADER, "1,a,1", "1,a, 1")],
     [`line 2: bytes: ${WIDE} "9007199254740993"`, log(HEADER, "1,a,9007199254740993")],
-    ["line 2: fields: wants 3 as in the header, got 2", log(HEADER, "1,a")],
-    ["line 2: fields: wants 3 as in the header, got 4", log(HEADER, "1,a,1,")],
+    ["line 2: fields: expects 3 as in the header, got 2", log(HEADER, "1,a")],
+    ["line 2: fields: expects 3 as in the header, got 4", log(HEADER, "1,a,1,")],
     [
-      "line 2: fields: wants quotes around a whole field, closed on its line",
+      "line 2: fields: expects quotes around a whole field, closed on its line",
       log(HEADER, '1,"a,1'),
     ],
     ["a line is longer than 1048576 characters: is the log text?", "x".repeat(1_048_577)],

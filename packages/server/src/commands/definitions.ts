@@ -155,7 +155,7 @@ async function remove<I extends z.ZodObject, P extends z.ZodObject, V extends Li
   await withClient(flags, async (client) => {
     const calls = kind.of(client, product);
     const goes = await goesWith(kind, client, product, id);
-    // Who has been told what is in use, and says yes, wants it gone.
+    // Somebody who has seen what is in use and says yes, intends the deletion.
     if (yes !== true && !(await mayDo(`delete ${kind.name} ${id}${goes.text}`))) return;
     await calls.remove(id, { force: force ?? yes !== true });
     const { counters } = goes;

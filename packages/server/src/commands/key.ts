@@ -100,6 +100,6 @@ function withKeys<T>(store: string | undefined, work: (keys: Keys) => Promise<T>
 }
 
 function forgetful(): ValidationError {
-  const message = "wants a store that outlives this command; memory: is gone with it";
+  const message = "expects a store that outlives this command; memory: is gone with it";
   return new ValidationError([{ path: "--store", message }]);
 }

@@ -54,7 +54,7 @@ function sayMistake(command: Command, { code, exitCode, message }: CommanderErro
     say(text.replace(/; ([^;]*\?)$/, "; did you mean $1"), "ductape:");
     return say(`(${name} --help tells more)`);
   }
-  say(`${name} wants ${missing.join(", ")}`, "ductape:");
+  say(`${name} needs ${missing.join(", ")}`, "ductape:");
   for (const flag of unknownOf(command)) say(flag, "ductape:");
   say("");
   sayLines(command.helpInformation());

@@ -149,7 +149,7 @@ function inputOf(action: Action, flags: QuotaFlags): QuotaInput {
   if ((session === undefined) !== (token === undefined)) {
     const [given, wanted] =
       session === undefined ? ["--token", "--session"] : ["--session", "--token"];
-    throw wrong(given, `wants ${wanted} beside it`);
+    throw wrong(given, `needs ${wanted} as well`);
   }
   return {
     env,
@@ -170,7 +170,7 @@ function numberFlag(flag: string, text: string | undefined): number | undefined 
   if (text === undefined) return undefined;
   const value = Number(text);
   if (text.trim() !== "" && Number.isFinite(value)) return value;
-  throw wrong(flag, `wants a number, got "${text}"`);
+  throw wrong(flag, `expects a number, got "${text}"`);
 }
 
 function wrong(path: string, message: string): ValidationError {

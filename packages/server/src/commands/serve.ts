@@ -61,7 +61,7 @@ function targetOf(text: string): LogTarget {
 function portOf(text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65_535) return port;
-  throw new InvalidArgumentError("wants an integer from 0 to 65535.");
+  throw new InvalidArgumentError("expects an integer from 0 to 65535.");
 }
 
 async function serve({ store, host, port, auth, outgoing, demo = false, ...logs }: ServeFlags) {

@@ -58,7 +58,7 @@ function dataOf(text: string): SessionData {
   try {
     return JSON.parse(text);
   } catch (error) {
-    const message = `wants JSON such as '{"userId":"ada"}'`;
+    const message = `expects JSON such as '{"userId":"ada"}'`;
     throw new ValidationError([{ path: "--data", message }], { cause: error });
   }
 }

@@ -16,7 +16,7 @@ export function subjectOf(texts: readonly string[]): SubjectInput {
   for (const text of texts) {
     const at = text.indexOf("=");
     const path = text.slice(0, Math.max(0, at)).split(".");
-    if (path.includes("")) throw wrong(`wants name=value for each of several, got ${show(text)}`);
+    if (path.includes("")) throw wrong(`expects name=value for each of several, got ${show(text)}`);
     if (!put(subject, path, text.slice(at + 1))) throw wrong(`names ${path.join(".")} twice`);
   }
   return subject;
@@ -44,7 +44,7 @@ function parsed(text: string): SubjectInput {
   try {
     return JSON.parse(text);
   } catch {
-    throw wrong(`wants JSON, as it begins with { or a quote, got ${show(text)}`);
+    throw wrong(`expects JSON, as it begins with { or a quote, got ${show(text)}`);
   }
 }
 

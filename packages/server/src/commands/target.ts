@@ -25,6 +25,6 @@ export function targetOf({ env, product, quota, rule }: Target) {
 /** The count that `--limit` gives. Throws `VALIDATION` for another text. */
 export function countOf(text: string): number {
   if (/^\d{1,4}$/.test(text)) return Number(text);
-  const message = `wants a count from 1 to 1000, got "${text}"`;
+  const message = `expects a count from 1 to 1000, got "${text}"`;
   throw new ValidationError([{ path: "--limit", message }]);
 }

@@ -71,7 +71,7 @@ export function hintOf(refused: Refused): string {
   // The message already has a suggestion.
   if (message.endsWith("?")) return "";
   if (typeof value !== "string") {
-    const isText = /wants a (string|text)\b/.test(message);
+    const isText = /expects a (string|text)\b/.test(message);
     return isText && source !== "" ? `; write ${JSON.stringify(source)}` : "";
   }
   const text = value.trim();
@@ -80,9 +80,9 @@ export function hintOf(refused: Refused): string {
     return flag === undefined ? "" : `; write ${flag}`;
   }
   const word = text.toLowerCase();
-  if (/wants one of .*lifetime/.test(message)) return periodHint(word, refused);
-  if (/wants one of seconds,/.test(message)) return sessionPeriodHint(word, refused);
-  if (!/wants (a number|an integer|milliseconds|integers)/.test(message)) return "";
+  if (/expects one of .*lifetime/.test(message)) return periodHint(word, refused);
+  if (/expects one of seconds,/.test(message)) return sessionPeriodHint(word, refused);
+  if (!/expects (a number|an integer|milliseconds|integers)/.test(message)) return "";
   const kind = /\b(cache|session)s?(?:\[\d+\])?\.expiry$/.exec(path)?.[1];
   const duration = kind === undefined ? null : durationOf(word);
   if (duration === null) return numberHint(text, path);

@@ -198,6 +198,6 @@ function note(
 export function limitOf(text: string | undefined): number {
   const limit = text === undefined ? PAGE_DEFAULT : Number(text);
   if (Number.isInteger(limit) && limit >= 1 && limit <= 1_000) return limit;
-  const message = `wants an integer from 1 to 1000, got ${limit}`;
+  const message = `expects an integer from 1 to 1000, got ${limit}`;
   throw new ValidationError([{ path: "limit", message }]);
 }

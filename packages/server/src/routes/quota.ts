@@ -96,7 +96,7 @@ const batch = route({
   faults: FAULTS,
   async handle(call, { inputs, atomic }) {
     if (inputs.length > INPUTS_MAX) {
-      const message = `wants an array of at most ${INPUTS_MAX} inputs, got ${inputs.length}`;
+      const message = `expects an array of at most ${INPUTS_MAX} inputs, got ${inputs.length}`;
       throw new ValidationError([{ path: "inputs", message }]);
     }
     const results = atomic === true ? await runAtomic(call, inputs) : await runEach(call, inputs);

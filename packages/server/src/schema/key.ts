@@ -8,22 +8,22 @@ const SCOPE = z.enum(SCOPES).meta({ id: "Scope" });
 export const KEY_INPUT = object({
   name: z
     .string()
-    .max(255, "wants at most 255 characters")
+    .max(255, "expects at most 255 characters")
     .optional()
     .meta({ description: "A name for people, such as the key's owner." }),
   scopes: z
     .array(SCOPE)
-    .min(1, "wants at least one scope")
+    .min(1, "expects at least one scope")
     .meta({ description: "What the key allows." }),
   products: z
     .array(TEXT)
-    .min(1, 'wants tags of products, or ["*"] for all')
-    .max(1_000, "wants at most 1000 tags")
+    .min(1, 'expects tags of products, or ["*"] for all')
+    .max(1_000, "expects at most 1000 tags")
     .meta({ description: 'Tags of products, or ["*"] for all.' }),
   environments: z
     .array(TEXT)
-    .min(1, 'wants slugs of environments, or ["*"] for all')
-    .max(1_000, "wants at most 1000 slugs")
+    .min(1, 'expects slugs of environments, or ["*"] for all')
+    .max(1_000, "expects at most 1000 slugs")
     .meta({ description: 'Slugs of environments, or ["*"] for all.' }),
 }).meta({ id: "KeyInput" });
 

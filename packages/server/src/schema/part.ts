@@ -57,7 +57,7 @@ export const IF_REVISION = optional(
 /** A number in a query, as text. */
 const LIMIT = z
   .string()
-  .regex(/^\d{1,4}$/, "wants an integer from 1 to 1000")
+  .regex(/^\d{1,4}$/, "expects an integer from 1 to 1000")
   .meta({
     type: "integer",
     minimum: 1,

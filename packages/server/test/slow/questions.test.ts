@@ -104,7 +104,7 @@ describe.runIf(hasScript)("a question in a terminal", () => {
     "env delete prd --product shop",
     "quota delete all --product shop",
     `quota reset ${FLAGS} --quota all`,
-  ])("is never asked in a pipe, where %s wants --yes", async (line) => {
+  ])("is never asked in a pipe, where %s needs --yes", async (line) => {
     const told = await inShell(line, await filled(), (all) => `echo y | ${all} 2>&1`);
     expect([told.code, told.out]).toEqual([2, expect.stringContaining("--yes: is required to")]);
   });

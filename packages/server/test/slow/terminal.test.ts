@@ -111,7 +111,7 @@ const CASES: readonly Case[] = [
   [
     "quota check --env prd",
     2,
-    /wants --product <tag>, --quota <tag>[^]*Usage: ductape quota check/,
+    /needs --product <tag>, --quota <tag>[^]*Usage: ductape quota check/,
   ],
   [`session start login ${SESSION} --data '{"userId":"ada"}'`, 0, /refresh_token +\S+/, "table"],
   [`session inspect login ${SESSION} --token TOKEN`, 0, /"?userId"?\W+ada/],

@@ -92,14 +92,14 @@ async function checkServer(
   const { rows } = await connection.query({ text: SERVER });
   const [number, version, isReplica, isReadOnly, encoding] = rows[0] ?? [];
   if (!(Number(number) >= SERVER_MIN)) {
-    throw refuse(`wants PostgreSQL 13 or newer, got ${version}`);
+    throw refuse(`expects PostgreSQL 13 or newer, got ${version}`);
   }
   if (isReplica === "t") throw refuse("it is a replica; name the primary server");
   if (isReadOnly === "on") {
     throw refuse("it is read-only for this user; turn default_transaction_read_only off");
   }
   if (encoding !== "UTF8") {
-    throw refuse(`wants a database with the encoding UTF8, got ${encoding}; create one`);
+    throw refuse(`expects a database with the encoding UTF8, got ${encoding}; create one`);
   }
 }
 

@@ -37,7 +37,7 @@ export function parsePostgresUrl(url: string, option: string): PostgresUrl {
   const isUrl = /^postgres(ql)?:\/\//.test(base) && URL.canParse(base);
   const server = isUrl ? new URL(base) : null;
   if (server === null || server.hash !== "") {
-    const wanted = "wants postgres://user:password@host:port/database";
+    const wanted = "expects postgres://user:password@host:port/database";
     throw invalid(`${wanted}, with special characters of the password escaped as in %23`);
   }
   const take = (name: string): string | null => {
@@ -51,11 +51,11 @@ export function parsePostgresUrl(url: string, option: string): PostgresUrl {
   const pool = take("pool") ?? String(DEFAULT_CONNECTIONS);
   const connectionsMax = /^\d{1,3}$/.test(pool) ? Number(pool) : 0;
   if (connectionsMax < 1 || connectionsMax > CONNECTIONS_MAX) {
-    throw invalid(`pool: wants a number of connections from 1 to 100, got ${show(pool)}`);
+    throw invalid(`pool: expects a number of connections from 1 to 100, got ${show(pool)}`);
   }
   const listen = take("listen") ?? "true";
   if (listen !== "true" && listen !== "false") {
-    throw invalid(`listen: wants true or false, got ${show(listen)}`);
+    throw invalid(`listen: expects true or false, got ${show(listen)}`);
   }
   const options = query.size === 0 ? "" : `?${query.toString()}`;
   return {
@@ -74,6 +74,6 @@ const SCHEMA_CHARS_MAX = 48;
 export function checkSchema(schema: string): string | null {
   const isPlain = /^[a-z_][a-z0-9_]*$/.test(schema) && !schema.startsWith("pg_");
   if (isPlain && schema.length <= SCHEMA_CHARS_MAX) return null;
-  const wanted = `wants at most ${SCHEMA_CHARS_MAX} of a-z, 0-9 and "_"`;
+  const wanted = `expects at most ${SCHEMA_CHARS_MAX} of a-z, 0-9 and "_"`;
   return `${wanted}, not beginning with a digit or "pg_", got ${show(schema)}`;
 }

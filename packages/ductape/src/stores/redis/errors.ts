@@ -14,7 +14,7 @@ const REPLIES: Readonly<Record<string, readonly [text: string, retryable: boolea
   TRYAGAIN: ["the cluster keeps moving the slot", true],
   UNBLOCKED: ["the server was demoted", true],
   NOPERM: ["the user may not run a command or use a key of the store", false],
-  NOAUTH: ["the server wants a password", false],
+  NOAUTH: ["the server requires a password", false],
   WRONGPASS: ["the server refused the user or the password", false],
 };
 const CODE = new RegExp(`(?:^|[-\\s])(${Object.keys(REPLIES).join("|")})\\b`);

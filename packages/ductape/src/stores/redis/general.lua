@@ -133,7 +133,7 @@ end
 -- Form: 8 for each leg, plus 1: more steps follow, 2: speaks to one rule, 4: has a key.
 local function readStep()
   action, amount = request[at], request[at + 1]
-  if not isAmount(amount) then error('an amount wants an integer from 0 to 2^53-1') end
+  if not isAmount(amount) then error('an amount expects an integer from 0 to 2^53-1') end
   local form = request[at + 2]
   at = at + 3
   legCount = floor(form / 8)

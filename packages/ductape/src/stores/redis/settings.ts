@@ -73,9 +73,9 @@ export function settingsOfUrl(url: string, option: string): RedisSettings {
   const dbText = path[isSentinel ? 1 : 0] ?? "0";
   const db = Number(dbText);
   if (!/^\d{1,4}$/.test(dbText) || path.length > (isSentinel ? 2 : 1)) {
-    throw invalid(`wants the number of a database at the end, such as /0, in ${FORMS}`);
+    throw invalid(`expects the number of a database at the end, such as /0, in ${FORMS}`);
   }
-  if (isCluster && db !== 0) throw invalid(`wants database 0 for a cluster, got ${db}`);
+  if (isCluster && db !== 0) throw invalid(`expects database 0 for a cluster, got ${db}`);
   const keep = keepingOf(optionsOf(parts.query, invalid), isCluster || isSentinel, invalid);
   const shared: RedisOptions = {
     db,
@@ -100,7 +100,7 @@ type Invalid = (message: string) => ValidationError;
 
 function partsOf(url: string, invalid: Invalid): Parts {
   const match = /^(redis|rediss)(\+sentinel)?:\/\/([^/?#]*)([^?#]*)(\?[^#]*)?$/i.exec(url);
-  if (match === null) throw invalid(`wants ${FORMS}`);
+  if (match === null) throw invalid(`expects ${FORMS}`);
   const [, scheme = "", sentinel, authority = "", pathText = "", query = ""] = match;
   const at = authority.lastIndexOf("@");
   const isSentinel = sentinel !== undefined;
@@ -108,7 +108,7 @@ function partsOf(url: string, invalid: Invalid): Parts {
   const addresses = hosts.map((host) => addressOf(host, isSentinel, invalid));
   const path = pathText.split("/").filter((part) => part !== "");
   if (isSentinel && path.length === 0) {
-    throw invalid("wants the name of the master after the sentinels, such as /mymaster");
+    throw invalid("expects the name of the master after the sentinels, such as /mymaster");
   }
   return {
     isTls: scheme.toLowerCase() === "rediss",
@@ -142,9 +142,9 @@ function addressOf(text: string, isSentinel: boolean, invalid: Invalid): Address
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3] ?? (isSentinel ? SENTINEL_PORT : DEFAULT_PORT));
   // What stands there is not told: it is a part of the password where that was not encoded.
-  if (host === undefined) throw invalid(`wants host:port in ${FORMS}`);
+  if (host === undefined) throw invalid(`expects host:port in ${FORMS}`);
   if (port > 0 && port <= PORT_MAX) return { host, port };
-  throw invalid(`wants a port from 1 to ${PORT_MAX} in ${FORMS}`);
+  throw invalid(`expects a port from 1 to ${PORT_MAX} in ${FORMS}`);
 }
 
 const OPTIONS = ["prefix", "durability", "replicas"];
@@ -153,7 +153,7 @@ function optionsOf(query: URLSearchParams, invalid: Invalid): Record<string, unk
   const options: Record<string, unknown> = {};
   for (const [name, value] of query) {
     if (!OPTIONS.includes(name)) {
-      throw invalid(`wants no other option after "?" than ${OPTIONS.join(", ")}`);
+      throw invalid(`expects only these options after "?": ${OPTIONS.join(", ")}`);
     }
     options[name] = name === "replicas" && /^\d+$/.test(value) ? Number(value) : value;
   }
@@ -169,11 +169,11 @@ function keepingOf(
 ): Keeping {
   const { prefix = "ductape", durability = "fast", replicas } = options;
   if (typeof prefix !== "string" || !/^[\w.-]+$/.test(prefix) || prefix.length > PREFIX_CHARS_MAX) {
-    const wanted = `wants 1 to ${PREFIX_CHARS_MAX} letters, digits, "_", "-" or "."`;
+    const wanted = `expects 1 to ${PREFIX_CHARS_MAX} letters, digits, "_", "-" or "."`;
     throw invalid(`prefix ${wanted}, got ${show(prefix)}`);
   }
   if (durability !== "fast" && durability !== "durable") {
-    throw invalid(`durability wants fast or durable, got ${show(durability)}`);
+    throw invalid(`durability expects fast or durable, got ${show(durability)}`);
   }
   if (replicas !== undefined && durability === "fast") {
     throw invalid("replicas has a meaning for durability=durable alone");
@@ -184,7 +184,7 @@ function keepingOf(
   if (typeof replicas === "number" && Number.isInteger(replicas)) {
     if (replicas >= 0 && replicas <= REPLICAS_MAX) return { prefix, durability, replicas };
   }
-  throw invalid(`replicas wants an integer from 0 to ${REPLICAS_MAX}, got ${show(replicas)}`);
+  throw invalid(`replicas expects an integer from 0 to ${REPLICAS_MAX}, got ${show(replicas)}`);
 }
 
 /**
@@ -200,13 +200,13 @@ export function settingsOfClient(client: RedisClient, options: RedisStoreOptions
   const given: unknown = client;
   const of: unknown = isRecord(given) ? given["options"] : undefined;
   if (!isRecord(given) || !isRecord(of)) {
-    const message = `wants a client of ioredis, got ${show(given)}`;
+    const message = `expects a client of ioredis, got ${show(given)}`;
     throw new ValidationError([{ path: "client", message }]);
   }
   const invalid = (message: string) => new ValidationError([{ path: "options", message }]);
   for (const name of Object.keys(options)) {
     if (!OPTIONS.includes(name))
-      throw invalid(`wants no other option than ${OPTIONS.join(", ")}, got ${show(name)}`);
+      throw invalid(`expects only these options: ${OPTIONS.join(", ")}, got ${show(name)}`);
   }
   const isCluster = given["isCluster"] === true;
   const isSentinel = Array.isArray(of["sentinels"]);

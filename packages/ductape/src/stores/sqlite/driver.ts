@@ -124,7 +124,7 @@ function isConstructor(value: unknown): value is SqliteConstructor {
 }
 
 function missing(why: string, cause?: unknown): StoreError {
-  const wanted = `wants SQLite ${VERSION_MIN.join(".")} or newer`;
+  const wanted = `expects SQLite ${VERSION_MIN.join(".")} or newer`;
   const message =
     `${wanted}, as older ones can corrupt a shared file, but ${why}; update Node, or run ` +
     '"npm install @photostructure/sqlite@1"';
