@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { readAnswer } from "./decide/answer.js";
 import type { Logger } from "./base/logger.js";
-import { keptUntilMs, lastText } from "./decide/cell.js";
+import { keptUntilMs } from "./decide/counter.js";
+import { counterText } from "./stores/counter-record.js";
 import { ConflictError, StoreError, ValidationError } from "./base/errors.js";
 import { QUOTA } from "./define/quota.js";
-import { homeOf, keyParts, spaceParts } from "./base/key.js";
+import { shardKeyOf, keyParts, spaceParts } from "./base/key.js";
 import { readDefinition } from "./define/kind.js";
 import type { Store, StoreMaker, StorePiece } from "./stores/store.js";
 import { openStore } from "./stores/url.js";
@@ -103,7 +104,7 @@ async function copied(
   throw new ConflictError("REVISION_CONFLICT", message);
 }
 
-/** Tells the home of a key; that of a co-located quota is its environment's. */
+/** The shard key of a key; that of a co-located quota is its environment's. */
 async function homesOf(source: Store): Promise<(key: string) => string> {
   const coLocated = new Map<string, Set<string>>();
   for (const { key, revision, value } of (await source.documents.changes(0)).changes) {
@@ -115,7 +116,7 @@ async function homesOf(source: Store): Promise<(key: string) => string> {
   }
   return (key) => {
     const { product, quota } = spaceParts(key);
-    return homeOf(key, coLocated.get(product)?.has(quota) === true);
+    return shardKeyOf(key, coLocated.get(product)?.has(quota) === true);
   };
 }
 
@@ -143,18 +144,13 @@ class Tally {
 
   add({ counters, answers, documents }: StorePiece): void {
     const { progress } = this;
-    for (const { space, subject, cell } of counters) {
-      const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit } = cell;
-      const last = lastText(cell.last);
-      const { startMs, endMs } = window;
-      const keptMs = keptUntilMs(cell);
-      const numbers = [shape, startMs, endMs, used, granted, alerted, entries, seenMs];
-      this.#sum(keptMs, "counter", space, subject, ...numbers, plannedLimit, last);
+    for (const { space, subject, counter } of counters) {
+      this.#sum(keptUntilMs(counter), "counter", space, subject, counterText(counter));
     }
     for (const { key, text } of answers) {
-      const { expiresMs, nowMs, status, fingerprint, facts, legs } = readAnswer(text);
-      const numbers = JSON.stringify(legs);
-      this.#sum(expiresMs, "answer", key, fingerprint, facts, status, nowMs, expiresMs, numbers);
+      const { expiresMs, nowMs, status, fingerprint, details, checks } = readAnswer(text);
+      const numbers = JSON.stringify(checks);
+      this.#sum(expiresMs, "answer", key, fingerprint, details, status, nowMs, expiresMs, numbers);
     }
     for (const { key, revision, value, expiresMs, isUnwatched } of documents) {
       this.#sum(expiresMs ?? Infinity, "document", key, revision, value, expiresMs, isUnwatched);

@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { DuctapeError } from "ductape";
-import type { Verdict } from "../src/decide/apply.js";
+import type { Outcome } from "../src/decide/outcome.js";
 import { compileQuota, QUOTA } from "../src/define/quota.js";
 import { planStep } from "../src/quota/plan.js";
-import { type Step } from "../src/decide/step.js";
+import type { Plan } from "../src/decide/plan.js";
 import { parseRequest } from "../src/quota/request.js";
 import type { CallOptions } from "../src/base/call.js";
 import { Batching, type BatchingOptions } from "../src/stores/batching.js";
+import { doneOf } from "./done.js";
 import { inputOf, randomOf, seedOf } from "./support.js";
 
 const SEED = seedOf();
@@ -15,8 +16,8 @@ const identity = QUOTA.identify(body, null, { newUid: () => "uid", nowMs: 0, coL
 const quota = compileQuota({ body, identity }, "shop", { slug: "prd", uid: "uid" }, new Map());
 
 /** A plan that can be told from others by its amount. */
-function planOf(amount: number): Step {
-  return planStep(parseRequest(inputOf({ amount })), quota, 0);
+function planOf(amount: number): Plan {
+  return [planStep(parseRequest(inputOf({ amount })), null, quota, 0)];
 }
 
 /** Batches into an engine that notes what it was sent, may be busy and may fail. */
@@ -34,7 +35,7 @@ class Bench {
 
   submit(amount: number, options?: CallOptions): Promise<string> {
     return this.batching.submit(planOf(amount), options).then(
-      (verdict) => verdict,
+      (outcome) => (outcome === "stale" ? outcome : "decided"),
       (error: unknown) => (DuctapeError.is(error) ? error.code : String(error)),
     );
   }
@@ -43,14 +44,14 @@ class Bench {
     return Promise.all(Array.from({ length: count }, (_, i) => this.submit(first + i, options)));
   }
 
-  #flush(plans: readonly Step[]): Verdict[] | null {
+  #flush(plans: readonly Plan[]): Outcome[] | null {
     this.tries++;
     if (this.isBusy) return null;
-    this.batches.push(plans.map(({ amount }) => amount));
+    this.batches.push(plans.map(([{ amount }]) => amount));
     const { fault } = this;
     this.fault = null;
     if (fault !== null) throw fault;
-    return plans.map(() => "decided");
+    return plans.map(doneOf);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Ductape, Decision, QuotaDefinition, QuotaInput, QuotaResult } from "ductape";
 import { manualClock } from "ductape/testing";
-import type { Step } from "../src/decide/step.js";
+import type { Plan } from "../src/decide/plan.js";
 import type { CallOptions } from "../src/base/call.js";
 import type { Store } from "../src/stores/store.js";
 import { openStore } from "../src/stores/url.js";
@@ -30,11 +30,11 @@ export function countingStore(inner: Store): CountingStore {
     open: () => inner.open(),
     scan: (prefix) => inner.scan(prefix),
     dump: () => inner.dump(),
-    load: (piece, homeOf) => inner.load(piece, homeOf),
+    load: (piece, shardKeyOf) => inner.load(piece, shardKeyOf),
     close: () => inner.close(),
-    apply(plan: Step, options?: CallOptions) {
+    apply(plan: Plan, options?: CallOptions) {
       this.asked++;
-      this.askedMs.push(plan.nowMs);
+      this.askedMs.push(plan[0].plannedMs);
       if (this.fault !== null) return Promise.reject(this.fault);
       return inner.apply(plan, options);
     },

@@ -127,23 +127,23 @@ describe("a store that changes while it is copied", () => {
       store.dump = async function* () {
         yield* dump();
         if (left-- > 0) {
-          const cell = { ...CELL, used: left };
-          await store.load({ counters: [{ ...PLACE, cell }], answers: [], documents: [] });
+          const counter = { ...COUNTER, used: left };
+          await store.load({ counters: [{ ...PLACE, counter }], answers: [], documents: [] });
         }
       };
       return store;
     };
   }
   const PLACE = { space: "1/shop/prd/q/default/uid/", subject: "u" };
-  const CELL = {
-    shape: 1,
+  const COUNTER = {
+    windowVersion: 1,
     window: { startMs: 0, endMs: Date.UTC(2100, 0) },
     used: 0,
     granted: 0,
     alerted: 0,
     entries: null,
     seenMs: 1,
-    plannedLimit: null,
+    knownLimit: null,
     last: null,
   };
 

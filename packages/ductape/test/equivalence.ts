@@ -3,20 +3,21 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
 import { apply } from "../src/decide/apply.js";
-import { answerKeyOf, readAnswer, type AnswerKey } from "../src/decide/answer.js";
-import type { Cell, Cells } from "../src/decide/cell.js";
-import type { Leg } from "../src/decide/leg.js";
-import type { Step } from "../src/decide/step.js";
+import { answerKeyOf, readAnswer } from "../src/decide/answer.js";
+import type { Counter } from "../src/decide/counter.js";
+import type { Counters } from "../src/decide/counters.js";
+import type { Outcome } from "../src/decide/outcome.js";
+import type { AnswerKey, RuleCheck } from "../src/decide/plan.js";
+import { addAmount, dropLeft } from "../src/decide/rolling.js";
 import { Batch, replyOf } from "../src/stores/redis/batch.js";
 import { Keyspace } from "../src/stores/redis/keys.js";
 import { readCounter } from "../src/stores/redis/packed.js";
-import { addAmount, dropLeft } from "../src/decide/rolling.js";
 import { RandomPlans } from "./random-plans.js";
 import { randomOf } from "./support.js";
 
 /** Counters and answers in a plain map: the specification's side. */
-class PlainCells implements Cells {
-  readonly cells = new Map<string, Cell>();
+class PlainCounters implements Counters {
+  readonly counters = new Map<string, Counter>();
   readonly answers = new Map<string, string>();
   readonly #keyspace: Keyspace;
 
@@ -24,15 +25,17 @@ class PlainCells implements Cells {
     this.#keyspace = keyspace;
   }
 
-  get(leg: Leg): Cell | undefined {
-    return this.cells.get(this.#keyspace.counter(leg.rule, leg.subject));
+  find(check: RuleCheck): Counter | undefined {
+    return this.counters.get(this.#keyspace.counter(check.rule, check.subject));
   }
 
-  put(leg: Leg, cell: Cell): void {
-    this.cells.set(this.#keyspace.counter(leg.rule, leg.subject), cell);
+  changed(): void {}
+
+  put(check: RuleCheck, counter: Counter): void {
+    this.counters.set(this.#keyspace.counter(check.rule, check.subject), counter);
   }
 
-  getAnswer(key: AnswerKey): string | undefined {
+  findAnswer(key: AnswerKey): string | undefined {
     return this.answers.get(answerKeyOf(key));
   }
 
@@ -41,19 +44,15 @@ class PlainCells implements Cells {
   }
 }
 
-/** What is compared of one plan: all that `apply` fills in. */
-function toldOf(plan: Step, verdict: unknown): unknown {
-  if (verdict !== "decided") return [String(verdict)];
-  const steps: unknown[] = [];
-  for (let step: Step | null = plan; step !== null; step = step.next) {
-    const legs: unknown[] = [];
-    for (let leg = step.told; leg !== null; leg = leg.next) {
-      const { next: _next, cell: _cell, ...numbers } = leg;
-      legs.push(numbers);
-    }
-    steps.push([step.status, step.nowMs, step.isReplayed, legs]);
+/** What is compared of one plan: all of its outcome but the counters, which change later. */
+function comparable(outcome: Outcome | Error | undefined): unknown {
+  if (outcome === undefined || outcome === "stale" || outcome instanceof Error) {
+    return [String(outcome)];
   }
-  return steps;
+  return outcome.map(({ status, nowMs, isReplayed, checks }) => {
+    const numbers = checks.map((check) => ({ ...check, counter: null }));
+    return [status, nowMs, isReplayed, numbers];
+  });
 }
 
 /** Where the two differ first, in words; null where `plans` plans differ in nothing. */
@@ -61,37 +60,30 @@ export async function firstDifference(
   redis: Redis,
   script: string,
   seed: number,
-  plans: number,
+  planCount: number,
 ): Promise<string | null> {
   const random = randomOf(seed);
   const keyspace = new Keyspace(`e${seed}`);
   const world = new RandomPlans(random);
-  const plain = new PlainCells(keyspace);
+  const plain = new PlainCounters(keyspace);
   const sha = createHash("sha1").update(script).digest("hex");
   await redis.script("LOAD", script);
   await redis.flushdb();
-  for (let done = 0; done < plans;) {
+  for (let done = 0; done < planCount;) {
     const count = random.pick([1, 1, 2, 5, 9]);
-    const makes = Array.from({ length: count }, () => world.next());
+    const plans = Array.from({ length: count }, () => world.next());
     // The plans of one batch are decided at one instant, though each was planned at its own.
     const { nowMs } = world;
     done += count;
-    const wanted = makes.map((make) => {
-      const plan = make();
-      return toldOf(plan, apply(plain, plan, nowMs));
-    });
-    const batch = new Batch(
-      makes.map((make) => make()),
-      keyspace,
-    );
+    const wanted = plans.map((plan) => comparable(apply(plain, plan, nowMs)));
+    const batch = new Batch(plans, keyspace);
     const args = [nowMs, batch.counterCount, batch.text] as const;
     let got: readonly unknown[] = [];
     try {
       const reply = replyOf(
         await redis.callBuffer("EVALSHA", sha, batch.keys.length, ...batch.keys, ...args),
       );
-      const { verdicts } = batch.tell(reply);
-      got = batch.plans.map((plan, i) => toldOf(plan, verdicts[i]));
+      got = batch.decide(reply).outcomes.map(comparable);
     } catch (error) {
       return `after ${done} plans: ${String(error)}`;
     }
@@ -105,14 +97,14 @@ export async function firstDifference(
   return null;
 }
 
-async function storedDifference(redis: Redis, batch: Batch, plain: PlainCells) {
+async function storedDifference(redis: Redis, batch: Batch, plain: PlainCounters) {
   const texts = await redis.mgetBuffer(batch.keys);
   for (const [i, key] of batch.keys.entries()) {
     const bytes = texts[i] ?? null;
     const isCounter = i < batch.counterCount;
     const got = isCounter ? readCounter(bytes) : answerOf(bytes?.toString());
     const answerKey = key.slice(key.indexOf("}") + 1);
-    const wanted = isCounter ? plain.cells.get(key) : answerOf(plain.answers.get(answerKey));
+    const wanted = isCounter ? plain.counters.get(key) : answerOf(plain.answers.get(answerKey));
     const [spec, stored] = [JSON.stringify(wanted), JSON.stringify(got)];
     if (spec !== stored) return `${key}: wanted ${spec}, stored ${stored}`;
   }

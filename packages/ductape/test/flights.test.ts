@@ -2,9 +2,10 @@ import { describe, expect, it } from "vitest";
 import { DuctapeError, StoreError, type CallOptions } from "ductape";
 import { compileQuota, QUOTA } from "../src/define/quota.js";
 import { planStep } from "../src/quota/plan.js";
-import { type Step } from "../src/decide/step.js";
+import type { Plan } from "../src/decide/plan.js";
 import { parseRequest } from "../src/quota/request.js";
 import { Batching, type Answers, type BatchingOptions } from "../src/stores/batching.js";
+import { doneOf } from "./done.js";
 import { inputOf } from "./support.js";
 
 const QUOTA_OF_USER = (() => {
@@ -15,12 +16,14 @@ const QUOTA_OF_USER = (() => {
 })();
 
 /** A plan; `amount` tells it from others. */
-function planOf(amount: number): Step {
-  return planStep(parseRequest(inputOf({ amount, subject: "u" })), QUOTA_OF_USER, 0);
+function planOf(amount: number): Plan {
+  return [planStep(parseRequest(inputOf({ amount, subject: "u" })), null, QUOTA_OF_USER, 0)];
 }
 
+const DONE = doneOf(planOf(1));
+
 interface Flight {
-  readonly plans: readonly Step[];
+  readonly plans: readonly Plan[];
   readonly amounts: number[];
   end(answers: Answers): void;
   fail(fault: Error): void;
@@ -30,9 +33,9 @@ interface Flight {
 class Engine {
   readonly flights: Flight[] = [];
 
-  readonly flush = (plans: readonly Step[]): Promise<Answers> =>
+  readonly flush = (plans: readonly Plan[]): Promise<Answers> =>
     new Promise((resolve, reject) => {
-      const amounts = plans.map(({ amount }) => amount);
+      const amounts = plans.map(([{ amount }]) => amount);
       this.flights.push({ plans, amounts, end: resolve, fail: reject });
     });
 
@@ -47,7 +50,7 @@ class Engine {
 
   async land(i: number): Promise<void> {
     const { plans, end } = await this.flight(i);
-    end(plans.map(() => "decided"));
+    end(plans.map(doneOf));
   }
 }
 
@@ -57,7 +60,7 @@ function batchingOn(engine: Engine, options: Partial<BatchingOptions> = {}) {
   const batching = new Batching(engine.flush, { ...OPTIONS, ...options });
   const submit = (amount: number, call?: CallOptions) =>
     batching.submit(planOf(amount), call).then(
-      (verdict): string => verdict,
+      (outcome): string => (outcome === "stale" ? outcome : "decided"),
       (error: unknown) => (DuctapeError.is(error) ? error.code : String(error)),
     );
   const submitAll = (first: number, count: number) =>
@@ -123,7 +126,7 @@ describe("an engine that answers later", () => {
     const engine = new Engine();
     const { submitAll } = batchingOn(engine);
     const first = submitAll(1, 4);
-    (await engine.flight(0)).end(["decided", null, "decided", null]);
+    (await engine.flight(0)).end([DONE, null, DONE, null]);
     const later = submitAll(5, 2);
     expect((await engine.flight(1)).amounts).toEqual([2, 4, 5, 6]);
     await engine.land(1);
@@ -135,7 +138,7 @@ describe("an engine that answers later", () => {
     const engine = new Engine();
     const { submitAll, submit } = batchingOn(engine);
     const first = submitAll(1, 2);
-    (await engine.flight(0)).end([new StoreError("STORE_UNAVAILABLE", "one"), "decided"]);
+    (await engine.flight(0)).end([new StoreError("STORE_UNAVAILABLE", "one"), DONE]);
     expect(await first).toEqual(["STORE_UNAVAILABLE", "decided"]);
     const second = submitAll(3, 2);
     (await engine.flight(1)).fail(new StoreError("OUTCOME_UNKNOWN", "all"));

@@ -16,7 +16,7 @@ function open() {
   /** How many are in memory, whether expired or not. */
   const count = (): number => [...answers.rows(0)].length;
   const get = (name: string) =>
-    answers.get({ space: SPACE, name, ttlMs: 0, fingerprint: "", caller: "", facts: "" });
+    answers.get({ space: SPACE, name, ttlMs: 0, fingerprint: "", caller: "", details: "" });
   return { answers, put, count, get, room };
 }
 

@@ -1,10 +1,10 @@
 // Random plans on a coarse grid of time, so that boundaries are met: for comparing two writings of
 // the decision.
 import type { Action } from "ductape";
-import { factsText } from "../src/decide/answer.js";
-import { newLeg, type Leg, type LegRule } from "../src/decide/leg.js";
-import type { Step } from "../src/decide/step.js";
+import { detailsText } from "../src/decide/answer.js";
+import { nonEmpty } from "../src/decide/non-empty.js";
 import { FOREVER_MS, type Span } from "../src/decide/period.js";
+import type { Plan, RuleCheck, RuleTerms, Step } from "../src/decide/plan.js";
 import type { randomOf } from "./support.js";
 
 type Random = ReturnType<typeof randomOf>;
@@ -18,11 +18,11 @@ const LENGTHS_MS = [300, 300, 700, 6_000, FOREVER_MS] as const;
 const ROLLING_MS = [200, 1_000, 6_000, 12_000] as const;
 const ALERTS = [[], [], [], [0.5, 1], [0.07, 0.29, 0.8], [0.07, 1.5]] as const;
 const ACTIONS: readonly Action[] = ["check", "decrement", "set", "reset", "grant"];
-const HOME = "1/shop/prd/";
+const SHARD_KEY = "1/shop/prd/";
 
-/** A rule whose form changes now and then. */
+/** A rule whose window version changes now and then. */
 interface Form {
-  rule: LegRule;
+  rule: RuleTerms;
   lengthMs: number;
 }
 
@@ -43,20 +43,14 @@ export class RandomPlans {
     }
   }
 
-  /** The plan that starts with the step this returns; each call makes another copy of it. */
-  next(): () => Step {
+  next(): Plan {
     const random = this.#random;
     this.#passTime();
     const form = random.pick(random.pick(this.#quotas) ?? []);
-    if (form !== undefined && random.below(20) === 0) this.#reshape(form);
+    if (form !== undefined && random.below(20) === 0) this.#changeWindow(form);
     const count = random.below(5) === 0 ? 2 + random.below(2) : 1;
     const keys = new Set<string>();
-    const steps = Array.from({ length: count }, () => this.#step(keys));
-    return () => {
-      const made = steps.map((make) => make());
-      made.forEach((step, i) => (step.next = made[i + 1] ?? null));
-      return made[0] ?? fail();
-    };
+    return nonEmpty(Array.from({ length: count }, () => this.#step(keys)));
   }
 
   #passTime(): void {
@@ -71,26 +65,28 @@ export class RandomPlans {
 
   #newForm(quota: number, rule: number): Form {
     const counters = {
-      space: `${HOME}q${quota}/r${rule}/uid/`,
-      home: `${HOME}q${quota}/`,
+      space: `${SHARD_KEY}q${quota}/r${rule}/uid/`,
+      shardKey: `${SHARD_KEY}q${quota}/`,
       name: `r${rule}`,
-      shape: 1,
-      shapedMs: 0,
+      windowVersion: 1,
+      versionSinceMs: 0,
     };
     return this.#formOf(counters);
   }
 
-  #formOf(counters: Pick<LegRule, "space" | "home" | "name" | "shape" | "shapedMs">): Form {
+  #formOf(
+    counters: Pick<RuleTerms, "space" | "shardKey" | "name" | "windowVersion" | "versionSinceMs">,
+  ): Form {
     const random = this.#random;
     const isRolling = random.below(3) === 0;
     return {
       rule: {
         ...counters,
         rollingMs: isRolling ? random.pick(ROLLING_MS) : 0,
-        soft: random.below(5) === 0,
-        isByPlan: random.below(3) === 0,
-        isLedger: false,
-        remembersLast: !isRolling && (counters.shape + counters.name.charCodeAt(1)) % 2 === 0,
+        isSoft: random.below(5) === 0,
+        picksLimit: random.below(3) === 0,
+        remembersLast:
+          !isRolling && (counters.windowVersion + counters.name.charCodeAt(1)) % 2 === 0,
         defaultLimit: random.pick([null, 3, 10]),
         alerts: random.pick(ALERTS),
         period: "day",
@@ -99,18 +95,24 @@ export class RandomPlans {
     };
   }
 
-  /** Another form from now on; rarely noted by a clock that is ahead or behind. */
-  #reshape(form: Form): void {
-    const { space, home, name, shape } = form.rule;
+  /** Another version from now on; rarely noted by a clock that is ahead or behind. */
+  #changeWindow(form: Form): void {
+    const { space, shardKey, name, windowVersion } = form.rule;
     const noted = this.nowMs + this.#random.pick([0, 0, 0, -1, 1, 5, -70]) * GRID_MS;
-    // Often at the very end of a window of the form before.
+    // Often at the very end of a window of the version before.
     const isAtEnd = form.lengthMs !== FOREVER_MS && this.#random.below(3) === 0;
-    const shapedMs = isAtEnd ? Math.floor(noted / form.lengthMs) * form.lengthMs : noted;
-    const counters = { space, home, name, shape: shape + 1, shapedMs };
+    const versionSinceMs = isAtEnd ? Math.floor(noted / form.lengthMs) * form.lengthMs : noted;
+    const counters = {
+      space,
+      shardKey,
+      name,
+      windowVersion: windowVersion + 1,
+      versionSinceMs,
+    };
     Object.assign(form, this.#formOf(counters));
   }
 
-  #step(keys: Set<string>): () => Step {
+  #step(keys: Set<string>): Step {
     const random = this.#random;
     const isAgain = this.#isAgain;
     this.#isAgain = false;
@@ -119,12 +121,12 @@ export class RandomPlans {
     const action = random.below(5) < 3 ? "increment" : random.pick(ACTIONS);
     const plannedMs = this.nowMs + random.pick([0, 0, 0, 0, 0, -1, -1, 1, -10]) * GRID_MS;
     const subject = random.pick(["a", "a", "a", "b", ""]);
-    const legs = quota.map((form) => this.#leg(form, subject, plannedMs));
+    const checks = quota.map((form) => this.#check(form, subject, plannedMs));
     const isForOne = action !== "increment" && random.below(2) === 0;
     const rule = isForOne ? (random.pick(quota)?.rule.name ?? null) : null;
     const amount = action === "reset" ? 0 : random.pick(AMOUNTS);
     const keyNumber = isAgain ? this.#keyed.number : random.below(2);
-    const space = `${legs[0]?.rule.home}/uid/`;
+    const space = `${checks[0]?.rule.shardKey}/uid/`;
     const name = `k${keyNumber}`;
     const key = space + name;
     const hasKey = (isAgain || random.below(5) === 0) && !keys.has(key);
@@ -133,19 +135,20 @@ export class RandomPlans {
     const caller = random.pick(["a", "b", "é"]);
     const ttlMs = random.pick(TTLS_MS);
     if (hasKey) this.#keyed = { quota: number, number: keyNumber, atMs: this.nowMs + ttlMs };
-    const facts = factsText(legs, caller);
-    const answer = hasKey ? { space, name, ttlMs, fingerprint, caller, facts } : null;
-    return () => stepOf({ action, amount, rule, answer, nowMs: plannedMs }, legs);
+    const details = detailsText(checks, caller);
+    const answerKey = hasKey ? { space, name, ttlMs, fingerprint, caller, details } : null;
+    return stepOf({ action, amount, rule, answerKey, plannedMs }, checks);
   }
 
-  #leg({ rule, lengthMs }: Form, subject: string, plannedMs: number): Leg {
+  #check({ rule, lengthMs }: Form, subject: string, plannedMs: number): RuleCheck {
     const isEndless = rule.rollingMs !== 0 || lengthMs === FOREVER_MS;
-    const planned = isEndless ? { startMs: 0, endMs: FOREVER_MS } : this.#span(lengthMs, plannedMs);
-    const limit = rule.isByPlan
+    const window = isEndless ? { startMs: 0, endMs: FOREVER_MS } : this.#span(lengthMs, plannedMs);
+    const limit = rule.picksLimit
       ? this.#random.pick(LIMITS)
-      : (LIMITS[(rule.shape * 7 + rule.space.length + rule.name.charCodeAt(1)) % LIMITS.length] ??
-        null);
-    return newLeg(rule, subject, planned, limit);
+      : (LIMITS[
+          (rule.windowVersion * 7 + rule.space.length + rule.name.charCodeAt(1)) % LIMITS.length
+        ] ?? null);
+    return { rule, subject, window, limit };
   }
 
   /** The window at an instant; now and then by other zone rules, across two of these or in one. */
@@ -159,26 +162,10 @@ export class RandomPlans {
   }
 }
 
-/** A plan of one step with these legs, each a copy. */
+/** A step with these checks. */
 export function stepOf(
-  facts: Pick<Step, "action" | "amount" | "rule" | "answer" | "nowMs">,
-  from: readonly Leg[],
+  asked: Pick<Step, "action" | "amount" | "rule" | "answerKey" | "plannedMs">,
+  checks: readonly RuleCheck[],
 ): Step {
-  const legs = from.map((leg) => ({ ...leg }));
-  legs.forEach((leg, i) => (leg.next = legs[i + 1] ?? null));
-  const first = legs[0] ?? fail();
-  return {
-    ...facts,
-    legs: first,
-    cache: null,
-    next: null,
-    status: "done",
-    told: first,
-    isReplayed: false,
-    ageMs: null,
-  };
-}
-
-function fail(): never {
-  throw new Error("a plan needs a step, and a step a leg");
+  return { ...asked, checks: nonEmpty(checks), ledgers: [], cache: null };
 }

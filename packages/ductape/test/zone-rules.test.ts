@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, it } from "vitest";
 import type { Decision, QuotaInput } from "ductape";
 import { manualClock } from "ductape/testing";
-import { newLeg, type LegRule } from "../src/decide/leg.js";
+import type { RuleTerms } from "../src/decide/plan.js";
 import type { Span } from "../src/decide/period.js";
 import { openStore } from "../src/stores/url.js";
 import { stepOf } from "./random-plans.js";
@@ -31,10 +31,10 @@ describe.each(stores)("a counter in a window of other zone rules, on $name", ({ 
   async function counted(window: Span, now: string, alerts: readonly number[] = [0.4]) {
     const clock = manualClock(window.startMs);
     const store = openStore(url(`zone${++places}`), contextOf(clock));
-    let rule: LegRule | null = null;
+    let rule: RuleTerms | null = null;
     const watched = storeOver(store, {
       apply(plan, options) {
-        ({ rule } = plan.legs);
+        ({ rule } = plan[0].checks[0]);
         return store.apply(plan, options);
       },
     });
@@ -48,14 +48,14 @@ describe.each(stores)("a counter in a window of other zone rules, on $name", ({ 
     };
     await run({ action: "check" });
     if (rule === null) throw new Error("nothing was planned");
-    const leg = newLeg(rule, "", window, 10);
-    const nowMs = clock();
+    const check = { rule, subject: "", window, limit: 10 };
+    const plannedMs = clock();
     for (const [action, amount] of [
       ["increment", 4],
       ["grant", 2],
     ] as const) {
-      const step = stepOf({ action, amount, rule: null, answer: null, nowMs }, [leg]);
-      expect(await store.apply(step)).toBe("decided");
+      const step = stepOf({ action, amount, rule: null, answerKey: null, plannedMs }, [check]);
+      expect(await store.apply([step])).toMatchObject([{ status: "done" }]);
     }
     clock.set(now);
     return { clock, client, run, [Symbol.asyncDispose]: () => client.close() };

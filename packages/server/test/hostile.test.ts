@@ -352,8 +352,8 @@ function send({ method, path, headers, body }: Asked): Promise<Answered> {
 /** All counters, as text. */
 async function counters(): Promise<string> {
   const all: string[] = [];
-  for await (const { space, subject, cell } of store.scan("")) {
-    all.push(JSON.stringify([space, subject, cell]));
+  for await (const { space, subject, counter } of store.scan("")) {
+    all.push(JSON.stringify([space, subject, counter]));
   }
   return all.toSorted().join("\n");
 }

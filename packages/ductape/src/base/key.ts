@@ -95,7 +95,7 @@ export const ruleSpace = (
  * The prefix of all counters and answers that lie where a space or a key of an answer does: those
  * of its quota, or, co-located, those of its environment.
  */
-export function homeOf(key: string, isCoLocated: boolean): string {
+export function shardKeyOf(key: string, isCoLocated: boolean): string {
   return firstParts(key, isCoLocated ? HOME_PARTS - 1 : HOME_PARTS);
 }
 
@@ -106,7 +106,7 @@ export function spaceParts(space: string) {
 }
 
 /** A stored counter's key, which is its space followed by its subject, taken apart. */
-export function splitCellKey(key: string): { space: string; subject: string } {
+export function splitCounterKey(key: string): { space: string; subject: string } {
   const space = firstParts(key, SPACE_PARTS);
   return { space, subject: key.slice(space.length) };
 }

@@ -1,4 +1,4 @@
-import { AMOUNT_MAX } from "./cell.js";
+import { AMOUNT_MAX } from "./counter.js";
 
 /**
  * What becomes of an amount with more digits than its quota counts: refused, or rounded to the last

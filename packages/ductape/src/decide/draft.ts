@@ -1,32 +1,46 @@
-import type { AnswerKey } from "./answer.js";
-import { copyOf, type Cell, type Cells } from "./cell.js";
-import type { Leg } from "./leg.js";
+import { copyOf, type Counter } from "./counter.js";
+import type { Counters } from "./counters.js";
+import type { AnswerKey, RuleCheck } from "./plan.js";
 
-/** A copy of the counters a plan touches, so that several steps can be taken back as one. */
-export class Draft implements Cells {
-  readonly #base: Cells;
-  readonly #cells = new Map<string, Map<string, { leg: Leg; cell: Cell }>>();
+/** Counters that change apart from those they were copied from, until they are committed. */
+export interface Draft extends Counters {
+  commit(): void;
+}
 
-  constructor(base: Cells) {
+/** A draft of the counters that steps touch, so that several steps can be taken back as one. */
+export function draftOf(counters: Counters): Draft {
+  return new CopiedCounters(counters);
+}
+
+class CopiedCounters implements Draft {
+  readonly #base: Counters;
+  readonly #copies = new Map<string, Map<string, { check: RuleCheck; counter: Counter }>>();
+
+  constructor(base: Counters) {
     this.#base = base;
   }
 
-  get(leg: Leg): Cell | undefined {
-    const drafted = this.#cells.get(leg.rule.space)?.get(leg.subject);
-    if (drafted !== undefined) return drafted.cell;
-    const cell = this.#base.get(leg);
-    return cell && copyOf(cell);
+  find(check: RuleCheck): Counter | undefined {
+    const copied = this.#copies.get(check.rule.space)?.get(check.subject);
+    if (copied !== undefined) return copied.counter;
+    const counter = this.#base.find(check);
+    return counter && copyOf(counter);
   }
 
-  put(leg: Leg, cell: Cell): void {
-    const space = this.#cells.get(leg.rule.space);
-    if (space === undefined)
-      this.#cells.set(leg.rule.space, new Map([[leg.subject, { leg, cell }]]));
-    else space.set(leg.subject, { leg, cell });
+  changed(check: RuleCheck, counter: Counter): void {
+    this.put(check, counter);
   }
 
-  getAnswer(key: AnswerKey): string | undefined {
-    return this.#base.getAnswer(key);
+  put(check: RuleCheck, counter: Counter): void {
+    const { space } = check.rule;
+    const copies = this.#copies.get(space);
+    if (copies === undefined)
+      this.#copies.set(space, new Map([[check.subject, { check, counter }]]));
+    else copies.set(check.subject, { check, counter });
+  }
+
+  findAnswer(key: AnswerKey): string | undefined {
+    return this.#base.findAnswer(key);
   }
 
   putAnswer(key: AnswerKey, text: string, expiresMs: number): void {
@@ -34,12 +48,8 @@ export class Draft implements Cells {
   }
 
   commit(): void {
-    for (const space of this.#cells.values()) {
-      for (const { leg, cell } of space.values()) {
-        leg.cell = this.#base.get(leg);
-        this.#base.put(leg, cell);
-        leg.cell = cell;
-      }
+    for (const copies of this.#copies.values()) {
+      for (const { check, counter } of copies.values()) this.#base.put(check, counter);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { newLeg, type Leg, type LegRule } from "./leg.js";
+import type { RuleCheck, RuleTerms } from "./plan.js";
 import { FOREVER_MS, rollingMs, type Span } from "./period.js";
 
 /**
@@ -7,7 +7,7 @@ import { FOREVER_MS, rollingMs, type Span } from "./period.js";
  * over a boundary, an amount is kept in the window that the clock says.
  */
 export interface Ledger {
-  readonly rule: LegRule;
+  readonly rule: RuleTerms;
   /** How many ended windows are kept, from 1. */
   readonly windows: number;
   /** How long a window is kept after its end, in milliseconds. */
@@ -26,22 +26,21 @@ const ZONE_MS = 2 * 86_400_000;
 const NO_DEFAULT = -1;
 
 /** The ledger of a calendar rule in a space of its own; null where no window is to be kept. */
-export function ledgerOf(rule: LegRule, windows: number, space: string | null): Ledger | null {
+export function ledgerOf(rule: RuleTerms, windows: number, space: string | null): Ledger | null {
   if (windows === 0 || space === null || rule.period === "lifetime") return null;
   return {
     rule: {
       ...rule,
       space,
-      shape: 1,
-      shapedMs: 0,
-      soft: true,
+      windowVersion: 1,
+      versionSinceMs: 0,
+      isSoft: true,
       // So that each window keeps the limit that it was last counted under; who changes a counter
-      // may know no plan, but any limit that is the same for all.
-      isByPlan: true,
-      defaultLimit: rule.isByPlan ? rule.defaultLimit : NO_DEFAULT,
+      // may not know the subject's limit, but any limit that is the same for all.
+      picksLimit: true,
+      defaultLimit: rule.picksLimit ? rule.defaultLimit : NO_DEFAULT,
       alerts: [],
       remembersLast: false,
-      isLedger: true,
     },
     windows,
     keptMs: windows * rollingMs(rule.period) + ZONE_MS,
@@ -49,15 +48,15 @@ export function ledgerOf(rule: LegRule, windows: number, space: string | null): 
 }
 
 /**
- * The leg that keeps one window of a subject. The window's bounds are in the counter's name, so
- * that windows of another form have counters of their own.
+ * The check that keeps one window of a subject. The window's bounds are in the counter's name, so
+ * that windows of another version have counters of their own.
  */
-export function ledgerLeg(
+export function ledgerCheck(
   { rule, keptMs }: Ledger,
   subject: string,
   { startMs, endMs }: Span,
   limit: number | null,
-): Leg {
-  const kept = { startMs, endMs: Math.min(FOREVER_MS, endMs + keptMs) };
-  return newLeg(rule, `${startMs}-${endMs}/${subject}`, kept, limit);
+): RuleCheck {
+  const window = { startMs, endMs: Math.min(FOREVER_MS, endMs + keptMs) };
+  return { rule, subject: `${startMs}-${endMs}/${subject}`, window, limit };
 }

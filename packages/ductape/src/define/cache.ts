@@ -1,4 +1,4 @@
-import type { CachePolicy } from "../decide/step.js";
+import type { CachePolicy } from "../decide/plan.js";
 import { show } from "../base/errors.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 import type { Kind, Stamps } from "./kind.js";

@@ -1,5 +1,5 @@
 import { DECIMALS_MAX, exactUnits, ROUNDINGS, type Rounding } from "../decide/amount.js";
-import type { CachePolicy } from "../decide/step.js";
+import type { CachePolicy } from "../decide/plan.js";
 import { show, ValidationError } from "../base/errors.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 import {
@@ -15,7 +15,7 @@ import { spacePrefix } from "../base/key.js";
 import type { LimitInput } from "./limit.js";
 import { rollingMs, windowAt, type Period, type Span } from "../decide/period.js";
 import { ledgerOf, type Ledger } from "../decide/ledger.js";
-import type { LegRule } from "../decide/leg.js";
+import type { RuleTerms } from "../decide/plan.js";
 import type { Changes } from "./patch.js";
 import { parseRule, RULE_FIELDS, type Rule, type RuleInput } from "./rule.js";
 import { selectorPath } from "../base/text.js";
@@ -82,7 +82,7 @@ export interface KnownCaches {
 
 /** A rule ready for planning. `cached` is the window it gave last. */
 export interface CompiledRule {
-  readonly leg: LegRule;
+  readonly terms: RuleTerms;
   readonly scope: readonly string[] | null;
   /** The text of `scope`. */
   readonly selector: string;
@@ -249,10 +249,11 @@ export function compileQuota(
 ): CompiledQuota {
   const scale = 10 ** quota.decimals;
   const spaces = spacesOf(identity, product, env, quota.tag);
-  const home = spacePrefix(product, env.slug, ...(identity.coLocated ? [] : [quota.tag]));
+  const shardKey = spacePrefix(product, env.slug, ...(identity.coLocated ? [] : [quota.tag]));
   const rules = quota.rules.map((rule, i) => {
-    const { shape = 1, shapedMs = 0 } = identity.rules[i] ?? {};
-    const counters = { space: spaces.rules[i] ?? "", home, shape, shapedMs };
+    const { shape: windowVersion = 1, shapedMs: versionSinceMs = 0 } = identity.rules[i] ?? {};
+    const space = spaces.rules[i] ?? "";
+    const counters = { space, shardKey, windowVersion, versionSinceMs };
     return compileRule(rule, counters, spaces.ledgers[i] ?? null, scale);
   });
   const [first, ...others] = rules;
@@ -275,11 +276,11 @@ export function compileQuota(
 
 function compileRule(
   rule: Rule,
-  counters: Pick<LegRule, "space" | "home" | "shape" | "shapedMs">,
+  counters: Pick<RuleTerms, "space" | "shardKey" | "windowVersion" | "versionSinceMs">,
   ledgerSpace: string | null,
   scale: number,
 ): CompiledRule {
-  const shape = {
+  const calendar = {
     period: rule.period,
     timeZone: rule.time_zone,
     weekStart: rule.week_start,
@@ -287,30 +288,29 @@ function compileRule(
   };
   const scale1 = (limit: number | null) => (limit === null ? null : exactUnits(limit, scale));
   const { limit } = rule;
-  const byPlan = typeof limit === "object" && limit !== null ? limit : null;
-  const leg = {
+  const picked = typeof limit === "object" && limit !== null ? limit : null;
+  const terms = {
     ...counters,
     name: rule.name,
     rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
-    soft: rule.on_exceed === "allow",
-    isByPlan: byPlan !== null,
-    defaultLimit: byPlan === null ? null : scale1(byPlan.default),
+    isSoft: rule.on_exceed === "allow",
+    picksLimit: picked !== null,
+    defaultLimit: picked === null ? null : scale1(picked.default),
     alerts: rule.alerts,
     period: rule.period,
     remembersLast: remembersLast(rule),
-    isLedger: false,
   };
   return {
-    leg,
-    ledger: ledgerOf(leg, rule.history, ledgerSpace),
+    terms,
+    ledger: ledgerOf(terms, rule.history, ledgerSpace),
     scope: rule.scope === "product" ? null : selectorPath(rule.scope),
     selector: rule.scope,
     limit: typeof limit === "object" && limit !== null ? undefined : scale1(limit),
-    limits: byPlan && {
-      path: selectorPath(byPlan.by) ?? [],
-      values: new Map(Object.entries(byPlan.values).map(([name, each]) => [name, scale1(each)])),
+    limits: picked && {
+      path: selectorPath(picked.by) ?? [],
+      values: new Map(Object.entries(picked.values).map(([name, each]) => [name, scale1(each)])),
     },
-    windowAt: (nowMs) => windowAt(shape, nowMs),
+    windowAt: (nowMs) => windowAt(calendar, nowMs),
     cached: { startMs: 0, endMs: 0 },
   };
 }

@@ -1,6 +1,6 @@
 import type { ResultWindow } from "../quota/decision.js";
 import { CACHE, type CacheBody, type CacheInput } from "../define/cache.js";
-import { usedAt, type Cell } from "../decide/cell.js";
+import { usedAt, type Counter } from "../decide/counter.js";
 import { windowText } from "../quota/decision.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 import { spaceParts } from "../base/key.js";
@@ -110,19 +110,19 @@ export class Caches extends ProductResource<CacheInput, CacheBody, Empty> {
   }
 }
 
-function counterOf({ space, subject, cell }: Copy, scale: number, nowMs: number): CachedCounter {
+function counterOf({ space, subject, counter }: Copy, scale: number, nowMs: number): CachedCounter {
   const { env, rule } = spaceParts(space);
   return {
     env,
     rule,
     subject: subject === "" ? null : subject,
-    used: cell === null ? 0 : usedAt(cell, nowMs) / scale,
-    window: cell === null ? null : { ...windowText(windowAt(cell, nowMs)) },
+    used: counter === null ? 0 : usedAt(counter, nowMs) / scale,
+    window: counter === null ? null : { ...windowText(windowAt(counter, nowMs)) },
   };
 }
 
 /** A rolling window is the one that ends now. */
-function windowAt({ window, entries }: Readonly<Cell>, nowMs: number): Span {
+function windowAt({ window, entries }: Readonly<Counter>, nowMs: number): Span {
   if (entries === null) return window;
   return { startMs: nowMs - (window.endMs - window.startMs), endMs: nowMs };
 }

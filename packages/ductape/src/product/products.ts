@@ -1,6 +1,6 @@
 import { planConfiguration, type Planner } from "./configure.js";
 import { Caches, type CachesParts } from "./caches.js";
-import { carryCounters } from "./transfer.js";
+import { transferCounters } from "./transfer.js";
 import type { Catalogue } from "../define/catalogue.js";
 import type {
   AppliedConfiguration,
@@ -248,7 +248,7 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
     if (entry === undefined || quota === undefined) return;
     for (const [slug, { uid }] of entry.environments.identities()) {
       const compiled = compileQuota(quota, product, { slug, uid }, entry.caches);
-      await carryCounters(store, compiled, clock);
+      await transferCounters(store, compiled, clock);
     }
   }
 

@@ -231,8 +231,8 @@ export abstract class Resource<Body extends object, Identity> {
   async #refuseInUse(id: string, prefix: string, spaces: string[] | null): Promise<void> {
     const live = spaces && new Set(spaces);
     const nowMs = this.parts.clock();
-    for await (const { space, cell } of this.parts.store.scan(prefix)) {
-      const { window, used, granted } = cell;
+    for await (const { space, counter } of this.parts.store.scan(prefix)) {
+      const { window, used, granted } = counter;
       if (live?.has(space) === false || window.endMs <= nowMs || used + granted === 0) continue;
       const what = `${this.kind.name} ${show(id)}`;
       const message = `${what} has counters in use; pass { force: true } to delete them too`;

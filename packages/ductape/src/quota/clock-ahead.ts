@@ -1,11 +1,11 @@
 import type { Catalogue } from "../define/catalogue.js";
-import { latestMs, type Cell } from "../decide/cell.js";
+import { latestMs, type Counter } from "../decide/counter.js";
 import { isoOf } from "./decision.js";
 import { DuctapeError, show } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
 import { spaceParts } from "../base/key.js";
-import { nextTold, type Leg } from "../decide/leg.js";
-import type { Step } from "../decide/step.js";
+import type { StepOutcome } from "../decide/outcome.js";
+import type { RuleCheck, Step } from "../decide/plan.js";
 import type { Clock } from "../base/call.js";
 import type { Store, StoreFact } from "../stores/store.js";
 
@@ -31,17 +31,19 @@ export class AheadWarnings {
   }
 
   /** Looks at the counters that a step was decided on. */
-  look(step: Step): void {
-    for (let leg = step.told; leg !== null; leg = nextTold(leg)) {
-      const { cell } = leg;
-      if (cell !== undefined && isAhead(cell, step.nowMs)) this.#warn(leg, cell, step.nowMs);
+  look({ checks }: Step, outcome: StepOutcome): void {
+    for (const [i, check] of checks.entries()) {
+      const counter = outcome.checks[i]?.counter ?? null;
+      if (counter !== null && isAhead(counter, outcome.nowMs)) {
+        this.#warn(check, counter, outcome.nowMs);
+      }
     }
   }
 
-  #warn({ rule, subject }: Leg, cell: Cell, nowMs: number): void {
+  #warn({ rule, subject }: RuleCheck, counter: Readonly<Counter>, nowMs: number): void {
     if (this.#warned.has(rule.space) || this.#warned.size >= WARNINGS_MAX) return;
     this.#warned.add(rule.space);
-    const found = counterText(rule.space, subject, cell);
+    const found = counterText(rule.space, subject, counter);
     this.#logger.warn(`${found}, but now is ${isoOf(nowMs)}: a clock was ahead; ${MEND}`);
   }
 }
@@ -58,9 +60,9 @@ export async function aheadFact(parts: {
   const { store, catalogue, clock } = parts;
   let count = 0;
   const named: string[] = [];
-  for await (const { space, subject, cell } of store.scan("")) {
-    if (!isAhead(cell, clock()) || !(await isOfRule(space, catalogue))) continue;
-    if (named.length < NAMED_MAX) named.push(counterText(space, subject, cell));
+  for await (const { space, subject, counter } of store.scan("")) {
+    if (!isAhead(counter, clock()) || !(await isOfRule(space, catalogue))) continue;
+    if (named.length < NAMED_MAX) named.push(counterText(space, subject, counter));
     count++;
   }
   const name = "windows";
@@ -69,8 +71,8 @@ export async function aheadFact(parts: {
   return { name, value: `${named.join("; ")}${rest}`, advice: MEND };
 }
 
-function isAhead(cell: Readonly<Cell>, nowMs: number): boolean {
-  return latestMs(cell) > nowMs + AHEAD_MS;
+function isAhead(counter: Readonly<Counter>, nowMs: number): boolean {
+  return latestMs(counter) > nowMs + AHEAD_MS;
 }
 
 /** False for a counter that keeps the window of a history, and for one of a deleted rule. */
@@ -79,16 +81,16 @@ async function isOfRule(space: string, catalogue: Catalogue): Promise<boolean> {
   const named = { productTag: product, env, quotaTag: quota, cache: null };
   try {
     const { rules } = await catalogue.locate(named);
-    return rules.some(({ leg }) => leg.space === space);
+    return rules.some(({ terms }) => terms.space === space);
   } catch (error) {
     if (DuctapeError.is(error) && error.code !== "STORE_UNAVAILABLE") return false;
     throw error;
   }
 }
 
-function counterText(space: string, subject: string, cell: Cell): string {
+function counterText(space: string, subject: string, counter: Readonly<Counter>): string {
   const { product, env, quota, rule } = spaceParts(space);
   const whose = subject === "" ? "the counter" : `the counter of ${show(subject)}`;
   const where = `product ${show(product)}, env ${show(env)}, quota ${show(quota)}`;
-  return `${whose} (${where}, rule ${show(rule)}) begins ${isoOf(latestMs(cell))}`;
+  return `${whose} (${where}, rule ${show(rule)}) begins ${isoOf(latestMs(counter))}`;
 }

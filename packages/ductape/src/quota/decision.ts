@@ -1,11 +1,12 @@
 import type { OutagePolicy } from "../base/settings.js";
 import { valueMaxText } from "../decide/amount.js";
-import { limitOf } from "../decide/apply.js";
 import type { CompiledQuota } from "../define/quota.js";
 import { ConflictError, show, ValidationError } from "../base/errors.js";
 import { FOREVER_MS, type Period, type Span } from "../decide/period.js";
-import { nextTold, type Leg } from "../decide/leg.js";
-import type { Step } from "../decide/step.js";
+import { limitWith } from "../decide/counter.js";
+import type { CheckOutcome, StepOutcome } from "../decide/outcome.js";
+import type { Step } from "../decide/plan.js";
+import type { Identity } from "../define/subject.js";
 import type { Action } from "../decide/action.js";
 import type { Request } from "./request.js";
 
@@ -152,68 +153,79 @@ export type EnforcedResult<Policy extends OutagePolicy = "throw"> = Extract<
   { allowed: true }
 >;
 
+/** Whose request a decision answers. */
+interface Asked {
+  readonly request: Request;
+  readonly identity: Identity | null;
+}
+
 /**
- * Tells a decided step in the units and names of the caller. Pure. Throws `IDEMPOTENCY_CONFLICT`,
+ * What a step came to, in the units and names of the caller. Pure. Throws `IDEMPOTENCY_CONFLICT`,
  * and `VALIDATION` for a count past 2^53-1.
  */
-export function decide(request: Request, quota: CompiledQuota, step: Step): Decision {
-  const { scale, unit } = quota;
-  const { status, told } = step;
-  if (told === null) throw new Error("a step without a rule was decided");
-  const binding = nextTold(told) === null ? told : bindingLeg(step, told);
+export function decisionOf(
+  asked: Asked,
+  quota: CompiledQuota,
+  step: Step,
+  outcome: StepOutcome,
+): Decision {
+  const { checks, status } = outcome;
+  const binding = checks.length === 1 ? checks[0] : bindingCheck(step, outcome);
   const decision =
     status === "done"
-      ? tell(request, step, told, binding, scale, ADMITTED)
-      : refuse(request, step, told, binding, quota);
-  if (unit !== undefined) decision.unit = unit;
+      ? report(asked, step, outcome, binding, quota.scale, ADMITTED)
+      : refusal(asked, step, outcome, binding, quota);
+  if (quota.unit !== undefined) decision.unit = quota.unit;
   return decision;
 }
 
-function refuse(
-  request: Request,
+function refusal(
+  asked: Asked,
   step: Step,
-  told: Leg,
-  binding: Leg,
+  outcome: StepOutcome,
+  binding: CheckOutcome,
   { scale, decimals }: CompiledQuota,
 ): Decision {
-  const { status } = step;
-  if (status === "conflict") throw idempotencyConflict(request);
-  if (status === "overflow") throw overflow(request, decimals);
+  const { status } = outcome;
+  if (status === "conflict") throw idempotencyConflict(asked.request);
+  if (status === "overflow") throw overflow(asked.request, decimals);
   const withheld = status === "withheld";
-  return tell(request, step, told, binding, scale, {
+  return report(asked, step, outcome, binding, scale, {
     allowed: false as const,
     success: false as const,
     code: withheld ? ("NOT_APPLIED" as const) : ("QUOTA_EXCEEDED" as const),
-    retry_after_ms: withheld ? 0 : waitMs(step, binding),
+    retry_after_ms: withheld ? 0 : waitMs(step, outcome, binding),
   });
 }
 
-type Verdict = Pick<Admitted | Denied, "allowed" | "success" | "code" | "retry_after_ms">;
+type Answer = Pick<Admitted | Denied, "allowed" | "success" | "code" | "retry_after_ms">;
 
 const ADMITTED = { allowed: true, success: true, code: "OK", retry_after_ms: 0 } as const;
 
 /** One literal for every answer: spreading or merging two would cost more than the decision. */
-function tell<V extends Verdict>(
-  request: Request,
+function report<A extends Answer>(
+  { request, identity }: Asked,
   step: Step,
-  first: Leg,
-  binding: Leg,
+  outcome: StepOutcome,
+  binding: CheckOutcome,
   scale: number,
-  verdict: V,
+  answer: A,
 ) {
-  const { used, rule } = binding;
+  const { used, check } = binding;
+  const { rule, subject } = check;
+  const { checks, ageMs } = outcome;
   const limit = limitOf(binding);
   const window = windowText(binding.window);
-  const result: ResultBase & Pick<V, keyof Verdict> = {
+  const result: ResultBase & Pick<A, keyof Answer> = {
     action: request.action,
     env: request.env,
     product_tag: request.productTag,
     quota_tag: request.quotaTag,
-    subject: binding.subject === "" ? null : binding.subject,
-    allowed: verdict.allowed,
-    success: verdict.success,
-    exceeded: verdict.code === "QUOTA_EXCEEDED" || isPassed(first),
-    code: verdict.code,
+    subject: subject === "" ? null : subject,
+    allowed: answer.allowed,
+    success: answer.success,
+    exceeded: answer.code === "QUOTA_EXCEEDED" || isAnyPassed(checks),
+    code: answer.code,
     rule: rule.name,
     amount: unscaled(step.amount, scale),
     limit: limit === null ? null : unscaled(limit, scale),
@@ -224,46 +236,50 @@ function tell<V extends Verdict>(
     period: rule.period,
     window: { start: window.start, end: window.end },
     resets_at: resetsText(binding),
-    retry_after_ms: verdict.retry_after_ms,
-    source: step.ageMs === null ? "store" : "cache",
-    age_ms: step.ageMs ?? 0,
-    replayed: step.isReplayed,
+    retry_after_ms: answer.retry_after_ms,
+    source: ageMs === null ? "store" : "cache",
+    age_ms: ageMs ?? 0,
+    replayed: outcome.isReplayed,
     degraded: false,
   };
-  if (request.identity !== null && request.identity.identifier !== binding.subject) {
-    result.asked_by = request.identity.identifier;
-  }
+  if (identity !== null && identity.identifier !== subject) result.asked_by = identity.identifier;
   if (request.action === "reset" || request.action === "set") {
     result.previous_used = unscaled(binding.previousUsed, scale);
   }
-  if (request.action === "decrement") result.applied = appliedOf(step, binding, scale);
-  if (nextTold(first) !== null) result.rules = ruleResults(step, first, scale);
-  if (verdict.allowed) addAlerts(result, first);
+  if (request.action === "decrement") result.applied = appliedOf(outcome, binding, scale);
+  if (checks.length > 1) result.rules = ruleResults(step, outcome, scale);
+  if (answer.allowed) for (const each of checks) addAlerts(result, each);
   return result;
 }
 
+const limitOf = ({ check, granted }: CheckOutcome): number | null =>
+  limitWith(check.limit, granted);
+
 /** What was taken from one counter; 0 where another input of the call was refused. */
-const appliedOf = ({ status }: Step, { previousUsed, used }: Leg, scale: number): number =>
-  status === "done" ? unscaled(previousUsed - used, scale) : 0;
+const appliedOf = (
+  { status }: StepOutcome,
+  { previousUsed, used }: CheckOutcome,
+  scale: number,
+): number => (status === "done" ? unscaled(previousUsed - used, scale) : 0);
 
 /** Amounts leave as they came; no division where there is nothing to divide. */
 const unscaled = (amount: number, scale: number): number => (scale === 1 ? amount : amount / scale);
 
 /**
- * The rule whose numbers are told: of those that refused the one with the longest wait, so that
- * waiting for it helps; else the one with the smallest fraction left. The first of equals.
+ * The check whose numbers are reported: of those that refused the one with the longest wait, so
+ * that waiting for it helps; else the one with the smallest fraction left. The first of equals.
  */
-function bindingLeg(step: Step, first: Leg): Leg {
-  let tightest = first;
+function bindingCheck(step: Step, outcome: StepOutcome): CheckOutcome {
+  let tightest = outcome.checks[0];
   let leastLeft = Infinity;
-  let refusing: Leg | null = null;
+  let refusing: CheckOutcome | null = null;
   let longestMs = -1;
-  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
-    if (step.rule !== null && step.rule !== leg.rule.name) continue;
-    const left = fractionLeft(leg.used, limitOf(leg));
-    const wait = leg.admits ? -1 : (waitMs(step, leg) ?? Infinity);
-    if (left < leastLeft) [tightest, leastLeft] = [leg, left];
-    if (wait > longestMs) [refusing, longestMs] = [leg, wait];
+  for (const each of outcome.checks) {
+    if (step.rule !== null && step.rule !== each.check.rule.name) continue;
+    const left = fractionLeft(each.used, limitOf(each));
+    const wait = each.admits ? -1 : (waitMs(step, outcome, each) ?? Infinity);
+    if (left < leastLeft) [tightest, leastLeft] = [each, left];
+    if (wait > longestMs) [refusing, longestMs] = [each, wait];
   }
   return refusing ?? tightest;
 }
@@ -273,55 +289,56 @@ function fractionLeft(used: number, limit: number | null): number {
   return limit === 0 ? -used : (limit - used) / limit;
 }
 
-function isPassed(first: Leg): boolean {
-  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
-    const limit = limitOf(leg);
-    if (leg.inTheWay || (limit !== null && leg.used > limit)) return true;
-  }
+function isAnyPassed(checks: readonly CheckOutcome[]): boolean {
+  for (const each of checks) if (isPassed(each)) return true;
   return false;
 }
 
-/** How long until a leg that refused admits the amount; null where waiting cannot help. */
-function waitMs({ amount, nowMs }: Step, { rolling, window, limit }: Leg): number | null {
+function isPassed(outcome: CheckOutcome): boolean {
+  const limit = limitOf(outcome);
+  return outcome.inTheWay || (limit !== null && outcome.used > limit);
+}
+
+/** How long until a check that refused admits the amount; null where waiting cannot help. */
+function waitMs(
+  { amount }: Step,
+  { nowMs }: StepOutcome,
+  { rolling, window, check }: CheckOutcome,
+): number | null {
   if (rolling !== null) return rolling.fitsMs === null ? null : rolling.fitsMs - nowMs;
   const { endMs } = window;
-  return endMs === FOREVER_MS || amount > (limit ?? 0) ? null : Math.max(0, endMs - nowMs);
+  return endMs === FOREVER_MS || amount > (check.limit ?? 0) ? null : Math.max(0, endMs - nowMs);
 }
 
-function ruleResults(step: Step, first: Leg, scale: number): RuleResult[] {
-  const results: RuleResult[] = [];
-  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
-    const limit = limitOf(leg);
+function ruleResults(step: Step, outcome: StepOutcome, scale: number): RuleResult[] {
+  return outcome.checks.map((each) => {
+    const { check, used, admits } = each;
+    const limit = limitOf(each);
     const result: RuleResult = {
-      rule: leg.rule.name,
-      subject: leg.subject || null,
+      rule: check.rule.name,
+      subject: check.subject || null,
       limit: limit === null ? null : limit / scale,
-      used: leg.used / scale,
+      used: used / scale,
       held: 0,
-      remaining: limit === null ? null : Math.max(0, limit - leg.used) / scale,
-      overage: limit === null ? 0 : Math.max(0, leg.used - limit) / scale,
-      period: leg.rule.period,
-      window: { ...windowText(leg.window) },
-      resets_at: resetsText(leg),
-      admits: leg.admits,
-      retry_after_ms: leg.admits ? 0 : waitMs(step, leg),
+      remaining: limit === null ? null : Math.max(0, limit - used) / scale,
+      overage: limit === null ? 0 : Math.max(0, used - limit) / scale,
+      period: check.rule.period,
+      window: { ...windowText(each.window) },
+      resets_at: resetsText(each),
+      admits,
+      retry_after_ms: admits ? 0 : waitMs(step, outcome, each),
     };
-    if (step.action === "decrement") result.applied = appliedOf(step, leg, scale);
-    results.push(result);
-  }
-  return results;
+    if (step.action === "decrement") result.applied = appliedOf(outcome, each, scale);
+    return result;
+  });
 }
 
-function addAlerts(result: ResultBase, first: Leg): void {
-  for (let leg: Leg | null = first; leg !== null; leg = nextTold(leg)) {
-    if (leg.alerted !== leg.alertedFrom) addAlertsOf(result, leg);
-  }
-}
-
-function addAlertsOf(result: ResultBase, { rule, alerted, alertedFrom }: Leg): void {
-  const reached = rule.alerts.filter((fraction) => fraction > alertedFrom && fraction <= alerted);
-  const alerts = reached.map((fraction) => ({ rule: rule.name, fraction }));
-  if (alerts.length > 0) result.alerts = [...(result.alerts ?? []), ...alerts];
+function addAlerts(result: ResultBase, { check, alerted, alertedFrom }: CheckOutcome): void {
+  if (alerted === alertedFrom) return;
+  const { name, alerts } = check.rule;
+  const reached = alerts.filter((fraction) => fraction > alertedFrom && fraction <= alerted);
+  const reports = reached.map((fraction) => ({ rule: name, fraction }));
+  if (reports.length > 0) result.alerts = [...(result.alerts ?? []), ...reports];
 }
 
 // Windows stay the same for many calls, and rendering a date costs more than a decision: the texts
@@ -347,7 +364,7 @@ function newText(place: number, span: Span): ResultWindow {
   return text;
 }
 
-function resetsText({ rolling, window }: Leg): string | null {
+function resetsText({ rolling, window }: CheckOutcome): string | null {
   return rolling === null ? windowText(window).end : isoOf(rolling.leavesMs);
 }
 

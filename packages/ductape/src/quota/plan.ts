@@ -1,5 +1,3 @@
-import type { Step } from "../decide/step.js";
-import { answerKey, type AnswerKey } from "../decide/answer.js";
 import {
   amountText,
   decimalsFor,
@@ -10,113 +8,94 @@ import {
   valueMaxText,
   type Rounding,
 } from "../decide/amount.js";
-import type { CachePolicy } from "../decide/step.js";
-import type { CompiledQuota, CompiledRule } from "../define/quota.js";
 import { show, ValidationError } from "../base/errors.js";
-import { ledgerLeg } from "../decide/ledger.js";
-import { newLeg, type Leg } from "../decide/leg.js";
+import { pathText } from "../base/text.js";
+import { ledgerCheck } from "../decide/ledger.js";
 import { FOREVER_MS, type Span } from "../decide/period.js";
-import type { Action } from "../decide/action.js";
+import type { RuleCheck, Step } from "../decide/plan.js";
+import type { CompiledQuota, CompiledRule } from "../define/quota.js";
+import { valueAt } from "../define/selector.js";
 import {
+  pickSubject,
   type Identity,
   type SubjectInput,
-  pickSubject,
   type SubjectOrigin,
 } from "../define/subject.js";
+import { answerKey } from "./answer-key.js";
 import type { Request } from "./request.js";
-import { valueAt } from "../define/selector.js";
-import { pathText } from "../base/text.js";
 
 /**
- * Turns a request into a step at `nowMs`. Pure; windows are cached in the compiled rule until they
- * end. Throws `VALIDATION` and `SUBJECT_REQUIRED`.
+ * Turns a request into a step at `nowMs`; `identity` is that of its session. Windows are cached in
+ * the compiled rule until they end. Throws `VALIDATION` and `SUBJECT_REQUIRED`.
  */
-export function planStep(request: Request, quota: CompiledQuota, nowMs: number): Step {
-  const amount = scaledAmount(request, quota);
-  const { identity } = request;
-  const subject = identity === null ? request.subject : identity.data;
-  const legs = planLegs(subject, quota, nowMs, identity);
-  if (quota.keepsHistory && request.action !== "check") addLedgers(legs, quota);
-  const rule = ruleOf(request, quota);
-  const answer =
-    request.idempotency === null
-      ? null
-      : answerKey(request, request.idempotency, quota.answerSpace, amount, rule, legs);
-  const cache = request.cache === null ? null : (quota.caches.get(request.cache)?.body ?? null);
-  return stepOf(request.action, amount, rule, legs, answer, cache, nowMs);
-}
-
-function stepOf(
-  action: Action,
-  amount: number,
-  rule: string | null,
-  legs: Leg,
-  answer: AnswerKey | null,
-  cache: CachePolicy | null,
+export function planStep(
+  request: Request,
+  identity: Identity | null,
+  quota: CompiledQuota,
   nowMs: number,
 ): Step {
+  const { action, idempotency } = request;
+  const amount = scaledAmount(request, quota);
+  const subject = identity === null ? request.subject : identity.data;
+  const checks = planChecks(subject, quota, nowMs, identity);
+  const rule = ruleOf(request, quota);
+  const { answerSpace } = quota;
   return {
     action,
     amount,
     rule,
-    legs,
-    answer,
-    cache,
-    next: null,
-    nowMs,
-    status: "done",
-    told: legs,
-    isReplayed: false,
-    ageMs: null,
+    checks,
+    ledgers: quota.keepsHistory && action !== "check" ? ledgersOf(checks, quota) : NO_LEDGERS,
+    answerKey:
+      idempotency === null
+        ? null
+        : answerKey(request, idempotency, identity, answerSpace, amount, rule, checks),
+    cache: request.cache === null ? null : (quota.caches.get(request.cache)?.body ?? null),
+    plannedMs: nowMs,
   };
 }
 
-function planLegs(
+const NO_LEDGERS: readonly RuleCheck[] = [];
+
+function planChecks(
   subject: SubjectInput | null,
   quota: CompiledQuota,
   nowMs: number,
   identity: Identity | null,
-): Leg {
-  const first = planLeg(quota.rules[0], subject, quota, nowMs, identity);
-  let last = first;
-  for (let i = 1; i < quota.rules.length; i++) {
-    const rule = quota.rules[i];
-    if (rule !== undefined) last = last.next = planLeg(rule, subject, quota, nowMs, identity);
-  }
-  return first;
+): Step["checks"] {
+  const { rules } = quota;
+  const first = planCheck(rules[0], subject, quota, nowMs, identity);
+  if (rules.length === 1) return [first];
+  const others = rules.slice(1).map((rule) => planCheck(rule, subject, quota, nowMs, identity));
+  return [first, ...others];
 }
 
-/** Adds the legs that keep the windows of a plan; its own stand in the order of the rules. */
-function addLedgers(first: Leg, { rules }: CompiledQuota): void {
-  let last = first;
-  while (last.next !== null) last = last.next;
-  let leg: Leg | null = first;
-  for (const { ledger } of rules) {
-    if (leg === null) return;
-    const { subject, planned, limit } = leg;
-    if (ledger !== null) last = last.next = ledgerLeg(ledger, subject, planned, limit);
-    leg = leg.next;
-  }
+/** The ledgers' checks, in the order of the rules. */
+function ledgersOf(checks: Step["checks"], { rules }: CompiledQuota): RuleCheck[] {
+  return checks.flatMap(({ subject, window, limit }, i) => {
+    const ledger = rules[i]?.ledger ?? null;
+    return ledger === null ? [] : [ledgerCheck(ledger, subject, window, limit)];
+  });
 }
 
 /** A look at one counter, and at the windows before that its ledger keeps, the latest first. */
 export function planHistory(rule: CompiledRule, subject: string, nowMs: number): Step {
-  const { ledger, leg } = rule;
-  const step = planNothing("check", rule, subject, leg.defaultLimit, nowMs);
+  const { ledger, terms } = rule;
+  const step = planNothing("check", rule, subject, terms.defaultLimit, nowMs);
   if (ledger === null) return step;
-  let last = step.legs;
-  let { startMs } = last.planned;
-  for (let windows = ledger.windows; windows > 0 && startMs > 0; windows--) {
+  const ledgers: RuleCheck[] = [];
+  let { startMs } = step.checks[0].window;
+  while (ledgers.length < ledger.windows && startMs > 0) {
     const window = rule.windowAt(startMs - 1);
-    last = last.next = ledgerLeg(ledger, subject, window, null);
+    ledgers.push(ledgerCheck(ledger, subject, window, null));
     ({ startMs } = window);
   }
-  return step;
+  return { ...step, ledgers };
 }
 
 /**
- * An amount of 0 on one counter at `nowMs`: a `check` fills in how it stands, and a `decrement`
- * writes that down in the form that its rule has now.
+ * An amount of 0 on one counter at `nowMs`: a `check` says how it stands, and a `decrement` writes
+ * that down in the window version that its rule has now.
  */
 export function planNothing(
   action: "check" | "decrement",
@@ -125,43 +104,46 @@ export function planNothing(
   limit: number | null,
   nowMs: number,
 ): Step {
-  const legs = legOf(rule, subject, limit, nowMs);
-  return stepOf(action, 0, null, legs, null, null, nowMs);
+  return {
+    action,
+    amount: 0,
+    rule: null,
+    checks: [checkOf(rule, subject, limit, nowMs)],
+    ledgers: NO_LEDGERS,
+    answerKey: null,
+    cache: null,
+    plannedMs: nowMs,
+  };
 }
 
-function planLeg(
+function planCheck(
   rule: CompiledRule,
   subject: SubjectInput | null,
   quota: CompiledQuota,
   nowMs: number,
   identity: Identity | null,
-): Leg {
+): RuleCheck {
   const whose = rule.scope === null ? "" : subjectOf(rule, rule.scope, subject, quota, identity);
   const limit = rule.limit === undefined ? limitFor(rule, subject) : rule.limit;
-  return legOf(rule, whose, limit, nowMs);
+  return checkOf(rule, whose, limit, nowMs);
 }
 
-function legOf(rule: CompiledRule, subject: string, limit: number | null, nowMs: number): Leg {
-  const window = rule.leg.rollingMs === 0 ? windowOf(rule, nowMs) : NO_WINDOW;
-  return newLeg(rule.leg, subject, window, limit);
+function checkOf(
+  rule: CompiledRule,
+  subject: string,
+  limit: number | null,
+  nowMs: number,
+): RuleCheck {
+  const window = rule.terms.rollingMs === 0 ? windowOf(rule, nowMs) : NO_WINDOW;
+  return { rule: rule.terms, subject, window, limit };
 }
 
 const NO_WINDOW = { startMs: 0, endMs: FOREVER_MS };
 
-/** The window that was made last: rules of one calendar share one object. */
-let lastMade: Span = { startMs: 0, endMs: 0 };
-
 function windowOf(rule: CompiledRule, nowMs: number): Span {
   const { cached } = rule;
-  return nowMs >= cached.startMs && nowMs < cached.endMs ? cached : newWindow(rule, nowMs);
-}
-
-function newWindow(rule: CompiledRule, nowMs: number): Span {
-  const made = rule.windowAt(nowMs);
-  const isSame = made.startMs === lastMade.startMs && made.endMs === lastMade.endMs;
-  if (!isSame) lastMade = made;
-  rule.cached = lastMade;
-  return lastMade;
+  if (nowMs >= cached.startMs && nowMs < cached.endMs) return cached;
+  return (rule.cached = rule.windowAt(nowMs));
 }
 
 // What every call passes is kept apart from what few do, so that it is small enough to be inlined.
@@ -200,8 +182,8 @@ function explainAmount(amount: number, { tag, decimals, scale, rules }: Compiled
 /** The largest limit of any rule and plan. */
 function limitMax(rules: CompiledQuota["rules"]): number {
   let most = 0;
-  for (const { leg, limit, limits } of rules) {
-    const each = [limit, leg.defaultLimit, ...(limits?.values.values() ?? [])];
+  for (const { terms, limit, limits } of rules) {
+    const each = [limit, terms.defaultLimit, ...(limits?.values.values() ?? [])];
     for (const one of each) most = Math.max(most, one ?? 0);
   }
   return most;
@@ -241,7 +223,7 @@ function limitFor(rule: CompiledRule, subject: SubjectInput | null): number | nu
   const value =
     subject === null || typeof subject === "string" ? undefined : valueAt(subject, limits.path);
   const known = value === undefined ? undefined : limits.values.get(String(value));
-  return known === undefined ? rule.leg.defaultLimit : known;
+  return known === undefined ? rule.terms.defaultLimit : known;
 }
 
 function ruleOf(request: Request, quota: CompiledQuota): string | null {
@@ -256,7 +238,7 @@ function spokenTo(request: Request, quota: CompiledQuota, mutatesOne: boolean): 
     if (action === "grant") refuseRollingGrant(quota, null);
     return null;
   }
-  const names = quota.rules.map((each) => each.leg.name);
+  const names = quota.rules.map((each) => each.terms.name);
   const known = `one of ${names.map(show).join(", ")}`;
   if (rule === null) {
     throw fieldError("rule", `is required for ${action}, as there are several: ${known}, or "*"`);
@@ -274,10 +256,10 @@ function spokenTo(request: Request, quota: CompiledQuota, mutatesOne: boolean): 
 
 function refuseRollingGrant(quota: CompiledQuota, named: string | null): void {
   const rolling = quota.rules.find(
-    ({ leg }) => leg.rollingMs !== 0 && (named === null || leg.name === named),
+    ({ terms }) => terms.rollingMs !== 0 && (named === null || terms.name === named),
   );
   if (rolling === undefined) return;
-  const name = show(rolling.leg.name);
+  const name = show(rolling.terms.name);
   throw fieldError("action", `grant needs a calendar window, and rule ${name} is rolling`);
 }
 

@@ -3,13 +3,16 @@ import { answerKeyOf } from "../decide/answer.js";
 import { parseBatchCall, parseCall, type CallOptions, type Clock } from "../base/call.js";
 import type { Catalogue } from "../define/catalogue.js";
 import type { CompiledQuota } from "../define/quota.js";
-import { decide, type Admitted, type Decision } from "./decision.js";
+import { decisionOf, type Admitted, type Decision } from "./decision.js";
 import { DuctapeError, faultAt, StoreError, ValidationError } from "../base/errors.js";
 import { QuotaExceededError } from "./exceeded.js";
 import type { Events } from "./events.js";
 import { planStep } from "./plan.js";
-import { type Step } from "../decide/step.js";
-import { parseRequest, type QuotaInput, type Request } from "./request.js";
+import { nonEmpty } from "../decide/non-empty.js";
+import type { Outcome } from "../decide/outcome.js";
+import type { Step } from "../decide/plan.js";
+import type { Identity } from "../define/subject.js";
+import { parseRequest, type QuotaInput, type Request, type SessionInput } from "./request.js";
 import type { Verifier } from "../sessions/verifier.js";
 import type { Store } from "../stores/store.js";
 import type { Gate } from "../base/gate.js";
@@ -53,9 +56,12 @@ export class Quota {
       const quota = ready === null ? this.#parts.catalogue.find(request) : null;
       const nowMs = this.#parts.clock();
       if (quota === null) return this.#parts.gate.track(this.#locate(request, call, ready));
-      if (!this.knowsWhoAsks(request, nowMs))
+      const { session } = request;
+      const identity = session === null ? null : this.#seen(request, session, nowMs);
+      if (session !== null && identity === null) {
         return this.#parts.gate.track(this.#meet(request, call));
-      return this.#decide(request, quota, nowMs, call, 1);
+      }
+      return this.#decide({ request, identity, call }, quota, nowMs, 1);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -69,16 +75,16 @@ export class Quota {
     // Also where there is nothing to wait for: a call that finds its quota must not pass this one.
     await ready;
     const quota = await this.#parts.catalogue.locate(request);
-    await this.#identify(request);
-    return this.#decide(request, quota, this.#parts.clock(), call, 1);
+    const identity = await this.#identify(request);
+    return this.#decide({ request, identity, call }, quota, this.#parts.clock(), 1);
   }
 
   /** The way of a token not seen before: its quota is known. */
   async #meet(request: Request, call: CallOptions): Promise<Decision> {
-    await this.#identify(request);
+    const identity = await this.#identify(request);
     const { catalogue, clock } = this.#parts;
     const quota = catalogue.find(request) ?? (await catalogue.locate(request));
-    return this.#decide(request, quota, clock(), call, 1);
+    return this.#decide({ request, identity, call }, quota, clock(), 1);
   }
 
   /** A request for the input as it is now; null for one that {@link run} refuses. */
@@ -94,39 +100,30 @@ export class Quota {
    * False where the token of a session has to be verified first: never seen here, or of no use any
    * more.
    */
-  knowsWhoAsks(request: Request, nowMs = this.#parts.clock()): boolean {
-    const { session, productTag, env } = request;
-    if (session === null) return true;
-    const { tag, token } = session;
-    request.identity = this.#parts.verifier.seen(productTag, env, tag, token, nowMs);
-    return request.identity !== null;
+  knowsWhoAsks(request: Request): boolean {
+    const { session } = request;
+    return session === null || this.#seen(request, session, this.#parts.clock()) !== null;
   }
 
-  async #identify(request: Request): Promise<void> {
-    const { session, productTag, env } = request;
-    if (session === null) return;
-    const { tag, token } = session;
-    request.identity = await this.#parts.verifier.identify(productTag, env, tag, token);
+  #seen({ productTag, env }: Request, session: SessionInput, nowMs: number): Identity | null {
+    return this.#parts.verifier.seen(productTag, env, session.tag, session.token, nowMs);
   }
 
-  #decide(
-    request: Request,
-    quota: CompiledQuota,
-    nowMs: number,
-    call: CallOptions,
-    plans: number,
-  ): Promise<Decision> {
-    const step = planStep(request, quota, nowMs);
-    const verdict = this.#parts.store.apply(step, call);
-    if (verdict === "decided") return Promise.resolve(this.#conclude(request, quota, step));
-    const again = () => this.#parts.gate.track(this.#decideAgain(request, call, plans));
-    if (verdict === "stale") return again();
+  async #identify({ session, productTag, env }: Request): Promise<Identity | null> {
+    if (session === null) return null;
+    return this.#parts.verifier.identify(productTag, env, session.tag, session.token);
+  }
+
+  #decide(asked: Asked, quota: CompiledQuota, nowMs: number, plans: number): Promise<Decision> {
+    const step = planStep(asked.request, asked.identity, quota, nowMs);
+    const outcome = this.#parts.store.apply([step], asked.call);
+    if (!(outcome instanceof Promise)) return this.#conclude(asked, quota, step, outcome, plans);
     const { gate } = this.#parts;
     gate.begin();
-    return verdict.then(
+    return outcome.then(
       (later) => {
         try {
-          return later === "decided" ? this.#conclude(request, quota, step) : again();
+          return this.#conclude(asked, quota, step, later, plans);
         } finally {
           gate.end();
         }
@@ -138,19 +135,27 @@ export class Quota {
     );
   }
 
-  #conclude(request: Request, quota: CompiledQuota, step: Step): Decision {
-    const decision = decide(request, quota, step);
-    this.#parts.ahead.look(step);
+  #conclude(
+    asked: Asked,
+    quota: CompiledQuota,
+    step: Step,
+    outcome: Outcome,
+    plans: number,
+  ): Promise<Decision> {
+    if (outcome === "stale") return this.#parts.gate.track(this.#decideAgain(asked, plans));
+    const [decided] = outcome;
+    const decision = decisionOf(asked, quota, step, decided);
+    this.#parts.ahead.look(step, decided);
     if (decision.alerts !== undefined) this.#parts.events.publish(decision);
-    return decision;
+    return Promise.resolve(decision);
   }
 
-  async #decideAgain(request: Request, call: CallOptions, plans: number): Promise<Decision> {
+  async #decideAgain(asked: Asked, plans: number): Promise<Decision> {
     if (plans >= REPLANS_MAX) throw neverCurrent();
     const { catalogue } = this.#parts;
     await catalogue.refresh();
-    const quota = catalogue.find(request) ?? (await catalogue.locate(request));
-    return this.#decide(request, quota, this.#parts.clock(), call, plans + 1);
+    const quota = catalogue.find(asked.request) ?? (await catalogue.locate(asked.request));
+    return this.#decide(asked, quota, this.#parts.clock(), plans + 1);
   }
 
   /** As `run`, for code that prefers an exception: a denial throws `QUOTA_EXCEEDED`. */
@@ -194,23 +199,24 @@ export class Quota {
   async #runAtomic(requests: readonly Request[], call: CallOptions): Promise<Decision[]> {
     const { catalogue, clock, store, events, ahead } = this.#parts;
     for (let plans = 0; plans < REPLANS_MAX; plans++) {
-      const quotas: CompiledQuota[] = [];
+      const asked: (Asked & { readonly quota: CompiledQuota })[] = [];
       for (const [i, request] of requests.entries()) {
-        const found =
+        const quota =
           catalogue.find(request) ?? (await catalogue.locate(request).catch(throwAt(i)));
-        quotas.push(found);
-        await this.#identify(request).catch(throwAt(i));
+        const identity = await this.#identify(request).catch(throwAt(i));
+        asked.push({ request, identity, call, quota });
       }
       const nowMs = clock();
-      const steps = eachOf(requests, (request, i) => {
-        return planStep(request, at(quotas, i), nowMs);
-      });
+      const steps = eachOf(asked, ({ request, identity, quota }) =>
+        planStep(request, identity, quota, nowMs),
+      );
       refuseSameKeys(steps);
-      if ((await store.apply(joined(steps), call)) === "decided") {
-        const decisions = eachOf(requests, (request, i) =>
-          decide(request, at(quotas, i), at(steps, i)),
+      const outcome = await store.apply(nonEmpty(steps), call);
+      if (outcome !== "stale") {
+        const decisions = eachOf(asked, (each, i) =>
+          decisionOf(each, each.quota, at(steps, i), at(outcome, i)),
         );
-        for (const step of steps) ahead.look(step);
+        steps.forEach((step, i) => ahead.look(step, at(outcome, i)));
         for (const decision of decisions) events.publish(decision);
         return decisions;
       }
@@ -220,12 +226,20 @@ export class Quota {
   }
 }
 
+/** A request, whose session it carries, and how long it may wait. */
+interface Asked {
+  readonly request: Request;
+  /** Null: no session. */
+  readonly identity: Identity | null;
+  readonly call: CallOptions;
+}
+
 /** One answer belongs to one step: the second of two would count before the first is known. */
 function refuseSameKeys(steps: readonly Step[]): void {
   const seen = new Map<string, number>();
-  steps.forEach(({ answer }, i) => {
-    if (answer === null) return;
-    const key = answerKeyOf(answer);
+  steps.forEach(({ answerKey }, i) => {
+    if (answerKey === null) return;
+    const key = answerKeyOf(answerKey);
     const first = seen.get(key);
     if (first !== undefined) {
       const message = `is the same as that of inputs[${first}]; give each input a key of its own`;
@@ -233,12 +247,6 @@ function refuseSameKeys(steps: readonly Step[]): void {
     }
     seen.set(key, i);
   });
-}
-
-/** Several steps as the one plan that starts with the first. */
-function joined(steps: readonly Step[]): Step {
-  for (let i = 1; i < steps.length; i++) at(steps, i - 1).next = at(steps, i);
-  return at(steps, 0);
 }
 
 /** As `map`, but a fault names its input. */

@@ -1,7 +1,7 @@
 import { ACTIONS, ANSWER_TTL_MS, type Action, type Idempotency } from "../decide/action.js";
 import { shownName, unknownField, type Empty } from "../base/field.js";
-import type { Identity, SubjectInput } from "../define/subject.js";
-import { AMOUNT_MAX } from "../decide/cell.js";
+import type { SubjectInput } from "../define/subject.js";
+import { AMOUNT_MAX } from "../decide/counter.js";
 import { DuctapeError, kindOf, show, ValidationError, type Issue } from "../base/errors.js";
 import { isEmptyRecord, isRecord } from "../base/json.js";
 import { checkText, nearest } from "../base/text.js";
@@ -46,8 +46,6 @@ export interface Request {
   readonly amount: number;
   readonly subject: SubjectInput | null;
   readonly session: SessionInput | null;
-  /** Of `session`; null until its token is verified. */
-  identity: Identity | null;
   readonly cache: string | null;
   readonly idempotency: Idempotency | null;
   readonly rule: string | null;
@@ -102,7 +100,6 @@ export function parseRequest(input: unknown): Request {
         ? subject
         : subjectOf(subject, input),
     session: session === undefined ? null : sessionOf(session, input),
-    identity: null,
     cache: textOf(cache, input),
     idempotency:
       idempotency_key === undefined && idempotency_ttl_ms === undefined

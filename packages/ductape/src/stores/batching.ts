@@ -1,7 +1,7 @@
 import { abortedError, timedOut, unanswered } from "../base/call.js";
-import type { Verdict } from "../decide/apply.js";
+import type { Outcome } from "../decide/outcome.js";
 import { StoreError } from "../base/errors.js";
-import type { Step } from "../decide/step.js";
+import type { Plan } from "../decide/plan.js";
 import type { CallOptions } from "../base/call.js";
 
 /** Bounds of a {@link Batching}. */
@@ -20,10 +20,10 @@ export interface BatchingOptions {
  * What became of the plans of a batch; null, for one of them or for all: the engine was busy, and
  * nothing was done.
  */
-export type Answers<A = Verdict> = readonly (A | Error | null)[] | null;
+export type Answers<A = Outcome> = readonly (A | Error | null)[] | null;
 
 /** Decides a batch and makes it durable. */
-export type Flush<P = Step, A = Verdict> = (
+export type Flush<P = Plan, A = Outcome> = (
   plans: readonly P[],
 ) => Answers<A> | Promise<Answers<A>>;
 
@@ -51,7 +51,7 @@ const SPLIT_PLANS_MIN = 8;
  * its signal (`ABORTED`) or where too many wait (`OVERLOADED`); one that was sent and has no answer
  * in its time is `OUTCOME_UNKNOWN`.
  */
-export class Batching<P = Step, A = Verdict> {
+export class Batching<P = Plan, A = Outcome> {
   readonly #flush: Flush<P, A>;
   readonly #options: BatchingOptions;
   readonly #inFlightMax: number;

@@ -1,10 +1,18 @@
-import { apply, type Verdict } from "../decide/apply.js";
-import type { CachePolicy, Step } from "../decide/step.js";
-import { copyInto, copyOf, emptyCell, type Cell, type Cells } from "../decide/cell.js";
-import { nextTold, type Leg } from "../decide/leg.js";
 import type { CallOptions, Clock } from "../base/call.js";
+import { apply } from "../decide/apply.js";
+import { copyInto, copyOf, emptyCounter, type Counter } from "../decide/counter.js";
+import type { Counters } from "../decide/counters.js";
+import type { Outcome, StepOutcome } from "../decide/outcome.js";
+import {
+  allChecks,
+  type CachePolicy,
+  type Plan,
+  type RuleCheck,
+  type Step,
+} from "../decide/plan.js";
+import { Entries, NEVER, type Entry } from "./entries.js";
 import type {
-  CellRow,
+  CounterRow,
   Documents,
   Store,
   StoreFact,
@@ -12,14 +20,13 @@ import type {
   StorePiece,
   StoreRoom,
 } from "./store.js";
-import { Entries, NEVER, type Entry } from "./entries.js";
 
 /** A copy of a counter: to read, not to change. */
 export interface Copy {
   readonly space: string;
   readonly subject: string;
   /** Null: nothing was ever counted. */
-  readonly cell: Readonly<Cell> | null;
+  readonly counter: Readonly<Counter> | null;
   /** The cache that used it last. */
   readonly cacheTag: string;
   /** When the counter was asked for, epoch milliseconds. */
@@ -67,13 +74,15 @@ export class CachedStore implements Store {
     return (await this.#inner.facts?.()) ?? [];
   }
 
-  apply(plan: Step, options?: CallOptions): Verdict | Promise<Verdict> {
-    const { cache } = plan;
+  apply(plan: Plan, options?: CallOptions): Outcome | Promise<Outcome> {
+    const step = plan[0];
+    const { cache } = step;
     if (cache === null && this.#entries.isEmpty) return this.#inner.apply(plan, options);
-    if (cache === null || plan.next !== null) return this.#pass(plan, options);
-    if (mayRepeat(plan) && options?.signal?.aborted !== true) {
-      if (this.#repeat(plan, cache)) return "decided";
-      const canShare = plan.action === "check" && options?.signal === undefined;
+    if (cache === null || plan.length > 1) return this.#pass(plan, options);
+    if (mayRepeat(step) && options?.signal?.aborted !== true) {
+      const repeated = this.#repeat(plan, cache);
+      if (repeated !== null) return repeated;
+      const canShare = step.action === "check" && options?.signal === undefined;
       if (canShare) return this.#share(plan, cache, options);
     }
     return this.#ask(plan, cache, options);
@@ -84,12 +93,12 @@ export class CachedStore implements Store {
     for (const entry of this.#entries) {
       const { cache, space, subject, readMs } = entry;
       if (cache === null) continue;
-      const cell = entry.window === NEVER ? null : entry;
-      yield { space, subject, cell, cacheTag: cache.tag, readMs: readMs + this.#originMs };
+      const counter = entry.window === NEVER ? null : entry;
+      yield { space, subject, counter, cacheTag: cache.tag, readMs: readMs + this.#originMs };
     }
   }
 
-  scan(prefix: string): AsyncIterable<CellRow> {
+  scan(prefix: string): AsyncIterable<CounterRow> {
     return this.#inner.scan(prefix);
   }
 
@@ -97,9 +106,9 @@ export class CachedStore implements Store {
     return this.#inner.dump();
   }
 
-  async load(piece: StorePiece, homeOf: (key: string) => string): Promise<void> {
+  async load(piece: StorePiece, shardKeyOf: (key: string) => string): Promise<void> {
     this.#entries.clear();
-    await this.#inner.load(piece, homeOf);
+    await this.#inner.load(piece, shardKeyOf);
   }
 
   async close(): Promise<void> {
@@ -107,40 +116,38 @@ export class CachedStore implements Store {
     this.#entries.clear();
   }
 
-  /** Decides from the copies; false where one is too old or missing, or an increment may pass. */
-  #repeat(plan: Step, cache: CachePolicy): boolean {
-    const nowMs = plan.nowMs - this.#originMs;
-    const isCheck = plan.action === "check";
+  /** Decides from the copies; null where one is too old or missing, or an increment may pass. */
+  #repeat(plan: Plan, cache: CachePolicy): Outcome | null {
+    const step = plan[0];
+    const nowMs = step.plannedMs - this.#originMs;
     let oldestMs = nowMs;
-    for (let leg: Leg | null = plan.legs; leg !== null; leg = nextTold(leg)) {
-      const entry = this.#entries.get(leg);
-      if (entry === undefined || !isYoung(entry, nowMs, cache)) return false;
+    for (const check of step.checks) {
+      const entry = this.#entries.get(check);
+      if (entry === undefined || !isYoung(entry, nowMs, cache)) return null;
       if (entry.cache !== cache) entry.cache = cache;
       if (entry.readMs < oldestMs) oldestMs = entry.readMs;
-      // An increment that is admitted here changes a copy of the copy, and then asks the store.
-      leg.cell = isCheck ? entry : copyOf(entry);
     }
-    if (apply(COPIES, plan, plan.nowMs) === "stale") return false;
-    if (!isCheck && plan.status !== "denied") return false;
-    plan.ageMs = nowMs - oldestMs;
-    return true;
+    const copies = step.action === "check" ? this.#read : this.#scratch;
+    const outcome = apply(copies, plan, step.plannedMs);
+    if (outcome === "stale") return null;
+    const [decided] = outcome;
+    if (step.action !== "check" && decided.status !== "denied") return null;
+    return [aged(decided, nowMs - oldestMs)];
   }
 
   /** Asks the store for all that wait for the same counter: whoever comes first asks. */
-  #share(plan: Step, cache: CachePolicy, options?: CallOptions): Verdict | Promise<Verdict> {
+  #share(plan: Plan, cache: CachePolicy, options?: CallOptions): Outcome | Promise<Outcome> {
     const timeoutMs = options?.timeoutMs ?? Infinity;
-    const waitsFor = this.#pendingOf(plan, cache, timeoutMs);
+    const waitsFor = this.#pendingOf(plan[0], cache, timeoutMs);
     if (waitsFor !== null) {
-      return waitsFor.then(() =>
-        this.#repeat(plan, cache) ? "decided" : this.#ask(plan, cache, options),
-      );
+      return waitsFor.then(() => this.#repeat(plan, cache) ?? this.#ask(plan, cache, options));
     }
-    const { nowMs } = plan;
+    const [{ plannedMs, checks }] = plan;
     const answer = this.#ask(plan, cache, options);
-    if (typeof answer === "string") return answer;
-    const sinceMs = nowMs - this.#originMs;
-    for (let leg: Leg | null = plan.legs; leg !== null; leg = nextTold(leg)) {
-      const entry = this.#entries.keep(leg);
+    if (!(answer instanceof Promise)) return answer;
+    const sinceMs = plannedMs - this.#originMs;
+    for (const check of checks) {
+      const entry = this.#entries.keep(check);
       if (!isYoung(entry, sinceMs, cache)) entry.pending = { answer, sinceMs, timeoutMs };
     }
     return answer;
@@ -150,10 +157,14 @@ export class CachedStore implements Store {
    * A read under way of a counter whose copy is missing, begun within the expiry, that gives up no
    * later than this call would.
    */
-  #pendingOf(plan: Step, cache: CachePolicy, timeoutMs: number): Promise<unknown> | null {
-    const nowMs = plan.nowMs - this.#originMs;
-    for (let leg: Leg | null = plan.legs; leg !== null; leg = nextTold(leg)) {
-      const entry = this.#entries.get(leg);
+  #pendingOf(
+    { plannedMs, checks }: Step,
+    cache: CachePolicy,
+    timeoutMs: number,
+  ): Promise<unknown> | null {
+    const nowMs = plannedMs - this.#originMs;
+    for (const check of checks) {
+      const entry = this.#entries.get(check);
       if (entry === undefined || entry.pending === null || isYoung(entry, nowMs, cache)) continue;
       const { answer, sinceMs, timeoutMs: waitMs } = entry.pending;
       if (waitMs <= timeoutMs && isWithin(cache, sinceMs, nowMs)) return answer;
@@ -162,82 +173,103 @@ export class CachedStore implements Store {
   }
 
   /** Asks the store, and copies the counters as it answers. */
-  #ask(plan: Step, cache: CachePolicy, options?: CallOptions): Verdict | Promise<Verdict> {
-    if (this.#entries.isEmpty) this.#originMs = plan.nowMs;
+  #ask(plan: Plan, cache: CachePolicy, options?: CallOptions): Outcome | Promise<Outcome> {
     // From before it is asked: the copy is no older, whatever clock the store has. The origin may
     // be another when the answer comes, so the instant is kept whole until then.
-    const { nowMs } = plan;
-    const verdict = this.#inner.apply(plan, options);
-    if (typeof verdict === "string") return this.#learn(plan, cache, nowMs, verdict);
-    return verdict.then(
-      (later) => this.#learn(plan, cache, nowMs, later),
+    const { plannedMs } = plan[0];
+    if (this.#entries.isEmpty) this.#originMs = plannedMs;
+    const outcome = this.#inner.apply(plan, options);
+    if (!(outcome instanceof Promise)) return this.#learn(plan[0], cache, plannedMs, outcome);
+    return outcome.then(
+      (later) => this.#learn(plan[0], cache, plannedMs, later),
       (fault: unknown) => this.#fail(plan, fault),
     );
   }
 
-  #learn(plan: Step, cache: CachePolicy, askedMs: number, verdict: Verdict): Verdict {
+  #learn(step: Step, cache: CachePolicy, askedMs: number, outcome: Outcome): Outcome {
     const readMs = askedMs - this.#originMs;
-    this.#endRead(plan, readMs);
-    if (verdict === "stale") return verdict;
-    for (let leg: Leg | null = plan.legs; leg !== null; leg = nextTold(leg)) {
-      const entry = this.#entries.keep(leg);
-      copyInto(entry, leg.cell ?? emptyCell(leg.rule.shape, NEVER));
+    this.#endRead(step, readMs);
+    if (outcome === "stale") return outcome;
+    const [decided] = outcome;
+    if (decided.isReplayed) return outcome;
+    for (const [i, check] of step.checks.entries()) {
+      const entry = this.#entries.keep(check);
+      const counter = decided.checks[i]?.counter ?? null;
+      copyInto(entry, counter ?? emptyCounter(check.rule.windowVersion, NEVER));
       entry.readMs = readMs;
       entry.cache = cache;
     }
-    return verdict;
+    return outcome;
   }
 
   /** A plan that names no cache, or of several steps: drops the copies of what it changed. */
-  #pass(plan: Step, options?: CallOptions): Verdict | Promise<Verdict> {
-    const verdict = this.#inner.apply(plan, options);
-    if (typeof verdict === "string") return this.#drop(plan, verdict);
-    return verdict.then(
+  #pass(plan: Plan, options?: CallOptions): Outcome | Promise<Outcome> {
+    const outcome = this.#inner.apply(plan, options);
+    if (!(outcome instanceof Promise)) return this.#drop(plan, outcome);
+    return outcome.then(
       (later) => this.#drop(plan, later),
       (fault: unknown) => this.#fail(plan, fault),
     );
   }
 
   /** What failed may have been counted. */
-  #fail(plan: Step, fault: unknown): never {
-    this.#endRead(plan, Infinity);
-    this.#drop(plan, "decided");
+  #fail(plan: Plan, fault: unknown): never {
+    this.#endRead(plan[0], Infinity);
+    this.#dropChanged(plan);
     throw fault;
   }
 
   /** Nobody waits any more for a read that was begun at `untilMs` or before. */
-  #endRead(plan: Step, untilMs: number): void {
-    for (let leg: Leg | null = plan.legs; leg !== null; leg = leg.next) {
-      const entry = this.#entries.get(leg);
+  #endRead({ checks }: Step, untilMs: number): void {
+    for (const check of checks) {
+      const entry = this.#entries.get(check);
       if (entry === undefined || entry.pending === null) continue;
       if (entry.pending.sinceMs <= untilMs) entry.pending = null;
     }
   }
 
-  #drop(plan: Step, verdict: Verdict): Verdict {
-    if (verdict === "stale") return verdict;
-    for (let step: Step | null = plan; step !== null; step = step.next) {
+  #drop(plan: Plan, outcome: Outcome): Outcome {
+    if (outcome !== "stale") this.#dropChanged(plan);
+    return outcome;
+  }
+
+  #dropChanged(plan: Plan): void {
+    for (const step of plan) {
       if (step.action === "check") continue;
-      for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
-        const entry = this.#entries.get(leg);
+      for (const check of allChecks(step)) {
+        const entry = this.#entries.get(check);
         if (entry !== undefined) entry.cache = null;
       }
     }
-    return verdict;
   }
+
+  /** The copies, to be read; what is decided on them is kept nowhere. */
+  readonly #read = copiesIn((check) => this.#entries.get(check));
+  /** Copies of the copies: an increment that is admitted changes them, and then asks the store. */
+  readonly #scratch = copiesIn((check) => {
+    const entry = this.#entries.get(check);
+    return entry === undefined ? undefined : copyOf(entry);
+  });
 }
 
-/** The copies stand in the legs already, and what is decided on them is kept nowhere. */
-const COPIES: Cells = {
-  get: ({ cell }) => cell,
-  put: () => undefined,
-  getAnswer: () => undefined,
-  putAnswer: () => undefined,
-};
+function copiesIn(find: (check: RuleCheck) => Counter | undefined): Counters {
+  return {
+    find,
+    changed: () => undefined,
+    put: () => undefined,
+    findAnswer: () => undefined,
+    putAnswer: () => undefined,
+  };
+}
 
-/** With an idempotency key the first answer is told, which only the store knows. */
-function mayRepeat({ action, answer }: Step): boolean {
-  return answer === null && (action === "check" || action === "increment");
+/** Decided on a copy of that age. */
+function aged(outcome: StepOutcome, ageMs: number): StepOutcome {
+  return { ...outcome, ageMs };
+}
+
+/** With an idempotency key the first answer holds, which only the store knows. */
+function mayRepeat({ action, answerKey }: Step): boolean {
+  return answerKey === null && (action === "check" || action === "increment");
 }
 
 function isYoung({ cache, readMs }: Entry, nowMs: number, policy: CachePolicy): boolean {

@@ -1,6 +1,5 @@
-import type { CachePolicy } from "../decide/step.js";
-import type { Cell } from "../decide/cell.js";
-import type { Leg, LegRule } from "../decide/leg.js";
+import type { Counter } from "../decide/counter.js";
+import type { CachePolicy, RuleCheck, RuleTerms } from "../decide/plan.js";
 
 /** A read under way that others wait for. Instants and lengths in milliseconds. */
 export interface Pending {
@@ -16,7 +15,7 @@ export interface Pending {
  * first of all was kept, as small integers stand in the object itself: where counters are many,
  * each further object to look up costs a good part of a decision.
  */
-export interface Entry extends Cell {
+export interface Entry extends Counter {
   /** When the counter was asked for: the copy is no older. */
   readMs: number;
   /** The cache that used the copy last; null: there is no copy. */
@@ -43,16 +42,15 @@ export class Entries {
   #young: Generation = new Map();
   #old: Generation = new Map();
   #youngCount = 0;
-  #lastRule: LegRule | null = null;
+  #lastRule: RuleTerms | null = null;
   #lastSpace: Map<string, Entry> | undefined;
 
   get isEmpty(): boolean {
     return this.#youngCount === 0 && this.#old.size === 0;
   }
 
-  /** The copy of a leg's counter; it stays longer than those not asked for. */
-  get(leg: Leg): Entry | undefined {
-    const { rule, subject } = leg;
+  /** The copy of a check's counter; it stays longer than those not asked for. */
+  get({ rule, subject }: RuleCheck): Entry | undefined {
     if (rule !== this.#lastRule) {
       this.#lastRule = rule;
       this.#lastSpace = this.#young.get(rule.space);
@@ -61,12 +59,12 @@ export class Entries {
   }
 
   /** As `get`, with a new place where there is none. */
-  keep(leg: Leg): Entry {
-    const found = this.get(leg);
+  keep(check: RuleCheck): Entry {
+    const found = this.get(check);
     if (found !== undefined) return found;
     // One literal: members that are added to another would stand outside of the object.
     return this.#add({
-      shape: leg.rule.shape,
+      windowVersion: check.rule.windowVersion,
       window: NEVER,
       used: 0,
       granted: 0,
@@ -75,10 +73,10 @@ export class Entries {
       readMs: 0,
       cache: null,
       seenMs: 0,
-      plannedLimit: null,
+      knownLimit: null,
       last: null,
-      space: leg.rule.space,
-      subject: leg.subject,
+      space: check.rule.space,
+      subject: check.subject,
       pending: null,
     });
   }
@@ -97,11 +95,11 @@ export class Entries {
   }
 
   #rejuvenate(space: string, subject: string): Entry | undefined {
-    const home = this.#old.get(space);
-    const entry = home?.get(subject);
-    if (home === undefined || entry === undefined) return undefined;
-    home.delete(subject);
-    if (home.size === 0) this.#old.delete(space);
+    const copies = this.#old.get(space);
+    const entry = copies?.get(subject);
+    if (copies === undefined || entry === undefined) return undefined;
+    copies.delete(subject);
+    if (copies.size === 0) this.#old.delete(space);
     return this.#add(entry);
   }
 
@@ -112,9 +110,9 @@ export class Entries {
       this.#youngCount = 0;
     }
     this.#lastRule = null;
-    const home = this.#young.get(entry.space);
-    if (home === undefined) this.#young.set(entry.space, new Map([[entry.subject, entry]]));
-    else home.set(entry.subject, entry);
+    const copies = this.#young.get(entry.space);
+    if (copies === undefined) this.#young.set(entry.space, new Map([[entry.subject, entry]]));
+    else copies.set(entry.subject, entry);
     this.#youngCount++;
     return entry;
   }

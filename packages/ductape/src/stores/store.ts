@@ -1,8 +1,8 @@
 import type { CallOptions, Clock } from "../base/call.js";
-import type { Verdict } from "../decide/apply.js";
-import type { Cell } from "../decide/cell.js";
+import type { Counter } from "../decide/counter.js";
 import type { Logger } from "../base/logger.js";
-import type { Step } from "../decide/step.js";
+import type { Outcome } from "../decide/outcome.js";
+import type { Plan } from "../decide/plan.js";
 
 /**
  * What a store promises. Tests and docs read differences between stores from here, never from a
@@ -99,11 +99,11 @@ export interface Documents {
 }
 
 /** A counter as `scan` reads it. */
-export interface CellRow {
+export interface CounterRow {
   readonly space: string;
   readonly subject: string;
   /** A copy. */
-  readonly cell: Cell;
+  readonly counter: Counter;
 }
 
 /** The first answer to an idempotency key, as engines keep it. */
@@ -115,7 +115,7 @@ export interface AnswerRow {
 
 /** A piece of all that a store holds. */
 export interface StorePiece {
-  readonly counters: readonly CellRow[];
+  readonly counters: readonly CounterRow[];
   readonly answers: readonly AnswerRow[];
   readonly documents: readonly KeptDocument[];
 }
@@ -147,11 +147,11 @@ export interface Store {
   /** Opens or creates it. Throws `STORE_UNAVAILABLE` and may be called again. */
   open(): Promise<void>;
   /**
-   * Decides the plan that starts with this step, and fills it in. Plans of the same turn share a
+   * Decides the plan, and changes no argument. Plans of the same turn share a
    * batch where the engine has a round trip. Throws `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`,
    * `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
-  apply(plan: Step, options?: CallOptions): Verdict | Promise<Verdict>;
+  apply(plan: Plan, options?: CallOptions): Outcome | Promise<Outcome>;
   readonly documents: Documents;
   /** Versions, settings that decide what survives, and how far its clock is from this machine's. */
   facts?(): Promise<readonly StoreFact[]>;
@@ -159,14 +159,14 @@ export interface Store {
    * Counters of all spaces that start with `prefix`, in no order, each as a commit left it. Read a
    * piece at a time, so that other calls go on between.
    */
-  scan(prefix: string): AsyncIterable<CellRow>;
+  scan(prefix: string): AsyncIterable<CounterRow>;
   /** All that it holds and that has not expired, in pieces and in no order, as {@link scan}. */
   dump(): AsyncIterable<StorePiece>;
   /**
-   * Writes what another store held, in place of what stands under the same keys. `homeOf` tells the
-   * `home` of the quota of a space, or of the key of an answer.
+   * Writes what another store held, in place of what stands under the same keys. `shardKeyOf` tells
+   * the shard key of the quota of a space, or of the key of an answer.
    */
-  load(piece: StorePiece, homeOf: (key: string) => string): Promise<void>;
+  load(piece: StorePiece, shardKeyOf: (key: string) => string): Promise<void>;
   /** Lets what was accepted finish, then releases everything. */
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import type { Catalogue } from "../define/catalogue.js";
-import { usedAt } from "../decide/cell.js";
+import { usedAt } from "../decide/counter.js";
 import { show, ValidationError } from "../base/errors.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 import { spacesOf, type QuotaIdentity } from "../define/identity.js";
@@ -50,10 +50,10 @@ export async function countCounters(
   const nowMs = clock();
   let [counters, inUse] = [0, 0];
   for (const { prefix, spaces } of placesOf(input, catalogue.entry(input.product))) {
-    for await (const { space, cell } of store.scan(prefix)) {
+    for await (const { space, counter } of store.scan(prefix)) {
       if (spaces?.has(space) === false) continue;
       counters++;
-      if (cell.window.endMs > nowMs && usedAt(cell, nowMs) + cell.granted > 0) inUse++;
+      if (counter.window.endMs > nowMs && usedAt(counter, nowMs) + counter.granted > 0) inUse++;
     }
   }
   return { counters, in_use: inUse };

@@ -1,13 +1,12 @@
-import { limitOf } from "../decide/apply.js";
+import { limitWith } from "../decide/counter.js";
+import type { CheckOutcome, StepOutcome } from "../decide/outcome.js";
 import type { Catalogue } from "../define/catalogue.js";
 import { isoOf, windowText } from "../quota/decision.js";
 import type { CompiledQuota, CompiledRule } from "../define/quota.js";
 import { show, StoreError, ValidationError } from "../base/errors.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 import { isRecord } from "../base/json.js";
-import type { Leg } from "../decide/leg.js";
 import { planHistory } from "../quota/plan.js";
-import { type Step } from "../decide/step.js";
 import { subjectIssues } from "../quota/request.js";
 import { type SubjectInput, pickSubject } from "../define/subject.js";
 import {
@@ -86,13 +85,14 @@ export async function readHistory(
     const rule = ruleNamed(quota, input.rule);
     const subject = subjectFor(rule, input.subject);
     const step = planHistory(rule, subject, Math.max(fromMs, clock()));
-    if ((await store.apply(step)) !== "decided") continue;
-    const { window, planned } = step.legs;
-    if (window.startMs <= planned.startMs || rule.leg.rollingMs !== 0) {
-      return viewOf(step, rule, quota);
+    const outcome = await store.apply([step]);
+    if (outcome === "stale") continue;
+    const { startMs } = outcome[0].checks[0].window;
+    if (startMs <= step.checks[0].window.startMs || rule.terms.rollingMs !== 0) {
+      return viewOf(outcome[0], rule, quota);
     }
-    // The clock stepped back over a boundary: the counter is in a later window.
-    fromMs = window.startMs;
+    // The clock stepped back over a boundary: the counter stands in a later window.
+    fromMs = startMs;
   }
   throw new StoreError("STORE_UNAVAILABLE", "the rule or its window kept changing; try again");
 }
@@ -109,8 +109,8 @@ export function parseHistoryInput(input: HistoryInput) {
   return { ...target, subject: typeof subject === "string" || isRecord(subject) ? subject : null };
 }
 
-function subjectFor({ scope, leg }: CompiledRule, subject: SubjectInput | null): string {
-  const rule = `rule ${show(leg.name)}`;
+function subjectFor({ scope, terms }: CompiledRule, subject: SubjectInput | null): string {
+  const rule = `rule ${show(terms.name)}`;
   if (scope === null) {
     if (subject === null) return "";
     const message = `has no meaning, as ${rule} counts the whole product; got ${show(subject)}`;
@@ -119,39 +119,41 @@ function subjectFor({ scope, leg }: CompiledRule, subject: SubjectInput | null):
   return typeof subject === "string" ? subject : pickSubject(scope, subject, rule, "subject");
 }
 
-function viewOf({ legs }: Step, rule: CompiledRule, { scale }: CompiledQuota): UsageHistory {
-  const limit = limitNow(legs, rule);
+function viewOf(
+  { checks, ledgers }: StepOutcome,
+  rule: CompiledRule,
+  { scale }: CompiledQuota,
+): UsageHistory {
+  const [now] = checks;
+  const kept = [now, ...ledgers];
+  const limit = limitNow(kept, rule);
   const windows: WindowUsage[] = [];
   let seenMs = 0;
-  let told = 1;
-  let { endMs } = legs.window;
-  for (let leg: Leg | null = legs; leg !== null; leg = leg.next) {
-    const { startMs } = leg.window;
-    windows.push({ ...windowText({ startMs, endMs }), ...countOf(leg, limit, scale) });
-    if (leg.cell !== undefined) {
-      told = windows.length;
-      seenMs = Math.max(seenMs, leg.cell.seenMs);
+  let listed = 1;
+  let { endMs } = now.window;
+  for (const each of kept) {
+    const { startMs } = each.window;
+    const limitThen = each === now ? limit : keptLimit(each.counter, limit);
+    const numbers = numbersOf(each.used, limitWith(limitThen, each.granted), scale);
+    windows.push({ ...windowText({ startMs, endMs }), ...numbers });
+    if (each.counter !== null) {
+      listed = windows.length;
+      seenMs = Math.max(seenMs, each.counter.seenMs);
     }
     // A ledger's window lasts as long as it is kept; there is no gap between windows.
     endMs = startMs;
   }
   return {
-    rule: rule.leg.name,
-    subject: legs.subject === "" ? null : legs.subject,
+    rule: rule.terms.name,
+    subject: now.check.subject === "" ? null : now.check.subject,
     keeps: rule.ledger?.windows ?? 0,
     last_seen: seenMs === 0 ? null : isoOf(seenMs),
-    windows: windows.slice(0, told),
+    windows: windows.slice(0, listed),
   };
 }
 
-/** If the counter is gone, its plan is that of the last window with a count. */
-function limitNow(first: Leg, rule: CompiledRule): number | null {
-  let leg: Leg | null = first;
-  while (leg !== null && leg.cell === undefined) leg = leg.next;
-  return limitKnown(rule, leg?.cell);
-}
-
-function countOf({ rule, cell, used, granted }: Leg, now: number | null, scale: number) {
-  const limit = rule.isLedger ? keptLimit(cell, now) : now;
-  return numbersOf(used, limitOf({ limit, granted }), scale);
+/** Where the counter is gone, its limit is that of the last window that was counted in. */
+function limitNow(kept: readonly CheckOutcome[], rule: CompiledRule): number | null {
+  const counted = kept.find(({ counter }) => counter !== null);
+  return limitKnown(rule, counted?.counter ?? null);
 }

@@ -1,4 +1,4 @@
-import { UNLIMITED, type Cell } from "../decide/cell.js";
+import { UNLIMITED, type Counter } from "../decide/counter.js";
 import type { CompiledQuota, CompiledRule } from "../define/quota.js";
 import { show, ValidationError } from "../base/errors.js";
 import type { Fields, Empty } from "../base/field.js";
@@ -28,30 +28,30 @@ export function parseTarget(fields: Fields) {
 export function ruleNamed({ tag, rules }: CompiledQuota, name: string | null): CompiledRule {
   const [only] = rules;
   if (name === null && rules.length === 1) return only;
-  const found = rules.find(({ leg }) => leg.name === name);
+  const found = rules.find(({ terms }) => terms.name === name);
   if (found !== undefined) return found;
-  const known = `one of ${rules.map(({ leg }) => show(leg.name)).join(", ")}`;
+  const known = `one of ${rules.map(({ terms }) => show(terms.name)).join(", ")}`;
   const got = name === null ? "is required" : `got ${show(name)}`;
   throw new ValidationError([{ path: "rule", message: `${got}: quota ${show(tag)} has ${known}` }]);
 }
 
 /**
- * The limit of a counter's last change, if each subject's plan picks it; if none is known, the
- * limit of a decision without a plan. Null: none.
+ * The limit that a counter was last counted under, where a value of the subject picks it; where
+ * none is known, what a decision without that value would use. Null: none.
  */
 export function limitKnown(
   rule: CompiledRule,
-  cell: Pick<Cell, "plannedLimit"> | undefined,
+  counter: Pick<Counter, "knownLimit"> | null,
 ): number | null {
-  return rule.limit === undefined ? keptLimit(cell, rule.leg.defaultLimit) : rule.limit;
+  return rule.limit === undefined ? keptLimit(counter, rule.terms.defaultLimit) : rule.limit;
 }
 
 /** The limit stored with a counter, else `otherwise`. Null: none. */
 export function keptLimit(
-  cell: Pick<Cell, "plannedLimit"> | undefined,
+  counter: Pick<Counter, "knownLimit"> | null,
   otherwise: number | null,
 ): number | null {
-  const known = cell?.plannedLimit ?? null;
+  const known = counter?.knownLimit ?? null;
   if (known === null) return otherwise;
   return known === UNLIMITED ? null : known;
 }

@@ -1,6 +1,7 @@
-import { apply, limitOf } from "../decide/apply.js";
+import { apply } from "../decide/apply.js";
 import type { Catalogue } from "../define/catalogue.js";
-import type { Cell, Cells } from "../decide/cell.js";
+import { limitWith, type Counter } from "../decide/counter.js";
+import type { Counters } from "../decide/counters.js";
 import {
   countCounters,
   parseCountersInput,
@@ -132,13 +133,13 @@ export class Usage {
   /** Adds the numbers of each counter; false if one has a window version not known here yet. */
   async #read(rule: CompiledRule, ended: Span | null, page: Page): Promise<boolean> {
     const { store, clock } = this.#parts;
-    for await (const { space, subject, cell } of store.scan(rule.leg.space)) {
-      if (space !== rule.leg.space) continue;
-      if (cell.shape > rule.leg.shape) return false;
+    for await (const { space, subject, counter } of store.scan(rule.terms.space)) {
+      if (space !== rule.terms.space) continue;
+      if (counter.windowVersion > rule.terms.windowVersion) return false;
       const entry =
         ended === null
-          ? standing(rule, subject, cell, clock())
-          : lastStanding(rule, subject, cell, ended);
+          ? numbersNow(rule, subject, counter, clock())
+          : numbersLast(rule, subject, counter, ended);
       if (entry !== null) page.add(entry);
     }
     return true;
@@ -160,8 +161,8 @@ function pageOf(
   };
 }
 
-/** A counter's numbers at an instant, scaled; null if its window has ended. */
-interface Standing {
+/** A counter's numbers at an instant, scaled; null where its window has ended. */
+interface SubjectNumbers {
   readonly subject: string;
   readonly used: number;
   readonly limit: number | null;
@@ -170,50 +171,59 @@ interface Standing {
   readonly seenMs: number;
 }
 
-/** Decided as a check of 0, so that counters are read by the same rules as they are decided. */
-function standing(rule: CompiledRule, subject: string, cell: Cell, nowMs: number): Standing | null {
-  if (cell.window.endMs <= nowMs) return null;
-  const limit = limitKnown(rule, cell);
+/** Decided as a check of 0, so that a counter is read by the rules it is decided by. */
+function numbersNow(
+  rule: CompiledRule,
+  subject: string,
+  counter: Counter,
+  nowMs: number,
+): SubjectNumbers | null {
+  if (counter.window.endMs <= nowMs) return null;
+  const limit = limitKnown(rule, counter);
   const step = planNothing("check", rule, subject, limit, nowMs);
-  if (apply(new OneCell(cell), step, nowMs) === "stale") return null;
-  const { used, granted, window } = step.legs;
+  const outcome = apply(new OneCounter(counter), [step], nowMs);
+  if (outcome === "stale") return null;
+  const { used, granted, window } = outcome[0].checks[0];
   return {
     subject,
     used,
-    limit: limitOf({ limit, granted }),
+    limit: limitWith(limit, granted),
     startMs: window.startMs,
     endMs: window.endMs,
-    seenMs: cell.seenMs,
+    seenMs: counter.seenMs,
   };
 }
 
-function lastStanding(
+function numbersLast(
   rule: CompiledRule,
   subject: string,
-  cell: Cell,
+  counter: Counter,
   ended: Span,
-): Standing | null {
-  const found = usedIn(ended, rule, cell);
+): SubjectNumbers | null {
+  const found = usedIn(ended, rule, counter);
   if (found === null) return null;
   const { used, limit } = found;
   const { startMs, endMs } = ended;
-  return { subject, used, limit, startMs, endMs, seenMs: cell.seenMs };
+  return { subject, used, limit, startMs, endMs, seenMs: counter.seenMs };
 }
 
-class OneCell implements Cells {
-  readonly #cell: Cell;
+/** A counter to look at. */
+class OneCounter implements Counters {
+  readonly #counter: Counter;
 
-  constructor(cell: Cell) {
-    this.#cell = cell;
+  constructor(counter: Counter) {
+    this.#counter = counter;
   }
 
-  get(): Cell {
-    return this.#cell;
+  find(): Counter {
+    return this.#counter;
   }
+
+  changed(): void {}
 
   put(): void {}
 
-  getAnswer(): undefined {
+  findAnswer(): undefined {
     return undefined;
   }
 
@@ -222,7 +232,7 @@ class OneCell implements Cells {
 
 /** The first entries after a place, in order, with never more than a page of them in memory. */
 class Page {
-  entries: Standing[] = [];
+  entries: SubjectNumbers[] = [];
   readonly #size: number;
   readonly #after: Place | null;
 
@@ -231,7 +241,7 @@ class Page {
     this.#after = after;
   }
 
-  add(entry: Standing): void {
+  add(entry: SubjectNumbers): void {
     if (this.#after !== null && order(this.#after, entry) >= 0) return;
     this.entries.push(entry);
     if (this.entries.length < this.#size * 2) return;
@@ -239,8 +249,8 @@ class Page {
   }
 }
 
-/** Where a page ended; `startMs` is the start of its ended window. */
-type Place = Pick<Standing, "used" | "subject"> & { readonly startMs?: number | undefined };
+/** Where a page ended; `startMs` is of the ended window that it was of. */
+type Place = Pick<SubjectNumbers, "used" | "subject"> & { readonly startMs?: number | undefined };
 
 function placeText({ used, subject }: Place, ended: Span | null): string {
   return JSON.stringify(ended === null ? [used, subject] : [used, subject, ended.startMs]);
@@ -258,7 +268,7 @@ function order(a: Place, b: Place): number {
   return a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0;
 }
 
-function viewOf({ subject, used, limit, startMs, endMs, seenMs }: Standing, scale: number) {
+function viewOf({ subject, used, limit, startMs, endMs, seenMs }: SubjectNumbers, scale: number) {
   return {
     subject: subject === "" ? null : subject,
     ...numbersOf(used, limit, scale),

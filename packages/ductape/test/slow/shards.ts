@@ -2,7 +2,7 @@
 import { Cluster } from "ioredis";
 import { redisStore, type StoreMaker } from "ductape";
 import { spacePrefix } from "../../src/base/key.js";
-import { slotOfHome } from "../../src/stores/redis/keys.js";
+import { slotOfShardKey } from "../../src/stores/redis/keys.js";
 import type { RedisStoreOptions } from "../../src/stores/redis/settings.js";
 import { Proxy } from "../proxy.js";
 import { startCluster, type RedisServer } from "../redis.js";
@@ -85,7 +85,7 @@ export class Shards {
   /** The first tag with this beginning whose quota, in product `shop`, lies in a shard. */
   tagIn({ from, to }: Shard, beginning: string): string {
     for (let n = 0; ; n++) {
-      const slot = slotOfHome(spacePrefix("shop", "prd", `${beginning}${n}`));
+      const slot = slotOfShardKey(spacePrefix("shop", "prd", `${beginning}${n}`));
       if (slot >= from && slot <= to) return `${beginning}${n}`;
     }
   }

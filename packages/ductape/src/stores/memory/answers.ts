@@ -1,5 +1,6 @@
-import { readAnswer, type AnswerKey } from "../../decide/answer.js";
-import { splitCellKey } from "../../base/key.js";
+import { readAnswer } from "../../decide/answer.js";
+import type { AnswerKey } from "../../decide/plan.js";
+import { splitCounterKey } from "../../base/key.js";
 import { ANSWER_TTL_MS } from "../../decide/action.js";
 import type { AnswerRow } from "../store.js";
 import { textBytes, type MemoryRoom, type Tenant } from "./room.js";
@@ -73,7 +74,7 @@ export class MemoryAnswers {
 
   /** Keeps an answer of another store. */
   load({ key, text }: AnswerRow, nowMs: number): void {
-    const { space, subject: name } = splitCellKey(key);
+    const { space, subject: name } = splitCounterKey(key);
     this.put(space, name, text, readAnswer(text).expiresMs, nowMs);
   }
 

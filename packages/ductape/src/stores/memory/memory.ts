@@ -1,13 +1,14 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { apply, type Verdict } from "../../decide/apply.js";
-import { copyOf } from "../../decide/cell.js";
+import { apply } from "../../decide/apply.js";
+import { copyOf } from "../../decide/counter.js";
 import { StoreError } from "../../base/errors.js";
-import type { Step } from "../../decide/step.js";
+import type { Outcome } from "../../decide/outcome.js";
+import type { Plan } from "../../decide/plan.js";
 import { type CallOptions, type Clock, abortedError } from "../../base/call.js";
-import type { CellRow, Documents, Store, StoreFact, StorePiece, StoreRoom } from "../store.js";
+import type { CounterRow, Documents, Store, StoreFact, StorePiece, StoreRoom } from "../store.js";
 import { fact } from "../facts.js";
 import { HEAP_BYTES_MAX } from "../heap.js";
-import { MemoryCells } from "./cells.js";
+import { MemoryCounters } from "./counters.js";
 import { MemoryDocuments } from "./documents.js";
 import { MemoryRoom } from "./room.js";
 import { PIECE_ROWS, piecesOf } from "../paging.js";
@@ -25,7 +26,7 @@ export const MEMORY_MB_MAX = 3_000;
 export class MemoryStore implements Store {
   readonly guarantees = { name: "memory", durable: false, shared: "process" } as const;
   readonly #documents: MemoryDocuments;
-  readonly #cells: MemoryCells;
+  readonly #counters: MemoryCounters;
   readonly #room: MemoryRoom;
   readonly #clock: Clock;
   #isClosed = false;
@@ -34,8 +35,8 @@ export class MemoryStore implements Store {
   constructor(clock: Clock, maxMb: number = defaultMb()) {
     this.#clock = clock;
     this.#room = new MemoryRoom(maxMb * MB);
-    this.#cells = new MemoryCells(this.#room);
-    const forget = (prefix: string): void => this.#cells.forget(prefix);
+    this.#counters = new MemoryCounters(this.#room);
+    const forget = (prefix: string): void => this.#counters.forget(prefix);
     this.#documents = new MemoryDocuments(clock, forget, this.#room);
   }
 
@@ -55,17 +56,18 @@ export class MemoryStore implements Store {
     return Promise.resolve();
   }
 
-  apply(plan: Step, options?: CallOptions): Verdict {
+  apply(plan: Plan, options?: CallOptions): Outcome {
     if (this.#isClosed) {
       throw new StoreError("STORE_UNAVAILABLE", "the store is closed", { retryable: false });
     }
     if (options?.signal?.aborted) throw abortedError(options.signal.reason);
-    const cells = this.#cells;
-    cells.nowMs = plan.nowMs;
-    if (this.#room.isTight) cells.checkRoom(plan);
-    const verdict = apply(cells, plan, plan.nowMs);
-    cells.dropPast();
-    return verdict;
+    const counters = this.#counters;
+    const nowMs = plan[0].plannedMs;
+    counters.nowMs = nowMs;
+    if (this.#room.isTight) counters.checkRoom(plan);
+    const outcome = apply(counters, plan, nowMs);
+    counters.dropPast();
+    return outcome;
   }
 
   facts(): Promise<readonly StoreFact[]> {
@@ -75,12 +77,12 @@ export class MemoryStore implements Store {
     return Promise.resolve([fact("kept", value, advice)]);
   }
 
-  async *scan(prefix: string): AsyncIterable<CellRow> {
-    for (const [space, cells] of this.#cells.under(prefix)) {
+  async *scan(prefix: string): AsyncIterable<CounterRow> {
+    for (const [space, counters] of this.#counters.under(prefix)) {
       let visits = 0;
-      for (const [subject, cell] of cells) {
+      for (const [subject, counter] of counters) {
         if (++visits % PIECE_ROWS === 0) await nextTurn();
-        yield { space, subject, cell: copyOf(cell) };
+        yield { space, subject, counter: copyOf(counter) };
       }
     }
   }
@@ -89,15 +91,16 @@ export class MemoryStore implements Store {
     for await (const counters of piecesOf(this.scan(""))) {
       yield { counters, answers: [], documents: [] };
     }
-    for await (const answers of piecesOf(this.#cells.answers.rows(this.#clock()))) {
+    for await (const answers of piecesOf(this.#counters.answers.rows(this.#clock()))) {
       yield { counters: [], answers, documents: [] };
     }
     yield { counters: [], answers: [], documents: this.#documents.all() };
   }
 
   load({ counters, answers, documents }: StorePiece): Promise<void> {
-    for (const { space, subject, cell } of counters) this.#cells.load(space, subject, cell);
-    for (const answer of answers) this.#cells.answers.load(answer, this.#clock());
+    for (const { space, subject, counter } of counters)
+      this.#counters.load(space, subject, counter);
+    for (const answer of answers) this.#counters.answers.load(answer, this.#clock());
     this.#documents.load(documents);
     return Promise.resolve();
   }

@@ -1,24 +1,36 @@
-import { apply, type Verdict } from "../../decide/apply.js";
-import { answerKeyOf, type AnswerKey } from "../../decide/answer.js";
-import { lastText, readLast, type Cell, type Cells } from "../../decide/cell.js";
-import type { Leg } from "../../decide/leg.js";
-import type { Step } from "../../decide/step.js";
-import { currentAnswer } from "../old-answers.js";
+import { apply } from "../../decide/apply.js";
+import { answerKeyOf } from "../../decide/answer.js";
+import type { Counter } from "../../decide/counter.js";
+import type { Counters } from "../../decide/counters.js";
+import type { Outcome } from "../../decide/outcome.js";
+import { allChecks, type AnswerKey, type Plan, type RuleCheck } from "../../decide/plan.js";
+import {
+  ALL_NUMBERS,
+  counterOf,
+  LISTS,
+  listText,
+  NUMBERS,
+  onlyCounted,
+  writtenOf,
+  type Written,
+} from "../counter-record.js";
+import { currentAnswer } from "../older-answers.js";
 import { numberArray, textArray } from "./arrays.js";
-import { CALM_MIN, type CellForm, type Known, type KnownCells } from "./known.js";
+import { CALM_MIN, type Known, type KnownCounters } from "./known.js";
 import type { Row, Value } from "./pool.js";
 
 /** A counter of a batch. */
 export interface Slot {
   readonly key: string;
-  /** A leg that names it. */
-  readonly leg: Leg;
+  /** A check that names it. */
+  readonly check: RuleCheck;
   /** What memory had of it. */
   readonly known: Known | undefined;
-  cell: Cell | undefined;
+  counter: Counter | undefined;
   /** Of its row; null: it has none. */
   version: string | null;
-  saved: CellForm | null;
+  /** What its row holds. */
+  written: Written;
   calm: number;
   isDirty: boolean;
 }
@@ -30,48 +42,46 @@ export interface NewAnswer {
   readonly expiresMs: number;
 }
 
-/** The counters of a plan. */
-export function keysOf(plan: Step): string[] {
-  const keys: string[] = [];
-  for (let step: Step | null = plan; step !== null; step = step.next) {
-    for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) keys.push(keyOf(leg));
-  }
-  return keys;
+/** The keys of a plan's counters. */
+export function keysOf(plan: Plan): string[] {
+  return plan.flatMap((step) => allChecks(step).map(keyOf));
 }
 
-const keyOf = ({ rule, subject }: Leg): string => rule.space + subject;
+const keyOf = ({ rule, subject }: RuleCheck): string => rule.space + subject;
 
 /** The counters and answers of one batch. */
-export class Batch implements Cells {
-  readonly plans: readonly Step[];
+export class Batch implements Counters {
+  readonly plans: readonly Plan[];
   readonly #slots = new Map<string, Slot>();
   /** The answers asked for, those that are there, and those that are new. */
   readonly #answerKeys = new Set<string>();
   readonly #answers = new Map<string, string>();
   readonly #newAnswers = new Map<string, NewAnswer>();
   #dirty: Slot[] = [];
-  #lastLeg: Leg | null = null;
+  #lastCheck: RuleCheck | null = null;
   #lastSlot: Slot | null = null;
   /** A plan speaks of several counters. */
   readonly hasSeveral: boolean;
 
-  constructor(plans: readonly Step[], known: KnownCells) {
+  constructor(plans: readonly Plan[], known: KnownCounters) {
     this.plans = plans;
     let hasSeveral = false;
     for (const plan of plans) {
-      for (let step: Step | null = plan; step !== null; step = step.next) {
-        if (step.answer !== null) this.#answerKeys.add(answerKeyOf(step.answer));
-        if (step.next !== null || step.legs.next !== null) hasSeveral = true;
-        for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) this.#add(leg, known);
+      if (plan.length > 1) hasSeveral = true;
+      for (const step of plan) {
+        if (step.answerKey !== null) this.#answerKeys.add(answerKeyOf(step.answerKey));
+        const checks = allChecks(step);
+        if (checks.length > 1) hasSeveral = true;
+        for (const check of checks) this.#add(check, known);
       }
     }
     this.hasSeveral = hasSeveral;
   }
 
-  #add(leg: Leg, known: KnownCells): void {
-    const key = keyOf(leg);
+  #add(check: RuleCheck, known: KnownCounters): void {
+    const key = keyOf(check);
     if (this.#slots.has(key)) return;
-    this.#slots.set(key, newSlot(key, leg, known.take(key)));
+    this.#slots.set(key, newSlot(key, check, known.take(key)));
   }
 
   /** All counters are in memory, and no other process seems to touch them. */
@@ -104,19 +114,23 @@ export class Batch implements Cells {
     return this.#inserts().length + this.#newAnswers.size;
   }
 
-  get(leg: Leg): Cell | undefined {
-    return this.#slotOf(leg).cell;
+  find(check: RuleCheck): Counter | undefined {
+    return this.#slotOf(check).counter;
   }
 
-  put(leg: Leg, cell: Cell): void {
-    const slot = this.#slotOf(leg);
-    slot.cell = cell;
+  changed(check: RuleCheck, counter: Counter): void {
+    this.put(check, counter);
+  }
+
+  put(check: RuleCheck, counter: Counter): void {
+    const slot = this.#slotOf(check);
+    slot.counter = counter;
     if (slot.isDirty) return;
     slot.isDirty = true;
     this.#dirty.push(slot);
   }
 
-  getAnswer(of: AnswerKey): string | undefined {
+  findAnswer(of: AnswerKey): string | undefined {
     const key = answerKeyOf(of);
     return this.#newAnswers.get(key)?.text ?? this.#answers.get(key);
   }
@@ -127,15 +141,15 @@ export class Batch implements Cells {
   }
 
   /** Decides all plans at one instant, each on what those before it left. */
-  decide(nowMs: number): Verdict[] {
+  decide(nowMs: number): Outcome[] {
     return this.plans.map((plan) => apply(this, plan, nowMs));
   }
 
   /** The latest instant that any counter was changed at: epoch milliseconds. */
   get seenMs(): number {
     let seenMs = 0;
-    for (const { cell } of this.#slots.values()) {
-      if (cell !== undefined && cell.seenMs > seenMs) seenMs = cell.seenMs;
+    for (const { counter } of this.#slots.values()) {
+      if (counter !== undefined && counter.seenMs > seenMs) seenMs = counter.seenMs;
     }
     return seenMs;
   }
@@ -146,24 +160,23 @@ export class Batch implements Cells {
     this.#newAnswers.clear();
     this.#answers.clear();
     for (const slot of this.#slots.values()) {
-      slot.cell = undefined;
+      slot.counter = undefined;
       slot.version = null;
-      slot.saved = null;
+      slot.written = null;
       slot.isDirty = false;
       // A counter without a row is new: most likely it is this process that counts in it.
       slot.calm = CALM_MIN;
     }
     for (const row of rows) this.#loadRow(row);
-    for (const plan of this.plans) forgetReplay(plan);
   }
 
   #loadRow(row: Row): void {
     const slot = this.#slots.get(row[0] ?? "");
     if (slot === undefined) return;
-    const cell = cellOf(row, slot.leg);
-    slot.cell = cell;
+    const counter = rowCounter(row, slot.check);
+    slot.counter = counter;
     slot.version = row[1] ?? null;
-    slot.saved = formOf(cell);
+    slot.written = writtenOf(counter);
     if (slot.known === undefined) return;
     slot.calm = slot.known.version === slot.version ? slot.known.calm + 1 : 0;
   }
@@ -174,13 +187,13 @@ export class Batch implements Cells {
   }
 
   /** What the batch leaves, once it is committed under `version`, is in memory for the next one. */
-  keep(known: KnownCells, version: string): void {
+  keep(known: KnownCounters, version: string): void {
     for (const slot of this.#slots.values()) {
-      const { key, cell, isDirty, calm } = slot;
+      const { key, counter, isDirty, calm } = slot;
       const now = isDirty ? version : slot.version;
-      if (cell === undefined || now === null) continue;
-      const saved = isDirty || slot.saved === null ? formOf(cell) : slot.saved;
-      known.keep(key, { cell, version: now, saved, calm });
+      if (counter === undefined || now === null) continue;
+      const written = isDirty ? writtenOf(counter) : slot.written;
+      known.keep(key, { counter, version: now, written, calm });
     }
   }
 
@@ -190,15 +203,17 @@ export class Batch implements Cells {
     return {
       keys: textArray(slots.map(({ key }) => key)),
       versions: numberArray(slots.map(({ version }) => version)),
-      used: numberArray(slots.map(({ isDirty, cell }) => (isDirty ? (cell?.used ?? null) : null))),
-      body: this.#dirty.every(onlyCounted) ? null : bodyValues(slots),
+      used: numberArray(
+        slots.map(({ isDirty, counter }) => (isDirty ? (counter?.used ?? null) : null)),
+      ),
+      body: this.#dirty.every(hasOnlyCounted) ? null : bodyValues(slots),
     };
   }
 
   /** The one counter of a batch that has but one, and has only counted; else null. */
   single(): Slot | null {
     const [slot] = this.#dirty;
-    if (this.#slots.size !== 1 || slot === undefined || !onlyCounted(slot)) return null;
+    if (this.#slots.size !== 1 || slot === undefined || !hasOnlyCounted(slot)) return null;
     return slot;
   }
 
@@ -220,93 +235,51 @@ export class Batch implements Cells {
     return [...this.#newAnswers.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
-  #slotOf(leg: Leg): Slot {
-    if (leg === this.#lastLeg && this.#lastSlot !== null) return this.#lastSlot;
-    const slot = this.#slots.get(keyOf(leg));
+  #slotOf(check: RuleCheck): Slot {
+    if (check === this.#lastCheck && this.#lastSlot !== null) return this.#lastSlot;
+    const slot = this.#slots.get(keyOf(check));
     if (slot === undefined) throw new Error("a plan asks for a counter that was not loaded");
-    this.#lastLeg = leg;
+    this.#lastCheck = check;
     this.#lastSlot = slot;
     return slot;
   }
 }
 
-function newSlot(key: string, leg: Leg, known: Known | undefined): Slot {
+function newSlot(key: string, check: RuleCheck, known: Known | undefined): Slot {
   return {
     key,
-    leg,
+    check,
     known,
-    cell: known?.cell,
+    counter: known?.counter,
     version: known?.version ?? null,
-    saved: known?.saved ?? null,
+    written: known?.written ?? null,
     calm: known?.calm ?? 0,
     isDirty: false,
   };
 }
 
-/** A plan that was told the first answer of a key is decided again: the answer may be gone. */
-function forgetReplay(plan: Step): void {
-  for (let step: Step | null = plan; step !== null; step = step.next) {
-    if (!step.isReplayed) continue;
-    step.isReplayed = false;
-    step.told = step.legs;
-  }
-}
-
-function onlyCounted({ saved, cell }: Slot): boolean {
-  return (
-    saved !== null &&
-    cell !== undefined &&
-    cell.entries === null &&
-    saved.window === cell.window &&
-    saved.shape === cell.shape &&
-    saved.granted === cell.granted &&
-    saved.alerted === cell.alerted &&
-    saved.plannedLimit === cell.plannedLimit &&
-    saved.last === cell.last
-  );
-}
-
-function formOf({ shape, window, granted, alerted, plannedLimit, last }: Cell): CellForm {
-  return { shape, window, granted, alerted, plannedLimit, last };
+function hasOnlyCounted({ written, counter }: Slot): boolean {
+  return counter !== undefined && onlyCounted(written, counter);
 }
 
 /** The columns of counters but key, count, instant and version, as parameters. */
-export function bodyValues(slots: readonly Pick<Slot, "cell">[]): Value[] {
-  const all = (pick: (cell: Cell) => number | null) =>
-    numberArray(slots.map(({ cell }) => (cell === undefined ? null : pick(cell))));
+export function bodyValues(slots: readonly Pick<Slot, "counter">[]): Value[] {
+  const all = <T>(pick: (counter: Counter) => T) =>
+    slots.map(({ counter }) => (counter === undefined ? null : pick(counter)));
   return [
-    all(({ shape }) => shape),
-    all(({ window }) => window.startMs),
-    all(({ window }) => window.endMs),
-    all(({ granted }) => granted),
-    all(({ alerted }) => alerted),
-    textArray(slots.map(({ cell }) => (cell?.entries ? JSON.stringify(cell.entries) : null))),
-    all(({ plannedLimit }) => plannedLimit),
-    textArray(slots.map(({ cell }) => (cell === undefined ? null : lastText(cell.last)))),
+    ...NUMBERS.map((field) => numberArray(all((counter) => field.get(counter)))),
+    ...LISTS.map((field) => textArray(all((counter) => listText(field, counter)))),
   ];
 }
 
-/** A counter from its row; its window is that of the plan where they are the same. */
-export function cellOf(row: Row, leg: Leg | null): Cell {
-  const [, , shape, startMs, endMs, used, granted, alerted, entries, seenMs, ...rest] = row;
-  const [plannedLimit, last] = rest;
-  const window = { startMs: Number(startMs), endMs: Number(endMs) };
-  const planned = leg?.planned;
-  const isNow = planned?.startMs === window.startMs && planned.endMs === window.endMs;
-  return {
-    shape: Number(shape),
-    window: isNow ? planned : window,
-    used: Number(used),
-    granted: Number(granted),
-    alerted: Number(alerted),
-    entries: entries == null ? null : entriesOf(entries),
-    seenMs: Number(seenMs),
-    plannedLimit: plannedLimit == null ? null : Number(plannedLimit),
-    last: last == null ? null : readLast(last),
-  };
-}
+/** Where each column of a counter stands in a row, after key and version. */
+const PLACES = new Map([...ALL_NUMBERS, ...LISTS].map(({ column }, i) => [column, 2 + i]));
 
-function entriesOf(text: string): number[] {
-  const entries: number[] = JSON.parse(text);
-  return entries;
+/** A counter from its row; its window is that of the check where they are the same. */
+export function rowCounter(row: Row, check: RuleCheck | null): Counter {
+  const counter = counterOf((column) => row[PLACES.get(column) ?? -1]);
+  const { startMs, endMs } = counter.window;
+  const window = check?.window;
+  if (window?.startMs === startMs && window.endMs === endMs) counter.window = window;
+  return counter;
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Step } from "../../decide/step.js";
+import { onlyReads, type Plan } from "../../decide/plan.js";
 import type { Clock } from "../../base/call.js";
 import type { Answers } from "../batching.js";
 import { numberArray, textArray } from "./arrays.js";
@@ -7,15 +7,15 @@ import { Batch, bodyValues, keysOf, type Slot } from "./batch.js";
 import { localMs, type EngineClock } from "./clock.js";
 import { isBusy, isHeld, storeError } from "./errors.js";
 import type { PostgresHousekeeping } from "./housekeeping.js";
-import { KnownCells } from "./known.js";
+import { KnownCounters } from "./known.js";
 import type { Connection, Connections, Statement } from "./pool.js";
 import {
   begin,
-  cellStatements,
+  counterStatements,
   COMMIT,
   GUARD_BEHIND_MS,
   ROLLBACK,
-  type CellStatements,
+  type CounterStatements,
 } from "./statements.js";
 
 /** What a {@link Decider} works with. */
@@ -44,8 +44,8 @@ const TRIES_MAX = 3;
  */
 export class Decider {
   readonly #parts: DeciderParts;
-  readonly #sql: CellStatements;
-  readonly #known = new KnownCells();
+  readonly #sql: CounterStatements;
+  readonly #known = new KnownCounters();
   readonly #begin: Statement;
   /** Begins anywhere in 62 bits, and counts on: no two changes of any process have the same. */
   #lastVersion = randomBytes(8).readBigUInt64BE() >> 2n;
@@ -54,12 +54,12 @@ export class Decider {
 
   constructor(parts: DeciderParts) {
     this.#parts = parts;
-    this.#sql = cellStatements(parts.schema);
+    this.#sql = counterStatements(parts.schema);
     this.#begin = begin(parts.timeoutMs);
   }
 
   /** As `Flush`. Throws `STORE_UNAVAILABLE`, and `OUTCOME_UNKNOWN` once a change was sent. */
-  async decide(plans: readonly Step[]): Promise<Answers> {
+  async decide(plans: readonly Plan[]): Promise<Answers> {
     let connection: Connection;
     try {
       connection = await this.#parts.connections.acquire();
@@ -77,7 +77,7 @@ export class Decider {
   }
 
   /** Puts plans aside whose counters somebody holds, so that they keep no others waiting. */
-  async #decideFree(connection: Connection, plans: readonly Step[]): Promise<Answers> {
+  async #decideFree(connection: Connection, plans: readonly Plan[]): Promise<Answers> {
     if (localMs() > this.#heldUntilMs) return this.#decideOn(connection, plans);
     const keys = plans.map(keysOf);
     const values = [textArray([...new Set(keys.flat())])];
@@ -97,7 +97,7 @@ export class Decider {
     });
   }
 
-  async #decideOn(connection: Connection, plans: readonly Step[]): Promise<Answers> {
+  async #decideOn(connection: Connection, plans: readonly Plan[]): Promise<Answers> {
     const batch = new Batch(plans, this.#known);
     // It moves where a lock of this batch runs out of time, which is waited for once.
     const heldUntilMs = this.#heldUntilMs;
@@ -121,10 +121,10 @@ export class Decider {
     const { rows } = await connection.query(statement);
     const engineMs = this.#learn(rows[0]?.[0], sentMs);
     batch.load(rows.map((row) => row.slice(1)));
-    const verdicts = batch.decide(this.#instant(engineMs, batch));
+    const outcomes = batch.decide(this.#instant(engineMs, batch));
     if (batch.hasChanged) return null;
     batch.keep(this.#known, "");
-    return verdicts;
+    return outcomes;
   }
 
   /** Decides on what is in memory; null where it does not hold any more, and nothing was done. */
@@ -133,7 +133,7 @@ export class Decider {
     const estimateMs = clock === undefined ? engineClock.estimate() : 0;
     if (estimateMs === null) return null;
     const nowMs = this.#instant(estimateMs, batch);
-    const verdicts = batch.decide(nowMs);
+    const outcomes = batch.decide(nowMs);
     if (!batch.hasChanged) return this.#read(connection, batch);
     const version = this.#nextVersion();
     const guardMs = clock === undefined ? GUARD_BEHIND_MS : null;
@@ -150,14 +150,14 @@ export class Decider {
       return null;
     }
     batch.keep(this.#known, version);
-    return verdicts;
+    return outcomes;
   }
 
   #guardStatement(batch: Batch, nowMs: number, version: string, guardMs: number | null): Statement {
     // Only a session has a bound for the wait of this statement.
     const one = this.#parts.connections.prepares ? batch.single() : null;
-    if (one?.cell !== undefined) {
-      const values = [one.key, one.version, one.cell.used, nowMs, version, guardMs];
+    if (one?.counter !== undefined) {
+      const values = [one.key, one.version, one.counter.used, nowMs, version, guardMs];
       return { text: this.#sql.countOne, values };
     }
     const { keys, versions, used, body } = batch.guardValues();
@@ -177,7 +177,7 @@ export class Decider {
         await connection.query(ROLLBACK);
         return null;
       }
-      const verdicts = batch.decide(nowMs);
+      const outcomes = batch.decide(nowMs);
       const version = this.#nextVersion();
       const writes = this.#writes(batch, nowMs, version);
       if (batch.hasChanged) chores = housekeeping.statements(batch.insertCount, nowMs);
@@ -192,7 +192,7 @@ export class Decider {
       batch.keep(this.#known, version);
       const gone = housekeeping.learn(chores, results.slice(writes.length));
       for (const key of gone) this.#known.drop(key);
-      return verdicts;
+      return outcomes;
     } catch (error) {
       if (!isBusy(error)) throw storeError(error, this.#parts.shown, isCommitting);
       this.#learnHeld(error);
@@ -226,14 +226,14 @@ export class Decider {
 
   #writes(batch: Batch, nowMs: number, version: string): Statement[] {
     const writes: Statement[] = [];
-    const cells = (text: string, slots: Slot[]) => {
+    const counters = (text: string, slots: Slot[]) => {
       if (slots.length === 0) return;
       const keys = textArray(slots.map(({ key }) => key));
-      const used = numberArray(slots.map(({ cell }) => cell?.used ?? 0));
+      const used = numberArray(slots.map(({ counter }) => counter?.used ?? 0));
       writes.push({ text, values: [keys, used, nowMs, version, ...bodyValues(slots)] });
     };
-    cells(this.#sql.update, batch.updates());
-    cells(this.#sql.insert, batch.inserts());
+    counters(this.#sql.update, batch.updates());
+    counters(this.#sql.insert, batch.inserts());
     const answers = batch.newAnswers();
     if (answers.length === 0) return writes;
     const keys = textArray(answers.map(({ key }) => key));
@@ -269,11 +269,4 @@ export class Decider {
     this.#lastVersion++;
     return this.#lastVersion.toString();
   }
-}
-
-function onlyReads(plan: Step): boolean {
-  for (let step: Step | null = plan; step !== null; step = step.next) {
-    if (step.action !== "check" || step.answer !== null) return false;
-  }
-  return true;
 }

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readAnswer } from "../../decide/answer.js";
 import type { Clock } from "../../base/call.js";
 import type { KeptDocument, StorePiece } from "../store.js";
-import { currentAnswer } from "../old-answers.js";
+import { currentAnswer } from "../older-answers.js";
 import { PIECE_ROWS } from "../paging.js";
 import { numberArray, textArray } from "./arrays.js";
 import { bodyValues } from "./batch.js";
@@ -61,8 +61,8 @@ export class PostgresMoving {
     const writes: Statement[] = [];
     if (counters.length > 0) {
       const keys = textArray(counters.map(({ space, subject }) => space + subject));
-      const used = numberArray(counters.map(({ cell }) => cell.used));
-      const seen = numberArray(counters.map(({ cell }) => cell.seenMs));
+      const used = numberArray(counters.map(({ counter }) => counter.used));
+      const seen = numberArray(counters.map(({ counter }) => counter.seenMs));
       const version = (randomBytes(8).readBigUInt64BE() >> 2n).toString();
       const values = [keys, used, seen, version, ...bodyValues(counters)];
       writes.push({ text: loadStatement(this.#schema), values });

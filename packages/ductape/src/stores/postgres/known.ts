@@ -1,22 +1,17 @@
-import type { Cell } from "../../decide/cell.js";
+import type { Counter } from "../../decide/counter.js";
+import type { Written } from "../counter-record.js";
 import { COPIES_MAX } from "../heap.js";
 
 /** A counter in memory, as a row was when it was read or written. */
 export interface Known {
-  readonly cell: Cell;
+  readonly counter: Counter;
   /** Names the change that made the row; no two changes have the same. */
   readonly version: string;
-  /** The form in which the row stands. */
-  readonly saved: CellForm;
+  /** What the row holds. */
+  readonly written: Written;
   /** How often in a row it was found as this process left it. */
   readonly calm: number;
 }
-
-/** All of a counter that counting alone does not change. */
-export type CellForm = Pick<
-  Cell,
-  "shape" | "window" | "granted" | "alerted" | "plannedLimit" | "last"
->;
 
 /**
  * From this on, a counter is believed to be nobody else's. One that is found changed begins at 0;
@@ -28,7 +23,7 @@ export const CALM_MIN = 8;
  * Counters in memory. They are believed only as far as the server confirms their version. A batch
  * takes what it works on out, so that no two batches have the same object.
  */
-export class KnownCells {
+export class KnownCounters {
   readonly #known = new Map<string, Known>();
 
   /** Takes a counter out; undefined where it is not known. */

@@ -1,11 +1,11 @@
-import type { Verdict } from "../../decide/apply.js";
+import type { Outcome } from "../../decide/outcome.js";
 import { postgresFacts } from "./facts.js";
 import { show, StoreError, ValidationError } from "../../base/errors.js";
-import { splitCellKey } from "../../base/key.js";
-import type { Step } from "../../decide/step.js";
+import { splitCounterKey } from "../../base/key.js";
+import type { Plan } from "../../decide/plan.js";
 import { type CallOptions, type Clock, timedOut } from "../../base/call.js";
 import type {
-  CellRow,
+  CounterRow,
   Documents,
   DocumentWrite,
   Store,
@@ -16,7 +16,7 @@ import type {
 } from "../store.js";
 import { Batching } from "../batching.js";
 import { PIECE_ROWS, pagesOf, piecesOf } from "../paging.js";
-import { cellOf } from "./batch.js";
+import { rowCounter } from "./batch.js";
 import { EngineClock } from "./clock.js";
 import { Decider } from "./decider.js";
 import { channelOf, PostgresDocuments } from "./documents.js";
@@ -27,7 +27,7 @@ import { PostgresMoving } from "./dump.js";
 import { Connections, type Connection, type PostgresPool } from "./pool.js";
 import { migrate } from "./schema.js";
 import { ownServer, type PostgresServer, sharedServer } from "./server.js";
-import { cellStatements } from "./statements.js";
+import { counterStatements } from "./statements.js";
 import { checkSchema, DEFAULT_SCHEMA, parsePostgresUrl, type PostgresPlace } from "./url.js";
 
 /** How {@link postgresStore} uses a pool. */
@@ -140,18 +140,19 @@ export class PostgresStore implements Store {
     }
   }
 
-  apply(plan: Step, options?: CallOptions): Promise<Verdict> {
+  apply(plan: Plan, options?: CallOptions): Promise<Outcome> {
     if (this.#isClosed) return Promise.reject(this.#notOpen());
     return this.#batching.submit(plan, options);
   }
 
-  async *scan(prefix: string): AsyncIterable<CellRow> {
-    const text = cellStatements(this.#place.schema).scan;
+  async *scan(prefix: string): AsyncIterable<CounterRow> {
+    const text = counterStatements(this.#place.schema).scan;
     let after = "";
     for (;;) {
       const values = [prefix, after, `${prefix}\u{10FFFF}`, PIECE_ROWS];
       const { rows } = await this.#on((connection) => connection.query({ text, values }));
-      for (const row of rows) yield { ...splitCellKey(row[0] ?? ""), cell: cellOf(row, null) };
+      for (const row of rows)
+        yield { ...splitCounterKey(row[0] ?? ""), counter: rowCounter(row, null) };
       const last = rows.at(-1)?.[0];
       if (last == null || rows.length < PIECE_ROWS) return;
       after = last;
@@ -182,7 +183,7 @@ export class PostgresStore implements Store {
     await this.#server.close();
   }
 
-  async #flush(plans: readonly Step[]) {
+  async #flush(plans: readonly Plan[]) {
     const opened = this.#open();
     try {
       return await opened.decider.decide(plans);

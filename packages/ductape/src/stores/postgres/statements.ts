@@ -1,14 +1,16 @@
+import { ALL_NUMBERS, LISTS, NUMBERS } from "../counter-record.js";
 import type { Statement } from "./pool.js";
 
 /** What the server's clock says, in epoch milliseconds. */
 export const NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /** Columns of a counter, in the order in which they are read. */
-const COLUMNS = `key, version, shape, start_ms, end_ms, used, granted, alerted, entries,
-  seen_ms, planned_limit, last`;
+const COLUMNS = ["key", "version", ...[...ALL_NUMBERS, ...LISTS].map(({ column }) => column)].join(
+  ", ",
+);
 
 /** Texts of the statements on counters and answers. Every one names the schema. */
-export interface CellStatements {
+export interface CounterStatements {
   /** $1 keys. Counters as one moment shows them, after a row that tells the server's clock. */
   readonly read: string;
   /** $1 keys, sorted: rows are locked in this order. */
@@ -38,13 +40,12 @@ export interface CellStatements {
 /** A decision made on a clock that is further behind than this is not written. */
 export const GUARD_BEHIND_MS = 500;
 
-const BODY = "shape, start_ms, end_ms, granted, alerted, entries, planned_limit, last";
-const BODY_TYPES = "int[], bigint[], bigint[], bigint[], float8[], text[], bigint[], text[]".split(
-  ", ",
-);
+const BODY = [...NUMBERS, ...LISTS].map(({ column }) => column).join(", ");
+const ARRAY_TYPES = { integer: "int[]", bigint: "bigint[]", real: "float8[]" } as const;
+const BODY_TYPES = [...NUMBERS.map(({ type }) => ARRAY_TYPES[type]), ...LISTS.map(() => "text[]")];
 
 /** The texts for the tables of one schema, whose name needs no quotes. */
-export function cellStatements(schema: string): CellStatements {
+export function counterStatements(schema: string): CounterStatements {
   const cells = `${schema}.cells`;
   const answers = `${schema}.answers`;
   const each = (keys: string) => `unnest(${keys}::text[]) AS g (key)`;

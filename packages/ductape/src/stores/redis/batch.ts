@@ -1,11 +1,19 @@
-import { apply, type Verdict } from "../../decide/apply.js";
-import { answerKeyOf, STATUSES, toldOf, type AnswerKey } from "../../decide/answer.js";
-import type { Cell, Cells } from "../../decide/cell.js";
-import type { Leg, LegRule } from "../../decide/leg.js";
-import type { Step } from "../../decide/step.js";
 import type { Action } from "../../decide/action.js";
+import { answerKeyOf, STATUSES } from "../../decide/answer.js";
+import { apply } from "../../decide/apply.js";
+import type { Counter } from "../../decide/counter.js";
+import type { Counters } from "../../decide/counters.js";
+import type { Outcome } from "../../decide/outcome.js";
+import {
+  allChecks,
+  type AnswerKey,
+  type Plan,
+  type RuleCheck,
+  type RuleTerms,
+  type Step,
+} from "../../decide/plan.js";
 import type { Keyspace } from "./keys.js";
-import { PackedReader, readAnswerText, REMEMBERS } from "./packed.js";
+import { formOf, PackedReader, readAnswerText } from "./packed.js";
 
 /** What apply.lua returns: the counters and answers as they were, and what it decided. */
 export interface Reply {
@@ -16,16 +24,17 @@ export interface Reply {
   readonly answers: readonly (Buffer | null)[];
 }
 
-/** When a batch was decided, epoch milliseconds, and what became of each plan. */
-export interface Told {
+/** When a batch was decided, epoch milliseconds, and what its plans came to. */
+export interface Decided {
   readonly nowMs: number;
-  readonly verdicts: readonly (Verdict | Error)[];
+  readonly outcomes: readonly (Outcome | Error)[];
 }
 
-interface Counter {
+/** A counter of the batch. */
+interface Slot {
   /** Its place among the keys, from 1 as Lua counts. */
   readonly place: number;
-  cell: Cell | undefined;
+  counter: Counter | undefined;
 }
 
 interface KeptAnswer {
@@ -34,8 +43,8 @@ interface KeptAnswer {
   text: string | undefined;
 }
 
-/** A leg's rule, window and limit: most plans of a batch share a few. */
-interface Kind {
+/** A rule, window and limit: most checks of a batch share a few. */
+interface Terms {
   /** Where it stands in the request, from 1 as Lua counts. */
   readonly place: number;
   readonly startMs: number;
@@ -54,7 +63,7 @@ const ACTIONS: Readonly<Record<Action, number>> = {
 const MORE_STEPS = 1;
 const SPEAKS_TO_ONE = 2;
 const HAS_KEY = 4;
-const PER_LEG = 8;
+const PER_CHECK = 8;
 
 /**
  * Plans as one request to apply.lua, and the way back: the script tells the counters as they were
@@ -62,28 +71,29 @@ const PER_LEG = 8;
  * answer carries nothing that can be worked out, and what the script decided is checked against the
  * specification.
  */
-export class Batch implements Cells {
+export class Batch implements Counters {
   /** The keys of all counters, then those of all answers, each once. */
   readonly keys: string[] = [];
   readonly counterCount: number;
-  readonly plans: readonly Step[];
+  readonly plans: readonly Plan[];
   readonly #keyspace: Keyspace;
-  readonly #counters = new Map<string, Map<string, Counter>>();
-  readonly #inOrder: Counter[] = [];
+  readonly #slots = new Map<string, Map<string, Slot>>();
+  readonly #inOrder: Slot[] = [];
   readonly #answers = new Map<string, KeptAnswer>();
-  readonly #kinds = new Map<LegRule, Kind[]>();
-  readonly #kindNumbers: number[] = [];
+  readonly #terms = new Map<RuleTerms, Terms[]>();
+  readonly #termNumbers: number[] = [];
   readonly #steps: (number | string)[] = [];
   #lastSpace = "";
-  #lastCounters: Map<string, Counter> | undefined;
+  #lastSlots: Map<string, Slot> | undefined;
 
-  constructor(plans: readonly Step[], keyspace: Keyspace) {
+  constructor(plans: readonly Plan[], keyspace: Keyspace) {
     this.plans = plans;
     this.#keyspace = keyspace;
     const answerKeys: string[] = [];
     for (const plan of plans) {
-      for (let step: Step | null = plan; step !== null; step = step.next) {
-        this.#addStep(step, answerKeys);
+      for (let i = 0; i < plan.length; i++) {
+        const step = plan[i];
+        if (step !== undefined) this.#addStep(step, i + 1 < plan.length, answerKeys);
       }
     }
     this.counterCount = this.keys.length;
@@ -92,45 +102,45 @@ export class Batch implements Cells {
 
   /** The request as one JSON text: a flat array is what both sides read fastest. */
   get text(): string {
-    const kinds = this.#kindNumbers;
-    return JSON.stringify([FIRST_KIND + kinds.length, ...kinds, ...this.#steps]);
+    const terms = this.#termNumbers;
+    return JSON.stringify([FIRST_TERMS + terms.length, ...terms, ...this.#steps]);
   }
 
   /**
-   * Fills in all plans, in order. An error stands for a plan that the script decided otherwise than
-   * the specification does.
+   * What all plans came to, in order. An error stands for a plan that the script decided otherwise
+   * than the specification does.
    */
-  tell({ numbers, statuses, answers }: Reply): Told {
+  decide({ numbers, statuses, answers }: Reply): Decided {
     const reader = new PackedReader(numbers);
     const nowMs = reader.next();
-    for (const counter of this.#inOrder) counter.cell = reader.counter();
+    for (const slot of this.#inOrder) slot.counter = reader.counter();
     for (const kept of this.#answers.values()) {
       const bytes = answers[kept.place - 1] ?? null;
       kept.text = bytes === null ? undefined : readAnswerText(bytes);
     }
     let at = 0;
-    const verdicts = this.plans.map((plan) => {
-      let verdict: Verdict | Error = apply(this, plan, nowMs);
-      const isStale = verdict === "stale";
-      for (let step: Step | null = plan; step !== null; step = step.next) {
-        const wanted = isStale ? STATUSES.length : STATUSES.indexOf(step.status);
-        const told = statuses[at++];
-        if (told !== String(wanted)) verdict = unlike(told, wanted);
-      }
-      return verdict;
+    const outcomes = this.plans.map((plan) => {
+      const outcome = apply(this, plan, nowMs);
+      const statusesOfPlan = statuses.slice(at, at + plan.length);
+      at += plan.length;
+      const wanted = statusText(plan, outcome);
+      return statusesOfPlan === wanted ? outcome : unlike(statusesOfPlan, wanted);
     });
-    return { nowMs, verdicts };
+    return { nowMs, outcomes };
   }
 
-  get(leg: Leg): Cell | undefined {
-    return this.#counter(leg).cell;
+  find(check: RuleCheck): Counter | undefined {
+    return this.#slot(check).counter;
   }
 
-  put(leg: Leg, cell: Cell): void {
-    this.#counter(leg).cell = cell;
+  /** The script has written it. */
+  changed(): void {}
+
+  put(check: RuleCheck, counter: Counter): void {
+    this.#slot(check).counter = counter;
   }
 
-  getAnswer(key: AnswerKey): string | undefined {
+  findAnswer(key: AnswerKey): string | undefined {
     return this.#answers.get(answerKeyOf(key))?.text;
   }
 
@@ -139,86 +149,91 @@ export class Batch implements Cells {
     if (kept !== undefined) kept.text = text;
   }
 
-  #addStep(step: Step, answerKeys: string[]): void {
-    const { action, amount, rule, answer } = step;
+  #addStep(step: Step, hasMore: boolean, answerKeys: string[]): void {
+    const { action, amount, rule, answerKey } = step;
     const steps = this.#steps;
-    let form = 0;
-    if (step.next !== null) form += MORE_STEPS;
+    const checks = allChecks(step);
+    let form = PER_CHECK * checks.length;
+    if (hasMore) form += MORE_STEPS;
     if (rule !== null) form += SPEAKS_TO_ONE;
-    if (answer !== null) form += HAS_KEY;
-    for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) form += PER_LEG;
+    if (answerKey !== null) form += HAS_KEY;
     steps.push(ACTIONS[action], amount, form);
-    for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
-      steps.push(this.#kindPlace(leg), this.#counter(leg).place);
-      if (rule !== null) steps.push(leg.rule.name === rule ? 1 : 0);
+    for (const check of checks) {
+      steps.push(this.#termsPlace(check), this.#slot(check).place);
+      if (rule !== null) steps.push(check.rule.name === rule ? 1 : 0);
     }
-    if (answer !== null) this.#addAnswer(step.legs, answer, answerKeys);
+    if (answerKey !== null) this.#addAnswer(step, answerKey, answerKeys);
   }
 
-  #addAnswer(legs: Leg, answer: AnswerKey, answerKeys: string[]): void {
-    const { ttlMs, fingerprint, facts } = answer;
-    const key = answerKeyOf(answer);
+  #addAnswer({ checks }: Step, answerKey: AnswerKey, answerKeys: string[]): void {
+    const { ttlMs, fingerprint, details } = answerKey;
+    const key = answerKeyOf(answerKey);
     let kept = this.#answers.get(key);
     if (kept === undefined) {
-      const place = answerKeys.push(this.#keyspace.answer(legs.rule, key));
+      const place = answerKeys.push(this.#keyspace.answer(checks[0].rule, key));
       kept = { place, text: undefined };
       this.#answers.set(key, kept);
     }
-    this.#steps.push(kept.place, ttlMs, toldOf(legs).length, fingerprint, facts);
+    this.#steps.push(kept.place, ttlMs, checks.length, fingerprint, details);
   }
 
-  #counter({ rule, subject }: Leg): Counter {
-    let counters = this.#lastCounters;
-    if (counters === undefined || rule.space !== this.#lastSpace) {
-      counters = this.#counters.get(rule.space);
-      if (counters === undefined) this.#counters.set(rule.space, (counters = new Map()));
+  #slot({ rule, subject }: RuleCheck): Slot {
+    let slots = this.#lastSlots;
+    if (slots === undefined || rule.space !== this.#lastSpace) {
+      slots = this.#slots.get(rule.space);
+      if (slots === undefined) this.#slots.set(rule.space, (slots = new Map()));
       this.#lastSpace = rule.space;
-      this.#lastCounters = counters;
+      this.#lastSlots = slots;
     }
-    let counter = counters.get(subject);
-    if (counter === undefined) {
+    let slot = slots.get(subject);
+    if (slot === undefined) {
       const place = this.keys.push(this.#keyspace.counter(rule, subject));
-      counter = { place, cell: undefined };
-      counters.set(subject, counter);
-      this.#inOrder.push(counter);
+      slot = { place, counter: undefined };
+      slots.set(subject, slot);
+      this.#inOrder.push(slot);
     }
-    return counter;
+    return slot;
   }
 
-  #kindPlace({ rule, planned, limit }: Leg): number {
-    let kinds = this.#kinds.get(rule);
-    if (kinds === undefined) this.#kinds.set(rule, (kinds = []));
-    const { startMs, endMs } = planned;
-    for (const kind of kinds) {
-      if (kind.limit === limit && kind.startMs === startMs && kind.endMs === endMs)
-        return kind.place;
+  #termsPlace({ rule, window, limit }: RuleCheck): number {
+    let terms = this.#terms.get(rule);
+    if (terms === undefined) this.#terms.set(rule, (terms = []));
+    const { startMs, endMs } = window;
+    for (const each of terms) {
+      if (each.limit === limit && each.startMs === startMs && each.endMs === endMs)
+        return each.place;
     }
-    const place = FIRST_KIND + this.#kindNumbers.length;
-    kinds.push({ place, startMs, endMs, limit });
-    const { shapedMs, rollingMs, soft, alerts } = rule;
-    this.#kindNumbers.push(formOf(rule), shapedMs, rollingMs, soft ? 1 : 0, byPlan(rule, limit));
-    this.#kindNumbers.push(startMs, endMs, limit ?? NO_LIMIT, alerts.length, ...alerts);
+    const place = FIRST_TERMS + this.#termNumbers.length;
+    terms.push({ place, startMs, endMs, limit });
+    const { versionSinceMs, rollingMs, isSoft, alerts, remembersLast } = rule;
+    const form = formOf(rule.windowVersion, false, remembersLast);
+    const picked = pickedLimit(rule, limit);
+    this.#termNumbers.push(form, versionSinceMs, rollingMs, isSoft ? 1 : 0, picked);
+    this.#termNumbers.push(startMs, endMs, limit ?? NO_LIMIT, alerts.length, ...alerts);
     return place;
   }
 }
 
 const NO_LIMIT = -1;
 /** The request starts with the place of its first step. */
-const FIRST_KIND = 2;
+const FIRST_TERMS = 2;
 
-/** The form in which the rule's counters are kept: a half more where they remember a window. */
-function formOf({ shape, remembersLast }: LegRule): number {
-  return remembersLast ? shape + REMEMBERS : shape;
-}
-
-/** 0: the limit is that of the rule. By plan, 1: it is the default, 2: another. */
-function byPlan({ isByPlan, defaultLimit }: LegRule, limit: number | null): number {
-  if (!isByPlan) return 0;
+/** 0: the limit is that of the rule. Picked by a value, 1: it is the default, 2: another. */
+function pickedLimit({ picksLimit, defaultLimit }: RuleTerms, limit: number | null): number {
+  if (!picksLimit) return 0;
   return limit === defaultLimit ? 1 : 2;
 }
 
-function unlike(told: string | undefined, wanted: number): Error {
-  return new Error(`the script decided ${told} where the specification decides ${wanted}`);
+/** What the script says of a plan: one digit for each step. */
+function statusText(plan: Plan, outcome: Outcome): string {
+  if (outcome === "stale") return String(STATUSES.length).repeat(plan.length);
+  let text = "";
+  for (const { status } of outcome) text += String(STATUSES.indexOf(status));
+  return text;
+}
+
+function unlike(got: string, wanted: string): Error {
+  return new Error(`the script decided ${got} where the specification decides ${wanted}`);
 }
 
 /** What apply.lua returned, as the client library gives it. Throws where it is none. */

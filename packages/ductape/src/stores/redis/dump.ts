@@ -1,17 +1,17 @@
 import { readAnswer } from "../../decide/answer.js";
-import { keptUntilMs, type Cell } from "../../decide/cell.js";
+import { keptUntilMs, type Counter } from "../../decide/counter.js";
 import { FOREVER_MS } from "../../decide/period.js";
-import type { CellRow, StorePiece } from "../store.js";
+import type { CounterRow, StorePiece } from "../store.js";
 import { piecesOf } from "../paging.js";
 import type { RedisDocuments } from "./documents.js";
 import { unavailable } from "./errors.js";
-import { slotOfHome, type Keyspace } from "./keys.js";
+import { slotOfShardKey, type Keyspace } from "./keys.js";
 import type { Nodes } from "./nodes.js";
 import { packCounter, readAnswerText } from "./packed.js";
 import { keysOf, scanCounters } from "./sweep.js";
 
-/** What a move works with. */
-export interface MovingParts {
+/** What a dump and a load work with. */
+export interface DumpParts {
   readonly nodes: Nodes;
   readonly keyspace: Keyspace;
   readonly documents: RedisDocuments;
@@ -26,15 +26,15 @@ export interface MovingParts {
 const NOTHING: StorePiece = { counters: [], answers: [], documents: [] };
 
 /** As `Store.dump`. */
-export async function* dumpRedis(parts: MovingParts): AsyncGenerator<StorePiece> {
+export async function* dumpRedis(parts: DumpParts): AsyncGenerator<StorePiece> {
   const { nodes, keyspace, name } = parts;
-  const counted: AsyncIterable<CellRow> = scanCounters(nodes, keyspace, "", name);
+  const counted: AsyncIterable<CounterRow> = scanCounters(nodes, keyspace, "", name);
   for await (const counters of piecesOf(counted)) yield { ...NOTHING, counters };
   for await (const answers of piecesOf(scanAnswers(parts))) yield { ...NOTHING, answers };
   for await (const documents of piecesOf(keptDocuments(parts))) yield { ...NOTHING, documents };
 }
 
-async function* keptDocuments({ documents, name, nowMs }: MovingParts) {
+async function* keptDocuments({ documents, name, nowMs }: DumpParts) {
   try {
     yield* documents.all(nowMs);
   } catch (error) {
@@ -42,7 +42,7 @@ async function* keptDocuments({ documents, name, nowMs }: MovingParts) {
   }
 }
 
-async function* scanAnswers({ nodes, keyspace, name, nowMs }: MovingParts) {
+async function* scanAnswers({ nodes, keyspace, name, nowMs }: DumpParts) {
   const told = new Set<string>();
   try {
     for await (const [redis, keys] of keysOf(nodes, keyspace.pattern(""))) {
@@ -64,26 +64,26 @@ async function* scanAnswers({ nodes, keyspace, name, nowMs }: MovingParts) {
 
 /** As `Store.load`. */
 export async function loadRedis(
-  parts: MovingParts,
+  parts: DumpParts,
   { counters, answers, documents }: StorePiece,
-  homeOf: (key: string) => string,
+  shardKeyOf: (key: string) => string,
 ): Promise<void> {
   const { nodes, keyspace, name, isGivenClock } = parts;
   const put = async (key: string, bytes: Buffer, expiresMs: number) => {
-    const home = homeOf(key);
-    const redis = nodes.at(slotOfHome(home));
+    const shardKey = shardKeyOf(key);
+    const redis = nodes.at(slotOfShardKey(shardKey));
     const expires = !isGivenClock && expiresMs < FOREVER_MS;
     await redis.call(
       "SET",
-      keyspace.keyOf(home, key),
+      keyspace.keyOf(shardKey, key),
       bytes,
       ...(expires ? ["PXAT", expiresMs] : []),
     );
   };
   try {
     await Promise.all([
-      ...counters.map(({ space, subject, cell }) =>
-        put(space + subject, packCounter(cell), expiryOf(cell)),
+      ...counters.map(({ space, subject, counter }) =>
+        put(space + subject, packCounter(counter), expiryOf(counter)),
       ),
       ...answers.map(({ key, text }) => put(key, Buffer.from(text), readAnswer(text).expiresMs)),
     ]);
@@ -97,8 +97,8 @@ const GRACE_MS_MIN = 60_000;
 const GRACE_MS_MAX = 86_400_000;
 
 /** When a counter is dropped: as apply.lua has it. */
-function expiryOf(cell: Cell): number {
-  const { startMs, endMs } = cell.window;
-  if (cell.last !== null) return keptUntilMs(cell);
+function expiryOf(counter: Counter): number {
+  const { startMs, endMs } = counter.window;
+  if (counter.last !== null) return keptUntilMs(counter);
   return endMs + Math.min(Math.max(endMs - startMs, GRACE_MS_MIN), GRACE_MS_MAX);
 }

@@ -1,6 +1,7 @@
 import { STATUSES } from "../../decide/answer.js";
-import { NOTHING, type Cell, type LastWindow, type LegNumbers } from "../../decide/cell.js";
-import { answerOfOld, type OldAnswer } from "../old-answers.js";
+import { NOTHING, type Counter, type LastWindow } from "../../decide/counter.js";
+import type { CheckNumbers } from "../../decide/outcome.js";
+import { answerOfOlder, type OlderAnswer } from "../older-answers.js";
 
 // Counters as apply.lua keeps them: little-endian doubles, which hold every amount and
 // every instant exactly.
@@ -24,25 +25,25 @@ export class PackedReader {
   }
 
   /** The next counter; undefined where nothing was ever counted. */
-  counter(): Cell | undefined {
+  counter(): Counter | undefined {
     const form = this.next();
     if (form === 0) return undefined;
-    const shape = Math.floor(Math.abs(form));
+    const windowVersion = Math.floor(Math.abs(form));
     const window = { startMs: this.next(), endMs: this.next() };
-    const cell: Cell = {
-      shape,
+    const counter: Counter = {
+      windowVersion,
       window,
       used: this.next(),
       granted: this.next(),
       alerted: this.next(),
       entries: null,
       seenMs: this.next(),
-      plannedLimit: orUnknown(this.next()),
+      knownLimit: orUnknown(this.next()),
       last: null,
     };
-    if (form === shape + REMEMBERS) cell.last = this.#last();
-    if (form < 0) cell.entries = Array.from({ length: 2 * this.next() }, () => this.next());
-    return cell;
+    if (form === windowVersion + REMEMBERS) counter.last = this.#last();
+    if (form < 0) counter.entries = Array.from({ length: 2 * this.next() }, () => this.next());
+    return counter;
   }
 
   #last(): LastWindow {
@@ -51,8 +52,8 @@ export class PackedReader {
     return used === 0 ? NOTHING : { window, used, limit };
   }
 
-  /** The numbers of the next leg of an old answer. */
-  leg(): LegNumbers {
+  /** The numbers of the next check of an older answer. */
+  check(): CheckNumbers {
     const window = { startMs: this.next(), endMs: this.next() };
     const [used, granted, previousUsed] = [this.next(), this.next(), this.next()];
     const [admits, inTheWay, isRolling] = [this.next() === 1, this.next() === 1, this.next() === 1];
@@ -77,35 +78,35 @@ export class PackedReader {
 }
 
 /** A stored counter; undefined where there is none. */
-export function readCounter(bytes: Buffer | null): Cell | undefined {
+export function readCounter(bytes: Buffer | null): Counter | undefined {
   return bytes === null ? undefined : new PackedReader(bytes).counter();
 }
 
-/** The text of a stored answer to an idempotency key; of an old one as it would be written now. */
+/** The text of a stored answer to an idempotency key; an older one as it would be written now. */
 export function readAnswerText(bytes: Buffer): string {
-  return bytes[0] === 0 ? answerOfOld(readOld(bytes)) : bytes.toString("utf8");
+  return bytes[0] === 0 ? answerOfOlder(readOlder(bytes)) : bytes.toString("utf8");
 }
 
-function readOld(bytes: Buffer): OldAnswer {
+function readOlder(bytes: Buffer): OlderAnswer {
   const reader = new PackedReader(bytes);
   const [expiresMs, nowMs, status] = [reader.next(), reader.next(), reader.next()];
-  const [legCount, fingerprintBytes] = [reader.next(), reader.next()];
-  const legs = Array.from({ length: legCount }, () => reader.leg());
+  const [checkCount, fingerprintBytes] = [reader.next(), reader.next()];
+  const checks = Array.from({ length: checkCount }, () => reader.check());
   const factsAt = reader.at + fingerprintBytes;
   return {
     fingerprint: bytes.toString("utf8", reader.at, factsAt),
     facts: bytes.toString("utf8", factsAt),
     status: STATUSES[status] ?? "done",
     nowMs,
-    legs,
+    legs: checks,
     expiresMs,
   };
 }
 
-/** What the form of a counter has more that remembers the window before its own. */
+/** What the form of a counter that remembers the window before its own has more. */
 export const REMEMBERS = 0.5;
 
-/** A planned limit that nobody has told; -1 is one without a limit. */
+/** A limit that is not known; -1: none. */
 export const UNKNOWN = -2;
 
 function orUnknown(value: number): number | null {
@@ -117,14 +118,21 @@ function orNull(value: number): number | null {
 }
 
 /** A counter as {@link readCounter} reads it. */
-export function packCounter(cell: Cell): Buffer {
-  const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit, last } = cell;
+export function packCounter(counter: Counter): Buffer {
+  const { windowVersion, window, used, granted, alerted, entries, seenMs, last } = counter;
   const { startMs, endMs } = window;
-  const form = entries !== null ? -shape : last !== null ? shape + REMEMBERS : shape;
-  const numbers = [form, startMs, endMs, used, granted, alerted, seenMs, plannedLimit ?? UNKNOWN];
+  const known = counter.knownLimit ?? UNKNOWN;
+  const form = formOf(windowVersion, entries !== null, last !== null);
+  const numbers = [form, startMs, endMs, used, granted, alerted, seenMs, known];
   if (entries !== null) return packed([...numbers, entries.length / 2, ...entries]);
   if (last === null) return packed(numbers);
   return packed([...numbers, last.window.startMs, last.window.endMs, last.used, last.limit ?? -1]);
+}
+
+/** The first number of a counter: the version of its window, and which list follows the numbers. */
+export function formOf(windowVersion: number, isRolling: boolean, remembersLast: boolean): number {
+  if (isRolling) return -windowVersion;
+  return remembersLast ? windowVersion + REMEMBERS : windowVersion;
 }
 
 function packed(numbers: readonly number[]): Buffer {

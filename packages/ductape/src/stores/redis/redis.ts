@@ -1,10 +1,17 @@
-import type { Verdict } from "../../decide/apply.js";
+import type { Outcome } from "../../decide/outcome.js";
 import { redisFacts } from "./facts.js";
 import { show, StoreError, ValidationError } from "../../base/errors.js";
 import { spaceParts } from "../../base/key.js";
-import type { Step } from "../../decide/step.js";
+import { onlyReads, type Plan, type RuleTerms } from "../../decide/plan.js";
 import type { CallOptions, Clock } from "../../base/call.js";
-import type { CellRow, Store, StoreContext, StoreMaker, StorePiece, StoreFact } from "../store.js";
+import type {
+  CounterRow,
+  Store,
+  StoreContext,
+  StoreMaker,
+  StorePiece,
+  StoreFact,
+} from "../store.js";
 import { Batching } from "../batching.js";
 import { Batch, replyOf } from "./batch.js";
 import { Checks } from "./checks.js";
@@ -12,7 +19,7 @@ import { ServerClock } from "./clock.js";
 import { ClusterNodes } from "./cluster.js";
 import { RedisDocuments } from "./documents.js";
 import { Keyspace, slotOfRule } from "./keys.js";
-import { dumpRedis, loadRedis, type MovingParts } from "./dump.js";
+import { dumpRedis, loadRedis, type DumpParts } from "./dump.js";
 import { loadConnect, SingleNode, type Nodes } from "./nodes.js";
 import { Runner, scriptOf } from "./script.js";
 import { scriptText } from "./scripts.js";
@@ -85,28 +92,28 @@ export class RedisStore implements Store {
     return this.#opening;
   }
 
-  apply(plan: Step, options?: CallOptions): Promise<Verdict> {
+  apply(plan: Plan, options?: CallOptions): Promise<Outcome> {
     if (this.#isClosed || this.#engine === null) return Promise.reject(this.#notOpen());
     if (!this.#engine.nodes.isCluster) return this.#batchingOf(0).submit(plan, options);
-    const slot = slotOfRule(plan.legs.rule);
+    const slot = slotOfRule(plan[0].checks[0].rule);
     const fault = apartFault(plan, slot);
     return fault === null ? this.#batchingOf(slot).submit(plan, options) : Promise.reject(fault);
   }
 
-  scan(prefix: string): AsyncIterable<CellRow> {
+  scan(prefix: string): AsyncIterable<CounterRow> {
     const { nodes } = this.#opened();
     return scanCounters(nodes, this.#keyspace, prefix, this.#settings.name);
   }
 
   dump(): AsyncIterable<StorePiece> {
-    return dumpRedis(this.#moving());
+    return dumpRedis(this.#dumpParts());
   }
 
-  load(piece: StorePiece, homeOf: (key: string) => string): Promise<void> {
-    return loadRedis(this.#moving(), piece, homeOf);
+  load(piece: StorePiece, shardKeyOf: (key: string) => string): Promise<void> {
+    return loadRedis(this.#dumpParts(), piece, shardKeyOf);
   }
 
-  #moving(): MovingParts {
+  #dumpParts(): DumpParts {
     const { nodes } = this.#opened();
     const { clock = this.#serverClock.now } = this.#context;
     const { name } = this.#settings;
@@ -163,17 +170,17 @@ export class RedisStore implements Store {
     return batching;
   }
 
-  async #flush(plans: readonly Step[], slot: number): Promise<readonly (Verdict | Error)[]> {
+  async #flush(plans: readonly Plan[], slot: number): Promise<readonly (Outcome | Error)[]> {
     const { runner } = this.#opened();
     const batch = new Batch(plans, this.#keyspace);
     const { keys, counterCount, text } = batch;
     const args = [this.#givenNow(), counterCount, text];
     const sentMs = performance.now();
-    const onlyReads = plans.every(changesNothing);
-    const reply = await runner.run({ script: this.#script, slot, keys, args, onlyReads });
-    const { nowMs, verdicts } = batch.tell(replyOf(reply));
+    const isRead = plans.every(onlyReads);
+    const reply = await runner.run({ script: this.#script, slot, keys, args, onlyReads: isRead });
+    const { nowMs, outcomes } = batch.decide(replyOf(reply));
     this.#serverClock.learn(nowMs, sentMs);
-    return verdicts;
+    return outcomes;
   }
 
   #givenNow(): number {
@@ -206,23 +213,20 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   return (context) => new RedisStore(settings, context);
 }
 
-function changesNothing(plan: Step): boolean {
-  for (let step: Step | null = plan; step !== null; step = step.next) {
-    if (step.action !== "check" || step.answer !== null) return false;
-  }
-  return true;
-}
-
 /** The fault of a plan whose counters lie in several slots of a cluster; null: in one. */
-function apartFault(plan: Step, slot: number): ValidationError | null {
-  let at = 0;
-  for (let step: Step | null = plan; step !== null; step = step.next, at++) {
-    if (slotOfRule(step.legs.rule) === slot) continue;
-    const [one, other] = [plan, step].map(({ legs }) => show(spaceParts(legs.rule.space).quota));
+function apartFault(plan: Plan, slot: number): ValidationError | null {
+  for (const [i, { checks }] of plan.entries()) {
+    const { rule } = checks[0];
+    if (slotOfRule(rule) === slot) continue;
+    const [first, second] = [plan[0].checks[0].rule, rule].map(quotaOf);
     const message =
-      `quota ${other} and quota ${one} of inputs[0] lie in different slots of the cluster; ` +
+      `quota ${second} and quota ${first} of inputs[0] lie in different slots of the cluster; ` +
       "make their product with co_locate, or decide them apart";
-    return new ValidationError([{ path: `inputs[${at}].quota_tag`, message }]);
+    return new ValidationError([{ path: `inputs[${i}].quota_tag`, message }]);
   }
   return null;
+}
+
+function quotaOf({ space }: RuleTerms): string {
+  return show(spaceParts(space).quota);
 }

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import type { CellRow } from "../store.js";
+import type { CounterRow } from "../store.js";
 import { unavailable } from "./errors.js";
 import { DOCUMENTS_SLOT, type Keyspace } from "./keys.js";
 import type { Nodes } from "./nodes.js";
@@ -26,7 +26,7 @@ export async function* scanCounters(
   keyspace: Keyspace,
   prefix: string,
   name: string,
-): AsyncGenerator<CellRow> {
+): AsyncGenerator<CounterRow> {
   const told = new Set<string>();
   try {
     for await (const [redis, keys] of keysOf(nodes, keyspace.pattern(prefix))) {
@@ -34,10 +34,10 @@ export async function* scanCounters(
       const texts = await Promise.all(fresh.map((key) => redis.getBuffer(key)));
       for (const [i, key] of fresh.entries()) {
         const parts = keyspace.split(key);
-        const cell = parts === null ? undefined : readCounter(texts[i] ?? null);
-        if (told.has(key) || parts === null || cell === undefined) continue;
+        const counter = parts === null ? undefined : readCounter(texts[i] ?? null);
+        if (told.has(key) || parts === null || counter === undefined) continue;
         told.add(key);
-        yield { ...parts, cell };
+        yield { ...parts, counter };
       }
     }
   } catch (error) {

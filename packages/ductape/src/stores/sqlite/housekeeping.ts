@@ -1,5 +1,5 @@
 import { ANSWER_TTL_MS } from "../../decide/action.js";
-import { PAST_GRACE_MS, VISITS_PER_INSERT } from "../memory/cells.js";
+import { PAST_GRACE_MS, VISITS_PER_INSERT } from "../memory/counters.js";
 import type { Sqlite, SqliteStatement } from "./driver.js";
 
 /** As `keptUntilMs` has it. */

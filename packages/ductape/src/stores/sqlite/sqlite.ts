@@ -1,13 +1,14 @@
 import { dirname } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { apply, type Verdict } from "../../decide/apply.js";
-import type { Cell } from "../../decide/cell.js";
+import { apply } from "../../decide/apply.js";
+import type { Outcome } from "../../decide/outcome.js";
+import type { Counter } from "../../decide/counter.js";
 import { StoreError } from "../../base/errors.js";
-import { splitCellKey } from "../../base/key.js";
-import type { Step } from "../../decide/step.js";
+import { splitCounterKey } from "../../base/key.js";
+import { onlyReads, type Plan } from "../../decide/plan.js";
 import type {
   AnswerRow,
-  CellRow,
+  CounterRow,
   DocumentChange,
   DocumentPage,
   Documents,
@@ -32,7 +33,7 @@ import {
 import { makeFolder, SqliteFile } from "./file.js";
 import { sqliteFacts } from "./facts.js";
 import { migrate, schemaVersion } from "./schema.js";
-import { SqliteCells } from "./cells.js";
+import { SqliteCounters } from "./counters.js";
 import { SqliteDocuments } from "./documents.js";
 import { isBusy, isLost, storeError } from "./errors.js";
 
@@ -106,16 +107,16 @@ export class SqliteStore implements Store {
     }
   }
 
-  apply(plan: Step, options?: CallOptions): Promise<Verdict> {
+  apply(plan: Plan, options?: CallOptions): Promise<Outcome> {
     if (this.#isClosed) return Promise.reject(this.#notOpen());
     return this.#batching.submit(plan, options);
   }
 
-  async *scan(prefix: string): AsyncIterable<CellRow> {
+  async *scan(prefix: string): AsyncIterable<CounterRow> {
     let after = "";
     for (;;) {
       const rows = this.#opened().scan(prefix, after);
-      for (const { key, cell } of rows) yield { ...splitCellKey(key), cell };
+      for (const { key, counter } of rows) yield { ...splitCounterKey(key), counter };
       const last = rows.at(-1);
       if (last === undefined || rows.length < PIECE_ROWS) return;
       after = last.key;
@@ -149,7 +150,7 @@ export class SqliteStore implements Store {
     this.#engine = null;
   }
 
-  #flush(plans: readonly Step[]): readonly Verdict[] | null {
+  #flush(plans: readonly Plan[]): readonly Outcome[] | null {
     const engine = this.#opened();
     try {
       return engine.flush(plans);
@@ -225,7 +226,7 @@ class Engine {
   readonly #clock: Clock;
   readonly #file: SqliteFile;
   readonly #documents: SqliteDocuments;
-  readonly #cells: SqliteCells;
+  readonly #counters: SqliteCounters;
   readonly #dataVersion: SqliteStatement;
   readonly #begin: Readonly<Record<"read" | "write", SqliteStatement>>;
   readonly #commit: SqliteStatement;
@@ -237,7 +238,7 @@ class Engine {
     this.#path = path;
     this.#clock = options.clock;
     this.#file = new SqliteFile(path);
-    this.#cells = new SqliteCells(db);
+    this.#counters = new SqliteCounters(db);
     this.#documents = new SqliteDocuments(db, path, options.clock, () => this.#distrust());
     this.#dataVersion = db.prepare(`PRAGMA ${FILE_SCHEMA}.data_version`);
     this.#begin = { read: db.prepare("BEGIN"), write: db.prepare("BEGIN IMMEDIATE") };
@@ -248,7 +249,7 @@ class Engine {
    * Decides a batch under the write lock and commits it once; null while another process has the
    * lock. The instant is read inside the lock, so no batch is decided earlier than one before it.
    */
-  flush(plans: readonly Step[]): readonly Verdict[] | null {
+  flush(plans: readonly Plan[]): readonly Outcome[] | null {
     const db = this.#db;
     const kind = plans.every(onlyReads) ? "read" : "write";
     try {
@@ -261,12 +262,12 @@ class Engine {
     try {
       const nowMs = this.#clock();
       this.#readOn();
-      const verdicts = plans.map((plan) => apply(this.#cells, plan, nowMs));
-      this.#cells.write(nowMs);
+      const outcomes = plans.map((plan) => apply(this.#counters, plan, nowMs));
+      this.#counters.write(nowMs);
       isCommitting = true;
       this.#commit.run();
       if (kind === "write") this.#file.assertKept();
-      return verdicts;
+      return outcomes;
     } catch (error) {
       this.#distrust();
       rollBack(db);
@@ -276,12 +277,12 @@ class Engine {
   }
 
   /** Reads a piece in one transaction, so that rows and log agree. */
-  scan(prefix: string, after: string): { key: string; cell: Cell }[] {
+  scan(prefix: string, after: string): { key: string; counter: Counter }[] {
     try {
       this.#begin.read.run();
       try {
         this.#readOn();
-        return this.#cells.scan(prefix, after, PIECE_ROWS);
+        return this.#counters.scan(prefix, after, PIECE_ROWS);
       } finally {
         rollBack(this.#db);
       }
@@ -325,7 +326,7 @@ class Engine {
 
   /** Answers by key. Throws what SQLite throws. */
   answers(after: string): AnswerRow[] {
-    return this.#cells.answersAfter(after, this.#clock(), PIECE_ROWS);
+    return this.#counters.answersAfter(after, this.#clock(), PIECE_ROWS);
   }
 
   /** Documents by key. Throws what SQLite throws. */
@@ -338,7 +339,7 @@ class Engine {
     this.#begin.write.run();
     try {
       this.#readOn();
-      this.#cells.load(piece, this.#clock());
+      this.#counters.load(piece, this.#clock());
       this.#documents.load(piece.documents);
       this.#commit.run();
       this.#file.assertKept();
@@ -356,19 +357,12 @@ class Engine {
   /** What is in memory is right as long as no other connection has committed. */
   #readOn(): void {
     const version = this.#dataVersion.get()?.["data_version"];
-    if (version !== this.#seenVersion) this.#cells.readOn();
+    if (version !== this.#seenVersion) this.#counters.readOn();
     this.#seenVersion = version;
   }
 
   #distrust(): void {
-    this.#cells.clear();
+    this.#counters.clear();
     this.#seenVersion = null;
   }
-}
-
-function onlyReads(plan: Step): boolean {
-  for (let step: Step | null = plan; step !== null; step = step.next) {
-    if (step.action !== "check" || step.answer !== null) return false;
-  }
-  return true;
 }

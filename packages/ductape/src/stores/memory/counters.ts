@@ -1,7 +1,13 @@
-import { packAnswer, type AnswerKey } from "../../decide/answer.js";
-import { copyOf, keptUntilMs, type Cell, type Cells } from "../../decide/cell.js";
-import type { Leg, LegRule } from "../../decide/leg.js";
-import type { Step } from "../../decide/step.js";
+import { copyOf, keptUntilMs, type Counter } from "../../decide/counter.js";
+import type { Counters } from "../../decide/counters.js";
+import {
+  allChecks,
+  type AnswerKey,
+  type Plan,
+  type RuleCheck,
+  type RuleTerms,
+  type Step,
+} from "../../decide/plan.js";
 import { answerBytes, MemoryAnswers } from "./answers.js";
 import { textBytes, type MemoryRoom, type Tenant } from "./room.js";
 
@@ -13,28 +19,30 @@ export const VISITS_PER_INSERT = 2;
 const VISITS_WHEN_TIGHT = 20;
 
 /** A counter with a window it remembers and its place in a map, without its subject; in bytes. */
-const CELL_BYTES = 300;
+const COUNTER_BYTES = 300;
+/** The numbers of one check in an answer, at most. */
+const NUMBERS_BYTES = 150;
 /** What the amounts of a rolling counter may take besides. */
 const ROLLING_BYTES = 2_000;
 
 /** The counters of one rule. */
 interface Space {
-  readonly cells: Map<string, Cell>;
+  readonly counters: Map<string, Counter>;
   readonly tenant: Tenant;
   /** Of each counter, but for its subject. Never lowered, as counters keep the form they had. */
-  cellBytes: number;
+  counterBytes: number;
 }
 
 /** Counters and answers in this process, in a bounded room. */
-export class MemoryCells implements Cells {
+export class MemoryCounters implements Counters {
   nowMs = 0;
   readonly answers: MemoryAnswers;
   readonly #spaces = new Map<string, Space>();
   readonly #room: MemoryRoom;
   /** Counters made since the last {@link dropPast}. */
   #newCount = 0;
-  #walk = this.#walkCells();
-  #lastRule: LegRule | null = null;
+  #walk = this.#walkCounters();
+  #lastRule: RuleTerms | null = null;
   #lastSpace: Space | undefined;
 
   constructor(room: MemoryRoom) {
@@ -42,15 +50,18 @@ export class MemoryCells implements Cells {
     this.answers = new MemoryAnswers(room);
   }
 
-  get(leg: Leg): Cell | undefined {
-    return this.#spaceOf(leg.rule)?.cells.get(leg.subject);
+  find(check: RuleCheck): Counter | undefined {
+    return this.#spaceOf(check.rule)?.counters.get(check.subject);
   }
 
-  put(leg: Leg, cell: Cell): void {
-    if (leg.cell !== cell) this.#insert(leg.rule.space, leg.subject, cell);
+  /** It is the one that is kept. */
+  changed(): void {}
+
+  put({ rule, subject }: RuleCheck, counter: Counter): void {
+    this.#insert(rule.space, subject, counter);
   }
 
-  getAnswer(key: AnswerKey): string | undefined {
+  findAnswer(key: AnswerKey): string | undefined {
     return this.answers.get(key);
   }
 
@@ -59,26 +70,27 @@ export class MemoryCells implements Cells {
   }
 
   /** Throws `OVERLOADED` where there is no room for what a plan may add. */
-  checkRoom(plan: Step): void {
+  checkRoom(plan: Plan): void {
     for (let visit = 0; visit < VISITS_WHEN_TIGHT; visit++) this.#visit();
     this.answers.dropExpired(this.nowMs);
     let bytes = 0;
-    for (let step: Step | null = plan; step !== null; step = step.next) {
+    for (const step of plan) {
       const before = bytes;
       bytes += this.#bytesOf(step);
-      if (bytes > before) this.#room.check(this.#room.tenantOf(step.legs.rule.space), bytes);
+      const { space } = step.checks[0].rule;
+      if (bytes > before) this.#room.check(this.#room.tenantOf(space), bytes);
     }
   }
 
-  load(space: string, subject: string, cell: Cell): void {
-    this.#insert(space, subject, copyOf(cell));
+  load(space: string, subject: string, counter: Counter): void {
+    this.#insert(space, subject, copyOf(counter));
   }
 
   forget(prefix: string): void {
     this.#lastRule = null;
     for (const [name, space] of this.#spaces) {
       if (!name.startsWith(prefix)) continue;
-      for (const subject of space.cells.keys()) this.#free(space, subject);
+      for (const subject of space.counters.keys()) this.#free(space, subject);
       this.#spaces.delete(name);
     }
     this.answers.forget(prefix);
@@ -90,78 +102,82 @@ export class MemoryCells implements Cells {
   }
 
   /** The counters of all spaces that start with `prefix`, by space. */
-  *under(prefix: string): Generator<readonly [space: string, cells: ReadonlyMap<string, Cell>]> {
-    for (const [name, { cells }] of this.#spaces) if (name.startsWith(prefix)) yield [name, cells];
+  *under(
+    prefix: string,
+  ): Generator<readonly [space: string, counters: ReadonlyMap<string, Counter>]> {
+    for (const [name, { counters }] of this.#spaces)
+      if (name.startsWith(prefix)) yield [name, counters];
   }
 
   /** What a step may add at most. */
   #bytesOf(step: Step): number {
     let bytes = 0;
     if (step.action !== "check") {
-      for (let leg: Leg | null = step.legs; leg !== null; leg = leg.next) {
-        if (this.get(leg) !== undefined) continue;
-        bytes += cellBytesOf(leg.rule.rollingMs !== 0) + textBytes(leg.subject);
+      for (const check of allChecks(step)) {
+        if (this.find(check) !== undefined) continue;
+        bytes += counterBytesOf(check.rule.rollingMs !== 0) + textBytes(check.subject);
       }
     }
-    const { answer } = step;
-    if (answer === null || this.answers.get(answer) !== undefined) return bytes;
-    return bytes + answerBytes(answer.name, packAnswer(step, answer));
+    const { answerKey, checks } = step;
+    if (answerKey === null || this.answers.get(answerKey) !== undefined) return bytes;
+    const { name, fingerprint, details } = answerKey;
+    return bytes + answerBytes(name, fingerprint + details) + checks.length * NUMBERS_BYTES;
   }
 
   /** Calls in a row often ask for the same rule. */
-  #spaceOf(rule: LegRule): Space | undefined {
+  #spaceOf(rule: RuleTerms): Space | undefined {
     if (rule === this.#lastRule) return this.#lastSpace;
     this.#lastRule = rule;
     this.#lastSpace = this.#spaces.get(rule.space);
     return this.#lastSpace;
   }
 
-  #insert(name: string, subject: string, cell: Cell): void {
+  #insert(name: string, subject: string, counter: Counter): void {
     const space = this.#spaces.get(name) ?? this.#newSpace(name);
-    const { cells } = space;
-    const before = cells.size;
-    cells.set(subject, cell);
-    if (cells.size === before) return;
+    const { counters } = space;
+    const before = counters.size;
+    counters.set(subject, counter);
+    if (counters.size === before) return;
     this.#newCount++;
-    const more = cellBytesOf(cell.entries !== null) - space.cellBytes;
+    const more = counterBytesOf(counter.entries !== null) - space.counterBytes;
     if (more > 0) {
-      space.cellBytes += more;
+      space.counterBytes += more;
       this.#room.take(space.tenant, before * more);
     }
-    this.#room.take(space.tenant, space.cellBytes + textBytes(subject));
+    this.#room.take(space.tenant, space.counterBytes + textBytes(subject));
   }
 
   #newSpace(name: string): Space {
-    const space = { cells: new Map(), tenant: this.#room.tenantOf(name), cellBytes: 0 };
+    const space = { counters: new Map(), tenant: this.#room.tenantOf(name), counterBytes: 0 };
     this.#spaces.set(name, space);
     this.#lastRule = null;
     return space;
   }
 
-  #free({ tenant, cellBytes }: Space, subject: string): void {
-    this.#room.take(tenant, -(cellBytes + textBytes(subject)));
+  #free({ tenant, counterBytes }: Space, subject: string): void {
+    this.#room.take(tenant, -(counterBytes + textBytes(subject)));
   }
 
   #visit(): void {
-    if (this.#walk.next().done) this.#walk = this.#walkCells();
+    if (this.#walk.next().done) this.#walk = this.#walkCounters();
   }
 
-  *#walkCells(): Generator<undefined> {
+  *#walkCounters(): Generator<undefined> {
     for (const [name, space] of this.#spaces) {
-      for (const [subject, cell] of space.cells) {
-        if (keptUntilMs(cell) <= this.nowMs - PAST_GRACE_MS) {
-          space.cells.delete(subject);
+      for (const [subject, counter] of space.counters) {
+        if (keptUntilMs(counter) <= this.nowMs - PAST_GRACE_MS) {
+          space.counters.delete(subject);
           this.#free(space, subject);
         }
         yield;
       }
-      if (space.cells.size > 0) continue;
+      if (space.counters.size > 0) continue;
       this.#spaces.delete(name);
       this.#lastRule = null;
     }
   }
 }
 
-function cellBytesOf(isRolling: boolean): number {
-  return isRolling ? CELL_BYTES + ROLLING_BYTES : CELL_BYTES;
+function counterBytesOf(isRolling: boolean): number {
+  return isRolling ? COUNTER_BYTES + ROLLING_BYTES : COUNTER_BYTES;
 }

@@ -1,30 +1,40 @@
-import { answerKeyOf, readAnswer, type AnswerKey } from "../../decide/answer.js";
-import { lastText, readLast, type Cell, type Cells } from "../../decide/cell.js";
+import { answerKeyOf, readAnswer } from "../../decide/answer.js";
+import type { Counter } from "../../decide/counter.js";
+import type { Counters } from "../../decide/counters.js";
 import type { Span } from "../../decide/period.js";
-import type { Leg, LegRule } from "../../decide/leg.js";
+import type { AnswerKey, RuleCheck, RuleTerms } from "../../decide/plan.js";
 import type { AnswerRow, StorePiece } from "../store.js";
+import {
+  ALL_NUMBERS,
+  counterOf,
+  LISTS,
+  listText,
+  onlyCounted,
+  writtenOf,
+  type Written,
+} from "../counter-record.js";
 import { COPIES_MAX } from "../heap.js";
-import { currentAnswer } from "../old-answers.js";
+import { currentAnswer } from "../older-answers.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./driver.js";
 import { SqliteHousekeeping } from "./housekeeping.js";
 import { REWRITTEN, SqliteLog } from "./log.js";
 
-/**
- * A counter in memory. `saved` is the form in which its row was written last; null: it has no row.
- */
+/** A counter in memory. */
 interface Kept {
-  readonly home: Map<string, Kept>;
+  /** The counters of its rule, by subject. */
+  readonly siblings: Map<string, Kept>;
   readonly space: string;
   readonly subject: string;
   /** Of its row; 0: none. */
   id: number;
-  cell: Cell | undefined;
-  saved: Pick<Cell, "shape" | "window" | "granted" | "alerted" | "plannedLimit" | "last"> | null;
+  counter: Counter | undefined;
+  /** Its row as it was written last. */
+  written: Written;
   isDirty: boolean;
 }
 
 /** The counters of one batch, over those kept in memory from earlier ones. */
-export class SqliteCells implements Cells {
+export class SqliteCounters implements Counters {
   readonly #log: SqliteLog;
   readonly #kept = new Map<string, Map<string, Kept>>();
   readonly #byId = new Map<number, Kept>();
@@ -41,25 +51,15 @@ export class SqliteCells implements Cells {
   readonly #housekeeping: SqliteHousekeeping;
   #dirty: Kept[] = [];
   #keptCount = 0;
-  #lastRule: LegRule | null = null;
+  #lastRule: RuleTerms | null = null;
   #lastSpace = new Map<string, Kept>();
-  #lastLeg: Leg | null = null;
+  #lastCheck: RuleCheck | null = null;
   #last: Kept | null = null;
 
   constructor(db: Sqlite) {
     this.#log = new SqliteLog(db);
     this.#select = db.prepare("SELECT * FROM cells WHERE key = ?");
-    this.#upsert = db.prepare(
-      `INSERT INTO cells (key, shape, start_ms, end_ms, used, granted, alerted, entries,
-         seen_ms, planned_limit, last)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-       ON CONFLICT (key) DO UPDATE SET shape = excluded.shape,
-         start_ms = excluded.start_ms, end_ms = excluded.end_ms, used = excluded.used,
-         granted = excluded.granted, alerted = excluded.alerted, entries = excluded.entries,
-         seen_ms = excluded.seen_ms, planned_limit = excluded.planned_limit,
-         last = excluded.last
-       RETURNING id`,
-    );
+    this.#upsert = db.prepare(upsertText());
     this.#selectAnswer = db.prepare("SELECT answer FROM answers WHERE key = ?");
     this.#insertAnswer = db.prepare(
       "INSERT OR REPLACE INTO answers (key, expires_ms, answer) VALUES (?, ?, ?)",
@@ -73,19 +73,23 @@ export class SqliteCells implements Cells {
     this.#housekeeping = new SqliteHousekeeping(db);
   }
 
-  get(leg: Leg): Cell | undefined {
-    return this.#keep(leg).cell;
+  find(check: RuleCheck): Counter | undefined {
+    return this.#keep(check).counter;
   }
 
-  put(leg: Leg, cell: Cell): void {
-    const kept = this.#keep(leg);
-    kept.cell = cell;
+  changed(check: RuleCheck, counter: Counter): void {
+    this.put(check, counter);
+  }
+
+  put(check: RuleCheck, counter: Counter): void {
+    const kept = this.#keep(check);
+    kept.counter = counter;
     if (kept.isDirty) return;
     kept.isDirty = true;
     this.#dirty.push(kept);
   }
 
-  getAnswer(of: AnswerKey): string | undefined {
+  findAnswer(of: AnswerKey): string | undefined {
     const key = answerKeyOf(of);
     const fresh = this.#answers.get(key);
     if (fresh !== undefined) return fresh[0];
@@ -103,10 +107,10 @@ export class SqliteCells implements Cells {
       const kept = this.#byId.get(id);
       // A row that is not kept may be a new one, of a counter that had none when it was looked for.
       if (kept === undefined) this.#dropAbsent();
-      else if (used === REWRITTEN || kept.cell === undefined) this.#drop(kept);
+      else if (used === REWRITTEN || kept.counter === undefined) this.#drop(kept);
       else {
-        kept.cell.used = used;
-        kept.cell.seenMs = atMs;
+        kept.counter.used = used;
+        kept.counter.seenMs = atMs;
       }
     });
     if (isTrusted) return;
@@ -120,11 +124,11 @@ export class SqliteCells implements Cells {
     let inserts = this.#answers.size;
     for (const kept of this.#dirty) {
       kept.isDirty = false;
-      const { cell } = kept;
-      if (cell === undefined) continue;
+      const { counter } = kept;
+      if (counter === undefined) continue;
       if (kept.id === 0) inserts++;
-      if (onlyCounted(kept, cell)) changes.push(kept.id, cell.used);
-      else changes.push(this.#writeRow(kept, cell), REWRITTEN);
+      if (onlyCounted(kept.written, counter)) changes.push(kept.id, counter.used);
+      else changes.push(this.#writeRow(kept, counter), REWRITTEN);
     }
     for (const [key, [text, expiresMs]] of this.#answers) {
       this.#insertAnswer.run(key, expiresMs, text);
@@ -144,10 +148,10 @@ export class SqliteCells implements Cells {
   }
 
   /** Up to `most` counters whose key starts with `prefix`, by key, later than `after`. */
-  scan(prefix: string, after: string, most: number): { key: string; cell: Cell }[] {
+  scan(prefix: string, after: string, most: number): { key: string; counter: Counter }[] {
     return this.#selectSpace.all(prefix, after, `${prefix}\u{10FFFF}`, most).map((row) => ({
       key: String(row["key"]),
-      cell: this.#cellOf(row, null),
+      counter: this.#counterOf(row, null),
     }));
   }
 
@@ -161,8 +165,8 @@ export class SqliteCells implements Cells {
   /** Writes counters and answers over those that stand there, as part of a transaction. */
   load({ counters, answers }: Omit<StorePiece, "documents">, nowMs: number): void {
     const changes: number[] = [];
-    for (const { space, subject, cell } of counters) {
-      changes.push(this.#upsertCell(space + subject, cell), REWRITTEN);
+    for (const { space, subject, counter } of counters) {
+      changes.push(this.#upsertRow(space + subject, counter), REWRITTEN);
     }
     for (const { key, text } of answers) {
       this.#insertAnswer.run(key, readAnswer(text).expiresMs, text);
@@ -186,14 +190,14 @@ export class SqliteCells implements Cells {
     this.#absent.clear();
     this.#keptCount = 0;
     this.#lastRule = null;
-    this.#lastLeg = null;
+    this.#lastCheck = null;
   }
 
   #drop(kept: Kept): void {
-    kept.home.delete(kept.subject);
+    kept.siblings.delete(kept.subject);
     this.#byId.delete(kept.id);
     this.#keptCount--;
-    this.#lastLeg = null;
+    this.#lastCheck = null;
   }
 
   #dropAbsent(): void {
@@ -201,16 +205,16 @@ export class SqliteCells implements Cells {
     this.#absent.clear();
   }
 
-  #keep(leg: Leg): Kept {
-    if (leg === this.#lastLeg && this.#last !== null) return this.#last;
-    const home = this.#spaceOf(leg.rule);
-    const kept = home.get(leg.subject) ?? this.#read(leg, home);
-    this.#lastLeg = leg;
+  #keep(check: RuleCheck): Kept {
+    if (check === this.#lastCheck && this.#last !== null) return this.#last;
+    const siblings = this.#spaceOf(check.rule);
+    const kept = siblings.get(check.subject) ?? this.#read(check, siblings);
+    this.#lastCheck = check;
     this.#last = kept;
     return kept;
   }
 
-  #spaceOf(rule: LegRule): Map<string, Kept> {
+  #spaceOf(rule: RuleTerms): Map<string, Kept> {
     if (rule === this.#lastRule) return this.#lastSpace;
     let space = this.#kept.get(rule.space);
     if (space === undefined) this.#kept.set(rule.space, (space = new Map()));
@@ -219,101 +223,62 @@ export class SqliteCells implements Cells {
     return space;
   }
 
-  #read(leg: Leg, home: Map<string, Kept>): Kept {
-    const { subject } = leg;
-    const { space } = leg.rule;
+  #read({ rule, subject, window }: RuleCheck, siblings: Map<string, Kept>): Kept {
+    const { space } = rule;
     const row = this.#select.get(space + subject);
     const kept: Kept = {
-      home,
+      siblings,
       space,
       subject,
       id: 0,
-      cell: undefined,
-      saved: null,
+      counter: undefined,
+      written: null,
       isDirty: false,
     };
     if (row === undefined) this.#absent.add(kept);
     else {
       kept.id = Number(row["id"]);
-      kept.cell = this.#cellOf(row, leg.window);
-      kept.saved = formOf(kept.cell);
+      kept.counter = this.#counterOf(row, window);
+      kept.written = writtenOf(kept.counter);
       this.#byId.set(kept.id, kept);
     }
-    home.set(subject, kept);
+    siblings.set(subject, kept);
     this.#keptCount++;
     return kept;
   }
 
   /** A row as it is now; its window is `now` itself where they are the same. */
-  #cellOf(row: SqliteRow, now: Span | null): Cell {
+  #counterOf(row: SqliteRow, now: Span | null): Counter {
+    const counter = counterOf((column) => row[column]);
+    const { startMs, endMs } = counter.window;
+    if (startMs === now?.startMs && endMs === now.endMs) counter.window = now;
     const change = this.#log.changeOf(Number(row["id"]));
-    const window = { startMs: Number(row["start_ms"]), endMs: Number(row["end_ms"]) };
-    const isNow = window.startMs === now?.startMs && window.endMs === now.endMs;
-    const { entries, planned_limit, last } = row;
-    return {
-      shape: Number(row["shape"]),
-      window: isNow ? now : window,
-      used: change?.used ?? Number(row["used"]),
-      granted: Number(row["granted"]),
-      alerted: Number(row["alerted"]),
-      entries: typeof entries === "string" ? entriesOf(entries) : null,
-      seenMs: change?.atMs ?? Number(row["seen_ms"]),
-      plannedLimit: planned_limit === null ? null : Number(planned_limit),
-      last: typeof last === "string" ? readLast(last) : null,
-    };
+    if (change !== undefined) {
+      counter.used = change.used;
+      counter.seenMs = change.atMs;
+    }
+    return counter;
   }
 
-  #writeRow(kept: Kept, cell: Cell): number {
-    kept.id = this.#upsertCell(kept.space + kept.subject, cell);
-    kept.saved = formOf(cell);
+  #writeRow(kept: Kept, counter: Counter): number {
+    kept.id = this.#upsertRow(kept.space + kept.subject, counter);
+    kept.written = writtenOf(counter);
     this.#byId.set(kept.id, kept);
     this.#absent.delete(kept);
     return kept.id;
   }
 
-  #upsertCell(key: string, cell: Cell): number {
-    const { shape, window, used, granted, alerted, entries, seenMs, plannedLimit, last } = cell;
-    const row = this.#upsert.get(
-      key,
-      shape,
-      window.startMs,
-      window.endMs,
-      used,
-      granted,
-      alerted,
-      entries === null ? null : JSON.stringify(entries),
-      seenMs,
-      plannedLimit,
-      lastText(last),
-    );
-    return Number(row?.["id"]);
+  #upsertRow(key: string, counter: Counter): number {
+    const numbers = ALL_NUMBERS.map((field) => field.get(counter));
+    const lists = LISTS.map((field) => listText(field, counter));
+    return Number(this.#upsert.get(key, ...numbers, ...lists)?.["id"]);
   }
 }
 
-const formOf = ({ shape, window, granted, alerted, plannedLimit, last }: Cell) => ({
-  shape,
-  window,
-  granted,
-  alerted,
-  plannedLimit,
-  last,
-});
-
-/** True where nothing but the count differs from the row. */
-function onlyCounted({ saved }: Kept, cell: Cell): boolean {
-  return (
-    saved !== null &&
-    cell.entries === null &&
-    saved.window === cell.window &&
-    saved.shape === cell.shape &&
-    saved.granted === cell.granted &&
-    saved.alerted === cell.alerted &&
-    saved.plannedLimit === cell.plannedLimit &&
-    saved.last === cell.last
-  );
-}
-
-function entriesOf(text: string): number[] {
-  const entries: number[] = JSON.parse(text);
-  return entries;
+function upsertText(): string {
+  const columns = [...ALL_NUMBERS, ...LISTS].map(({ column }) => column);
+  const places = columns.map(() => "?").join(", ");
+  const assigned = columns.map((column) => `${column} = excluded.${column}`).join(", ");
+  return `INSERT INTO cells (key, ${columns.join(", ")}) VALUES (?, ${places})
+    ON CONFLICT (key) DO UPDATE SET ${assigned} RETURNING id`;
 }

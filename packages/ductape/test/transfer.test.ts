@@ -35,8 +35,8 @@ async function counted(url: string) {
 /** The ends of the windows that counters stand in, and how many of them. */
 async function endsOf(store: Store): Promise<Record<string, number>> {
   const ends: Record<string, number> = {};
-  for await (const { cell } of store.scan("")) {
-    const day = new Date(cell.window.endMs).toISOString().slice(0, 10);
+  for await (const { counter } of store.scan("")) {
+    const day = new Date(counter.window.endMs).toISOString().slice(0, 10);
     ends[day] = (ends[day] ?? 0) + 1;
   }
   return ends;

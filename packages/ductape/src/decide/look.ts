@@ -1,0 +1,183 @@
+import type { Action } from "./action.js";
+import { limitWith, usedAt, type Counter } from "./counter.js";
+import type { CheckNumbers } from "./outcome.js";
+import type { Span } from "./period.js";
+import type { RuleCheck } from "./plan.js";
+import { fitsMs, liveSum, oldestLeavesMs } from "./rolling.js";
+
+/** What a check would come to, until it is written or taken back. */
+export interface Look extends Mutable<CheckNumbers> {
+  readonly check: RuleCheck;
+  counter: Counter | null;
+}
+type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
+
+/** These speak of the window of now, wherever the counter stands. */
+export function entersNow(action: Action): boolean {
+  return action === "reset" || action === "set";
+}
+
+/** What a check would come to by the action; changes no counter. */
+export function look(
+  check: RuleCheck,
+  counter: Counter | undefined,
+  action: Action,
+  amount: number,
+  nowMs: number,
+): Look {
+  if (check.rule.rollingMs !== 0) return lookRolling(check, counter, action, amount, nowMs);
+  let window = check.window;
+  let previousUsed = 0;
+  let granted = 0;
+  let alertedFrom = 0;
+  if (counter !== undefined) {
+    if (counter.windowVersion === check.rule.windowVersion) {
+      // Zone rules change. A window of others goes on to its end, and what ended in the midst of
+      // one that holds now hands its count over: neither grants afresh.
+      const goesOn = nowMs < counter.window.endMs;
+      if (nowMs < counter.window.startMs && entersNow(action)) previousUsed = counter.used;
+      else if (goesOn || counter.window.startMs >= window.startMs) {
+        if (goesOn) window = counter.window;
+        previousUsed = counter.used;
+        granted = counter.granted;
+        alertedFrom = counter.alerted;
+      }
+    } else {
+      previousUsed = transferred(counter, check, nowMs);
+      alertedFrom = previousUsed === 0 ? 0 : counter.alerted;
+    }
+  }
+  if (action === "grant") granted += amount;
+  if (action === "reset") alertedFrom = 0;
+  return lookAt(check, counter, window, action, amount, previousUsed, granted, alertedFrom);
+}
+
+/** The part that calendar and rolling windows share. */
+function lookAt(
+  check: RuleCheck,
+  counter: Counter | undefined,
+  window: Span,
+  action: Action,
+  amount: number,
+  previousUsed: number,
+  granted: number,
+  alertedFrom: number,
+): Look {
+  const { rule } = check;
+  const limit = limitWith(check.limit, granted);
+  const asks = amount !== 0 && (action === "increment" || action === "check");
+  const inTheWay = asks && limit !== null && previousUsed + amount > limit;
+  const used = usedAfter(action, previousUsed, amount);
+  const alerted =
+    limit === null || rule.alerts.length === 0
+      ? alertedFrom
+      : alertedAfter(rule.alerts, action, amount, used, limit, alertedFrom);
+  return {
+    check,
+    counter: counter ?? null,
+    window,
+    used,
+    granted,
+    previousUsed,
+    admits: !inTheWay || rule.isSoft,
+    inTheWay,
+    rolling: null,
+    alertedFrom,
+    alerted,
+  };
+}
+
+function usedAfter(action: Action, used: number, amount: number): number {
+  if (action === "increment") return used + amount;
+  if (action === "decrement") return used > amount ? used - amount : 0;
+  if (action === "set") return amount;
+  return action === "reset" ? 0 : used;
+}
+
+/**
+ * A counter of an earlier window version hands its count over if it held when the version changed,
+ * and only into the window that held then: no change grants a fresh allowance, and none is felt for
+ * longer.
+ */
+function transferred(counter: Counter, check: RuleCheck, nowMs: number): number {
+  const atMs = changedMs(check, nowMs);
+  const { rollingMs } = check.rule;
+  const isPast = rollingMs === 0 ? atMs < check.window.startMs : atMs <= nowMs - rollingMs;
+  if (isPast) return 0;
+  return usedAt(counter, atMs);
+}
+
+/** When the window version changed; a clock behind the one that noted it sees it happen now. */
+function changedMs({ rule }: RuleCheck, nowMs: number): number {
+  return Math.min(rule.versionSinceMs, nowMs);
+}
+
+function alertedAfter(
+  alerts: readonly number[],
+  action: Action,
+  amount: number,
+  used: number,
+  limit: number,
+  from: number,
+): number {
+  if (action !== "increment" && action !== "set") return from;
+  // Adding nothing writes nothing, so it must not report what it cannot remember.
+  if (used === 0 || (action === "increment" && amount === 0)) return from;
+  let reached = from;
+  for (const fraction of alerts) {
+    if (fraction > reached && used >= shareOf(limit, fraction)) reached = fraction;
+  }
+  return reached;
+}
+
+/**
+ * The least count that reaches `fraction` of `limit`: 7 for 0.07 of 100, though their product is
+ * more.
+ */
+export function shareOf(limit: number, fraction: number): number {
+  const share = limit * fraction;
+  // Not Math.round, which other runtimes may round otherwise from 2^52 on.
+  let near = Math.floor(share);
+  if (share - near >= 0.5) near += 1;
+  return Math.abs(share - near) <= near * 2 ** -51 ? near : Math.ceil(share);
+}
+
+function lookRolling(
+  check: RuleCheck,
+  counter: Counter | undefined,
+  action: Action,
+  amount: number,
+  nowMs: number,
+): Look {
+  const periodMs = check.rule.rollingMs;
+  const entries = counter === undefined ? [] : rollingEntries(counter, check, nowMs);
+  const previousUsed = liveSum(entries, nowMs - periodMs);
+  const isArmed = counter === undefined || previousUsed === 0 || action === "reset";
+  const window = { startMs: nowMs - periodMs, endMs: nowMs };
+  const granted = action === "grant" ? amount : 0;
+  const alertedFrom = isArmed ? 0 : counter.alerted;
+  const seen = lookAt(check, counter, window, action, amount, previousUsed, granted, alertedFrom);
+  const room = seen.inTheWay && check.limit !== null ? check.limit - amount : null;
+  seen.rolling = {
+    leavesMs: oldestLeavesMs(entries, periodMs, nowMs),
+    fitsMs: room === null ? nowMs : fitsMs(entries, room, periodMs, nowMs),
+  };
+  return seen;
+}
+
+/**
+ * The counter's amounts under this window version: an earlier version hands over one, at the
+ * change.
+ */
+export function rollingEntries(counter: Counter, check: RuleCheck, nowMs: number): number[] {
+  if (counter.windowVersion === check.rule.windowVersion && counter.entries !== null) {
+    return counter.entries;
+  }
+  const used = transferred(counter, check, nowMs);
+  const entries: number[] = [];
+  if (used > 0) {
+    entries.push(changedMs(check, nowMs));
+    entries.push(used);
+  }
+  return entries;
+}

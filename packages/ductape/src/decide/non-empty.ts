@@ -1,0 +1,12 @@
+/** A list with at least one item. */
+export type NonEmpty<T> = readonly [T, ...T[]];
+
+/** The list, which must not be empty. */
+export function nonEmpty<T>(items: readonly T[]): NonEmpty<T> {
+  if (hasItems(items)) return items;
+  throw new Error("a list that must have an item is empty");
+}
+
+function hasItems<T>(items: readonly T[]): items is NonEmpty<T> {
+  return items.length > 0;
+}

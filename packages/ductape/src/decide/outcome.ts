@@ -1,0 +1,81 @@
+import type { Counter } from "./counter.js";
+import type { NonEmpty } from "./non-empty.js";
+import type { Period, Span } from "./period.js";
+import type { RuleCheck } from "./plan.js";
+
+/**
+ * - `done`: admitted and written. `denied`: a limit refused it, nothing is changed.
+ * - `withheld`: would be admitted, but another step of the same plan was not.
+ * - `overflow`: the count would pass 2^53-1. `conflict`: the key was used with another input.
+ */
+export type StepStatus = "done" | "denied" | "withheld" | "overflow" | "conflict";
+
+/** What a decision reports of a rule besides its numbers. */
+export interface ReportedCheck extends Pick<RuleCheck, "subject" | "limit"> {
+  readonly rule: {
+    readonly name: string;
+    readonly period: Period;
+    readonly alerts: readonly number[];
+  };
+}
+
+/**
+ * What one rule check came to: the numbers after the step, or as they stand where the step was not
+ * done. Integers, scaled by the quota's decimals.
+ */
+export interface CheckOutcome extends CheckNumbers {
+  /** The check; of a replayed answer, what was kept of it. */
+  readonly check: ReportedCheck;
+  /**
+   * The counter as the store has it, with what the step wrote; null where nothing was ever counted,
+   * and of a replayed answer. To read and not to keep: later steps change it in place.
+   */
+  readonly counter: Readonly<Counter> | null;
+}
+
+/** The numbers of a {@link CheckOutcome}. */
+export interface CheckNumbers {
+  /** The window it was decided in. */
+  readonly window: Span;
+  readonly used: number;
+  readonly granted: number;
+  readonly previousUsed: number;
+  readonly admits: boolean;
+  /** The amount would pass the limit, whether or not the rule refuses it. */
+  readonly inTheWay: boolean;
+  /**
+   * Null on a calendar counter. When its oldest amount leaves, and when the amount would fit (null
+   * where waiting cannot help), epoch milliseconds.
+   */
+  readonly rolling: RollingTimes | null;
+  /** Alerts that the step reports: those above `alertedFrom` up to `alerted`. */
+  readonly alertedFrom: number;
+  readonly alerted: number;
+}
+
+/** When a rolling counter has room again, epoch milliseconds; null: never. */
+export interface RollingTimes {
+  readonly leavesMs: number;
+  readonly fitsMs: number | null;
+}
+
+/** What a step came to. */
+export interface StepOutcome {
+  readonly status: StepStatus;
+  /** When it was decided, epoch milliseconds: of a replayed answer, the first time. */
+  readonly nowMs: number;
+  /** It is the first answer to its idempotency key. */
+  readonly isReplayed: boolean;
+  /** The age of the oldest copy it was decided on, in milliseconds; null: decided by the store. */
+  readonly ageMs: number | null;
+  /** Of the step's checks, in order; of a replayed answer, those of the first time. */
+  readonly checks: NonEmpty<CheckOutcome>;
+  /** Of the step's ledgers, in order. */
+  readonly ledgers: readonly CheckOutcome[];
+}
+
+/**
+ * What a plan came to, step by step. `stale`: its windows or rules are not those that hold now;
+ * nothing was changed, plan again.
+ */
+export type Outcome = "stale" | NonEmpty<StepOutcome>;

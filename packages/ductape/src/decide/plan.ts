@@ -1,0 +1,110 @@
+import type { Action } from "./action.js";
+import type { NonEmpty } from "./non-empty.js";
+import type { Period, Span } from "./period.js";
+
+/**
+ * What never changes about a rule while its definition stands: the part of its checks made once.
+ */
+export interface RuleTerms {
+  /** The key of the rule's counters: product, environment, quota, rule and the rule's identity. */
+  readonly space: string;
+  /** The start of `space` whose counters an engine of several machines keeps on one of them. */
+  readonly shardKey: string;
+  readonly name: string;
+  /** Counts the changes of the rule's window (period, zone, anchor, kind), from 1. */
+  readonly windowVersion: number;
+  /** Since when that version holds, epoch milliseconds; 0: as long as the rule. */
+  readonly versionSinceMs: number;
+  /** Length of a rolling window in milliseconds; 0: a calendar window. */
+  readonly rollingMs: number;
+  /** Admits past the limit. */
+  readonly isSoft: boolean;
+  /** Its limit is picked by a value of the subject. */
+  readonly picksLimit: boolean;
+  /** The limit of a subject whose value is missing or not listed; null: none. */
+  readonly defaultLimit: number | null;
+  /** Fractions of the limit to report, ascending. */
+  readonly alerts: readonly number[];
+  readonly period: Period;
+  /** Its counters keep what was used in the window before: calendar windows of a day or longer. */
+  readonly remembersLast: boolean;
+}
+
+/**
+ * One rule of one request: which counter, in which window, under which limit. Integers, scaled by
+ * the quota's decimals.
+ */
+export interface RuleCheck {
+  readonly rule: RuleTerms;
+  /** Whose counter; "" for the one of the whole product. */
+  readonly subject: string;
+  /** The window that holds at the plan's instant. */
+  readonly window: Span;
+  /** Null: none. */
+  readonly limit: number | null;
+}
+
+/** The idempotency key of a step. */
+export interface AnswerKey {
+  /** What all keys of its quota and environment begin with. */
+  readonly space: string;
+  /** The key as the caller gave it. */
+  readonly name: string;
+  /** How long its answer is kept, in milliseconds. */
+  readonly ttlMs: number;
+  /** The same for the same input only. */
+  readonly fingerprint: string;
+  /** Who asks, the same for the same fingerprint; "" where nobody is named. */
+  readonly caller: string;
+  /** What a decision reports of the step's rules, kept so that a replay needs no definition. */
+  readonly details: string;
+}
+
+/** How old an answer of a cache may be. */
+export interface CachePolicy {
+  readonly tag: string;
+  /** Milliseconds; an answer is younger than that. */
+  readonly expiry: number;
+}
+
+/** One request as a store decides it: every check admits it, or nothing is written. */
+export interface Step {
+  readonly action: Action;
+  /** Scaled by the quota's decimals. */
+  readonly amount: number;
+  /** The one rule that the action speaks to; null: all. */
+  readonly rule: string | null;
+  /** What decides, in the order of the quota's rules. */
+  readonly checks: NonEmpty<RuleCheck>;
+  /**
+   * Counters that keep the windows of a history: they count what is admitted, and refuse nothing.
+   */
+  readonly ledgers: readonly RuleCheck[];
+  readonly answerKey: AnswerKey | null;
+  /** The cache that may answer; null: none. */
+  readonly cache: CachePolicy | null;
+  /** The instant that its windows were chosen for, epoch milliseconds. */
+  readonly plannedMs: number;
+}
+
+/** Steps decided as one, each seeing those before it: all are done, or none is. */
+export type Plan = NonEmpty<Step>;
+
+/** Every check of a step: those that decide, then those of ledgers. */
+export function allChecks({ checks, ledgers }: Step): readonly RuleCheck[] {
+  if (ledgers.length === 0) return checks;
+  const all: RuleCheck[] = [];
+  for (const check of checks) all.push(check);
+  for (const ledger of ledgers) all.push(ledger);
+  return all;
+}
+
+/** An action that names a rule speaks to that one check; the others are only looked at. */
+export function speaksTo(step: Step, check: RuleCheck): boolean {
+  return step.rule === null || step.rule === check.rule.name;
+}
+
+/** True where nothing can be written: checks without an idempotency key. */
+export function onlyReads(plan: Plan): boolean {
+  return plan.every(({ action, answerKey }) => action === "check" && answerKey === null);
+}
