@@ -255,9 +255,7 @@ describe("ductape apply", () => {
       });
       const refused = await apply(lowered);
       expect(refused.code).toBe(5);
-      expect(refused.stderr).toContain(
-        "1 above the new limit already, the most subject ada with 7",
-      );
+      expect(refused.stderr).toContain("1 already above the new limit, led by subject ada with 7");
       expect(refused.stderr).toContain("add --yes");
       expect((await apply(FILE)).stderr).toBe("nothing to do\n");
       expect(await apply(lowered, "--yes")).toMatchObject({ code: 0 });

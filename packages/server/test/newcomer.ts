@@ -211,7 +211,7 @@ async function speak(): Promise<void> {
     await play(CLONE, history, { hides: [/there is no counter/] });
   }
   const nobody = `ductape usage history ${who} --subject nobody`;
-  await play(CLONE, nobody, { code: 4, shows: [/there is no counter of nobody/] });
+  await play(CLONE, nobody, { code: 4, shows: [/there is no counter for nobody/] });
   await play(CLONE, "ductape quota delete api-calls --product yaml-shop", {
     code: 2,
     shows: [/--yes/, /counter/],

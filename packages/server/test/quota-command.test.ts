@@ -59,10 +59,10 @@ describe.each([
     const [heads, ...windows] = history.stdout.trimEnd().split("\n");
     expect(heads).toMatch(/^WINDOW STARTS +ENDS +USED +LIMIT +REMAINING$/);
     expect(windows).toEqual([expect.stringMatching(/^2\S+Z +2\S+Z +4 +5 +1$/)]);
-    expect(history.stderr).toContain('rule "default" keeps no ended window');
+    expect(history.stderr).toContain('rule "default" keeps no ended windows');
     const unknown = await run(["usage", "history", ...AT, "--subject", "u3", ...flags], more);
     expect(unknown).toMatchObject({ code: 4, stdout: "" });
-    expect(unknown.stderr).toContain("there is no counter of u3: nothing was ever counted");
+    expect(unknown.stderr).toContain("there is no counter for u3: nothing was ever counted");
     const wrong = ["usage", "history", ...AT, "--subject", "user=u1", ...flags];
     expect((await run(wrong, more)).stderr).toContain("expects userId, got user");
     await end();
@@ -116,7 +116,7 @@ describe("what is wrong with flags", () => {
     ],
     [["--subject", "a=1", "a=2"], "--subject: names a twice"],
     [["--subject", "a.b=1", "a=2"], "--subject: names a twice"],
-    [["--subject", "{a"], '--subject: expects JSON, as it begins with { or a quote, got "{a"'],
+    [["--subject", "{a"], '--subject: expects JSON, because it begins with { or a quote, got "{a"'],
   ])("is said by name: %j", async (flags, message) => {
     const { code, stderr } = await run(["quota", "check", ...AT, "--store", "memory:", ...flags]);
     expect(code).toBe(2);

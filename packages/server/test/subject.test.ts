@@ -89,6 +89,6 @@ it("HTTP takes a text, and JSON where it begins as JSON", async () => {
   expect(await ask("userId=ada")).toEqual([200, "userId=ada"]);
   expect(await ask('{"userId":"ada"}')).toEqual([200, "ada"]);
   expect(await ask('"{"')).toEqual([200, "{"]);
-  const message = 'subject: expects JSON, as it begins with { or a quote, got "{ada"';
+  const message = 'subject: expects JSON, because it begins with { or a quote, got "{ada"';
   expect(await ask("{ada")).toEqual([400, message]);
 });

@@ -124,7 +124,7 @@ describe("ductape doctor", () => {
     writeFileSync(path, "this is no database".repeat(500));
     const free = `127.0.0.1:${await freePort()}`;
     for (const [store, advice] of [
-      [`sqlite:${path}`, "name another file: this one is no database"],
+      [`sqlite:${path}`, "name another file: this one is not a database"],
       [`sqlite:${folder.path}`, "name a file, in a folder that this user may write to"],
       [`redis://${free}`, "start it, or correct the host and the port of its URL"],
       [`postgres://${free}/shop`, "start it, or correct the host and the port of its URL"],

@@ -13,13 +13,13 @@ interface ApplyFlags extends ClientFlags, PrintFlags {
   readonly yes?: boolean;
 }
 
-/** `ductape apply -f ductape.yaml`: makes the definitions be as the file says, or none of them. */
+/** `ductape apply -f ductape.yaml`: applies all definitions of the file or none. */
 export function applyCommand(): Command {
   const command = new Command("apply")
-    .description("make all definitions of a file be as it says, or none; it deletes nothing")
+    .description("apply all definitions of a file or none; deletes nothing")
     .option("-f, --file <path>", "YAML or JSON; - for standard input", "ductape.yaml")
-    .option("--dry-run", "tell what would change, and change nothing")
-    .option("--yes", "also where limits fall below what is used already");
+    .option("--dry-run", "show what would change, and change nothing")
+    .option("--yes", "apply even if limits fall below what is already used");
   return withClientFlags(command).action((flags: ApplyFlags) => run(flags));
 }
 
@@ -56,7 +56,7 @@ async function contentOf(path: string): Promise<string> {
   }
 }
 
-/** Names what is wrong by its line and column. */
+/** Adds line and column to the issues of a fault. */
 async function placed<T>(file: ConfigurationFile, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -89,17 +89,17 @@ function countsOf(changes: readonly DefinitionChange[]): string {
 
 function textOf({ product_tag, quota_tag, env, rule, subjects, most }: OverLimit): string {
   const where = `quota ${product_tag}/${quota_tag}, rule ${rule}, environment ${env}`;
-  if (most === null) return `${where}: a limit changes, and what is used could not be read`;
+  if (most === null) return `${where}: a limit changes, but usage could not be read`;
   const { subject } = most;
   const used = amountText(most.used);
   const whose = subject === null ? "the product" : `subject ${subject}`;
   return (
-    `${where}: ${subjects} above the new limit already, the most ${whose} with ${used}; ` +
+    `${where}: ${subjects} already above the new limit, led by ${whose} with ${used}; ` +
     "denied until the window ends"
   );
 }
 
-/** Asks on a terminal. Throws `REVISION_CONFLICT` where the answer is no, or nobody can answer. */
+/** Asks on a terminal. Throws `REVISION_CONFLICT` if the answer is no or nobody can answer. */
 async function confirm(): Promise<void> {
   if (canAsk()) {
     const answer = await ask("Apply it? [y/N] ");

@@ -1,7 +1,7 @@
 import { Argument, Command } from "commander";
 import { printLines } from "../print.js";
 
-/** What can follow the words of a command line: `quota check` is followed by flags. */
+/** What can follow the words of a command line: flags follow `quota check`. */
 interface Words {
   /** The commands so far, after `ductape`; empty at the start. */
   readonly path: string;
@@ -11,7 +11,7 @@ interface Words {
 const SHELLS = { bash: bashOf, zsh: zshOf, fish: fishOf } as const;
 type Shell = keyof typeof SHELLS;
 
-/** `ductape completion bash|zsh|fish`: a script for a shell, of the commands as they are. */
+/** `ductape completion bash|zsh|fish`: a shell script made from the commands. */
 export function completionCommand(program: Command): Command {
   const shells = Object.keys(SHELLS);
   return new Command("completion")

@@ -2,13 +2,13 @@ import { DuctapeError, ValidationError, type Client, type CountersInput } from "
 import { ask, canAsk, say } from "../print.js";
 
 /**
- * Asks whether to do what cannot be undone, such as `delete quota calls`. Returns whether to; after
- * a no the command has said so and ends with 1. Throws `VALIDATION` where nobody can be asked, and
- * `ABORTED` by Ctrl-C or the end of the input.
+ * Asks for confirmation of what cannot be undone, such as `delete quota calls`, and returns the
+ * answer; after a no it prints that nothing was changed and sets exit code 1. Throws `VALIDATION`
+ * if there is no terminal, and `ABORTED` on Ctrl-C or the end of the input.
  */
 export async function mayDo(what: string): Promise<boolean> {
   if (!canAsk()) {
-    const message = `is required to ${what}, as there is no terminal to ask on`;
+    const message = `is required to ${what}, because there is no terminal to ask on`;
     throw new ValidationError([{ path: "--yes", message }]);
   }
   const answer = await ask(`${what}? [y/N] `);
@@ -18,14 +18,14 @@ export async function mayDo(what: string): Promise<boolean> {
   return false;
 }
 
-/** What a deletion takes away, in words; empty where nothing is counted by it. */
+/** What a deletion removes, in words; empty if the definition has no counters. */
 export interface Goes {
   readonly text: string;
   /** Null: not known. */
   readonly counters: number | null;
 }
 
-/** How many counters go with what is deleted. */
+/** How many counters are deleted with a definition. */
 export async function whatGoes(
   { usage }: Pick<Client, "usage">,
   input: CountersInput,
@@ -35,7 +35,7 @@ export async function whatGoes(
     if (counters === 0) return { text: ", which has no counters", counters };
     return { text: ` with its ${counted(counters)}, ${in_use} of them in use`, counters };
   } catch (error) {
-    // A key that may delete may not be one that may read usage.
+    // A key that may delete does not always have permission to read usage.
     if (!DuctapeError.is(error) || error.code !== "FORBIDDEN") throw error;
     return { text: " with its counters, which this key may not count", counters: null };
   }

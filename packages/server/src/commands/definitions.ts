@@ -20,31 +20,31 @@ import {
 import { counted, mayDo, whatGoes, type Goes } from "./confirm.js";
 import { fieldsOf, hinted, withFieldFlags } from "./fields.js";
 
-/** What a list shows of a definition beside what the kind adds. */
+/** The columns that a list shows for every kind of definition. */
 export interface Listed {
   readonly revision: number;
   readonly updated_at: string;
 }
 
-/** A kind of definition, as the commands see it. */
+/** A kind of definition, as far as the commands need it. */
 export interface Kind<I extends z.ZodObject, P extends z.ZodObject, V extends Listed> {
   /** The command: `quota`. */
   readonly name: string;
-  /** What it is called by: `tag`, or `slug`. */
+  /** The field that names it: `tag`, or `slug`. */
   readonly id: "tag" | "slug";
   readonly description: string;
   readonly input: I;
   readonly patch: P;
-  /** The heads of what a list shows. */
+  /** The headings of a list. */
   readonly heads: readonly string[];
-  /** The rows of one in a list, under those heads. */
+  /** The rows of one definition in a list, under those headings. */
   rowsOf(view: V): readonly (readonly string[])[];
-  /** The calls of the kind in a product; products have none, and get "". */
+  /** The calls of the kind in a product; for products themselves `product` is "". */
   of(client: Client<OutagePolicy>, product: string): Calls<z.input<I>, z.input<P>, V>;
-  /** The counters that go with one; null for a kind that has none. */
+  /** The counters that are deleted with one; null for a kind without counters. */
   countersOf(product: string, id: string): CountersInput | null;
   readonly isProduct?: boolean;
-  /** What may follow `ductape quota create`, for its help. */
+  /** An example of what follows `ductape quota create`, for its help. */
   readonly example: string;
 }
 
@@ -63,7 +63,7 @@ interface Flags extends ClientFlags, PrintFlags {
   readonly unset?: readonly string[];
 }
 
-/** `ductape quota ls|get|create|update|delete`, and the same of each kind. */
+/** `ductape quota ls|get|create|update|delete`, and the same for each kind. */
 export function definitionCommand<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
   kind: Kind<I, P, V>,
 ): Command {
@@ -76,14 +76,14 @@ export function definitionCommand<I extends z.ZodObject, P extends z.ZodObject, 
   };
   part("ls", "list all").action((flags: Flags) => list(kind, flags));
   part("get", "print one as JSON").action((which: string, flags: Flags) => get(kind, which, flags));
-  withFieldFlags(part("create", "make one; what is left out has its default"), input, id)
+  withFieldFlags(part("create", "create one; fields left out get their defaults"), input, id)
     .addHelpText("after", `\nFor example: ductape ${name} create ${kind.example}`)
     .action((which: string, flags: Flags) => create(kind, which, flags));
-  withFieldFlags(part("update", "change one; what is left out stays as it is"), patch, id)
-    .option("--unset <field...>", "take these fields back to their defaults")
+  withFieldFlags(part("update", "change one; fields left out stay unchanged"), patch, id)
+    .option("--unset <field...>", "restore the defaults of these fields")
     .action((which: string, flags: Flags) => update(kind, which, flags));
-  withYesFlag(part("delete", "delete one, with all that it holds"))
-    .option("--force", "although counters are in use")
+  withYesFlag(part("delete", "delete one and everything in it"))
+    .option("--force", "even if counters are in use")
     .action((which: string, flags: Flags) => remove(kind, which, flags));
   return command;
 }
@@ -143,7 +143,7 @@ async function update<I extends z.ZodObject, P extends z.ZodObject, V extends Li
     return withClient(flags, (client) => kind.of(client, product).update(id, patch));
   });
   if (json === true) printLine(JSON.stringify(view));
-  else say(`updated ${kind.name} ${id}, which is now of revision ${view.revision}`);
+  else say(`updated ${kind.name} ${id}, now at revision ${view.revision}`);
 }
 
 async function remove<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
@@ -165,7 +165,9 @@ async function remove<I extends z.ZodObject, P extends z.ZodObject, V extends Li
   });
 }
 
-/** What goes with a definition. Throws `*_NOT_FOUND`; one that cannot be read can be deleted. */
+/**
+ * What is deleted with a definition. Throws `*_NOT_FOUND`; even an unreadable one can be deleted.
+ */
 async function goesWith<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
   kind: Kind<I, P, V>,
   client: Client<OutagePolicy>,

@@ -7,11 +7,13 @@ import { isKeyOf, newKey } from "../keys.js";
 export const DEMO_KEY_ID = "demo";
 
 const FILE = "demo.key";
-/** Of the default store, and for stores that are no file. */
+/** The folder of the default store, used for stores that are not a file. */
 const FOLDER = ".ductape";
 const ONLY_OWNER = 0o600;
 
-/** Where the demo of a store keeps its key; null: nowhere, as the store ends with the process. */
+/**
+ * The file in which the demo of a store keeps its key; null for a store that ends with the process.
+ */
 export function demoKeyFile(store: string | undefined): string | null {
   if (store === "memory:") return null;
   const path = /^sqlite:([^?]+)/.exec(store ?? "")?.[1];
@@ -19,9 +21,9 @@ export function demoKeyFile(store: string | undefined): string | null {
 }
 
 /**
- * The key in `file`, or a new one that is put there, for its owner alone: a store has only the hash
- * of a key, and a call that an earlier start printed is to go on working. Throws `VALIDATION` where
- * the file cannot be read or written.
+ * The key in `file`, or a new one that is written there, readable only by its owner. A store has
+ * only the hash of a key, and a call printed by an earlier start must keep working. Throws
+ * `VALIDATION` if the file cannot be read or written.
  */
 export function demoKey(file: string | null): string {
   if (file === null) return newKey(DEMO_KEY_ID);
@@ -46,7 +48,7 @@ function keptKey(file: string): string | null {
 function keep(key: string, file: string): string {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, `${key}\n`, { mode: ONLY_OWNER });
-  // One that was there already keeps its mode.
+  // An existing file keeps its mode when it is written.
   chmodSync(file, ONLY_OWNER);
   return key;
 }

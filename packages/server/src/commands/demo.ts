@@ -2,13 +2,13 @@ import { DuctapeError } from "ductape";
 import type { RunningServer } from "../server.js";
 import { DEMO_KEY_ID, demoKey, demoKeyFile } from "./demo-key.js";
 
-/** Its own, so that no other program that counts on the same store is in its way. */
+/** A product of its own, so that it does not clash with other programs on the same store. */
 const PRODUCT = "demo";
 
 /**
- * Makes what the demo needs, as far as it is not there, and tells it, each with what it is: the
- * server's address, a key, and a call to paste. The key is that of earlier starts, so that a call
- * they printed goes on working.
+ * Creates what the demo needs and does not exist yet, and returns labelled lines to print: the
+ * server's address, a key, and a call to paste. Earlier starts use the same key, so the calls they
+ * printed keep working.
  */
 export async function demoLines(
   { url, ductape, keys }: RunningServer,
@@ -59,7 +59,7 @@ export async function demoLines(
   return [`URL:  ${url}`, `key:  ${key}`, `try:  ${call.join(" ")}`];
 }
 
-/** Each on its own, so that what an earlier start left is completed. */
+/** Each definition on its own, so that the next start completes an interrupted one. */
 async function unlessExists(creation: Promise<unknown>): Promise<void> {
   try {
     await creation;

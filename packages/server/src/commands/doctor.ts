@@ -9,10 +9,10 @@ const NODE_MIN = [20, 19] as const;
 
 type DoctorFlags = ClientFlags & PrintFlags;
 
-/** `ductape doctor`: what is looked at, and what to do. Ends with 1 where there is advice. */
+/** `ductape doctor`: what it checks, and what to do. Exits with 1 if there is advice. */
 export function doctorCommand(): Command {
   const command = new Command("doctor").description(
-    "check Node, the store, its schema, its clock and what survives a crash; say what to do",
+    "check Node, the store, its schema, its clock and what survives a crash, and say what to do",
   );
   return withClientFlags(command).action((flags: DoctorFlags) => examine(flags));
 }
@@ -46,7 +46,7 @@ async function examine(flags: DoctorFlags): Promise<void> {
   else if (flags.json !== true) say("all is well");
 }
 
-/** The Node that runs this, of a version such as `20.19.0`. */
+/** The fact about the running Node, with a version such as `20.19.0`. */
 export function nodeFact(version: string): StoreFact {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const isOld = major < NODE_MIN[0] || (major === NODE_MIN[0] && minor < NODE_MIN[1]);
@@ -55,14 +55,14 @@ export function nodeFact(version: string): StoreFact {
 }
 
 async function storeFacts({ store }: ClientFlags): Promise<StoreFact[]> {
-  // What the store would warn of is in its facts.
+  // The facts include what the store would warn about.
   await using ductape = new EmbeddedDuctape({ store, logger: { warn: () => undefined } });
   await ductape.probe();
   const { name, durable, shared } = ductape.guarantees;
-  // Whether they survive the end of the store itself is among its facts.
+  // The store's facts say whether counts survive a crash of the store itself.
   const kept = durable ? "counts outlive a process" : "counts end with their process";
   return [
-    { name: "store", value: `${name}, read and written just now`, advice: null },
+    { name: "store", value: `${name}, just read and written`, advice: null },
     { name: "guarantees", value: `${kept}; shared by one ${shared}`, advice: null },
     ...(await ductape.facts()),
   ];

@@ -12,10 +12,10 @@ interface ExportFlags extends ClientFlags, PrintFlags {
 
 const COLUMNS_MAX = 100;
 
-/** `ductape export`: what `ductape apply` takes. */
+/** `ductape export`: prints a file for `ductape apply`. */
 export function exportCommand(): Command {
   const command = new Command("export")
-    .description("print all definitions as a file that apply takes")
+    .description("print all definitions as a file for apply")
     .option("--product <tag...>", "only these products");
   return withClientFlags(command).action(async (flags: ExportFlags) => {
     const { product = [], json } = flags;
@@ -25,7 +25,10 @@ export function exportCommand(): Command {
   });
 }
 
-/** As YAML. A text that has to be escaped stands in double quotes, where its escapes are read. */
+/**
+ * A value as YAML. A text that needs escapes is in double quotes, because YAML reads escapes only
+ * there.
+ */
 function yamlOf(value: unknown): string {
   const document = new Document(value);
   visit(document, {
@@ -40,6 +43,6 @@ function yamlOf(value: unknown): string {
 /** `ductape schema`: the JSON Schema of such a file, for editors. */
 export function schemaCommand(): Command {
   return new Command("schema")
-    .description("print the JSON Schema of a file that apply takes, for editors")
+    .description("print the JSON Schema of files for apply, for editors")
     .action(() => printLines(JSON.stringify(configurationSchema(), null, 2)));
 }

@@ -7,7 +7,7 @@ import { hintOf } from "../configuration/hint.js";
 type Shape = Readonly<Record<string, z.ZodType>>;
 type JsonSchema = z.core.JSONSchema.BaseSchema;
 
-/** Adds a flag for each field of a definition but what names it: `--time-zone` for `time_zone`. */
+/** Adds a flag for each field of a definition except its name: `--time-zone` for `time_zone`. */
 export function withFieldFlags(command: Command, { shape }: { readonly shape: Shape }, id: string) {
   for (const [name, schema] of Object.entries(shape)) {
     if (name === id || name === "if_revision") continue;
@@ -16,7 +16,7 @@ export function withFieldFlags(command: Command, { shape }: { readonly shape: Sh
   return command;
 }
 
-/** What flags say of the fields of a definition, each as its schema takes it. */
+/** The fields of a definition given by flags, each in the form that its schema accepts. */
 export function fieldsOf(
   flags: Readonly<Record<string, unknown>>,
   { shape }: { readonly shape: Shape },
@@ -29,7 +29,7 @@ export function fieldsOf(
   return fields;
 }
 
-/** Adds to each issue of `fields` what to write instead, where that can be said. */
+/** Adds to each issue of `fields` a suggestion of what to write, if there is one. */
 export async function hinted<T>(kind: string, fields: unknown, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -51,7 +51,9 @@ function memberOf(value: unknown, name: string | number): unknown {
 
 const flagOf = (name: string): string => name.replaceAll("_", "-");
 
-/** The text itself or the JSON it is, whichever the field takes; where neither, what it seems. */
+/**
+ * The text itself or the JSON in it, whichever the field accepts; if neither, the more likely one.
+ */
 function valueOf(text: string, schema: z.ZodType): unknown {
   const json = parsed(text);
   const isStructure = typeof json === "object" && json !== null;
@@ -68,7 +70,7 @@ function parsed(text: string): unknown {
   }
 }
 
-/** What a field is, and the words or the form it takes. */
+/** The description of a field and the forms it accepts. */
 function textOf(schema: z.ZodType): string {
   const { $defs = {}, ...root } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
   const takes = [...new Set(formsOf(root, $defs))].join(", ");
@@ -81,7 +83,7 @@ function descriptionOf({ description, anyOf = [] }: JsonSchema): string | undefi
   return anyOf.flatMap((each) => descriptionOf(each) ?? [])[0];
 }
 
-/** Words for all that a schema takes; that null takes a field back is said by `--unset`. */
+/** Words for everything that a schema accepts, except null, which `--unset` covers. */
 function formsOf(schema: JsonSchema, defs: Readonly<Record<string, JsonSchema>>): string[] {
   const { $ref, anyOf, enum: words, type } = schema;
   if ($ref !== undefined) {

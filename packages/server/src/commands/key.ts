@@ -8,7 +8,7 @@ import { checkWire } from "../wire.js";
 import { jsonOption, storeOption, withStore, withYesFlag, type PrintFlags } from "./client.js";
 import { mayDo } from "./confirm.js";
 
-/** Who works on the store itself. */
+/** The actor of commands that work directly on the store. */
 const OPERATOR = new Access({ id: "command-line", name: "command line" }, ALL);
 
 interface StoreFlags extends PrintFlags {
@@ -28,13 +28,13 @@ interface RevokeFlags extends StoreFlags {
 
 /** `ductape key create|ls|revoke`: the API keys of a store. */
 export function keyCommand(): Command {
-  const command = new Command("key").description("make, list and revoke the API keys of a store");
+  const command = new Command("key").description("create, list and revoke the API keys of a store");
   command
     .command("create")
-    .description("make a key, which is printed and told nowhere else")
+    .description("create a key and print it once")
     .addOption(storeOption())
-    .option("--name <name>", "whose it is")
-    .requiredOption("--scope <scope...>", "what it may do, such as quota:increment")
+    .option("--name <name>", "a name for people, such as its owner")
+    .requiredOption("--scope <scope...>", "what it allows, such as quota:increment")
     .requiredOption("--product <tag...>", 'tags of products; "*" for all')
     .requiredOption("--env <slug...>", 'slugs of environments; "*" for all')
     .addOption(jsonOption())
@@ -48,7 +48,7 @@ export function keyCommand(): Command {
   const revocation = command
     .command("revoke")
     .argument("<id>", "its id, as `key ls` lists it")
-    .description("revoke a key: refused within a second by every server")
+    .description("revoke a key; every server refuses it within a second")
     .addOption(storeOption());
   withYesFlag(revocation).action((id: string, flags: RevokeFlags) => revoke(id, flags));
   return command;
@@ -59,7 +59,7 @@ async function create({ store, json, name, scope, product, env }: CreateFlags): 
   checkWire(KEY_INPUT, input, "key");
   const made = await withKeys(store, (keys) => keys.create(input, OPERATOR.actor));
   if (json === true) return printLine(JSON.stringify(made));
-  say("the key, which is not told again:");
+  say("the key, which is shown only once:");
   printLine(made.key);
 }
 
@@ -84,7 +84,7 @@ async function revoke(id: string, { store, yes }: RevokeFlags): Promise<void> {
     const all = await keys.list(OPERATOR);
     const found = all.find((key) => key.id === id);
     const of = found === undefined ? "" : ` of ${found.name}, which may ${found.scopes.join(" ")}`;
-    // One that is not there is told without a question.
+    // A key that does not exist is reported without a question.
     const asks = found !== undefined && yes !== true;
     if (asks && !(await mayDo(`revoke key ${id}${of}`))) return;
     await keys.revoke(id, OPERATOR);
@@ -100,6 +100,6 @@ function withKeys<T>(store: string | undefined, work: (keys: Keys) => Promise<T>
 }
 
 function forgetful(): ValidationError {
-  const message = "expects a store that outlives this command; memory: is gone with it";
+  const message = "expects a store that outlives this command; memory: ends with it";
   return new ValidationError([{ path: "--store", message }]);
 }

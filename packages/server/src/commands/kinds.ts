@@ -113,7 +113,7 @@ interface CallsIn<Input, Patch, V> {
   delete(product: string, id: string, options: object): Promise<void>;
 }
 
-/** The calls of a kind with the product they are made in. */
+/** The calls of a kind within a product. */
 function inProduct<Input, Patch, V extends Listed>(
   callsOf: (client: Client<OutagePolicy>) => CallsIn<Input, Patch, V>,
 ) {

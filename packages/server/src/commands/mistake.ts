@@ -2,15 +2,15 @@ import type { Command, CommanderError } from "commander";
 import { unknownField } from "ductape";
 import { printLines, say, sayLines } from "../print.js";
 
-/** Flags may be spelt as the fields of a call are: these are other words for some of them. */
+/** Flags may be spelt like the fields of a call; these are the flags with a different name. */
 const OTHER_WORDS: Readonly<Record<string, string>> = {
   "--product-tag": "--product",
   "--quota-tag": "--quota",
 };
 
 /**
- * The words of a command line with each flag as the commands spell it: `--product_tag` is
- * `--product`, `--time_zone` is `--time-zone`.
+ * The words of a command line with each flag in the commands' spelling: `--product_tag` becomes
+ * `--product`, `--time_zone` becomes `--time-zone`.
  */
 export function spelled(words: readonly string[], program: Command): string[] {
   const known = new Set(flagsOf(program));
@@ -29,7 +29,7 @@ function flagsOf(command: Command): string[] {
   return [...own, ...command.commands.flatMap(flagsOf)];
 }
 
-/** Makes a command and all under it tell mistakes of their flags by {@link sayMistake}. */
+/** Makes a command and its subcommands report mistakes in flags through {@link sayMistake}. */
 export function tellMistakes(command: Command): void {
   command.configureOutput({
     writeOut: (text) => printLines(text.trimEnd()),
@@ -52,7 +52,7 @@ function sayMistake(command: Command, { code, exitCode, message }: CommanderErro
   if (!code.startsWith("commander.missing") || missing.length === 0) {
     const text = message.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\?\)$/, "; $1?");
     say(text.replace(/; ([^;]*\?)$/, "; did you mean $1"), "ductape:");
-    return say(`(${name} --help tells more)`);
+    return say(`(see ${name} --help)`);
   }
   say(`${name} needs ${missing.join(", ")}`, "ductape:");
   for (const flag of unknownOf(command)) say(flag, "ductape:");
@@ -72,7 +72,7 @@ function missingOf(command: Command): string[] {
   return [...args, ...flags];
 }
 
-/** A flag that is misspelt is why another is missing. */
+/** A misspelt flag is often why another is missing. */
 function unknownOf(command: Command): string[] {
   const known = command.options.flatMap(({ long }) => long ?? []);
   return command.args

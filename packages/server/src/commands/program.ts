@@ -33,9 +33,9 @@ export function ductapeProgram(): Command {
 }
 
 const SPELLING = `
-Flags may also be spelt as the fields are: --product_tag, --quota_tag, --time_zone.`;
+Flags may also be spelt like the fields: --product_tag, --quota_tag, --time_zone.`;
 
-/** Runs a command line, without the words that name the program. Throws what the command throws. */
+/** Runs a command line, given without the name of the program. Throws what the command throws. */
 export async function runProgram(words: readonly string[]): Promise<void> {
   const program = ductapeProgram();
   await program.parseAsync(spelled(words, program), { from: "user" });

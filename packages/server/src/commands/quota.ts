@@ -40,19 +40,19 @@ export interface QuotaFlags extends ClientFlags, PrintFlags {
 }
 
 const ACTIONS: Readonly<Record<Action, string>> = {
-  check: "tell whether an amount would be admitted; counts nothing",
-  increment: "count an amount where the limit admits it",
+  check: "show whether an amount would be admitted; counts nothing",
+  increment: "count an amount if the limit admits it",
   decrement: "give an amount back",
   set: "set what is used",
-  reset: "take what is used back to zero",
-  grant: "add to the limit of this window",
+  reset: "set what is used to zero",
+  grant: "raise the limit of this window",
 };
 
 /** `ductape quota run|check|increment|...`: one decision. A denial ends with exit code 3. */
 export function quotaActions(command: Command): Command {
   const run = command
     .command("run")
-    .description("decide by the action of a flag")
+    .description("decide with the action of a flag")
     .addOption(
       new Option("--action <action>", "what to do").choices(actions()).makeOptionMandatory(),
     );
@@ -76,9 +76,12 @@ function withDecisionFlags(command: Command): Command {
     .option("--token <token>", "the token of a user of the session")
     .option("--subject <value...>", SUBJECT_FLAG)
     .option("--cache <tag>", "tag of a cache, for a check")
-    .option("--idempotency-key <key>", "counts once for 24 hours, however often it is sent")
-    .option("--idempotency-ttl-ms <ms>", "keep the key for less: 1000 to 86400000 milliseconds")
-    .option("--rule <name>", "which of several rules to reset, set or grant; * for all");
+    .option("--idempotency-key <key>", "count once in 24 hours, however often it is sent")
+    .option(
+      "--idempotency-ttl-ms <ms>",
+      "keep the key for less time: 1000 to 86400000 milliseconds",
+    )
+    .option("--rule <name>", "the rule to reset, set or grant, of several; * for all");
   return withClientFlags(command);
 }
 
@@ -99,7 +102,7 @@ async function decide(action: Action, flags: QuotaFlags): Promise<void> {
   if (!result.allowed) process.exitCode = ERRORS.QUOTA_EXCEEDED.exitCode;
 }
 
-/** Asks before a reset of all rules, or of a counter that everybody shares. */
+/** Asks before a reset of all rules, or of a shared counter. */
 async function mayReset({ processor }: Client<OutagePolicy>, input: QuotaInput): Promise<boolean> {
   const { env, product_tag, quota_tag, session, subject, rule } = input;
   const check = {
@@ -112,7 +115,7 @@ async function mayReset({ processor }: Client<OutagePolicy>, input: QuotaInput):
     amount: 0,
   } as const;
   const looked = await processor.quota.run(check).catch((error: unknown) => {
-    // A key that may reset may not be one that may check.
+    // A key that may reset does not always have permission to check.
     if (DuctapeError.is(error) && error.code === "FORBIDDEN") return null;
     throw error;
   });
@@ -120,7 +123,7 @@ async function mayReset({ processor }: Client<OutagePolicy>, input: QuotaInput):
   const all = looked.rules ?? [looked];
   const reset = typeof rule === "string" && rule !== "*" ? all.filter((r) => r.rule === rule) : all;
   const isWide = rule === "*" || reset.some((each) => each.subject === null);
-  // Several rules without --rule are a mistake, which the reset itself tells.
+  // Several rules without --rule are a mistake, which the reset itself reports.
   const isMistake = reset.length === 0 || (reset.length > 1 && rule !== "*");
   if (!isWide || isMistake) return true;
   const told = reset.map(

@@ -1,6 +1,6 @@
 import { amountText, type Decision, type OutagePolicy, type QuotaResult } from "ductape";
 
-/** What a decision did, in one sentence. */
+/** The effect of a decision, in one sentence. */
 export function sentenceOf(result: QuotaResult<OutagePolicy>): string {
   if (result.degraded) return `${result.allowed ? "admitted" : "denied"}: the store did not answer`;
   const done = result.allowed ? doneBy(result) : deniedBy(result);
@@ -35,7 +35,7 @@ function doneBy(result: Decision): string {
   }
 }
 
-/** Less than was asked where there was less. */
+/** Less than was asked if less was used. */
 function tookOf({ amount, applied = amount }: Decision): string {
   const taken = amountText(applied);
   return applied === amount ? taken : `${taken} of ${amountText(amount)}`;

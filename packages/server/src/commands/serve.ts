@@ -20,19 +20,19 @@ interface ServeFlags {
   readonly demo?: boolean;
 }
 
-/** `ductape serve`: answers HTTP until it is told to stop. */
+/** `ductape serve`: serves HTTP until it is stopped. */
 export function serveCommand(): Command {
   return new Command("serve")
-    .description("answer HTTP on a store until SIGTERM or SIGINT")
+    .description("serve a store over HTTP until SIGTERM or SIGINT")
     .addOption(storeOption())
     .addOption(new Option("--host <host>", "address").env("DUCTAPE_HOST").default("127.0.0.1"))
     .addOption(
-      new Option("--port <port>", "port; 0: any that is free")
+      new Option("--port <port>", "port; 0: any free port")
         .env("DUCTAPE_PORT")
         .default(PORT_DEFAULT)
         .argParser(portOf),
     )
-    .option("--no-auth", "ask for no key; only on an address of this machine")
+    .option("--no-auth", "require no key; only on an address of this machine")
     .addOption(outgoingOption())
     .addOption(logOption("access", "off"))
     .addOption(logOption("audit", "-"))
@@ -48,7 +48,7 @@ function outgoingOption(): Option {
 }
 
 function logOption(name: string, otherwise: LogTarget): Option {
-  return new Option(`--${name}-log <where>`, "- for standard output, off, or a file to add to")
+  return new Option(`--${name}-log <where>`, "- for standard output, off, or a file to append to")
     .env(`DUCTAPE_${name.toUpperCase()}_LOG`)
     .default(otherwise)
     .argParser(targetOf);
@@ -86,7 +86,7 @@ async function serve({ store, host, port, auth, outgoing, demo = false, ...logs 
   }
 }
 
-/** A demo makes its own key, and talks of nothing else. */
+/** A demo creates its own key and prints nothing else. */
 function forDemo(options: ServerOptions): ServerOptions {
   const auditLog = options.auditLog === "-" ? "off" : options.auditLog;
   return { ...options, auditLog, makesFirstKey: false };
@@ -94,12 +94,12 @@ function forDemo(options: ServerOptions): ServerOptions {
 
 async function greet({ url, firstKey }: RunningServer, auth: boolean): Promise<void> {
   say(`listening on ${url}`);
-  if (!auth) say("no key is asked for: whoever reaches this address may do all");
+  if (!auth) say("no key is required: whoever reaches this address may do everything");
   const key = await firstKey;
-  if (key !== null) say(`the first key, which may do all and is not told again: ${key}`);
+  if (key !== null) say(`the first key, which may do everything and is shown only once: ${key}`);
 }
 
-/** The first signal lets what was accepted finish; the second does not wait. */
+/** The first signal waits for accepted calls to finish; the second does not wait. */
 function stopBySignal(server: RunningServer): void {
   let isStopping = false;
   const stop = (signal: NodeJS.Signals): void => {

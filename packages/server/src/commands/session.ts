@@ -29,10 +29,10 @@ export function sessionActions(command: Command): Command {
     withPlaceFlags(
       command.command(name).argument("<tag>", "tag of a session").description(description),
     );
-  const start = part("start", "start a session for a user, and print its tokens");
-  start.requiredOption("--data <json>", "what the session holds, like its sample");
+  const start = part("start", "start a session for a user and print its tokens");
+  start.requiredOption("--data <json>", "the data of the session, matching its sample");
   withClientFlags(start).action((tag: string, flags: StartFlags) => run(tag, flags));
-  const look = part("inspect", "print what a session holds, by its token");
+  const look = part("inspect", "print the data of a session, by its token");
   look.requiredOption("--token <token>", "an access token");
   withClientFlags(look).action((tag: string, flags: InspectFlags) => inspect(tag, flags));
   return command;

@@ -1,11 +1,11 @@
 import { show, ValidationError, type SubjectInput } from "ductape";
 
-/** How `--subject` is given; docs and help tell the same. */
+/** How to give `--subject`, the same in docs and help. */
 export const SUBJECT_FLAG =
-  "whose: ada, or by selectors userId=ada plan=free, or JSON for what itself holds a =";
+  "who: ada, or by selectors userId=ada plan=free, or JSON for a value that contains =";
 
 /**
- * The subject that the values of `--subject` mean: a text, `name=value` for each selector, or JSON.
+ * The subject given by the values of `--subject`: a text, `name=value` for each selector, or JSON.
  * Throws `VALIDATION`.
  */
 export function subjectOf(texts: readonly string[]): SubjectInput {
@@ -22,7 +22,7 @@ export function subjectOf(texts: readonly string[]): SubjectInput {
   return subject;
 }
 
-/** Puts a value at a path of objects; false where there is one already. */
+/** Puts a value at a path of objects; false if there is one already. */
 function put(subject: Record<string, unknown>, path: readonly string[], value: string): boolean {
   const [name = "", ...rest] = path;
   const had = Object.hasOwn(subject, name) ? subject[name] : undefined;
@@ -44,7 +44,7 @@ function parsed(text: string): SubjectInput {
   try {
     return JSON.parse(text);
   } catch {
-    throw wrong(`expects JSON, as it begins with { or a quote, got ${show(text)}`);
+    throw wrong(`expects JSON, because it begins with { or a quote, got ${show(text)}`);
   }
 }
 

@@ -13,25 +13,25 @@ interface SubjectsFlags extends Target {
   readonly csv?: boolean;
 }
 
-/** What is said where a list is empty. */
+/** The message for an empty list. */
 export const NOBODY = {
-  now: "nothing is counted in the windows that hold now",
-  last: "nothing was used in the window that ended last",
+  now: "nothing is counted in the current windows",
+  last: "nothing was used in the last window",
 };
 const PAGE_MAX = 1_000;
 const CSV_HEADS = "subject used limit remaining window_start window_end last_seen".split(" ");
 
-/** `ductape usage subjects`: who has used how much, in the window of now or the last one. */
+/** `ductape usage subjects`: who has used how much, in the current window or the last one. */
 export function addSubjects(usage: Command): void {
   const command = withTarget(usage.command("subjects"))
-    .description("list who has used how much of a quota, in this window or the last that ended")
+    .description("list who has used how much of a quota, in this window or the last one")
     .addOption(
-      new Option("--window <which>", "the window that holds now, or the last one that ended")
+      new Option("--window <which>", "the current window, or the last one that ended")
         .choices(["now", "last"])
         .default("now"),
     )
     .option("--limit <count>", "how many, at most 1000", "100")
-    .option("--after <next>", "the next of the page before")
+    .option("--after <next>", "`next` from the previous page")
     .addOption(new Option("--all", "list all, page by page").conflicts("after"))
     .addOption(new Option("--csv", "print CSV, safe to open in a spreadsheet").conflicts("json"));
   withClientFlags(command).action((flags: SubjectsFlags) => printSubjects(flags));
@@ -55,7 +55,7 @@ async function printSubjects(flags: SubjectsFlags): Promise<void> {
   if (next !== null) say(`more: --all, or --after '${next}'`);
 }
 
-/** Takes one page, or all of them; returns where the next one begins, null at the end. */
+/** Reads one page or all of them; returns where the next one begins, null at the end. */
 async function eachPage(
   { usage }: Pick<Ductape, "usage">,
   input: SubjectsInput,

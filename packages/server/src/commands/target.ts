@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { ValidationError } from "ductape";
 import { withPlaceFlags, type ClientFlags, type PrintFlags } from "./client.js";
 
-/** Which counters a command of usage speaks of. */
+/** Selects the counters of a usage command. */
 export interface Target extends ClientFlags, PrintFlags {
   readonly env: string;
   readonly product: string;
@@ -17,7 +17,7 @@ export function withTarget(command: Command): Command {
     .option("--rule <name>", "which of several rules");
 }
 
-/** What a {@link Target} is to the library. */
+/** A {@link Target} in the library's terms. */
 export function targetOf({ env, product, quota, rule }: Target) {
   return { env, product_tag: product, quota_tag: quota, rule };
 }

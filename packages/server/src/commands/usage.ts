@@ -16,17 +16,17 @@ interface TopFlags extends Target {
   readonly after?: string;
 }
 
-/** `ductape usage`: who has used how much, now and before. */
+/** `ductape usage`: who has used how much, now and in the past. */
 export function usageCommand(): Command {
-  const command = new Command("usage").description("tell who has used how much");
+  const command = new Command("usage").description("show who has used how much");
   const top = withTarget(command.command("top"))
-    .description("list who has used most of a quota, in the windows that hold now")
+    .description("list who has used most of a quota, in the current windows")
     .option("--limit <count>", "how many, at most 1000", "20")
-    .option("--after <next>", "the next of the page before");
+    .option("--after <next>", "`next` from the previous page");
   withClientFlags(top).action((flags: TopFlags) => printTop(flags));
   addSubjects(command);
   const history = withTarget(command.command("history"))
-    .description("tell what was used in this window and in those before that the quota keeps")
+    .description("show what was used in this window and in the earlier ones that the quota keeps")
     .option("--subject <value...>", SUBJECT_FLAG);
   withClientFlags(history).action((flags: HistoryFlags) => printHistory(flags));
   return command;
@@ -39,7 +39,8 @@ async function printHistory(flags: HistoryFlags): Promise<void> {
   const told = await withClient(flags, ({ usage }) => usage.history(input));
   if (told.last_seen === null) process.exitCode = ERRORS.QUOTA_NOT_FOUND.exitCode;
   if (json === true) return printLine(JSON.stringify(told));
-  if (told.last_seen === null) return say(`there is no counter of ${whose(told.subject)}: ${GONE}`);
+  if (told.last_seen === null)
+    return say(`there is no counter for ${whose(told.subject)}: ${GONE}`);
   printTable(
     ["WINDOW STARTS", "ENDS", "USED", "LIMIT", "REMAINING"],
     told.windows.map(({ start, end, used, limit, remaining }) => [
@@ -51,10 +52,10 @@ async function printHistory(flags: HistoryFlags): Promise<void> {
     ]),
   );
   if (told.keeps > 0) return;
-  say(`rule "${told.rule}" keeps no ended window; where its windows end, history: 12 keeps 12`);
+  say(`rule "${told.rule}" keeps no ended windows; history: 12 keeps 12, if its windows end`);
 }
 
-const GONE = "nothing was ever counted, or so long ago that it is gone";
+const GONE = "nothing was ever counted, or it is already deleted";
 
 async function printTop(flags: TopFlags): Promise<void> {
   const { after, json } = flags;

@@ -53,7 +53,7 @@ function subjectOf(text: string | undefined): SubjectInput | undefined {
   try {
     return JSON.parse(text);
   } catch {
-    const message = `expects JSON, as it begins with { or a quote, got ${show(text)}`;
+    const message = `expects JSON, because it begins with { or a quote, got ${show(text)}`;
     throw new ValidationError([{ path: "subject", message }]);
   }
 }

@@ -43,7 +43,7 @@ const CASES: readonly Case[] = [
   ["completion bash", 0, /_ductape/],
   ["product ls", 0, /shop +shop +1 /, "table"],
   ["product create second --name Second", 0, /created product second/],
-  ["product update second --name Two", 0, /updated product second, which is now of revision 2/],
+  ["product update second --name Two", 0, /updated product second, now at revision 2/],
   ["product delete second --yes", 0, /deleted product second/],
   ["product get shop", 0, /"tag": "shop"/],
   ["env ls --product shop", 0, /prd +prd +yes +1 /, "table"],
@@ -106,7 +106,7 @@ const CASES: readonly Case[] = [
   [`usage subjects ${AT} --csv`, 0, /subject,used,limit[^]*ada,2,15,13,/],
   [`usage history ${AT} --subject ada`, 0, /never +2 +15 +13/, "table"],
   [`usage history ${AT} --subject userId=ada`, 0, /never +2 +15 +13/, "table"],
-  [`usage history ${AT} --subject adda`, 4, /there is no counter of adda/],
+  [`usage history ${AT} --subject adda`, 4, /there is no counter for adda/],
   [`quota reset ${AT} ${USER}`, 0, /default +0 /, "table"],
   [
     "quota check --env prd",
