@@ -125,7 +125,7 @@ describe("ductape doctor", () => {
     const free = `127.0.0.1:${await freePort()}`;
     for (const [store, advice] of [
       [`sqlite:${path}`, "name another file: this one is not a database"],
-      [`sqlite:${folder.path}`, "name a file, in a folder that this user may write to"],
+      [`sqlite:${folder.path}`, "name a file in a folder that this user may write to"],
       [`redis://${free}`, "start it, or correct the host and the port of its URL"],
       [`postgres://${free}/shop`, "start it, or correct the host and the port of its URL"],
       ["redes://somewhere", "correct what is named below"],
