@@ -1,19 +1,33 @@
-// The scripts of the Redis store. From source they are read from the .lua files each time; a build
+// The scripts of the Redis store. From source they are made of their parts when a store is; a build
 // takes their texts in.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { luaOf } from "./translate.js";
 
 const FOLDER = new URL("src/stores/redis/", import.meta.url);
+const DECIDE = new URL("src/decide/", import.meta.url);
 const MODULE = fileURLToPath(new URL("scripts.ts", FOLDER));
 const NAMES = ["apply", "documents"] as const;
 
 /** The name of a script: that of its file. */
 export type ScriptName = (typeof NAMES)[number];
 
-/** A script with the parts that it includes, as it is written. */
+/** A script as it is written, with the parts that it includes and those made of TypeScript. */
 export function scriptSource(name: string): string {
-  const source = readFileSync(new URL(`${name}.lua`, FOLDER), "utf8");
-  return source.replaceAll(/^ *--@ include (\S+)\.lua$/gm, (_, part: string) => scriptSource(part));
+  return readFileSync(new URL(`${name}.lua`, FOLDER), "utf8")
+    .replaceAll(/^ *--@ include (\S+)\.lua$/gm, (_, part: string) => scriptSource(part))
+    .replaceAll(/^ *--@ decide (\S+) with (.+)$/gm, (_, root: string, given: string) =>
+      decideLua([root], given.split(" ")),
+    );
+}
+
+/** Functions of `decide/` as Lua, but for those given: see {@link luaOf}. */
+export function decideLua(roots: readonly string[], given: readonly string[] = []): string {
+  const names = readdirSync(DECIDE);
+  const sources = Object.fromEntries(
+    names.map((name) => [name, readFileSync(new URL(name, DECIDE), "utf8")]),
+  );
+  return luaOf(roots, given, sources);
 }
 
 /** A script without indentation, blank lines and lines of comment. */

@@ -1,6 +1,6 @@
-// Drives apply.ts and the script on a real server with the same random plans, and compares.
+// Drives decide/apply.ts in JavaScript, and the script made of it on a real server, with the same
+// random plans, and compares.
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
 import { apply } from "../src/decide/apply.js";
 import { answerKeyOf, readAnswer } from "../src/decide/answer.js";
@@ -115,27 +115,20 @@ function answerOf(text: string | undefined) {
   return text === undefined ? undefined : readAnswer(text);
 }
 
-/** The part of apply.lua that keeps the amounts of a rolling window. */
-export const ROLLING_LUA = readFileSync(
-  new URL("../src/stores/redis/rolling.lua", import.meta.url),
-  "utf8",
-);
-
-/** A script of that part alone, which keeps amounts and returns what is left of them. */
+/** A script of that alone, which keeps amounts and returns what is left of them. */
 const keeping = (rollingLua: string) => `
-local floor, max, now = math.floor, math.max, 0
 ${rollingLua}
 local entries, periodMs = {}, tonumber(ARGV[1])
 for i = 2, #ARGV, 2 do
-  now = tonumber(ARGV[i])
-  dropLeft(entries, now - periodMs)
-  addAmount(entries, tonumber(ARGV[i + 1]), periodMs)
+  local nowMs = tonumber(ARGV[i])
+  dropLeft(entries, nowMs - periodMs)
+  addAmount(entries, tonumber(ARGV[i + 1]), periodMs, nowMs)
 end
 for i = 1, #entries do entries[i] = string.format('%.0f', entries[i]) end
 return entries
 `;
 
-/** Where the entries of rolling.lua and rolling.ts differ first; null where they never do. */
+/** Where the entries kept by Lua and by JavaScript differ first; null where they never do. */
 export async function firstRollingDifference(
   redis: Redis,
   rollingLua: string,

@@ -12,7 +12,7 @@ import type { AnswerKey } from "./plan.js";
 /** The whole key of an answer. */
 export const answerKeyOf = ({ space, name }: AnswerKey): string => space + name;
 
-/** The status of a step by the number that stands for it in stored answers and in apply.lua. */
+/** The status of a step by the number that stands for it in stored answers and in answers.lua. */
 export const STATUSES: readonly StepStatus[] = [
   "done",
   "denied",
@@ -23,7 +23,7 @@ export const STATUSES: readonly StepStatus[] = [
 
 /**
  * The first answer to an idempotency key. Engines keep it as one text of three lines, which
- * apply.lua writes too: numbers, the fingerprint, the details. The numbers are `now,ttl,status`,
+ * answers.lua writes too: numbers, the fingerprint, the details. The numbers are `now,ttl,status`,
  * then for each check `;` and, without the zeros at the end: how long before `now` its window
  * began, how long after it ends, used, previously used, flags (1 admits, 2 in the way, 4 rolling),
  * granted, the alert before and after where one fired, and how long after `now` a rolling one has
@@ -102,7 +102,7 @@ function numbersText(check: CheckNumbers, nowMs: number): string {
   return numbers.join(",").replace(/,+$/, "");
 }
 
-/** Reads what {@link answerText} or apply.lua wrote. Throws on any other text. */
+/** Reads what {@link answerText} or answers.lua wrote. Throws on any other text. */
 export function readAnswer(text: string): Answer {
   const [numbers = "", fingerprint, details] = text.split("\n");
   const [head = "", ...checks] = numbers.split(";");

@@ -99,7 +99,11 @@ function concluded(
 
 function findAll(counters: Counters, checks: readonly RuleCheck[]): Found {
   const found: (Counter | undefined)[] = [];
-  for (const check of checks) found.push(counters.find(check));
+  for (let i = 0; i < checks.length; i++) {
+    const check = checks[i];
+    // Not pushed: in Lua, which this is made too, a list ends before what is undefined.
+    if (check !== undefined) found[i] = counters.find(check);
+  }
   return found;
 }
 

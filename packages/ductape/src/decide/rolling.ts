@@ -58,7 +58,7 @@ export function fitsMs(
 export function dropLeft(entries: number[], leftMs: number): void {
   let gone = 0;
   while (gone < entries.length && (entries[gone] ?? 0) <= leftMs) gone += 2;
-  if (gone > 0) entries.splice(0, gone);
+  if (gone > 0) removeAt(entries, 0, gone);
 }
 
 /**
@@ -76,7 +76,8 @@ export function addAmount(
     entries[last + 1] = (entries[last + 1] ?? 0) + amount;
     return;
   }
-  entries.push(nowMs, amount);
+  entries.push(nowMs);
+  entries.push(amount);
   if (entries.length > 2 * ROLLING_ENTRIES_MAX) joinTwo(entries, periodMs);
 }
 
@@ -100,7 +101,7 @@ function joinTwo(entries: number[], periodMs: number): void {
   }
   if (best < 0) return;
   entries[best + 3] = (entries[best + 3] ?? 0) + (entries[best + 1] ?? 0);
-  entries.splice(best, 2);
+  removeAt(entries, best, 2);
 }
 
 /** Takes up to `amount` away, in place, the newest first. */
@@ -113,6 +114,13 @@ export function takeNewest(entries: number[], amount: number): void {
       return;
     }
     rest -= newest;
-    entries.length -= 2;
+    entries.pop();
+    entries.pop();
   }
+}
+
+function removeAt(entries: number[], at: number, count: number): void {
+  const length = entries.length - count;
+  for (let i = at; i < length; i++) entries[i] = entries[i + count] ?? 0;
+  for (let i = 0; i < count; i++) entries.pop();
 }

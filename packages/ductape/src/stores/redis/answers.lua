@@ -1,47 +1,36 @@
 -- Answers to idempotency keys. A part of apply.lua.
 --
--- An answer is a text of three lines, as answer.ts says: numbers, the fingerprint, the facts. One of
--- an older version begins with a zero byte: expires, now, status, number of legs, length of the
--- fingerprint (doubles); 12 doubles for each leg; the fingerprint; the facts.
+-- An answer is a text of three lines, as answer.ts says: numbers, the fingerprint, the details. One
+-- of an older version begins with a zero byte: expires, now, status, number of checks, length of
+-- the fingerprint (doubles); 12 doubles for each check; the fingerprint; the details.
 
 local NEWLINE = string.char(10)
 local HEAD = '^(%d+),(%d+),(%d)[^' .. NEWLINE .. ']*' .. NEWLINE .. '([^' .. NEWLINE .. ']*)'
+local STATUSES = { 'done', 'denied', 'withheld', 'overflow', 'conflict' }
+local STATUS_NUMBERS = { done = 0, denied = 1, withheld = 2, overflow = 3, conflict = 4 }
+local STALE = 5
 local format = string.format
--- Answers by their place in KEYS, and those to keep.
-local answers = {}
+-- Those to keep, by their place in KEYS.
 local keptAnswers = {}
 
-local function readOld(text)
-  local expiresMs, nowMs, status, legs, length = unpackText('<ddddd', text)
-  local from = 41 + 96 * legs
-  return {
-    expiresMs = expiresMs, nowMs = nowMs, status = status,
-    fingerprint = string.sub(text, from, from + length - 1),
-  }
+-- Returns when it expires, its status and its fingerprint.
+local function readAnswer(text)
+  if string.byte(text) == 0 then
+    local expiresMs, _, status, checks, length = unpackText('<ddddd', text)
+    local from = 41 + 96 * checks
+    return expiresMs, status, string.sub(text, from, from + length - 1)
+  end
+  local madeMs, ttlMs, status, fingerprint = string.match(text, HEAD)
+  return madeMs + ttlMs, tonumber(status), fingerprint
 end
 
-local function readText(text)
-  local nowMs, ttlMs, status, fingerprint = string.match(text, HEAD)
-  return {
-    expiresMs = nowMs + ttlMs, nowMs = tonumber(nowMs), status = tonumber(status),
-    fingerprint = fingerprint,
-  }
+-- Only the status of a repeat goes to the caller, who reads the rest of the answer itself.
+local function replayOf(text, key, nowMs)
+  local expiresMs, status, fingerprint = readAnswer(text)
+  if expiresMs <= nowMs then return nil end
+  local isSame = fingerprint == key.fingerprint
+  return { status = isSame and STATUSES[status + 1] or 'conflict', isReplayed = true }
 end
-
-local function readAnswer(place)
-  local answer = answers[place]
-  if answer ~= nil then return answer end
-  local text = stored[place]
-  if not text then answer = false
-  elseif string.byte(text) == 0 then answer = readOld(text)
-  else answer = readText(text) end
-  answers[place] = answer
-  return answer
-end
-
--- The step at hand, as readStep() found it in the request.
-local action, amount, isLast = CHECK, 0, true
-local answerPlace, ttlMs, toldCount, fingerprint, facts = nil, 0, 0, '', ''
 
 local function whole(number)
   if number == 0 then return '' end
@@ -53,44 +42,42 @@ local function fraction(number)
   return format('%.17g', number)
 end
 
-local function legText(leg, status)
-  local used, alertedFrom, alerted = useds[leg], alertedFroms[leg], alerteds[leg]
-  -- A step that is not done tells the counters as they stand.
-  if status ~= DONE then used, alerted = previous[leg], alertedFrom end
+local function checkText(check, nowMs)
+  local window, alertedFrom, alerted = check.window, check.alertedFrom, check.alerted
   if alerted == alertedFrom then alertedFrom, alerted = 0, 0 end
-  local flags = (admits[leg] and 1 or 0) + (inTheWays[leg] and 2 or 0)
+  local flags = (check.admits and 1 or 0) + (check.inTheWay and 2 or 0)
   local leaves, fits = '', ''
-  if kinds[leg].rollingMs ~= 0 then
+  local rolling = check.rolling
+  if rolling then
     flags = flags + 4
-    leaves = whole(leavesMs[leg] - now)
-    fits = fitMs[leg] == -1 and 'n' or whole(fitMs[leg] - now)
+    leaves = whole(rolling.leavesMs - nowMs)
+    fits = rolling.fitsMs and whole(rolling.fitsMs - nowMs) or 'n'
   end
   local numbers = table.concat({
-    whole(now - startsMs[leg]), whole(endsMs[leg] - now), whole(used), whole(previous[leg]),
-    whole(flags), whole(granteds[leg]), fraction(alertedFrom), fraction(alerted), leaves, fits,
+    whole(nowMs - window.startMs), whole(window.endMs - nowMs), whole(check.used),
+    whole(check.previousUsed), whole(flags), whole(check.granted), fraction(alertedFrom),
+    fraction(alerted), leaves, fits,
   }, ',')
   return (string.gsub(numbers, ',+$', ''))
 end
 
--- The answer to the step at hand; nil for a fault, of which nothing is kept.
-local function answerOf(status)
-  if status == OVERFLOW or status == CONFLICT then return nil end
-  local numbers = { whole(now) .. ',' .. whole(ttlMs) .. ',' .. format('%d', status) }
-  for leg = 1, toldCount do numbers[leg + 1] = legText(leg, status) end
-  return {
-    expiresMs = now + ttlMs, status = status, fingerprint = fingerprint,
-    text = table.concat({ table.concat(numbers, ';'), fingerprint, facts }, NEWLINE),
-  }
+local function answerText(answer)
+  local nowMs, status = answer.nowMs, format('%d', STATUS_NUMBERS[answer.status])
+  local numbers = { whole(nowMs) .. ',' .. whole(answer.expiresMs - nowMs) .. ',' .. status }
+  for i, check in ipairs(answer.checks) do numbers[i + 1] = checkText(check, nowMs) end
+  return table.concat({ table.concat(numbers, ';'), answer.fingerprint, answer.details }, NEWLINE)
 end
 
-local function keepAnswer(place, answer)
-  answers[place] = answer
-  keptAnswers[place] = answer
+function known:findAnswer(key) return stored[key.place] or nil end
+
+function known:putAnswer(key, text, expiresMs)
+  stored[key.place] = text
+  keptAnswers[key.place] = expiresMs
 end
 
-local function keepAnswers()
-  for place, answer in pairs(keptAnswers) do
-    if isGivenClock then redis.call('SET', KEYS[place], answer.text)
-    else redis.call('SET', KEYS[place], answer.text, 'PXAT', whole(answer.expiresMs)) end
+local function writeAnswers()
+  for place, expiresMs in pairs(keptAnswers) do
+    if isGivenClock then redis.call('SET', KEYS[place], stored[place])
+    else redis.call('SET', KEYS[place], stored[place], 'PXAT', whole(expiresMs)) end
   end
 end

@@ -1,9 +1,9 @@
--- Decides a batch of plans, in order: the port of apply.ts, rolling.ts and draft.ts.
+-- Decides a batch of plans, in order, as decide/apply.ts does.
 --
 -- KEYS     every counter of the batch, then every idempotency key, each once
 -- ARGV[1]  now in epoch milliseconds; 0: the clock of this server
 -- ARGV[2]  how many of KEYS are counters
--- ARGV[3]  the request: one JSON array of numbers and texts, as request.ts writes it
+-- ARGV[3]  the request: one JSON array of numbers and texts, as batch.ts writes it
 -- returns  { text of doubles: now, then each counter as it was before (0: none); one status for
 --          each step;
 --          each answer as it was before }. From these the caller tells every number.
@@ -11,11 +11,11 @@
 -- Atomic as every script is: the counters are read first, written last, and an error is raised
 -- only before the first write. Numbers are doubles and exact up to 2^53; none passes through text.
 --
--- A counter is a text of 8 doubles: shape, start and end of its window, used, granted, alerted,
--- when it was seen, planned limit (-1: unlimited, -2: not known). Where shape is negative the
+-- A counter is a text of 8 doubles: version of its window, start and end, used, granted, alerted,
+-- when it was seen, limit known last (-1: none, -2: not known). Where the version is negative the
 -- window is rolling, and the number of its pairs (instant, amount) follows, 64 at most, then
--- these, oldest first. A half in shape says that the counter remembers the window before its own,
--- which follows: start, end, used (0: nothing), limit with its grants (-1: unlimited).
+-- these, oldest first. A half in the version says that the counter remembers the window before its
+-- own, which follows: start, end, used (0: nothing), limit with its grants (-1: none).
 
 local AMOUNT_MAX = 9007199254740991
 local FOREVER_MS = 8640000000000000
@@ -23,7 +23,7 @@ local PAST_GRACE_MIN_MS = 60000
 local PAST_GRACE_MAX_MS = 86400000
 -- Fewer than the stack of a call holds.
 local KEYS_PER_CALL = 4000
--- A planned limit that nobody has told.
+-- A limit that is not known.
 local UNKNOWN = -2
 local CHECK, INCREMENT = 0, 1
 local DONE, DENIED, OVERFLOW, STALE = 0, 1, 3, 5
@@ -84,12 +84,13 @@ local decidePlan, finish
 local at = request[1]
 local requestEnd = #request
 while at <= requestEnd do
-  local action, amount, kind, place = request[at], request[at + 1], request[at + 3], request[at + 4]
+  local action, amount = request[at], request[at + 1]
+  local terms, place = request[at + 3], request[at + 4]
   local status = nil
-  local isPlain = request[at + 2] == 8 and request[kind + 2] == 0 and request[kind + 8] == 0
+  local isPlain = request[at + 2] == 8 and request[terms + 2] == 0 and request[terms + 8] == 0
   if isPlain and action <= INCREMENT and counters[place] == nil then
     local text = stored[place]
-    local formNow, startMs, endMs = request[kind], request[kind + 5], request[kind + 6]
+    local formNow, startMs, endMs = request[terms], request[terms + 5], request[terms + 6]
     local isOutside = now >= endMs or now < startMs
     local used, granted, alerted, planned = 0, 0, 0, UNKNOWN
     local change = CHANGED
@@ -110,25 +111,25 @@ while at <= requestEnd do
           -- What did not end before the window that holds is left to general().
           isOfForm = isOfForm and untilMs <= startMs
           if u > 0 then
-            local ended = p == UNKNOWN and request[kind + 7] or p
+            local ended = p == UNKNOWN and request[terms + 7] or p
             if g ~= 0 and ended >= 0 then ended = min(AMOUNT_MAX, ended + g) end
             last = pack('<dddd', sinceMs, untilMs, u, ended)
           end
         end
       end
     end
-    local limit = request[kind + 7]
+    local limit = request[terms + 7]
     if granted ~= 0 and limit >= 0 then limit = min(AMOUNT_MAX, limit + granted) end
     -- Anything else than an amount is left to general(), which refuses it.
     if isOfForm and amount >= 0 and amount <= AMOUNT_MAX and floor(amount) == amount then
       if isStale then status = STALE
-      elseif limit >= 0 and amount ~= 0 and request[kind + 3] == 0 and used + amount > limit then
+      elseif limit >= 0 and amount ~= 0 and request[terms + 3] == 0 and used + amount > limit then
         status = DENIED
       elseif action == CHECK or amount == 0 then status = DONE
       elseif used + amount > AMOUNT_MAX then status = OVERFLOW
       else
         status = DONE
-        if request[kind + 4] > 0 then planned = request[kind + 7] end
+        if request[terms + 4] > 0 then planned = request[terms + 7] end
         local counted = pack(
           '<dddddddd', formNow, startMs, endMs, used + amount, granted, alerted, now, planned
         )

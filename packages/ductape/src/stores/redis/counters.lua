@@ -1,0 +1,116 @@
+-- Counters as tables, as decide/counter.ts has them. A part of apply.lua.
+
+-- Places of the changed ones. In `counters` one is nil until looked at, false where nothing was
+-- ever counted.
+local dirty = {}
+local pairFormats = {}
+
+local function pairFormat(count)
+  local format = pairFormats[count]
+  if not format then
+    format = '<' .. string.rep('d', count)
+    pairFormats[count] = format
+  end
+  return format
+end
+
+local function limitOf(number)
+  if number >= 0 then return number end
+end
+
+local function readLast(text)
+  local startMs, endMs, used, limit = unpackText('<dddd', text, LAST_AT)
+  return { window = { startMs = startMs, endMs = endMs }, used = used, limit = limitOf(limit) }
+end
+
+local function readCounter(place)
+  local text = stored[place]
+  if not text then
+    counters[place] = false
+    return nil
+  end
+  local form, startMs, endMs, used, granted, alerted, seenMs, limit = unpackText('<dddddddd', text)
+  local knownLimit, entries, last
+  if limit ~= UNKNOWN then knownLimit = limit end
+  if form < 0 then
+    form = -form
+    local count = 2 * unpackText('<d', text, LAST_AT)
+    entries = { unpackText(pairFormat(count), text, LAST_AT + 8) }
+    -- The last is where the text ended.
+    entries[count + 1] = nil
+  elseif form % 1 ~= 0 then
+    form = floor(form)
+    -- One that was only counted since is stored without what it remembers.
+    last = readLast(#text >= LAST_AT and text or before[place + 1])
+  end
+  local counter = {
+    windowVersion = form, window = { startMs = startMs, endMs = endMs }, used = used,
+    granted = granted, alerted = alerted, entries = entries, seenMs = seenMs,
+    knownLimit = knownLimit, last = last,
+  }
+  counters[place] = counter
+  return counter
+end
+
+local function counterText(counter)
+  local version, window, entries, last =
+    counter.windowVersion, counter.window, counter.entries, counter.last
+  local form = entries and -version or last and version + REMEMBERS or version
+  local text = pack(
+    '<dddddddd', form, window.startMs, window.endMs, counter.used, counter.granted,
+    counter.alerted, counter.seenMs, counter.knownLimit or UNKNOWN
+  )
+  if entries then
+    local count = #entries
+    return text .. pack(pairFormat(count + 1), count / 2, unpack(entries))
+  end
+  if not last then return text end
+  local startMs, endMs = last.window.startMs, last.window.endMs
+  return text .. pack('<dddd', startMs, endMs, last.used, last.limit or UNLIMITED)
+end
+
+local function writeCounters()
+  for place in pairs(dirty) do
+    stored[place] = counterText(counters[place])
+    changes[place] = CHANGED
+  end
+end
+
+-- What apply() reads and changes.
+local known = {}
+
+function known:find(check)
+  local counter = counters[check.place]
+  if counter == nil then return readCounter(check.place) end
+  return counter or nil
+end
+
+function known:put(check, counter)
+  counters[check.place] = counter
+  dirty[check.place] = true
+end
+
+function known:changed(check) dirty[check.place] = true end
+
+local function copyOf(counter)
+  local copy = {}
+  for name, value in pairs(counter) do copy[name] = value end
+  if counter.entries then copy.entries = { unpack(counter.entries) } end
+  return copy
+end
+
+local function draftOf(base)
+  local copies = {}
+  local draft = { findAnswer = base.findAnswer, putAnswer = base.putAnswer }
+  function draft:find(check)
+    if copies[check.place] then return copies[check.place] end
+    local counter = base:find(check)
+    return counter and copyOf(counter)
+  end
+  function draft:put(check, counter) copies[check.place] = counter end
+  draft.changed = draft.put
+  function draft:commit()
+    for place, counter in pairs(copies) do base:put({ place = place }, counter) end
+  end
+  return draft
+end

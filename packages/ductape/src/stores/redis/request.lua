@@ -1,0 +1,80 @@
+-- Plans as the request writes them. A part of apply.lua.
+
+local ACTIONS = { 'check', 'increment', 'decrement', 'set', 'reset', 'grant' }
+-- Where it is in the request.
+local at = 0
+
+-- Terms are a rule, a window and a limit, which many checks share. In the request: the version of
+-- the window (with a half where its counters remember the window before), since when it holds, the
+-- length of a rolling window, 1 for soft, whether a value of the subject picks the limit (0: no, 1:
+-- the default, 2: another), start and end of the window, limit (-1: none), number of alerts, and
+-- these.
+local termsRead = {}
+
+local function termsAt(place)
+  local terms = termsRead[place]
+  if terms then return terms end
+  local form, limit, picks = request[place], limitOf(request[place + 7]), request[place + 4]
+  local alerts = {}
+  for i = 1, request[place + 8] do alerts[i] = request[place + 8 + i] end
+  terms = {
+    rule = {
+      -- No two checks of a step are of one rule.
+      name = place, windowVersion = floor(form), versionSinceMs = request[place + 1],
+      rollingMs = request[place + 2], isSoft = request[place + 3] == 1, picksLimit = picks ~= 0,
+      defaultLimit = picks == 2 and UNKNOWN or limit, alerts = alerts,
+      remembersLast = form % 1 ~= 0,
+    },
+    window = { startMs = request[place + 5], endMs = request[place + 6] },
+    limit = limit,
+  }
+  termsRead[place] = terms
+  return terms
+end
+
+local function isAmount(value)
+  return type(value) == 'number' and value >= 0 and value <= AMOUNT_MAX and floor(value) == value
+end
+
+-- A step: action, amount, form; for each check the places of its terms and its counter, and where
+-- the action speaks to one rule, 1 for that one; where it has an idempotency key, its place, for how
+-- long its answer is kept, how many checks are reported (the others are ledgers), fingerprint and
+-- details.
+-- Form: 8 for each check, plus 1: more steps follow, 2: speaks to one rule, 4: has a key.
+local function readStep()
+  local action, amount, form = ACTIONS[request[at] + 1], request[at + 1], request[at + 2]
+  if not isAmount(amount) then error('an amount wants an integer from 0 to 2^53-1') end
+  local count, speaksToOne = floor(form / 8), form % 4 >= 2
+  local checks, ledgers = {}, {}
+  -- 0 is the name of none, nil speaks to all.
+  local rule = speaksToOne and 0 or nil
+  local answerKey
+  at = at + 3
+  for i = 1, count do
+    local terms = termsAt(request[at])
+    checks[i] = {
+      rule = terms.rule, window = terms.window, limit = terms.limit, place = request[at + 1],
+    }
+    at = at + 2
+    if speaksToOne then
+      if request[at] == 1 then rule = terms.rule.name end
+      at = at + 1
+    end
+  end
+  if form % 8 >= 4 then
+    local reported = request[at + 2]
+    for i = reported + 1, count do
+      ledgers[i - reported] = checks[i]
+      checks[i] = nil
+    end
+    answerKey = {
+      place = counterCount + request[at], ttlMs = request[at + 1], fingerprint = request[at + 3],
+      details = request[at + 4],
+    }
+    at = at + 5
+  end
+  return {
+    action = action, amount = amount, rule = rule, checks = checks, ledgers = ledgers,
+    answerKey = answerKey,
+  }, form % 2 == 0
+end
