@@ -46,6 +46,7 @@ async function buildAll(): Promise<void> {
   const built = (file: string): string[] => [join(packages, file)];
   const paths = {
     ductape: built("ductape/dist/index.js"),
+    "ductape/calls": built("ductape/dist/calls.js"),
     "ductape/remote": built("ductape/dist/remote.js"),
     "ductape/testing": built("ductape/dist/testing.js"),
     "ductape-server": built("server/dist/index.js"),

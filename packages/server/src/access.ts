@@ -1,31 +1,34 @@
 import { DuctapeError, NotFoundError, show } from "ductape";
+import { VERBS, type Verb } from "ductape/calls";
+import { SERVER_CALLS, type ServerCallName } from "./calls.js";
 
-/** What a key may be allowed to do; those with `*` and `quota:admin` stand for several. */
-export const SCOPES = [
-  "*",
-  "quota:admin",
-  "quota:check",
-  "quota:increment",
-  "quota:decrement",
-  "quota:set",
-  "quota:reset",
-  "quota:grant",
-  "catalogue:*",
-  "catalogue:read",
-  "catalogue:write",
-  "sessions:*",
-  "sessions:start",
-  "sessions:decrypt",
-  "sessions:refresh",
-  "sessions:revoke",
-  "sessions:list",
-  "sessions:rotate",
-  "usage:read",
-  "keys:admin",
+/** A scope of a row of the tables of calls. */
+type RowScope =
+  | NonNullable<(typeof SERVER_CALLS)[ServerCallName]["scopes"]>[number]
+  | (typeof VERBS)[Verb]["scopes"][number];
+
+/** Scopes that include every scope with a prefix. */
+const WIDE = [
+  ["*", ""],
+  ["quota:admin", "quota:"],
+  ["catalogue:*", "catalogue:"],
+  ["sessions:*", "sessions:"],
 ] as const;
 
 /** A scope as keys name it. */
-export type Scope = (typeof SCOPES)[number];
+export type Scope = RowScope | (typeof WIDE)[number][0];
+
+const ROW_SCOPES: readonly RowScope[] = [
+  ...SERVER_CALLS["quota.run"].scopes,
+  ...Object.values(VERBS).flatMap(({ scopes }): readonly RowScope[] => scopes),
+  ...Object.values(SERVER_CALLS).flatMap(({ scopes }): readonly RowScope[] => scopes ?? []),
+];
+
+/** What a key may be allowed to do: the scopes of all calls, each after those that include it. */
+export const SCOPES: readonly ["*", ...Scope[]] = [
+  "*",
+  ...new Set(ROW_SCOPES.flatMap((scope) => [...widerThan(scope).slice(1), scope])),
+];
 
 /** What a key is allowed: nothing that is not named. `"*"` among tags means all. */
 export interface Grant {
@@ -139,16 +142,15 @@ function singleScopes(scope: Scope): readonly Scope[] {
 }
 
 const SINGLES: ReadonlyMap<Scope, readonly Scope[]> = new Map(
-  SCOPES.map((scope) => [scope, SCOPES.filter((each) => isSingle(each) && isIn(each, scope))]),
+  SCOPES.map((scope) => [
+    scope,
+    ROW_SCOPES.filter((single) => single === scope || widerThan(single).includes(scope)),
+  ]),
 );
 
-function isSingle(scope: Scope): boolean {
-  return !scope.endsWith("*") && scope !== "quota:admin";
-}
-
-function isIn(single: Scope, scope: Scope): boolean {
-  const prefix = scope === "quota:admin" ? "quota:" : scope.endsWith("*") ? scope.slice(0, -1) : "";
-  return single === scope || ((prefix !== "" || scope === "*") && single.startsWith(prefix));
+/** The scopes that include this one, from the widest. */
+function widerThan(single: RowScope): readonly Scope[] {
+  return WIDE.flatMap(([scope, prefix]) => (single.startsWith(prefix) ? [scope] : []));
 }
 
 function lacking(what: string): DuctapeError {

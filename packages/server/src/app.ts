@@ -101,7 +101,9 @@ function addRoute(app: FastifyInstance, service: Service, route: Route): void {
         reply,
         header: (name: string) => textOf(request.headers[name]),
       };
-      const answer = route.handle(call, isBody ? request.body : request.query);
+      const answer = isBody
+        ? route.handle(call, request.body, "body")
+        : route.handle(call, request.query, "query");
       return answer instanceof Promise ? answer.then(concluded) : concluded(answer);
 
       function concluded(body: unknown): unknown {

@@ -1,12 +1,11 @@
 import type { ErrorCode } from "ductape";
+import type { Call as Row } from "ductape/calls";
 import type { FastifyReply } from "fastify";
 import type { z } from "zod";
 import type { Access, Scope } from "./access.js";
+import { SERVER_CALLS, type ServerCallName } from "./calls.js";
 import type { Service } from "./service.js";
 import { checkWire } from "./wire.js";
-
-/** A method that routes have. */
-export type Method = "GET" | "POST" | "PATCH" | "DELETE";
 
 /** A request of which is known who asks. */
 export interface Call {
@@ -28,33 +27,28 @@ export interface Answer {
   readonly headers?: readonly string[];
 }
 
-/** A route, from which the server, its OpenAPI document and the tests of access are made. */
-export interface Route {
-  readonly method: Method;
-  /** As Fastify writes it: `/v1/products/:product`. */
-  readonly path: string;
+/** What the server adds to the row of a call. */
+export interface Endpoint {
   readonly summary: string;
-  /** The scopes of which a call needs one; null: no key is asked for. */
-  readonly scopes: readonly Scope[] | null;
-  /** What a call gives: a body for POST and PATCH, else a query. */
+  /** The schema of the body of a POST or PATCH, or else of the query. */
   readonly input: z.ZodType;
   readonly answers: Readonly<Record<number, Answer>>;
   /** The codes of faults beside those that every route has. */
   readonly faults: readonly ErrorCode[];
   /** The headers of a request that it looks at. */
   readonly headers: readonly string[];
-  /** The most bytes of a body; null: as of all others. */
+  /** The most bytes of a body; null: as for all others. */
   readonly bodyBytesMax: number | null;
-  /** Gives the body of the answer, undefined for none. Throws what is to be told. */
-  handle(call: Call, input: unknown): unknown;
+  /**
+   * Returns the body of the answer, undefined for none. `name` is what a `VALIDATION` calls the
+   * input as a whole. Throws the faults that the caller gets.
+   */
+  handle(call: Call, input: unknown, name: string): unknown;
 }
 
-/** What a {@link Route} is made of: its handler gets what the schema says. */
-export interface RouteInput<I extends z.ZodType> {
-  readonly method: Method;
-  readonly path: string;
+/** What an {@link Endpoint} is made of; its handler gets an input of the form of the schema. */
+export interface EndpointInput<I extends z.ZodType> {
   readonly summary: string;
-  readonly scopes: readonly Scope[] | null;
   readonly input: I;
   readonly answers: Readonly<Record<number, Answer>>;
   readonly faults?: readonly ErrorCode[];
@@ -63,29 +57,58 @@ export interface RouteInput<I extends z.ZodType> {
   handle(call: Call, input: z.input<I>): unknown;
 }
 
-/** The path of a route as OpenAPI writes it: `/v1/products/{product}`. */
-export function placeOf({ path }: Pick<Route, "path">): string {
-  return path.replaceAll(/:(\w+)/g, "{$1}");
-}
-
-/** True where a method's input is its body. */
-export function takesBody(method: Method): boolean {
-  return method === "POST" || method === "PATCH";
-}
-
-/** Makes a route whose handler is called once the form of its input is right. */
-export function route<I extends z.ZodType>(given: RouteInput<I>): Route {
+/** Makes an endpoint whose handler runs only if the input has the form of the schema. */
+export function endpoint<I extends z.ZodType>(given: EndpointInput<I>): Endpoint {
   const { input: schema, handle, faults = [], headers = [], bodyBytesMax = null, ...rest } = given;
-  const name = takesBody(given.method) ? "body" : "query";
   return {
     ...rest,
     input: schema,
     faults,
     headers,
     bodyBytesMax,
-    handle(call, input) {
+    handle(call, input, name) {
       checkWire(schema, input, name);
       return handle(call, input);
     },
   };
+}
+
+/** A call and its endpoint: what the app, the OpenAPI document and the tests are made from. */
+export interface Route extends Endpoint {
+  readonly method: Row["method"];
+  /** As Fastify writes it: `/v1/products/:product`. */
+  readonly path: string;
+  /** The scopes of which a call needs one; null: it needs no key. */
+  readonly scopes: readonly Scope[] | null;
+}
+
+/** The route of a row. */
+export function routeOf(
+  { method, path, scopes }: Pick<Route, "method" | "path" | "scopes">,
+  made: Endpoint,
+): Route {
+  return { method, path, scopes, ...made };
+}
+
+const ROWS: ReadonlyMap<string, (typeof SERVER_CALLS)[ServerCallName]> = new Map(
+  Object.entries(SERVER_CALLS),
+);
+
+/** The routes of endpoints, which are named after their calls. */
+export function routesOf(endpoints: Readonly<Record<string, Endpoint>>): Route[] {
+  return Object.entries(endpoints).map(([name, made]) => {
+    const row = ROWS.get(name);
+    if (row === undefined) throw new Error(`there is no call ${name}`);
+    return routeOf(row, made);
+  });
+}
+
+/** The path of a route as OpenAPI writes it: `/v1/products/{product}`. */
+export function placeOf({ path }: Pick<Route, "path">): string {
+  return path.replaceAll(/:(\w+)/g, "{$1}");
+}
+
+/** True if a method's input is its body. */
+export function takesBody(method: Row["method"]): boolean {
+  return method === "POST" || method === "PATCH";
 }

@@ -130,12 +130,13 @@ it("names them in a client of a server as in the library", async () => {
   };
   const refused = { ...target, refreshToken: "nobody" };
   const local = server.ductape.processor.sessions;
+  const unknown = { ...target, tag: "none" };
   for (const [mine, theirs] of [
-    [sessions.refresh(refused), local.refresh(refused)],
-    [sessions.revoke(target), local.revoke(target)],
-    [sessions.list({ ...target, tag: "none" }), local.list({ ...target, tag: "none" })],
+    [faultOf(sessions.refresh(refused)), faultOf(local.refresh(refused))],
+    [faultOf(sessions.revoke(target)), faultOf(local.revoke(target))],
+    [faultOf(sessions.list(unknown)), faultOf(local.list(unknown))],
   ] as const) {
-    const [told, expected] = [await faultOf(mine), await faultOf(theirs)];
+    const [told, expected] = [await mine, await theirs];
     expect(told.message).toBe(expected.message);
     expect(told.issues).toEqual(expected.issues);
     expect([told.code, told.name]).toEqual([expected.code, expected.name]);

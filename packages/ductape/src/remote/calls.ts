@@ -4,16 +4,16 @@ import { ACTIONS, type Action } from "../decide/action.js";
 export interface Call {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /**
-   * Where it is: `/v1/products/:product`. The input without the parts that the path names is the
-   * body of a POST or PATCH, and the query of a GET or DELETE.
+   * Such as `/v1/products/:product`. Whatever of the input the path does not name goes into the
+   * body of a POST or PATCH, or the query of a GET or DELETE.
    */
   readonly path: string;
   /** The scopes of which a key needs one; null: the call needs no key. */
   readonly scopes: readonly string[] | null;
   /**
-   * What a client may do after a lost answer: send it again, as it is `safe` and changes nothing,
-   * or `idempotent` and does the same twice as once (RFC 9110, 9.2); else it is `once`, and only an
-   * idempotency key allows to send it again.
+   * Whether a client may send it again after a lost answer. It may if the call is `safe`, so that
+   * it changes nothing, or `idempotent`, so that twice has the effect of once (RFC 9110, 9.2). A
+   * call to send `once` may be repeated only with an idempotency key.
    */
   readonly repeat: "safe" | "idempotent" | "once";
   /** The commands that make it, as words after the program's name: `usage top`. */
@@ -34,7 +34,7 @@ const READ = ["catalogue:read"] as const;
 const WRITE = ["catalogue:write"] as const;
 const DECISIONS = ACTIONS.map((action): `quota:${Action}` => `quota:${action}`);
 
-/** Every call of a client, by its name there, but for those on the {@link KINDS} of definitions. */
+/** Every call of a client by its name there, except calls on the {@link KINDS} of definitions. */
 export const CALLS = {
   "quota.run": {
     method: "POST",
@@ -162,10 +162,11 @@ export const VERBS = {
 export type Verb = keyof typeof VERBS;
 
 /** The row of a call on a kind of definition, such as that of `product.quotas.create`. */
-export function callOn(kind: CallsOfKind, verb: (typeof VERBS)[Verb]): Call {
+export function callOn(kind: CallsOfKind, verb: (typeof VERBS)[Verb]) {
   const { method, of, scopes, repeat } = verb;
   const path = of === "one" ? `${kind.path}/${kind.id}` : kind.path;
-  return { method, path, scopes, repeat, commands: [`${kind.command} ${verb.command}`] };
+  const commands = [`${kind.command} ${verb.command}`];
+  return { method, path, scopes, repeat, commands } satisfies Call;
 }
 
 /** The row of every call of a client, by its name there: `product.quotas.create`. */

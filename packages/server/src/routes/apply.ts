@@ -1,15 +1,12 @@
 import { type DefinitionChange } from "ductape";
-import { route, type Call, type Route } from "../route.js";
+import { endpoint, type Call } from "../route.js";
 import { APPLIED, APPLY_INPUT } from "../schema/configuration.js";
 
 /** A configuration is about as large as a batch. */
 const BYTES_MAX = 1_048_576;
 
-const apply = route({
-  method: "POST",
-  path: "/v1/apply",
+const apply = endpoint({
   summary: "Make all definitions of a configuration be as it says, or none",
-  scopes: ["catalogue:write"],
   input: APPLY_INPUT,
   bodyBytesMax: BYTES_MAX,
   answers: { 200: { description: "What became of each definition", schema: APPLIED } },
@@ -37,5 +34,7 @@ function note({ service, access, requestId }: Call, change: DefinitionChange): v
   });
 }
 
-/** The routes of configurations. */
-export const APPLY_ROUTES: readonly Route[] = [apply];
+/** The endpoint of configurations. */
+export const APPLY_ENDPOINTS = {
+  "product.apply": apply,
+};

@@ -1,6 +1,7 @@
 import type { Client } from "ductape";
+import { KINDS, type KindName, type Verb } from "ductape/calls";
 import type { Access } from "../access.js";
-import { route, type Route } from "../route.js";
+import { endpoint, type Route } from "../route.js";
 import {
   CACHE,
   CACHE_PATCH,
@@ -37,11 +38,8 @@ function requireWhole(access: Access, product: string): void {
   access.requireAllEnvironments();
 }
 
-const products = definitionRoutes({
-  name: "products",
+const products = definitionRoutes(KINDS.product, {
   one: "a product",
-  path: "/v1/products",
-  param: "product",
   missing: ["PRODUCT_NOT_FOUND"],
   input: PRODUCT,
   patch: PRODUCT_PATCH,
@@ -63,11 +61,8 @@ const products = definitionRoutes({
   },
 });
 
-const environments = definitionRoutes({
-  name: "environments",
+const environments = definitionRoutes(KINDS["product.environments"], {
   one: "an environment",
-  path: "/v1/products/:product/environments",
-  param: "env",
   missing: ["ENVIRONMENT_NOT_FOUND", "PRODUCT_NOT_FOUND"],
   input: ENVIRONMENT,
   patch: ENVIRONMENT_PATCH,
@@ -84,11 +79,8 @@ const environments = definitionRoutes({
   requireChange: (access, product, slug) => access.requireEnvironment(product, slug),
 });
 
-const quotas = definitionRoutes({
-  name: "quotas",
+const quotas = definitionRoutes(KINDS["product.quotas"], {
   one: "a quota",
-  path: "/v1/products/:product/quotas",
-  param: "tag",
   missing: ["QUOTA_NOT_FOUND", "PRODUCT_NOT_FOUND"],
   input: QUOTA,
   patch: QUOTA_PATCH,
@@ -99,11 +91,8 @@ const quotas = definitionRoutes({
   ...OF_PRODUCT,
 });
 
-const sessions = definitionRoutes({
-  name: "sessions",
+const sessions = definitionRoutes(KINDS["product.sessions"], {
   one: "a session",
-  path: "/v1/products/:product/sessions",
-  param: "tag",
   missing: ["SESSION_NOT_FOUND", "PRODUCT_NOT_FOUND"],
   input: SESSION,
   patch: SESSION_PATCH,
@@ -114,11 +103,8 @@ const sessions = definitionRoutes({
   ...OF_PRODUCT,
 });
 
-const caches = definitionRoutes({
-  name: "caches",
+const caches = definitionRoutes(KINDS["product.caches"], {
   one: "a cache",
-  path: "/v1/products/:product/caches",
-  param: "tag",
   missing: ["CACHE_NOT_FOUND", "PRODUCT_NOT_FOUND"],
   input: CACHE,
   patch: CACHE_PATCH,
@@ -129,11 +115,8 @@ const caches = definitionRoutes({
   ...OF_PRODUCT,
 });
 
-const cacheValues = route({
-  method: "GET",
-  path: "/v1/products/:product/caches/:tag/values",
+const cacheValues = endpoint({
   summary: "List the live entries of a cache, in the process that answers",
-  scopes: ["usage:read"],
   input: CACHE_QUERY,
   answers: { 200: { description: "The entries, by key", schema: CACHE_VALUES } },
   faults: ["PRODUCT_NOT_FOUND", "CACHE_NOT_FOUND"],
@@ -148,12 +131,14 @@ const cacheValues = route({
   },
 });
 
-/** The routes of definitions. */
-export const CATALOGUE_ROUTES: readonly Route[] = [
-  ...products,
-  ...environments,
-  ...quotas,
-  ...sessions,
-  ...caches,
-  cacheValues,
-];
+/** The routes of each kind of definition. */
+export const KIND_ROUTES: Readonly<Record<KindName, Readonly<Record<Verb, Route>>>> = {
+  product: products,
+  "product.environments": environments,
+  "product.quotas": quotas,
+  "product.sessions": sessions,
+  "product.caches": caches,
+};
+
+/** The endpoint of the entries of a cache. */
+export const CACHE_ENDPOINTS = { "product.caches.values": cacheValues };

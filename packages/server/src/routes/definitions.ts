@@ -1,28 +1,49 @@
 import { ValidationError } from "ductape";
+import { callOn, VERBS, type CallsOfKind, type Verb } from "ductape/calls";
 import type { z } from "zod";
 import { changeOf, etagOf, ifMatchOf, isKnown } from "../revision.js";
-import { route, type Call, type Route } from "../route.js";
+import { endpoint, routeOf, type Call, type Endpoint, type Route } from "../route.js";
 import { DELETE_QUERY, PAGE_QUERY } from "../schema/definition.js";
 import type { Kind, View } from "./kind.js";
 
 const PAGE_DEFAULT = 100;
 
-/** The routes of one kind of definition: list, create, fetch, change, delete. */
+/** The routes of one kind of definition, of the row `of`. */
 export function definitionRoutes<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  of: CallsOfKind,
   kind: Kind<I, P, V>,
-): readonly Route[] {
-  return [list(kind), create(kind), fetchOne(kind), change(kind), remove(kind)];
+): Readonly<Record<Verb, Route>> {
+  const place = placeIn(of);
+  return {
+    fetchAll: routeOf(callOn(of, VERBS.fetchAll), list(place, kind)),
+    create: routeOf(callOn(of, VERBS.create), create(place, kind)),
+    fetch: routeOf(callOn(of, VERBS.fetch), fetchOne(place, kind)),
+    update: routeOf(callOn(of, VERBS.update), change(place, kind)),
+    delete: routeOf(callOn(of, VERBS.delete), remove(place, kind)),
+  };
+}
+
+/** Where the definitions of a kind are. */
+interface Place {
+  readonly path: string;
+  /** The name of the last part of the path of one. */
+  readonly param: string;
+  /** The name of a page of them, and of their entries in the audit log: `quotas`. */
+  readonly name: string;
+}
+
+function placeIn({ path, id }: CallsOfKind): Place {
+  return { path, param: id.slice(1), name: path.replace(/.*\//, "") };
 }
 
 function list<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  place: Place,
   kind: Kind<I, P, V>,
-): Route {
-  const { name, path, page, missing } = kind;
-  return route({
-    method: "GET",
-    path,
+): Endpoint {
+  const { name, path } = place;
+  const { page, missing } = kind;
+  return endpoint({
     summary: `List ${name}`,
-    scopes: ["catalogue:read"],
     input: PAGE_QUERY,
     answers: { 200: { description: "A page, in the order of their names", schema: page } },
     faults: path.includes(":product") ? ["PRODUCT_NOT_FOUND"] : missing.slice(1),
@@ -44,14 +65,12 @@ function list<I extends z.ZodType, P extends z.ZodType, V extends View>(
 }
 
 function create<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  place: Place,
   kind: Kind<I, P, V>,
-): Route {
-  const { path, input, view, missing } = kind;
-  return route({
-    method: "POST",
-    path,
+): Endpoint {
+  const { input, view, missing } = kind;
+  return endpoint({
     summary: `Create ${kind.one}`,
-    scopes: ["catalogue:write"],
     input,
     answers: { 201: { description: "Made", schema: view, headers: ["Location", "ETag"] } },
     faults: ["ALREADY_EXISTS", ...missing.slice(1)],
@@ -61,9 +80,9 @@ function create<I extends z.ZodType, P extends z.ZodType, V extends View>(
       kind.requireCreate(access, product, kind.idOf(body));
       const made = await kind.of(service.ductape).create(product, body);
       const id = kind.idOf(made);
-      note(call, kind, "create", id, { before: null, after: made });
-      const place = `${path.replace(":product", encodeURIComponent(product))}/`;
-      reply.code(201).header("location", `${place}${encodeURIComponent(id)}`);
+      note(call, place, "create", id, { before: null, after: made });
+      const at = place.path.replace(":product", encodeURIComponent(product));
+      reply.code(201).header("location", `${at}/${encodeURIComponent(id)}`);
       reply.header("etag", etagOf(made.revision));
       return made;
     },
@@ -71,13 +90,11 @@ function create<I extends z.ZodType, P extends z.ZodType, V extends View>(
 }
 
 function fetchOne<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  place: Place,
   kind: Kind<I, P, V>,
-): Route {
-  return route({
-    method: "GET",
-    path: `${kind.path}/:${kind.param}`,
+): Endpoint {
+  return endpoint({
     summary: `Fetch ${kind.one}`,
-    scopes: ["catalogue:read"],
     input: PAGE_QUERY.pick({}),
     headers: ["If-None-Match"],
     answers: {
@@ -87,7 +104,7 @@ function fetchOne<I extends z.ZodType, P extends z.ZodType, V extends View>(
     faults: kind.missing,
     async handle(call) {
       const { service, access, reply } = call;
-      const { product, id } = placeOf(call, kind);
+      const { product, id } = partsOf(call, place);
       kind.requireRead(access, product, id);
       const view = await kind.of(service.ductape).fetch(product, id);
       reply.header("etag", etagOf(view.revision));
@@ -99,20 +116,18 @@ function fetchOne<I extends z.ZodType, P extends z.ZodType, V extends View>(
 }
 
 function change<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  place: Place,
   kind: Kind<I, P, V>,
-): Route {
-  return route({
-    method: "PATCH",
-    path: `${kind.path}/:${kind.param}`,
+): Endpoint {
+  return endpoint({
     summary: `Change ${kind.one}: what the body names, and nothing else`,
-    scopes: ["catalogue:write"],
     input: kind.patch,
     headers: ["If-Match"],
     answers: { 200: { description: "Changed", schema: kind.view, headers: ["ETag"] } },
     faults: ["REVISION_CONFLICT", ...kind.missing],
     async handle(call, body) {
       const { service, access, reply } = call;
-      const { product, id } = placeOf(call, kind);
+      const { product, id } = partsOf(call, place);
       kind.requireChange(access, product, id);
       const definitions = kind.of(service.ductape);
       const wanted = revisionOf(call, body);
@@ -126,7 +141,7 @@ function change<I extends z.ZodType, P extends z.ZodType, V extends View>(
             if_revision === undefined ? body : patched(body, if_revision),
           ),
       );
-      note(call, kind, "update", id, changed);
+      note(call, place, "update", id, changed);
       reply.header("etag", etagOf(changed.after.revision));
       return changed.after;
     },
@@ -134,20 +149,18 @@ function change<I extends z.ZodType, P extends z.ZodType, V extends View>(
 }
 
 function remove<I extends z.ZodType, P extends z.ZodType, V extends View>(
+  place: Place,
   kind: Kind<I, P, V>,
-): Route {
-  return route({
-    method: "DELETE",
-    path: `${kind.path}/:${kind.param}`,
+): Endpoint {
+  return endpoint({
     summary: `Delete ${kind.one}, with all that it holds`,
-    scopes: ["catalogue:write"],
     input: DELETE_QUERY,
     headers: ["If-Match"],
     answers: { 204: { description: "Deleted", schema: null } },
     faults: ["REVISION_CONFLICT", ...kind.missing],
     async handle(call, { force }) {
       const { service, access, reply } = call;
-      const { product, id } = placeOf(call, kind);
+      const { product, id } = partsOf(call, place);
       kind.requireChange(access, product, id);
       const definitions = kind.of(service.ductape);
       const { before } = await changeOf(
@@ -155,7 +168,7 @@ function remove<I extends z.ZodType, P extends z.ZodType, V extends View>(
         () => definitions.fetch(product, id),
         (if_revision) => definitions.delete(product, id, { force: force === "true", if_revision }),
       );
-      note(call, kind, "delete", id, { before, after: null });
+      note(call, place, "delete", id, { before, after: null });
       reply.code(204);
       return undefined;
     },
@@ -163,7 +176,7 @@ function remove<I extends z.ZodType, P extends z.ZodType, V extends View>(
 }
 
 /** Which definition a path names; of a product both are its tag. */
-function placeOf({ params }: Call, { param }: { readonly param: string }) {
+function partsOf({ params }: Call, { param }: Place) {
   return { product: params["product"] ?? "", id: params[param] ?? "" };
 }
 
@@ -184,7 +197,7 @@ function patched<T>(body: T, if_revision: number): T {
 
 function note(
   { service, access, requestId, params }: Call,
-  { name }: { readonly name: string },
+  { name }: Place,
   verb: string,
   id: string,
   { before, after }: { readonly before: unknown; readonly after: unknown },

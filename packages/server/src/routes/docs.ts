@@ -1,27 +1,26 @@
 import { DuctapeError } from "ductape";
 import { PAGE_POLICY, pageOf, type Page } from "../page.js";
-import { route, type Call, type Route } from "../route.js";
+import { endpoint, type Call, type Endpoint } from "../route.js";
 import { object } from "../schema/part.js";
 import { packedBody } from "../viewer.js";
 
-const open = { method: "GET" as const, scopes: null, input: object({}) };
+const NOTHING = object({});
 const YEAR_S = 31_536_000;
 
 /** The page at `/docs`, the files that it loads, and `/`, which leads to it. */
-export function docsRoutes(version: string): readonly Route[] {
+export function docsEndpoints(version: string) {
   let made: Page | null = null;
   /** Read when somebody first looks, as most servers are asked by programs alone. */
   const page = (): Page => {
     made ??= pageOf(version);
     return made;
   };
-  return [home, docs(page), asset(page)];
+  return { home, docs: docs(page), "docs.file": asset(page) };
 }
 
-const home = route({
-  ...open,
-  path: "/",
+const home = endpoint({
   summary: "Lead people to /docs, and programs that accept JSON alone to /openapi.json",
+  input: NOTHING,
   headers: ["Accept"],
   answers: { 302: { description: "Where to look", schema: null, headers: ["Location"] } },
   handle({ reply, header }) {
@@ -33,11 +32,10 @@ const home = route({
   },
 });
 
-const docs = (page: () => Page): Route =>
-  route({
-    ...open,
-    path: "/docs",
+const docs = (page: () => Page): Endpoint =>
+  endpoint({
     summary: "A page for people: each route with its fields, examples and a form to try it",
+    input: NOTHING,
     answers: { 200: { description: "HTML", schema: null } },
     handle({ reply }) {
       reply.type("text/html; charset=utf-8").header("content-security-policy", PAGE_POLICY);
@@ -47,11 +45,10 @@ const docs = (page: () => Page): Route =>
     },
   });
 
-const asset = (page: () => Page): Route =>
-  route({
-    ...open,
-    path: "/docs/:file",
+const asset = (page: () => Page): Endpoint =>
+  endpoint({
     summary: "A file of that page, which never changes",
+    input: NOTHING,
     headers: ["If-None-Match", "Accept-Encoding"],
     answers: {
       200: { description: "The file", schema: null, headers: ["ETag"] },

@@ -1,17 +1,24 @@
-import type { Route } from "../route.js";
-import { APPLY_ROUTES } from "./apply.js";
-import { CATALOGUE_ROUTES } from "./catalogue.js";
-import { KEY_ROUTES } from "./keys.js";
-import { QUOTA_ROUTES } from "./quota.js";
-import { SESSION_ROUTES } from "./sessions.js";
-import { USAGE_ROUTES } from "./usage.js";
+import type { KeyedCallName } from "../calls.js";
+import { routesOf, type Endpoint, type Route } from "../route.js";
+import { APPLY_ENDPOINTS } from "./apply.js";
+import { CACHE_ENDPOINTS, KIND_ROUTES } from "./catalogue.js";
+import { KEY_ENDPOINTS } from "./keys.js";
+import { QUOTA_ENDPOINTS } from "./quota.js";
+import { SESSION_ENDPOINTS } from "./sessions.js";
+import { USAGE_ENDPOINTS } from "./usage.js";
 
-/** All routes that ask for a key. */
+/** The endpoints of all calls that need a key, except decisions and calls on definitions. */
+const OTHERS: Readonly<Record<Exclude<KeyedCallName, keyof typeof QUOTA_ENDPOINTS>, Endpoint>> = {
+  ...CACHE_ENDPOINTS,
+  ...APPLY_ENDPOINTS,
+  ...SESSION_ENDPOINTS,
+  ...USAGE_ENDPOINTS,
+  ...KEY_ENDPOINTS,
+};
+
+/** The routes of all calls that need a key, in the order of the OpenAPI document. */
 export const ROUTES: readonly Route[] = [
-  ...QUOTA_ROUTES,
-  ...CATALOGUE_ROUTES,
-  ...APPLY_ROUTES,
-  ...SESSION_ROUTES,
-  ...USAGE_ROUTES,
-  ...KEY_ROUTES,
+  ...routesOf(QUOTA_ENDPOINTS),
+  ...Object.values(KIND_ROUTES).flatMap((routes) => Object.values(routes)),
+  ...routesOf(OTHERS),
 ];

@@ -1,14 +1,11 @@
 import { DuctapeError, NotFoundError, show } from "ductape";
-import { route, type Call, type Route } from "../route.js";
+import { endpoint, type Call } from "../route.js";
 import { PAGE_QUERY } from "../schema/definition.js";
 import { KEY_CREATED, KEY_INPUT, KEY_VIEW, KEYS_PAGE } from "../schema/key.js";
 import { limitOf } from "./definitions.js";
 
-const list = route({
-  method: "GET",
-  path: "/v1/keys",
+const list = endpoint({
   summary: "List keys",
-  scopes: ["keys:admin"],
   input: PAGE_QUERY,
   answers: { 200: { description: "Those in the reach of the key that asks", schema: KEYS_PAGE } },
   async handle({ service, access }, { after = "", limit: text }) {
@@ -20,11 +17,8 @@ const list = route({
   },
 });
 
-const create = route({
-  method: "POST",
-  path: "/v1/keys",
+const create = endpoint({
   summary: "Make a key, which may do no more than the one that makes it",
-  scopes: ["keys:admin"],
   input: KEY_INPUT,
   answers: {
     201: {
@@ -43,11 +37,8 @@ const create = route({
   },
 });
 
-const fetchOne = route({
-  method: "GET",
-  path: "/v1/keys/:id",
+const fetchOne = endpoint({
   summary: "Fetch what a key may do",
-  scopes: ["keys:admin"],
   input: PAGE_QUERY.pick({}),
   answers: { 200: { description: "Without its secret", schema: KEY_VIEW } },
   faults: ["KEY_NOT_FOUND"],
@@ -59,11 +50,8 @@ const fetchOne = route({
   },
 });
 
-const revoke = route({
-  method: "DELETE",
-  path: "/v1/keys/:id",
+const revoke = endpoint({
   summary: "Revoke a key: refused at once here, within a second everywhere",
-  scopes: ["keys:admin"],
   input: PAGE_QUERY.pick({}),
   answers: { 204: { description: "Revoked", schema: null } },
   faults: ["KEY_NOT_FOUND"],
@@ -77,8 +65,13 @@ const revoke = route({
   },
 });
 
-/** The routes of keys. */
-export const KEY_ROUTES: readonly Route[] = [list, create, fetchOne, revoke];
+/** The endpoints of keys. */
+export const KEY_ENDPOINTS = {
+  "keys.list": list,
+  "keys.create": create,
+  "keys.fetch": fetchOne,
+  "keys.revoke": revoke,
+};
 
 function note(
   { service, access, requestId }: Call,

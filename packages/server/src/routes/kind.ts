@@ -18,14 +18,8 @@ export interface Definitions<I, P, V extends View> {
 
 /** One kind of definition over HTTP. */
 export interface Kind<I extends z.ZodType, P extends z.ZodType, V extends View> {
-  /** The name of a page of it, and of its log: `quotas`. */
-  readonly name: string;
   /** As a sentence names one: `a quota`. */
   readonly one: string;
-  /** Where its list is, as Fastify writes it. */
-  readonly path: string;
-  /** The name of the last part of the path of one. */
-  readonly param: string;
   readonly missing: readonly ErrorCode[];
   readonly input: I;
   readonly patch: P;

@@ -7,21 +7,12 @@ import {
   type QuotaInput,
   type QuotaResult,
 } from "ductape";
-import type { Access, Scope } from "../access.js";
+import type { Access } from "../access.js";
 import { faultAt, problemOf, type Problem } from "../problem.js";
 import { rateLimitFields } from "../rate-limit.js";
-import { route, type Call, type Route } from "../route.js";
+import { endpoint, type Call } from "../route.js";
 import { BATCH_INPUT, BATCH_RESULT, QUOTA_INPUT, QUOTA_RESULT } from "../schema/quota.js";
 import { checkWire } from "../wire.js";
-
-const SCOPES: readonly Scope[] = [
-  "quota:check",
-  "quota:increment",
-  "quota:decrement",
-  "quota:set",
-  "quota:reset",
-  "quota:grant",
-];
 
 const FAULTS: readonly ErrorCode[] = [
   "PRODUCT_NOT_FOUND",
@@ -45,11 +36,8 @@ type Result = QuotaResult<OutagePolicy>;
 const INPUTS_MAX = 1_000;
 const BATCH_BYTES_MAX = 1_048_576;
 
-const run = route({
-  method: "POST",
-  path: "/v1/quota/run",
+const run = endpoint({
   summary: "Decide one request",
-  scopes: SCOPES,
   input: QUOTA_INPUT,
   headers: ["Idempotency-Key"],
   answers: {
@@ -85,11 +73,8 @@ const run = route({
   },
 });
 
-const batch = route({
-  method: "POST",
-  path: "/v1/quota/batch",
+const batch = endpoint({
   summary: "Decide several requests, each on its own or all as one",
-  scopes: SCOPES,
   input: BATCH_INPUT,
   bodyBytesMax: BATCH_BYTES_MAX,
   answers: { 200: { description: "A result or a problem for each input", schema: BATCH_RESULT } },
@@ -104,8 +89,11 @@ const batch = route({
   },
 });
 
-/** The routes of decisions. */
-export const QUOTA_ROUTES: readonly Route[] = [run, batch];
+/** The endpoints of decisions. */
+export const QUOTA_ENDPOINTS = {
+  "quota.run": run,
+  "quota.runAll": batch,
+};
 
 async function runAtomic(call: Call, inputs: readonly unknown[]): Promise<Result[]> {
   const checked = inputs.map((input, i) => {

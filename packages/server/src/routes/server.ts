@@ -1,8 +1,9 @@
 import { StoreError } from "ductape";
 import { PROBLEM_TYPE, problemOf } from "../problem.js";
 import { openApiOf } from "../openapi.js";
-import { docsRoutes } from "./docs.js";
-import { route, type Answer, type Route } from "../route.js";
+import type { OpenCallName } from "../calls.js";
+import { docsEndpoints } from "./docs.js";
+import { endpoint, routesOf, type Answer, type Endpoint, type Route } from "../route.js";
 import { object } from "../schema/part.js";
 import { HEALTH, READY, OPENAPI } from "../schema/server.js";
 
@@ -10,20 +11,17 @@ const NOTHING = object({});
 const text = (description: string): Readonly<Record<number, Answer>> => ({
   200: { description, schema: null },
 });
-const open = { method: "GET" as const, scopes: null, input: NOTHING };
 
-const health = route({
-  ...open,
-  path: "/healthz",
+const health = endpoint({
   summary: "Tell that the process is alive",
+  input: NOTHING,
   answers: { 200: { description: "Alive", schema: HEALTH } },
   handle: () => ({ status: "ok" }),
 });
 
-const ready = route({
-  ...open,
-  path: "/readyz",
+const ready = endpoint({
   summary: "Tell whether calls can be decided: the store is read and written",
+  input: NOTHING,
   answers: { 200: { description: "Ready", schema: READY } },
   faults: ["STORE_UNAVAILABLE", "TIMEOUT", "OVERLOADED"],
   async handle({ service, reply, requestId }) {
@@ -36,10 +34,9 @@ const ready = route({
   },
 });
 
-const metrics = route({
-  ...open,
-  path: "/metrics",
+const metrics = endpoint({
   summary: "Metrics for Prometheus, in its text format",
+  input: NOTHING,
   answers: text("Metrics"),
   async handle({ service, reply }) {
     // What is told of the store is of now, also where nobody asks /readyz.
@@ -51,19 +48,24 @@ const metrics = route({
   },
 });
 
-/** The routes of the server itself, which ask for no key, beside `routes`. */
+/** The routes of the server itself, which need no key. Its OpenAPI document also has `routes`. */
 export function serverRoutes(routes: readonly Route[], version: string): readonly Route[] {
-  const all: Route[] = [...routes, health, ready, metrics];
-  const openApi = route({
-    ...open,
-    path: "/openapi.json",
+  const openapi = endpoint({
     summary: "This document",
+    input: NOTHING,
     answers: { 200: { description: "OpenAPI 3.1", schema: OPENAPI } },
     handle: () => document,
   });
-  all.push(openApi, ...docsRoutes(version));
-  const document = openApiOf(all, version);
-  return all.slice(routes.length);
+  const endpoints: Readonly<Record<OpenCallName, Endpoint>> = {
+    health,
+    probe: ready,
+    metrics,
+    openapi,
+    ...docsEndpoints(version),
+  };
+  const own = routesOf(endpoints);
+  const document = openApiOf([...routes, ...own], version);
+  return own;
 }
 
 function draining(): StoreError {

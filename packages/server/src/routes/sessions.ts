@@ -1,7 +1,6 @@
 import { ValidationError, type ErrorCode } from "ductape";
 import type { z } from "zod";
-import type { Scope } from "../access.js";
-import { route, type Call, type Route } from "../route.js";
+import { endpoint, type Call, type Endpoint } from "../route.js";
 import {
   DECRYPT_INPUT,
   LIST_INPUT,
@@ -26,31 +25,24 @@ const FAULTS: readonly ErrorCode[] = [
 ];
 const REFUSED: readonly ErrorCode[] = ["SESSION_INVALID", "SESSION_EXPIRED", "SESSION_REVOKED"];
 
-interface SessionRoute<I extends z.ZodType<{ product: string; env: string }>> {
-  readonly name: string;
+interface SessionEndpoint<I extends z.ZodType<{ product: string; env: string }>> {
   readonly summary: string;
-  readonly scope: Scope;
   readonly input: I;
   readonly answer: z.ZodType;
   readonly faults?: readonly ErrorCode[];
   handle(call: Call, input: z.input<I>): Promise<unknown>;
 }
 
-/** A route that begins in an environment which must be the key's own. */
-function sessionRoute<T extends { product: string; env: string }, I extends z.ZodType<T, T>>({
-  name,
+/** An endpoint that begins in an environment which must be the key's own. */
+function sessionEndpoint<T extends { product: string; env: string }, I extends z.ZodType<T, T>>({
   summary,
-  scope,
   input,
   answer,
   faults = [],
   handle,
-}: SessionRoute<I>): Route {
-  return route({
-    method: "POST",
-    path: `/v1/sessions/${name}`,
+}: SessionEndpoint<I>): Endpoint {
+  return endpoint({
     summary,
-    scopes: [scope],
     input,
     answers: { 200: { description: "Done", schema: answer } },
     faults: [...FAULTS, ...faults],
@@ -63,10 +55,8 @@ function sessionRoute<T extends { product: string; env: string }, I extends z.Zo
   });
 }
 
-const start = sessionRoute({
-  name: "start",
+const start = sessionEndpoint({
   summary: "Start a session",
-  scope: "sessions:start",
   input: START_INPUT,
   answer: STARTED,
   faults: ["SUBJECT_REQUIRED"],
@@ -76,20 +66,16 @@ const start = sessionRoute({
   },
 });
 
-const decrypt = sessionRoute({
-  name: "decrypt",
+const decrypt = sessionEndpoint({
   summary: "Tell what a session holds, by its token",
-  scope: "sessions:decrypt",
   input: DECRYPT_INPUT,
   answer: SESSION_DATA,
   faults: [...REFUSED, "ISSUER_UNAVAILABLE"],
   handle: ({ service }, body) => service.ductape.processor.sessions.decrypt(body),
 });
 
-const refresh = sessionRoute({
-  name: "refresh",
+const refresh = sessionEndpoint({
   summary: "Exchange a refresh token for the next pair",
-  scope: "sessions:refresh",
   input: REFRESH_INPUT,
   answer: STARTED,
   faults: REFUSED,
@@ -101,10 +87,8 @@ const refresh = sessionRoute({
   },
 });
 
-const revoke = sessionRoute({
-  name: "revoke",
+const revoke = sessionEndpoint({
   summary: "End one session, or all of one identifier",
-  scope: "sessions:revoke",
   input: REVOKE_INPUT,
   answer: REVOKED,
   async handle(call, body) {
@@ -118,10 +102,8 @@ const revoke = sessionRoute({
   },
 });
 
-const list = sessionRoute({
-  name: "list",
+const list = sessionEndpoint({
   summary: "List sessions that can still be used or refreshed",
-  scope: "sessions:list",
   input: LIST_INPUT,
   answer: SESSIONS_PAGE,
   async handle({ service }, body) {
@@ -130,10 +112,8 @@ const list = sessionRoute({
   },
 });
 
-const rotate = sessionRoute({
-  name: "rotate",
+const rotate = sessionEndpoint({
   summary: "Make a new key that signs the tokens of an environment",
-  scope: "sessions:rotate",
   input: ROTATE_INPUT,
   answer: ROTATED,
   async handle(call, { product, env }) {
@@ -143,8 +123,15 @@ const rotate = sessionRoute({
   },
 });
 
-/** The routes of sessions. */
-export const SESSION_ROUTES: readonly Route[] = [start, decrypt, refresh, revoke, list, rotate];
+/** The endpoints of sessions. */
+export const SESSION_ENDPOINTS = {
+  "sessions.start": start,
+  "sessions.decrypt": decrypt,
+  "sessions.refresh": refresh,
+  "sessions.revoke": revoke,
+  "sessions.list": list,
+  "product.sessions.rotate": rotate,
+};
 
 function missing(path: string): ValidationError {
   return new ValidationError([{ path, message: "is required: a string" }]);

@@ -1,5 +1,5 @@
 import { show, ValidationError, type SubjectInput } from "ductape";
-import { route, type Route } from "../route.js";
+import { endpoint } from "../route.js";
 import {
   COUNTERS,
   COUNTERS_QUERY,
@@ -17,11 +17,8 @@ const FAULTS = [
   "QUOTA_NOT_FOUND",
 ] as const;
 
-const subjects = route({
-  method: "GET",
-  path: "/v1/usage/subjects",
+const subjects = endpoint({
   summary: "List who has used how much of a quota",
-  scopes: ["usage:read"],
   input: SUBJECTS_QUERY,
   answers: { 200: { description: "A page, by used descending", schema: SUBJECTS_PAGE } },
   faults: FAULTS,
@@ -31,11 +28,8 @@ const subjects = route({
   },
 });
 
-const history = route({
-  method: "GET",
-  path: "/v1/usage/history",
+const history = endpoint({
   summary: "Tell what was used in this window and in those before",
-  scopes: ["usage:read"],
   input: HISTORY_QUERY,
   answers: {
     200: { description: "The window that holds now, then those before", schema: HISTORY },
@@ -58,11 +52,8 @@ function subjectOf(text: string | undefined): SubjectInput | undefined {
   }
 }
 
-const counters = route({
-  method: "GET",
-  path: "/v1/usage/counters",
+const counters = endpoint({
   summary: "Count the counters of a product, an environment, a quota or a rule",
-  scopes: ["usage:read"],
   input: COUNTERS_QUERY,
   answers: { 200: { description: "How many are kept, and in use", schema: COUNTERS } },
   faults: ["PRODUCT_NOT_FOUND", "ENVIRONMENT_NOT_FOUND", "QUOTA_NOT_FOUND"],
@@ -76,5 +67,9 @@ const counters = route({
   },
 });
 
-/** The routes of usage. */
-export const USAGE_ROUTES: readonly Route[] = [subjects, history, counters];
+/** The endpoints of usage. */
+export const USAGE_ENDPOINTS = {
+  "usage.subjects": subjects,
+  "usage.history": history,
+  "usage.counters": counters,
+};
