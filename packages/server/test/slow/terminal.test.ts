@@ -56,7 +56,7 @@ const CASES: readonly Case[] = [
     0,
     /created/,
   ],
-  ["quota update more --product_tag=shop --time_zone Europe/Paris", 0, /of revision 2/],
+  ["quota update more --product_tag=shop --time_zone Europe/Paris", 0, /at revision 2/],
   ["quota update more --product shop --limit many", 2, /limit: .*got "many"/],
   ["quota create more --product shop --limit 7 --period day", 5, /already/],
   ["quota get calls --product shop", 0, /"limit": 5/],
