@@ -26,11 +26,11 @@ const report = process.env["TEST_REPORT"];
 const asJson = (outputFile: string): ["json", { outputFile: string }] => ["json", { outputFile }];
 
 // Two projects: `unit` is what `npm run check` runs; `slow` starts processes and kills them.
-// The default leaves one core idle, but most files wait for the servers and processes they start.
+// One worker more than cores, as many files wait for the servers and processes they start.
 export default defineConfig({
   test: {
     globalSetup: "packages/ductape/test/built-folder.ts",
-    maxWorkers: Math.max(2, availableParallelism()),
+    maxWorkers: availableParallelism() + 1,
     sequence: { sequencer: Mixed },
     reporters: ["default", new Slowest(), ...(report === undefined ? [] : [asJson(report)])],
     projects: [

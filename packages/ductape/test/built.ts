@@ -1,6 +1,6 @@
 // The two packages as users install them, built from the sources of this moment: once in a run of
-// the tests, by the first file that imports this. A process starts from them in a third of the time
-// that it takes from source.
+// the tests, by the first file that imports this. A process starts from them in a fifth of the
+// time that it takes from source.
 import {
   cpSync,
   existsSync,
@@ -16,6 +16,8 @@ import { fileURLToPath } from "node:url";
 import { inject } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+/** Dependencies of many small files, whose loading would take half of the time of a start. */
+const BUNDLED = ["commander", "ipaddr.js", "jose", "picocolors", "yaml", "zod"];
 /** The folder of each package, by its name. */
 const PACKAGES = { ductape: "ductape", "ductape-server": "server" } as const;
 
@@ -31,10 +33,17 @@ async function buildPackage(name: keyof typeof PACKAGES): Promise<void> {
   const { build } = await import("tsdown");
   const cwd = join(ROOT, "packages", PACKAGES[name]);
   const home = join(packages, PACKAGES[name]);
-  const unchecked = { dts: false, publint: false, attw: false } as const;
-  const outDir = join(home, "dist");
-  const quiet = { configLoader: "unrun", logLevel: "silent" } as const;
-  await build({ cwd, outDir, format: ["esm"], ...unchecked, ...quiet });
+  await build({
+    cwd,
+    outDir: join(home, "dist"),
+    format: ["esm"],
+    dts: false,
+    publint: false,
+    attw: false,
+    deps: { alwaysBundle: BUNDLED },
+    configLoader: "unrun",
+    logLevel: "silent",
+  });
   for (const file of ["package.json", "bin"]) {
     if (existsSync(join(cwd, file))) cpSync(join(cwd, file), join(home, file), { recursive: true });
   }
@@ -46,9 +55,7 @@ async function buildAll(): Promise<void> {
   const built = (file: string): string[] => [join(packages, file)];
   const paths = {
     ductape: built("ductape/dist/index.js"),
-    "ductape/calls": built("ductape/dist/calls.js"),
-    "ductape/remote": built("ductape/dist/remote.js"),
-    "ductape/testing": built("ductape/dist/testing.js"),
+    "ductape/*": built("ductape/dist/*.js"),
     "ductape-server": built("server/dist/index.js"),
   };
   const settings = { extends: join(ROOT, "tsconfig.json"), compilerOptions: { paths } };
