@@ -23,7 +23,7 @@ describe("TypeScript made Lua", () => {
     ["bits", "(a: number) { return a & 1; }", "Bitwise operations"],
     ["what is not declared", "() { return other(); }", "Cannot find name 'other'"],
     [
-      "what wants a library",
+      "what needs a library",
       "(a: number[]) { a.splice(0, 1); }",
       "a library for __TS__ArraySplice",
     ],

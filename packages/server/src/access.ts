@@ -24,33 +24,33 @@ const ROW_SCOPES: readonly RowScope[] = [
   ...Object.values(SERVER_CALLS).flatMap(({ scopes }): readonly RowScope[] => scopes ?? []),
 ];
 
-/** What a key may be allowed to do: the scopes of all calls, each after those that include it. */
+/** Everything a key can allow: the scopes of all calls, each after those that include it. */
 export const SCOPES: readonly ["*", ...Scope[]] = [
   "*",
   ...new Set(ROW_SCOPES.flatMap((scope) => [...widerThan(scope).slice(1), scope])),
 ];
 
-/** What a key is allowed: nothing that is not named. `"*"` among tags means all. */
+/** What a key allows: only what is named. `"*"` among tags means all. */
 export interface Grant {
   readonly scopes: readonly Scope[];
   /** Tags of products. */
   readonly products: readonly string[];
-  /** Slugs of environments, of each of those products. */
+  /** Slugs of environments in each of those products. */
   readonly environments: readonly string[];
 }
 
-/** Who asks: the id of a key. */
+/** The caller: the id of a key. */
 export interface Actor {
   readonly id: string;
   readonly name: string;
 }
 
-/** What is allowed to everybody where no key is asked for. */
+/** What everybody may do if no key is required. */
 export const ALL: Grant = { scopes: ["*"], products: ["*"], environments: ["*"] };
 
 /**
- * What one who asks may do. A scope that is missing is `FORBIDDEN`, which tells nothing of what is
- * stored. A product or an environment that is not the key's own is answered as one that does not
+ * What a caller may do. A missing scope is `FORBIDDEN`, which reveals nothing about what is
+ * stored. A product or an environment outside the key's reach is answered like one that does not
  * exist, in the library's words.
  */
 export class Access {
@@ -69,34 +69,34 @@ export class Access {
     this.#environments = grant.environments.includes("*") ? null : new Set(grant.environments);
   }
 
-  /** True where the scope is allowed. */
+  /** True if the scope is allowed. */
   has(scope: Scope): boolean {
     return singleScopes(scope).every((single) => this.#scopes.has(single));
   }
 
-  /** Throws `FORBIDDEN` that names the scope, unless it is allowed. */
+  /** Throws `FORBIDDEN`, which names the scope, unless it is allowed. */
   require(scope: Scope): void {
     if (!this.#scopes.has(scope)) throw lacking(`scope ${scope}`);
   }
 
-  /** True for a product of the key's own. */
+  /** True if the key covers the product. */
   hasProduct(tag: string): boolean {
     return this.#products === null || this.#products.has(tag);
   }
 
-  /** True for an environment of the key's own. */
+  /** True if the key covers the environment. */
   hasEnvironment(slug: string): boolean {
     return this.#environments === null || this.#environments.has(slug);
   }
 
-  /** Throws `PRODUCT_NOT_FOUND` unless the product is the key's own. */
+  /** Throws `PRODUCT_NOT_FOUND` unless the key covers the product. */
   requireProduct(tag: string): void {
     if (this.hasProduct(tag)) return;
     const message = `product_tag: there is no product ${show(tag)}`;
     throw new NotFoundError("PRODUCT_NOT_FOUND", message);
   }
 
-  /** Throws `PRODUCT_NOT_FOUND` or `ENVIRONMENT_NOT_FOUND` unless both are the key's own. */
+  /** Throws `PRODUCT_NOT_FOUND` or `ENVIRONMENT_NOT_FOUND` unless the key covers both. */
   requireEnvironment(product: string, slug: string): void {
     this.requireProduct(product);
     if (this.hasEnvironment(slug)) return;
@@ -104,25 +104,27 @@ export class Access {
     throw new NotFoundError("ENVIRONMENT_NOT_FOUND", message);
   }
 
-  /** Throws `FORBIDDEN` unless a product of this tag is the key's own, whether there is one. */
+  /**
+   * Throws `FORBIDDEN` unless the key covers a product with this tag, even if it does not exist.
+   */
   requireOwnProduct(tag: string): void {
     if (!this.hasProduct(tag)) throw lacking(`product ${show(tag)}`);
   }
 
-  /** Throws `FORBIDDEN` unless an environment of this slug is the key's own. */
+  /** Throws `FORBIDDEN` unless the key covers an environment with this slug. */
   requireOwnEnvironment(slug: string): void {
     if (!this.hasEnvironment(slug)) throw lacking(`environment ${show(slug)}`);
   }
 
   /**
-   * Throws `FORBIDDEN` unless all environments are the key's own: what stands beside them in a
-   * product, such as a quota, is of all of them.
+   * Throws `FORBIDDEN` unless the key covers all environments, because definitions beside them in
+   * a product, such as quotas, apply to all of them.
    */
   requireAllEnvironments(): void {
-    if (this.#environments !== null) throw lacking("all environments, as this change is for all");
+    if (this.#environments !== null) throw lacking("all environments, which this change affects");
   }
 
-  /** True where all that `grant` allows is allowed here too. */
+  /** True if everything that `grant` allows is allowed here too. */
   covers({ scopes, products, environments }: Grant): boolean {
     return (
       scopes.every((scope) => this.has(scope)) &&
@@ -134,7 +136,7 @@ export class Access {
   }
 }
 
-/** The scopes that one stands for and that stand for no others. */
+/** The basic scopes that a scope includes. */
 function singleScopes(scope: Scope): readonly Scope[] {
   const singles = SINGLES.get(scope);
   if (singles === undefined) throw new Error(`no such scope: ${scope}`);

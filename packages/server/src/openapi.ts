@@ -9,7 +9,7 @@ import { described, WORDS } from "./schema/words.js";
 /** A part of an OpenAPI document: plain JSON. */
 export type Json = { readonly [name: string]: unknown };
 
-/** Where references to schemas lead. */
+/** The prefix of references to schemas. */
 export const SCHEMAS_AT = "#/components/schemas/";
 
 /** The faults that any route may answer. */
@@ -21,7 +21,7 @@ const OF_ALL: readonly ErrorCode[] = [
   "HEADERS_TOO_LARGE",
   "INTERNAL",
 ];
-/** Those that any route with a key may answer besides. */
+/** The additional faults of any route with a key. */
 const OF_KEYED: readonly ErrorCode[] = [
   "UNAUTHORIZED",
   "FORBIDDEN",
@@ -31,29 +31,29 @@ const OF_KEYED: readonly ErrorCode[] = [
   "OUTCOME_UNKNOWN",
 ];
 
-/** What the headers of answers say. */
+/** Descriptions of answer headers. */
 const HEADERS: Readonly<Record<string, string>> = {
   ETag: "The revision, in quotes.",
-  Location: "Where it is.",
+  Location: "The path of the new definition.",
   "RateLimit-Policy":
-    "Of each rule that has a limit: the limit (q), its unit (qu) where that is not requests, the " +
+    "For each rule with a limit: the limit (q), its unit (qu) unless that is requests, the " +
     "seconds of its window (w) and an opaque key of the counter (pk), as in " +
-    "draft-ietf-httpapi-ratelimit-headers-11. At most 2 kB: else the binding rule alone.",
+    "draft-ietf-httpapi-ratelimit-headers-11. At most 2 kB, else only the binding rule.",
   RateLimit:
-    "Of each such rule: what is left (r), the seconds until the reset (t) and the key (pk).",
+    "For each such rule: what is left (r), the seconds until the reset (t) and the key (pk).",
   "Retry-After": "Seconds to wait before the next try.",
 };
 
-/** What the headers of requests say. */
+/** Descriptions of request headers. */
 const REQUEST_HEADERS: Readonly<Record<string, string>> = {
-  Accept: "JSON alone leads to /openapi.json, all else to /docs.",
-  "Accept-Encoding": "With gzip the file is sent packed.",
-  "Idempotency-Key": "As the field idempotency_key, which may be left out then.",
-  "If-Match": "An ETag: changes that revision and no other, else answers 412.",
-  "If-None-Match": "An ETag: answers 304 where it is still that one.",
+  Accept: "Only JSON leads to /openapi.json, anything else to /docs.",
+  "Accept-Encoding": "With gzip, the file is sent compressed.",
+  "Idempotency-Key": "Replaces the field idempotency_key.",
+  "If-Match": "An ETag: changes only that revision, else answers 412.",
+  "If-None-Match": "An ETag: answers 304 if it is still current.",
 };
 
-/** The OpenAPI 3.1 document of these routes: what they check and what they answer. */
+/** The OpenAPI 3.1 document of these routes: what they accept and what they answer. */
 export function openApiOf(routes: readonly Route[], version: string): Json {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of routes) {
@@ -82,20 +82,26 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
   };
 }
 
-/** What routes are of, by the first part of their path or the third under a product. */
+/** The groups of routes, by the first part of their path or the third under a product. */
 const GROUPS: Readonly<Record<string, readonly [name: string, description: string]>> = {
   quota: ["decisions", "Count, check, and change what is counted."],
-  products: ["products", "What quotas belong to."],
-  "products/environments": ["environments", "Where a product runs: each counts on its own."],
+  products: ["products", "Products, to which quotas belong."],
+  "products/environments": [
+    "environments",
+    "Where a product runs. Each environment counts on its own.",
+  ],
   "products/quotas": ["quotas", "Who may use how much in which period."],
-  "products/sessions": ["session definitions", "What sessions of users hold, and whose they are."],
-  "products/caches": ["caches", "How old the answer to a check may be."],
+  "products/sessions": [
+    "session definitions",
+    "The data of user sessions, and how to identify the user.",
+  ],
+  "products/caches": ["caches", "How old an answer to a check may be."],
   apply: ["configuration", "All definitions of a file at once."],
-  sessions: ["sessions", "Tokens that say whose quota it is."],
+  sessions: ["sessions", "Tokens that identify the user."],
   usage: ["usage", "Who has used how much."],
   keys: ["keys", "Who may call this server, and for what."],
 };
-const SERVER = ["server", "The server itself. No key is asked for."] as const;
+const SERVER = ["server", "The server itself. Needs no key."] as const;
 
 function groupOf({ path }: Route) {
   const parts = path.split("/").filter((part) => part !== "" && part !== "v1");
@@ -120,7 +126,7 @@ function operationOf(route: Route): Json {
   };
 }
 
-/** As `post_quota_run`. */
+/** An id such as `post_quota_run`. */
 function operationIdOf({ method, path }: Route): string {
   const words = path.split("/").filter((part) => part !== "" && part !== "v1");
   const named = words.map((word) => (word.startsWith(":") ? `by_${word.slice(1)}` : word));
@@ -169,7 +175,7 @@ function answerOf({ description, schema, headers = [] }: Answer): Json {
   };
 }
 
-/** A body, with what it may be. */
+/** A body with its schema and examples. */
 function contentOf(schema: z.ZodType): Json {
   const shown = Object.entries(EXAMPLES[schemaName(schema)] ?? {});
   const examples = Object.fromEntries(shown.map(([summary, value]) => [summary, { value }]));
@@ -235,7 +241,7 @@ export function schemaName(schema: z.ZodType): string {
   return id;
 }
 
-/** All schemas that have a name, by it. */
+/** All named schemas, by name. */
 export function namedSchemas(): Readonly<Record<string, z.core.JSONSchema.BaseSchema>> {
   const uri = (id: string): string => `${SCHEMAS_AT}${id}`;
   const named = z.toJSONSchema(z.globalRegistry, { io: "input", uri }).schemas;
@@ -254,7 +260,7 @@ function schemaOf(schema: z.ZodType): Json {
   return plain(described("Query", z.toJSONSchema(schema, { io: "input" })));
 }
 
-/** Without what says which dialect it is, and with no id of its own. */
+/** A schema without its dialect and its id. */
 function plain({ $schema: _dialect, $id: _id, id: _name, ...schema }: Json): Json {
   return schema;
 }

@@ -7,22 +7,22 @@ import { SERVER_CALLS, type ServerCallName } from "./calls.js";
 import type { Service } from "./service.js";
 import { checkWire } from "./wire.js";
 
-/** A request of which is known who asks. */
+/** A request whose caller is known. */
 export interface Call {
   readonly service: Service;
   readonly access: Access;
   readonly requestId: string;
   /** The parts of the path, decoded. */
   readonly params: Readonly<Record<string, string>>;
-  /** The value of a header; undefined where it was not sent. */
+  /** The value of a header; undefined if it was not sent. */
   header(name: string): string | undefined;
   readonly reply: FastifyReply;
 }
 
-/** What a status is answered with. */
+/** The answer for a status. */
 export interface Answer {
   readonly description: string;
-  /** What the body is, which has an id; null: there is none. */
+  /** The schema of the body, which has an id; null: no body. */
   readonly schema: z.ZodType | null;
   readonly headers?: readonly string[];
 }
@@ -33,9 +33,9 @@ export interface Endpoint {
   /** The schema of the body of a POST or PATCH, or else of the query. */
   readonly input: z.ZodType;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** The codes of faults beside those that every route has. */
+  /** The codes of faults besides those of every route. */
   readonly faults: readonly ErrorCode[];
-  /** The headers of a request that it looks at. */
+  /** The request headers that it reads. */
   readonly headers: readonly string[];
   /** The most bytes of a body; null: as for all others. */
   readonly bodyBytesMax: number | null;

@@ -73,7 +73,7 @@ function routeParts(route: Route): string[] {
   const { method, summary, scopes, headers, input, answers, faults } = route;
   const lines = [`${summary}.`, ""];
   if (scopes !== null) lines.push(`- Scope: ${scopes.map(code).join(" or ")}`);
-  else lines.push("- No key is asked for");
+  else lines.push("- Needs no key");
   if (headers.length > 0) lines.push(`- Headers: ${headers.map(code).join(", ")}`);
   if (takesBody(method)) lines.push(`- Body: ${link(schemaName(input))}`);
   for (const [status, { description, schema, headers: sent = [] }] of Object.entries(answers)) {

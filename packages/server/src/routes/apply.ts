@@ -6,10 +6,10 @@ import { APPLIED, APPLY_INPUT } from "../schema/configuration.js";
 const BYTES_MAX = 1_048_576;
 
 const apply = endpoint({
-  summary: "Make all definitions of a configuration be as it says, or none",
+  summary: "Apply all definitions of a configuration or none",
   input: APPLY_INPUT,
   bodyBytesMax: BYTES_MAX,
-  answers: { 200: { description: "What became of each definition", schema: APPLIED } },
+  answers: { 200: { description: "What was done with each definition", schema: APPLIED } },
   async handle(call, { dry_run, ...configuration }) {
     for (const { tag } of configuration.products) call.access.requireOwnProduct(tag);
     call.access.requireAllEnvironments();

@@ -25,7 +25,7 @@ import {
 import { SESSION, SESSION_PATCH, SESSION_VIEW, SESSIONS_DEFINED } from "../schema/session.js";
 import { definitionRoutes } from "./definitions.js";
 
-/** What a key may do with all that is of a product and not of one of its environments. */
+/** What a key may do with parts of a product that belong to none of its environments. */
 const OF_PRODUCT = {
   mayList: () => true,
   requireRead: (access: Access, product: string) => access.requireProduct(product),
@@ -116,7 +116,7 @@ const caches = definitionRoutes(KINDS["product.caches"], {
 });
 
 const cacheValues = endpoint({
-  summary: "List the live entries of a cache, in the process that answers",
+  summary: "List the entries in use of a cache, in the process that answers",
   input: CACHE_QUERY,
   answers: { 200: { description: "The entries, by key", schema: CACHE_VALUES } },
   faults: ["PRODUCT_NOT_FOUND", "CACHE_NOT_FOUND"],

@@ -23,12 +23,12 @@ export function definitionRoutes<I extends z.ZodType, P extends z.ZodType, V ext
   };
 }
 
-/** Where the definitions of a kind are. */
+/** The place of the definitions of a kind. */
 interface Place {
   readonly path: string;
-  /** The name of the last part of the path of one. */
+  /** The parameter that is the last part of a definition's path. */
   readonly param: string;
-  /** The name of a page of them, and of their entries in the audit log: `quotas`. */
+  /** The name of their list in a page, and of their entries in the audit log: `quotas`. */
   readonly name: string;
 }
 
@@ -45,7 +45,7 @@ function list<I extends z.ZodType, P extends z.ZodType, V extends View>(
   return endpoint({
     summary: `List ${name}`,
     input: PAGE_QUERY,
-    answers: { 200: { description: "A page, in the order of their names", schema: page } },
+    answers: { 200: { description: "A page, in order of name", schema: page } },
     faults: path.includes(":product") ? ["PRODUCT_NOT_FOUND"] : missing.slice(1),
     async handle({ service, access, params }, query) {
       const product = params["product"] ?? "";
@@ -72,7 +72,7 @@ function create<I extends z.ZodType, P extends z.ZodType, V extends View>(
   return endpoint({
     summary: `Create ${kind.one}`,
     input,
-    answers: { 201: { description: "Made", schema: view, headers: ["Location", "ETag"] } },
+    answers: { 201: { description: "Created", schema: view, headers: ["Location", "ETag"] } },
     faults: ["ALREADY_EXISTS", ...missing.slice(1)],
     async handle(call, body) {
       const { service, access, params, reply } = call;
@@ -98,8 +98,8 @@ function fetchOne<I extends z.ZodType, P extends z.ZodType, V extends View>(
     input: PAGE_QUERY.pick({}),
     headers: ["If-None-Match"],
     answers: {
-      200: { description: "As it is defined", schema: kind.view, headers: ["ETag"] },
-      304: { description: "It is still of the revision in If-None-Match", schema: null },
+      200: { description: "The definition", schema: kind.view, headers: ["ETag"] },
+      304: { description: "Still at the revision in If-None-Match", schema: null },
     },
     faults: kind.missing,
     async handle(call) {
@@ -120,7 +120,7 @@ function change<I extends z.ZodType, P extends z.ZodType, V extends View>(
   kind: Kind<I, P, V>,
 ): Endpoint {
   return endpoint({
-    summary: `Change ${kind.one}: what the body names, and nothing else`,
+    summary: `Change the fields of ${kind.one} that the body names`,
     input: kind.patch,
     headers: ["If-Match"],
     answers: { 200: { description: "Changed", schema: kind.view, headers: ["ETag"] } },
@@ -153,7 +153,7 @@ function remove<I extends z.ZodType, P extends z.ZodType, V extends View>(
   kind: Kind<I, P, V>,
 ): Endpoint {
   return endpoint({
-    summary: `Delete ${kind.one}, with all that it holds`,
+    summary: `Delete ${kind.one} and everything in it`,
     input: DELETE_QUERY,
     headers: ["If-Match"],
     answers: { 204: { description: "Deleted", schema: null } },
@@ -175,12 +175,12 @@ function remove<I extends z.ZodType, P extends z.ZodType, V extends View>(
   });
 }
 
-/** Which definition a path names; of a product both are its tag. */
+/** The definition that a path names; for a product both are its tag. */
 function partsOf({ params }: Call, { param }: Place) {
   return { product: params["product"] ?? "", id: params[param] ?? "" };
 }
 
-/** The revision that a change is of, by the header or by the field. */
+/** The revision that a change applies to, from the header or the field. */
 function revisionOf(call: Call, body: unknown): number | undefined {
   const header = ifMatchOf(call.header("if-match"));
   const field: unknown =
@@ -207,7 +207,7 @@ function note(
   service.audit.add({ event, actor: access.actor, request_id: requestId, target, before, after });
 }
 
-/** The most of a page. Throws `VALIDATION`. */
+/** The maximum length of a page. Throws `VALIDATION`. */
 export function limitOf(text: string | undefined): number {
   const limit = text === undefined ? PAGE_DEFAULT : Number(text);
   if (Number.isInteger(limit) && limit >= 1 && limit <= 1_000) return limit;

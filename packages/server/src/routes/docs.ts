@@ -7,10 +7,10 @@ import { packedBody } from "../viewer.js";
 const NOTHING = object({});
 const YEAR_S = 31_536_000;
 
-/** The page at `/docs`, the files that it loads, and `/`, which leads to it. */
+/** The page at `/docs`, the files that it loads, and `/`, which redirects to it. */
 export function docsEndpoints(version: string) {
   let made: Page | null = null;
-  /** Read when somebody first looks, as most servers are asked by programs alone. */
+  /** Read at the first visit, because most servers are called only by programs. */
   const page = (): Page => {
     made ??= pageOf(version);
     return made;
@@ -19,10 +19,10 @@ export function docsEndpoints(version: string) {
 }
 
 const home = endpoint({
-  summary: "Lead people to /docs, and programs that accept JSON alone to /openapi.json",
+  summary: "Redirect people to /docs, and programs that accept only JSON to /openapi.json",
   input: NOTHING,
   headers: ["Accept"],
-  answers: { 302: { description: "Where to look", schema: null, headers: ["Location"] } },
+  answers: { 302: { description: "The address to go to", schema: null, headers: ["Location"] } },
   handle({ reply, header }) {
     const accept = header("accept") ?? "*/*";
     const isProgram = /\bjson\b/i.test(accept) && !/text\/html|\*\/\*/i.test(accept);
@@ -39,7 +39,7 @@ const docs = (page: () => Page): Endpoint =>
     answers: { 200: { description: "HTML", schema: null } },
     handle({ reply }) {
       reply.type("text/html; charset=utf-8").header("content-security-policy", PAGE_POLICY);
-      // Its files have other names as soon as they change.
+      // Its files get new names when they change.
       reply.header("cache-control", "no-cache").header("referrer-policy", "no-referrer");
       return page().html;
     },
@@ -52,7 +52,7 @@ const asset = (page: () => Page): Endpoint =>
     headers: ["If-None-Match", "Accept-Encoding"],
     answers: {
       200: { description: "The file", schema: null, headers: ["ETag"] },
-      304: { description: "It is still the one in If-None-Match", schema: null },
+      304: { description: "Still the one in If-None-Match", schema: null },
     },
     faults: ["ROUTE_NOT_FOUND"],
     handle: (call) => send(call, page()),

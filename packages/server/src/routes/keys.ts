@@ -7,7 +7,7 @@ import { limitOf } from "./definitions.js";
 const list = endpoint({
   summary: "List keys",
   input: PAGE_QUERY,
-  answers: { 200: { description: "Those in the reach of the key that asks", schema: KEYS_PAGE } },
+  answers: { 200: { description: "The keys within the caller's reach", schema: KEYS_PAGE } },
   async handle({ service, access }, { after = "", limit: text }) {
     const limit = limitOf(text);
     const all = await service.keys.list(access);
@@ -18,11 +18,11 @@ const list = endpoint({
 });
 
 const create = endpoint({
-  summary: "Make a key, which may do no more than the one that makes it",
+  summary: "Create a key, which may do no more than the one that creates it",
   input: KEY_INPUT,
   answers: {
     201: {
-      description: "The key: this answer is the only place it is told",
+      description: "The key, shown only in this answer",
       schema: KEY_CREATED,
       headers: ["Location"],
     },
@@ -38,7 +38,7 @@ const create = endpoint({
 });
 
 const fetchOne = endpoint({
-  summary: "Fetch what a key may do",
+  summary: "Fetch what a key allows",
   input: PAGE_QUERY.pick({}),
   answers: { 200: { description: "Without its secret", schema: KEY_VIEW } },
   faults: ["KEY_NOT_FOUND"],
@@ -51,7 +51,7 @@ const fetchOne = endpoint({
 });
 
 const revoke = endpoint({
-  summary: "Revoke a key: refused at once here, within a second everywhere",
+  summary: "Revoke a key: this server refuses it at once, all others within a second",
   input: PAGE_QUERY.pick({}),
   answers: { 204: { description: "Revoked", schema: null } },
   faults: ["KEY_NOT_FOUND"],
@@ -85,6 +85,7 @@ function note(
 }
 
 function beyond(): DuctapeError {
-  const message = "key: it may give to another only what it has: scopes, products, environments";
+  const message =
+    "key: it may give another key only scopes, products and environments that it has itself";
   return new DuctapeError("FORBIDDEN", message);
 }

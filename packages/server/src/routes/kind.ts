@@ -2,12 +2,12 @@ import type { Client, DeleteOptions, ErrorCode } from "ductape";
 import type { z } from "zod";
 import type { Access } from "../access.js";
 
-/** A definition as it is told. */
+/** A definition in answers. */
 export interface View {
   readonly revision: number;
 }
 
-/** The definitions of a kind, as the library has them. */
+/** The library's calls for a kind of definition. */
 export interface Definitions<I, P, V extends View> {
   create(product: string, input: I): Promise<V>;
   update(product: string, id: string, patch: P): Promise<V>;
@@ -18,7 +18,7 @@ export interface Definitions<I, P, V extends View> {
 
 /** One kind of definition over HTTP. */
 export interface Kind<I extends z.ZodType, P extends z.ZodType, V extends View> {
-  /** As a sentence names one: `a quota`. */
+  /** Its name in a sentence: `a quota`. */
   readonly one: string;
   readonly missing: readonly ErrorCode[];
   readonly input: I;
@@ -26,9 +26,9 @@ export interface Kind<I extends z.ZodType, P extends z.ZodType, V extends View> 
   readonly view: z.ZodType;
   readonly page: z.ZodType;
   of(ductape: Pick<Client, "product">): Definitions<z.input<I>, z.input<P>, V>;
-  /** What names one. */
+  /** The field that names one. */
   idOf(definition: z.input<I> | V): string;
-  /** True for one that is listed to the key. */
+  /** True if the key may see it in lists. */
   mayList(access: Access, id: string): boolean;
   /** Throws unless the key may see one. */
   requireRead(access: Access, product: string, id: string): void;

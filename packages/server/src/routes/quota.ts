@@ -30,7 +30,7 @@ const FAULTS: readonly ErrorCode[] = [
   "OUTCOME_UNKNOWN",
 ];
 
-/** By the server's `onStoreError` a result may be degraded. */
+/** Depending on the server's `onStoreError`, a result may be degraded. */
 type Result = QuotaResult<OutagePolicy>;
 
 const INPUTS_MAX = 1_000;
@@ -74,7 +74,7 @@ const run = endpoint({
 });
 
 const batch = endpoint({
-  summary: "Decide several requests, each on its own or all as one",
+  summary: "Decide several requests, each on its own or all together",
   input: BATCH_INPUT,
   bodyBytesMax: BATCH_BYTES_MAX,
   answers: { 200: { description: "A result or a problem for each input", schema: BATCH_RESULT } },
@@ -148,7 +148,7 @@ async function runEach(call: Call, inputs: readonly unknown[]): Promise<(Result 
   });
 }
 
-/** Throws unless the key may do this, there. */
+/** Throws unless the key allows this action in this place. */
 function authorize(access: Access, { action, product_tag, env }: QuotaInput): void {
   access.require(`quota:${action}`);
   access.requireEnvironment(product_tag, env);
@@ -156,7 +156,7 @@ function authorize(access: Access, { action, product_tag, env }: QuotaInput): vo
 
 const AUDITED = new Set(["reset", "set", "grant"]);
 
-/** Counts a decision, and writes down those by which somebody changed a count or a limit. */
+/** Counts a decision in the metrics, and logs those that changed a count or a limit on purpose. */
 function tell({ service, access, requestId }: Call, result: Result): void {
   const { action, code } = result;
   service.metrics.decided(action, code);
@@ -176,7 +176,7 @@ function tell({ service, access, requestId }: Call, result: Result): void {
   });
 }
 
-/** The header may stand for the field; it is a text in quotes, or one without any. */
+/** The header may replace the field; its text may be quoted or not. */
 function withKey(input: QuotaInput, header: string | undefined): QuotaInput {
   if (header === undefined) return input;
   const quoted = /^"((?:[^"\\]|\\["\\])*)"$/.exec(header)?.[1]?.replaceAll(/\\(.)/g, "$1");

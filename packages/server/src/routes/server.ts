@@ -13,14 +13,14 @@ const text = (description: string): Readonly<Record<number, Answer>> => ({
 });
 
 const health = endpoint({
-  summary: "Tell that the process is alive",
+  summary: "Check that the process is alive",
   input: NOTHING,
   answers: { 200: { description: "Alive", schema: HEALTH } },
   handle: () => ({ status: "ok" }),
 });
 
 const ready = endpoint({
-  summary: "Tell whether calls can be decided: the store is read and written",
+  summary: "Check that calls can be decided, by reading and writing the store",
   input: NOTHING,
   answers: { 200: { description: "Ready", schema: READY } },
   faults: ["STORE_UNAVAILABLE", "TIMEOUT", "OVERLOADED"],
@@ -39,7 +39,7 @@ const metrics = endpoint({
   input: NOTHING,
   answers: text("Metrics"),
   async handle({ service, reply }) {
-    // What is told of the store is of now, also where nobody asks /readyz.
+    // The state of the store is current even if nobody calls /readyz.
     await service.prober.look();
     const { room } = service.ductape;
     if (room !== null) service.metrics.storeKeeps(room);
@@ -48,7 +48,9 @@ const metrics = endpoint({
   },
 });
 
-/** The routes of the server itself, which need no key. Its OpenAPI document also has `routes`. */
+/**
+ * The routes of the server itself, which need no key. The OpenAPI document also contains `routes`.
+ */
 export function serverRoutes(routes: readonly Route[], version: string): readonly Route[] {
   const openapi = endpoint({
     summary: "This document",
@@ -69,5 +71,5 @@ export function serverRoutes(routes: readonly Route[], version: string): readonl
 }
 
 function draining(): StoreError {
-  return new StoreError("OVERLOADED", "server: it is about to stop, and takes no new work");
+  return new StoreError("OVERLOADED", "server: it is about to stop and accepts no new calls");
 }

@@ -33,7 +33,7 @@ interface SessionEndpoint<I extends z.ZodType<{ product: string; env: string }>>
   handle(call: Call, input: z.input<I>): Promise<unknown>;
 }
 
-/** An endpoint that begins in an environment which must be the key's own. */
+/** An endpoint in an environment that the key must cover. */
 function sessionEndpoint<T extends { product: string; env: string }, I extends z.ZodType<T, T>>({
   summary,
   input,
@@ -67,7 +67,7 @@ const start = sessionEndpoint({
 });
 
 const decrypt = sessionEndpoint({
-  summary: "Tell what a session holds, by its token",
+  summary: "Return the data of a session, by its token",
   input: DECRYPT_INPUT,
   answer: SESSION_DATA,
   faults: [...REFUSED, "ISSUER_UNAVAILABLE"],
@@ -88,7 +88,7 @@ const refresh = sessionEndpoint({
 });
 
 const revoke = sessionEndpoint({
-  summary: "End one session, or all of one identifier",
+  summary: "Revoke one session, or all of one identifier",
   input: REVOKE_INPUT,
   answer: REVOKED,
   async handle(call, body) {
@@ -113,7 +113,7 @@ const list = sessionEndpoint({
 });
 
 const rotate = sessionEndpoint({
-  summary: "Make a new key that signs the tokens of an environment",
+  summary: "Make a new key to sign the tokens of an environment",
   input: ROTATE_INPUT,
   answer: ROTATED,
   async handle(call, { product, env }) {

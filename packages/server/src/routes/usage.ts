@@ -20,7 +20,7 @@ const FAULTS = [
 const subjects = endpoint({
   summary: "List who has used how much of a quota",
   input: SUBJECTS_QUERY,
-  answers: { 200: { description: "A page, by used descending", schema: SUBJECTS_PAGE } },
+  answers: { 200: { description: "A page, greatest use first", schema: SUBJECTS_PAGE } },
   faults: FAULTS,
   handle({ service, access }, { limit, ...query }) {
     access.requireEnvironment(query.product_tag, query.env);
@@ -29,10 +29,10 @@ const subjects = endpoint({
 });
 
 const history = endpoint({
-  summary: "Tell what was used in this window and in those before",
+  summary: "List what was used in this window and the earlier ones",
   input: HISTORY_QUERY,
   answers: {
-    200: { description: "The window that holds now, then those before", schema: HISTORY },
+    200: { description: "The current window, then those before it", schema: HISTORY },
   },
   faults: [...FAULTS, "SUBJECT_REQUIRED"],
   handle({ service, access }, { subject, ...query }) {
@@ -41,7 +41,10 @@ const history = endpoint({
   },
 });
 
-/** The subject that a text of a query means. Throws `VALIDATION` for what only begins as JSON. */
+/**
+ * The subject given by the text of a query. Throws `VALIDATION` for a text that only begins like
+ * JSON.
+ */
 function subjectOf(text: string | undefined): SubjectInput | undefined {
   if (text === undefined || !/^[{"]/.test(text)) return text;
   try {
@@ -55,7 +58,9 @@ function subjectOf(text: string | undefined): SubjectInput | undefined {
 const counters = endpoint({
   summary: "Count the counters of a product, an environment, a quota or a rule",
   input: COUNTERS_QUERY,
-  answers: { 200: { description: "How many are kept, and in use", schema: COUNTERS } },
+  answers: {
+    200: { description: "How many there are, and how many are in use", schema: COUNTERS },
+  },
   faults: ["PRODUCT_NOT_FOUND", "ENVIRONMENT_NOT_FOUND", "QUOTA_NOT_FOUND"],
   handle({ service, access }, query) {
     const { product_tag, env } = query;

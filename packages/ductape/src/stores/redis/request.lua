@@ -43,7 +43,7 @@ end
 -- Form: 8 for each check, plus 1: more steps follow, 2: speaks to one rule, 4: has a key.
 local function readStep()
   local action, amount, form = ACTIONS[request[at] + 1], request[at + 1], request[at + 2]
-  if not isAmount(amount) then error('an amount wants an integer from 0 to 2^53-1') end
+  if not isAmount(amount) then error('an amount expects an integer from 0 to 2^53-1') end
   local count, speaksToOne = floor(form / 8), form % 4 >= 2
   local checks, ledgers = {}, {}
   -- 0 is the name of none, nil speaks to all.
