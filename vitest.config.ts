@@ -15,6 +15,7 @@ const shared = {
 // Whole names, so that none is the beginning of another.
 const alias = [
   { find: /^ductape\/calls$/, replacement: source("ductape/src/remote/calls.ts") },
+  { find: /^ductape\/store$/, replacement: source("ductape/src/store.ts") },
   { find: /^ductape\/testing$/, replacement: source("ductape/src/testing/testing.ts") },
   { find: /^ductape\/remote$/, replacement: source("ductape/src/remote-client.ts") },
   { find: /^ductape$/, replacement: source("ductape/src/index.ts") },

@@ -8,6 +8,7 @@ export default defineConfig({
     index: "src/index.ts",
     calls: "src/remote/calls.ts",
     remote: "src/remote-client.ts",
+    store: "src/store.ts",
     testing: "src/testing/testing.ts",
   },
   format: ["esm", "cjs"],

@@ -3,7 +3,7 @@ import { readAnswer } from "./decide/answer.js";
 import type { Logger } from "./base/logger.js";
 import { keptUntilMs } from "./decide/counter.js";
 import { counterText } from "./stores/counter-record.js";
-import { ConflictError, StoreError, ValidationError } from "./base/errors.js";
+import { ConflictError, show, StoreError, ValidationError } from "./base/errors.js";
 import { QUOTA } from "./define/quota.js";
 import { shardKeyOf, keyParts, spaceParts } from "./base/key.js";
 import { readDefinition } from "./define/kind.js";
@@ -62,12 +62,22 @@ export async function copyStore(
   }
 }
 
-function made(store: string | StoreMaker, path: string, logger: Logger): Store {
+/** A store that can be copied. */
+type Copyable = Store & Required<Pick<Store, "dump" | "load">>;
+
+function made(given: string | StoreMaker, path: string, logger: Logger): Copyable {
   const context = { clock: undefined, timeoutMs: TIMEOUT_MS, logger };
-  return typeof store === "string" ? openStore(store, context, path) : store(context);
+  const store = typeof given === "string" ? openStore(given, context, path) : given(context);
+  if (isCopyable(store)) return store;
+  const message = `expects a store with dump and load, got ${show(store.guarantees.name)}`;
+  throw new ValidationError([{ path, message }]);
 }
 
-async function refuseFull(target: Store): Promise<void> {
+function isCopyable(store: Store): store is Copyable {
+  return store.dump !== undefined && store.load !== undefined;
+}
+
+async function refuseFull(target: Copyable): Promise<void> {
   for await (const { counters, answers, documents } of target.dump()) {
     if (counters.length + answers.length + documents.length === 0) continue;
     const message = "to: expects an empty store, but this one has counters or definitions";
@@ -76,8 +86,8 @@ async function refuseFull(target: Store): Promise<void> {
 }
 
 async function copied(
-  source: Store,
-  target: Store,
+  source: Copyable,
+  target: Copyable,
   tell: (progress: CopyProgress) => void,
 ): Promise<CopyProgress> {
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
@@ -120,7 +130,7 @@ async function homesOf(source: Store): Promise<(key: string) => string> {
   };
 }
 
-async function tallied(store: Store, tally: Tally): Promise<Tally> {
+async function tallied(store: Copyable, tally: Tally): Promise<Tally> {
   for await (const piece of store.dump()) tally.add(piece);
   return tally;
 }

@@ -29,8 +29,6 @@ export function countingStore(inner: Store): CountingStore {
     fault: null,
     open: () => inner.open(),
     scan: (prefix) => inner.scan(prefix),
-    dump: () => inner.dump(),
-    load: (piece, shardKeyOf) => inner.load(piece, shardKeyOf),
     close: () => inner.close(),
     apply(plan: Plan, options?: CallOptions) {
       this.asked++;

@@ -114,6 +114,20 @@ describe("a copy", () => {
     expect((await faultOf(copyStore("nonsense", store))).message).toMatch(/^from: expects/);
     expect((await faultOf(copyStore(store, "sqlite:"))).message).toMatch(/^to: expects/);
   });
+
+  it("is refused where a store has no dump or no load", async () => {
+    const without = (name: "dump" | "load"): StoreMaker => {
+      const store = new MemoryStore(Date.now);
+      return () => Object.assign(store, { [name]: undefined });
+    };
+    for (const name of ["dump", "load"] as const) {
+      expect(await faultOf(copyStore(without(name), newStore()))).toMatchObject({
+        code: "VALIDATION",
+        message: 'from: expects a store with dump and load, got "memory"',
+      });
+      expect((await faultOf(copyStore(newStore(), without(name)))).message).toMatch(/^to: /);
+    }
+  });
 });
 
 describe("a store that changes while it is copied", () => {

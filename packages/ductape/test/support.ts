@@ -90,8 +90,6 @@ export function storeOver(
     open: () => store.open(),
     apply: (plan, options) => store.apply(plan, options),
     scan: (prefix) => store.scan(prefix),
-    dump: () => store.dump(),
-    load: (piece, homeOf) => store.load(piece, homeOf),
     close: () => store.close(),
     ...changed,
     documents: {

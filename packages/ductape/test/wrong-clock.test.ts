@@ -2,8 +2,8 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { EmbeddedDuctape, type QuotaInput } from "ductape";
 import { manualClock } from "ductape/testing";
-import { openStore } from "../src/stores/url.js";
-import { clientWith, contextOf, faultOf, inputOf } from "./support.js";
+import { MemoryStore } from "../src/stores/memory/memory.js";
+import { clientWith, faultOf, inputOf } from "./support.js";
 import { testedStores, type TestedStore } from "./tested.js";
 
 const { stores, stop } = await testedStores();
@@ -118,7 +118,7 @@ describe.each(stores)("after one call under a clock ten years ahead, $name", (te
 
 it("drops keys in their time, also behind those of a clock that was ahead", async () => {
   const clock = manualClock(NOW);
-  const store = openStore("memory:", contextOf(clock));
+  const store = new MemoryStore(clock);
   const quota = { tag: "q", limit: null, period: "day" } as const;
   await using ductape = await clientWith([quota], { clock, store, logger: { warn() {} } });
   const run = (key: string) => ductape.processor.quota.run(inputOf({ idempotency_key: key }));

@@ -122,6 +122,11 @@ export function readAnswer(text: string): Answer {
   };
 }
 
+/** When an answer expires, epoch milliseconds. Throws as {@link readAnswer} does. */
+export function answerExpiresMs(text: string): number {
+  return readAnswer(text).expiresMs;
+}
+
 function readNumbers(parts: readonly string[], nowMs: number): CheckNumbers {
   const at = (i: number): number => Number(parts[i] ?? 0);
   const [flags, fits] = [at(4), parts[9]];

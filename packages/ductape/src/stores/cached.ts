@@ -17,7 +17,6 @@ import type {
   Store,
   StoreFact,
   StoreGuarantees,
-  StorePiece,
   StoreRoom,
 } from "./store.js";
 
@@ -100,15 +99,6 @@ export class CachedStore implements Store {
 
   scan(prefix: string): AsyncIterable<CounterRow> {
     return this.#inner.scan(prefix);
-  }
-
-  dump(): AsyncIterable<StorePiece> {
-    return this.#inner.dump();
-  }
-
-  async load(piece: StorePiece, shardKeyOf: (key: string) => string): Promise<void> {
-    this.#entries.clear();
-    await this.#inner.load(piece, shardKeyOf);
   }
 
   async close(): Promise<void> {

@@ -37,7 +37,7 @@ export interface DocumentChange extends Omit<StoredDocument, "value"> {
   readonly value: string | null;
 }
 
-/** A document with what was said of it as it was written. */
+/** A document with the options it was written with. */
 export interface KeptDocument extends StoredDocument {
   /** Null: never. */
   readonly expiresMs: number | null;
@@ -70,8 +70,9 @@ export interface DocumentPage {
  * definitions, keys and revocations: every process keeps them in memory and asks for `changes`.
  * *Unwatched* ones are many, such as a record for each login, and are asked for by key or folder.
  *
- * An expired document is told by no method and has revision 0, at once by the store's clock. It is
- * dropped at the writes that follow, a few at each, so that no sweep stalls a call; nobody is told.
+ * From the instant it expires, by the store's clock, no method returns a document, and its revision
+ * is 0. Later writes drop expired documents, a few at each, so that no sweep stalls a call; a
+ * dropped document is no change.
  *
  * Every method throws `STORE_UNAVAILABLE` where the store cannot answer; `write` also `TIMEOUT`,
  * and `OVERLOADED` where there is no room for new unwatched documents.
@@ -92,8 +93,8 @@ export interface Documents {
    */
   write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null>;
   /**
-   * Where the engine tells of changes of watched documents: calls `changed` at each, soon, and may
-   * miss some. Returns how to stop.
+   * For an engine that announces changes of watched documents: calls `changed` soon after each, and
+   * may miss some. Returns a function that stops it. Without it, clients ask every second.
    */
   watch?(changed: () => void): () => void;
 }
@@ -120,7 +121,7 @@ export interface StorePiece {
   readonly documents: readonly KeptDocument[];
 }
 
-/** What a store tells of the engine it is on. */
+/** A fact about the engine of a store. */
 export interface StoreFact {
   /** Such as `synchronous_commit`; of several servers with the address of the one. */
   readonly name: string;
@@ -130,25 +131,28 @@ export interface StoreFact {
 }
 
 /**
- * Where counters and definitions live. A store runs `apply` under its own lock and adds nothing to
- * the decision. Every plan is atomic, and resolved when it is as durable as `guarantees` says.
+ * Keeps counters, answers and definitions. A store runs `apply` under its own lock and adds nothing
+ * to the decision. Every plan is atomic, and resolves once it is as durable as `guarantees` says.
  */
 export interface Store {
   readonly guarantees: StoreGuarantees;
-  /** False until `open`, and once what was opened is lost: open it, and read all of it, anew. */
+  /**
+   * False before `open`, and again once what was opened is lost: the client then opens it and reads
+   * all definitions anew.
+   */
   readonly isOpen: boolean;
   /**
-   * Where the engine's own clock decides: what it says now, as far as was learned from its answers.
-   * Plans are made for that instant.
+   * For an engine whose own clock decides: its estimate from the engine's answers. Plans are made
+   * for that instant.
    */
   readonly clock?: Clock | undefined;
-  /** Of a store that is bounded by memory. One that has no room left throws `OVERLOADED`. */
+  /** For a store bounded by memory. With no room left, it throws `OVERLOADED`. */
   readonly room?: StoreRoom | undefined;
   /** Opens or creates it. Throws `STORE_UNAVAILABLE` and may be called again. */
   open(): Promise<void>;
   /**
-   * Decides the plan, and changes no argument. Plans of the same turn share a
-   * batch where the engine has a round trip. Throws `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`,
+   * Decides the plan, and changes no argument. Where the engine has a round trip, plans of the same
+   * turn of the event loop share a batch. Throws `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`,
    * `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
   apply(plan: Plan, options?: CallOptions): Outcome | Promise<Outcome>;
@@ -160,18 +164,21 @@ export interface Store {
    * piece at a time, so that other calls go on between.
    */
   scan(prefix: string): AsyncIterable<CounterRow>;
-  /** All that it holds and that has not expired, in pieces and in no order, as {@link scan}. */
-  dump(): AsyncIterable<StorePiece>;
   /**
-   * Writes what another store held, in place of what stands under the same keys. `shardKeyOf` tells
-   * the shard key of the quota of a space, or of the key of an answer.
+   * All that it holds and that has not expired, in pieces and in no order, read as by
+   * {@link scan}. A store without `dump` and `load` works, but cannot be copied.
    */
-  load(piece: StorePiece, shardKeyOf: (key: string) => string): Promise<void>;
+  dump?(): AsyncIterable<StorePiece>;
+  /**
+   * Writes what another store held, in place of what is stored under the same keys. `shardKeyOf`
+   * returns the shard key of the quota of a space, or of the key of an answer.
+   */
+  load?(piece: StorePiece, shardKeyOf: (key: string) => string): Promise<void>;
   /** Lets what was accepted finish, then releases everything. */
   close(): Promise<void>;
 }
 
-/** What a client shares with the store that it is made for. */
+/** Settings a client passes to its store. */
 export interface StoreContext {
   /** The clock option, which then decides in place of the engine's; undefined: it was left out. */
   readonly clock: Clock | undefined;

@@ -1,6 +1,7 @@
 // Programs of users of the other entries, compiled and never run: see results.ts.
 import type { QuotaInput } from "ductape";
 import { Ductape, DuctapeError, type DuctapeOptions, type OutagePolicy } from "ductape/remote";
+import { apply, onlyReads, type Counters, type Plan, type Store } from "ductape/store";
 import { manualClock, storeSuite } from "ductape/testing";
 
 declare const input: QuotaInput;
@@ -28,6 +29,23 @@ export function aFaultHasACode(fault: unknown): string | null {
   // @ts-expect-error: there is no such code
   if (fault.code === "NOT_A_CODE") return null;
   return fault.issues?.[0]?.path ?? fault.code;
+}
+
+declare const counters: Counters;
+declare const store: Omit<Store, "apply">;
+
+export function aStoreOfOnesOwnRunsTheDecision(): Store {
+  return {
+    ...store,
+    apply(plan: Plan) {
+      // @ts-expect-error: a decision needs an instant
+      if (onlyReads(plan)) return apply(counters, plan);
+      const outcome = apply(counters, plan, plan[0].plannedMs);
+      // @ts-expect-error: it may be stale
+      void outcome[0].status;
+      return outcome;
+    },
+  };
 }
 
 export function aClockIsSetByHand(): number {

@@ -1,4 +1,4 @@
-import { readAnswer } from "../../decide/answer.js";
+import { answerExpiresMs } from "../../decide/answer.js";
 import type { AnswerKey } from "../../decide/plan.js";
 import { splitCounterKey } from "../../base/key.js";
 import { ANSWER_TTL_MS } from "../../decide/action.js";
@@ -75,7 +75,7 @@ export class MemoryAnswers {
   /** Keeps an answer of another store. */
   load({ key, text }: AnswerRow, nowMs: number): void {
     const { space, subject: name } = splitCounterKey(key);
-    this.put(space, name, text, readAnswer(text).expiresMs, nowMs);
+    this.put(space, name, text, answerExpiresMs(text), nowMs);
   }
 
   /** All that have not expired. */
@@ -83,7 +83,7 @@ export class MemoryAnswers {
     for (const [space, { buckets }] of this.#spaces) {
       for (const { texts } of buckets) {
         for (const [name, text] of texts) {
-          if (readAnswer(text).expiresMs > nowMs) yield { key: space + name, text };
+          if (answerExpiresMs(text) > nowMs) yield { key: space + name, text };
         }
       }
     }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readAnswer } from "../../decide/answer.js";
+import { answerExpiresMs } from "../../decide/answer.js";
 import type { Clock } from "../../base/call.js";
 import type { KeptDocument, StorePiece } from "../store.js";
 import { currentAnswer } from "../older-answers.js";
@@ -77,7 +77,7 @@ export class PostgresMoving {
       SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[])
       ON CONFLICT (key) DO UPDATE SET expires_ms = excluded.expires_ms, answer = excluded.answer`;
     const keys = textArray(answers.map(({ key }) => key));
-    const expires = numberArray(answers.map((each) => readAnswer(each.text).expiresMs));
+    const expires = numberArray(answers.map((each) => answerExpiresMs(each.text)));
     const texts = textArray(answers.map((each) => each.text));
     return { text, values: [keys, expires, texts] };
   }

@@ -1,4 +1,4 @@
-import { readAnswer } from "../../decide/answer.js";
+import { answerExpiresMs } from "../../decide/answer.js";
 import { keptUntilMs, type Counter } from "../../decide/counter.js";
 import { FOREVER_MS } from "../../decide/period.js";
 import type { CounterRow, StorePiece } from "../store.js";
@@ -52,7 +52,7 @@ async function* scanAnswers({ nodes, keyspace, name, nowMs }: DumpParts) {
         const [key, bytes] = [keyspace.answerKey(full), texts[i] ?? null];
         if (key === null || bytes === null || told.has(full)) continue;
         const text = readAnswerText(bytes);
-        if (readAnswer(text).expiresMs <= nowMs) continue;
+        if (answerExpiresMs(text) <= nowMs) continue;
         told.add(full);
         yield { key, text };
       }
@@ -85,7 +85,7 @@ export async function loadRedis(
       ...counters.map(({ space, subject, counter }) =>
         put(space + subject, packCounter(counter), expiryOf(counter)),
       ),
-      ...answers.map(({ key, text }) => put(key, Buffer.from(text), readAnswer(text).expiresMs)),
+      ...answers.map(({ key, text }) => put(key, Buffer.from(text), answerExpiresMs(text))),
     ]);
   } catch (error) {
     throw unavailable(name, error);

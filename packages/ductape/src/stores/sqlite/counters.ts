@@ -1,4 +1,4 @@
-import { answerKeyOf, readAnswer } from "../../decide/answer.js";
+import { answerExpiresMs, answerKeyOf } from "../../decide/answer.js";
 import type { Counter } from "../../decide/counter.js";
 import type { Counters } from "../../decide/counters.js";
 import type { Span } from "../../decide/period.js";
@@ -169,7 +169,7 @@ export class SqliteCounters implements Counters {
       changes.push(this.#upsertRow(space + subject, counter), REWRITTEN);
     }
     for (const { key, text } of answers) {
-      this.#insertAnswer.run(key, readAnswer(text).expiresMs, text);
+      this.#insertAnswer.run(key, answerExpiresMs(text), text);
     }
     if (changes.length > 0) this.#log.append(changes, nowMs);
     this.#forgetKept();
