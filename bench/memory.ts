@@ -28,6 +28,19 @@ function ours(ductape: Ductape, users: readonly string[], name: string, quotas =
   };
 }
 
+function bound(ductape: Ductape, users: readonly string[], name: string): Contender {
+  const quota = ductape.quota({ env: "prd", product_tag: "shop", quota_tag: "q0" });
+  let i = 0;
+  return {
+    name,
+    async run(calls) {
+      for (let call = 0; call < calls; call++) {
+        await quota.increment({ amount: 1, subject: users[i++ % users.length] });
+      }
+    },
+  };
+}
+
 function peer(users: readonly string[], name: string): Contender {
   const limiter = new RateLimiterMemory({ points: LIMIT, duration: 86_400 });
   let i = 0;
@@ -64,14 +77,22 @@ export async function benchMemory(): Promise<string[]> {
   const users = subjects(10_000);
   const ductape = await clientOf("memory:");
   const rows = await compare(
-    [ours(ductape, users, "ours"), peer(users, "peer"), floor(users, "floor")],
+    [
+      ours(ductape, users, "ours"),
+      bound(ductape, users, "bound"),
+      peer(users, "peer"),
+      floor(users, "floor"),
+    ],
     200_000,
     11,
   );
   const ns = (name: string) => rows.get(name)?.medianNs ?? Number.NaN;
+  const beside = (name: string) =>
+    `${ns(name).toFixed(0)} ns | ${ns("peer").toFixed(0)} ns | ` +
+    `${(ns(name) / ns("peer")).toFixed(2)} x time`;
   return [
-    `memory: c=1 | ${ns("ours").toFixed(0)} ns | ${ns("peer").toFixed(0)} ns | ` +
-      `${(ns("ours") / ns("peer")).toFixed(2)} x time (floor ${ns("floor").toFixed(0)} ns)`,
+    `memory: c=1 | ${beside("ours")} (floor ${ns("floor").toFixed(0)} ns)`,
+    `memory: c=1, by a bound quota | ${beside("bound")}`,
     await growthOfCounters(),
     await growthOfQuotas(),
     await bytesPerCounter(),

@@ -2,6 +2,9 @@ import type { Client } from "./client/client.js";
 import { type OutagePolicy, invalid } from "./base/settings.js";
 import { EmbeddedDuctape, type EmbeddedOptions } from "./client/embedded.js";
 import { show } from "./base/errors.js";
+import type { BoundQuota } from "./quota/bound.js";
+import type { QuotaTarget } from "./quota/target.js";
+import type { QuotaResult } from "./quota/decision.js";
 import type { AlertListener } from "./quota/events.js";
 import { isLeftOut, isRecord } from "./base/json.js";
 import { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
@@ -41,6 +44,10 @@ export class Ductape<const Policy extends OutagePolicy = "throw"> implements Cli
     this.processor = client.processor;
     this.usage = client.usage;
     this.guarantees = client.guarantees;
+  }
+
+  quota(target: QuotaTarget): BoundQuota<QuotaResult<Policy>> {
+    return this.#client.quota(target);
   }
 
   probe(call?: CallOptions): Promise<void> {

@@ -54,6 +54,8 @@ export { QuotaExceededError } from "./quota/exceeded.js";
 export { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
 export { unknownField, type Empty } from "./base/field.js";
 export type { Action } from "./decide/action.js";
+export type { BoundChange, BoundInput, BoundQuota } from "./quota/bound.js";
+export type { QuotaTarget } from "./quota/target.js";
 export type { QuotaInput, SessionInput } from "./quota/request.js";
 export type { SubjectInput } from "./define/subject.js";
 export type {

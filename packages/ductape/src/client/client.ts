@@ -10,6 +10,8 @@ import type { DuctapeError } from "../base/errors.js";
 import type { AlertListener } from "../quota/events.js";
 import type { DeleteOptions, Patch } from "../define/patch.js";
 import type { Product, ProductInput } from "../define/product.js";
+import type { BoundQuota } from "../quota/bound.js";
+import type { QuotaTarget } from "../quota/target.js";
 import type { QuotaInput } from "../quota/request.js";
 import type { SessionData } from "../define/sample.js";
 import type { SessionDefinition, SessionView } from "../define/session.js";
@@ -35,6 +37,11 @@ export interface Client<Policy extends OutagePolicy = "throw"> {
   readonly product: ProductCalls;
   /** Decisions, and the sessions of users. */
   readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
+  /**
+   * A quota that is named once: its methods take the rest of the input of `processor.quota.run`.
+   * Throws `VALIDATION` for names that no quota can have; each call finds out whether it exists.
+   */
+  quota(target: QuotaTarget): BoundQuota<QuotaResult<Policy>>;
   /** Who has used how much. */
   readonly usage: UsageCalls;
   /** What the store promises: read differences between stores from here. */

@@ -27,7 +27,10 @@ import { SigningKeys } from "../sessions/signing.js";
 import { Verifier } from "../sessions/verifier.js";
 import { isLeftOut, isRecord } from "../base/json.js";
 import { unknownField } from "../base/field.js";
-import { type Request } from "../quota/request.js";
+import { boundOn, type BoundQuota } from "../quota/bound.js";
+import type { QuotaTarget } from "../quota/target.js";
+import type { QuotaResult } from "../quota/decision.js";
+import { parsePlace, type Request } from "../quota/request.js";
 import type { Store, StoreGuarantees, StoreMaker, StoreFact, StoreRoom } from "../stores/store.js";
 import { CachedStore } from "../stores/cached.js";
 import { openStore } from "../stores/url.js";
@@ -99,6 +102,7 @@ export class EmbeddedDuctape<
    * Data that a program keeps in the store beside the definitions, such as the keys of a server.
    */
   readonly records: Records;
+  readonly #bind: (target: QuotaTarget) => BoundQuota<QuotaResult<Policy>>;
   readonly #store: CachedStore;
   readonly #catalogue: Catalogue;
   readonly #events: Events;
@@ -131,8 +135,17 @@ export class EmbeddedDuctape<
     this.usage = new Usage(shared);
     this.records = new StoredRecords(shared);
     const calls = underPolicy<Policy, Request>(quota, policy, logger);
+    this.#bind = (target) => {
+      const place = parsePlace(target);
+      return policy === "throw" ? quota.bind(place) : boundOn(calls, target);
+    };
     const logins = new Logins(this.#store);
     this.processor = { quota: calls, sessions: new UserSessions({ ...shared, verifier, logins }) };
+  }
+
+  /** As {@link Client.quota}. */
+  quota(target: QuotaTarget): BoundQuota<QuotaResult<Policy>> {
+    return this.#bind(target);
   }
 
   /**

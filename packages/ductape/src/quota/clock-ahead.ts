@@ -32,11 +32,10 @@ export class AheadWarnings {
 
   /** Looks at the counters that a step was decided on. */
   look({ checks }: Step, outcome: StepOutcome): void {
-    for (const [i, check] of checks.entries()) {
-      const counter = outcome.checks[i]?.counter ?? null;
-      if (counter !== null && isAhead(counter, outcome.nowMs)) {
-        this.#warn(check, counter, outcome.nowMs);
-      }
+    for (let i = 0; i < checks.length; i++) {
+      const [check, counter] = [checks[i], outcome.checks[i]?.counter];
+      if (check === undefined || counter === undefined || counter === null) continue;
+      if (isAhead(counter, outcome.nowMs)) this.#warn(check, counter, outcome.nowMs);
     }
   }
 

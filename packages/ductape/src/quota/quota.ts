@@ -12,7 +12,15 @@ import { nonEmpty } from "../decide/non-empty.js";
 import type { Outcome } from "../decide/outcome.js";
 import type { Step } from "../decide/plan.js";
 import type { Identity } from "../define/subject.js";
-import { parseRequest, type QuotaInput, type Request, type SessionInput } from "./request.js";
+import { BoundQuota } from "./bound.js";
+import {
+  parseBound,
+  parseRequest,
+  type Place,
+  type QuotaInput,
+  type Request,
+  type SessionInput,
+} from "./request.js";
 import type { Verifier } from "../sessions/verifier.js";
 import type { Store } from "../stores/store.js";
 import type { Gate } from "../base/gate.js";
@@ -52,19 +60,54 @@ export class Quota {
     try {
       const request = parseRequest(input);
       const call = options === undefined ? this.#defaults : parseCall(options, this.#defaults);
-      const ready = this.#parts.gate.open(call);
-      const quota = ready === null ? this.#parts.catalogue.find(request) : null;
-      const nowMs = this.#parts.clock();
-      if (quota === null) return this.#parts.gate.track(this.#locate(request, call, ready));
-      const { session } = request;
-      const identity = session === null ? null : this.#seen(request, session, nowMs);
-      if (session !== null && identity === null) {
-        return this.#parts.gate.track(this.#meet(request, call));
-      }
-      return this.#decide({ request, identity, call }, quota, nowMs, 1);
+      const opening = this.#parts.gate.open(call);
+      const quota = opening === null ? this.#parts.catalogue.find(request) : null;
+      return this.#runOn(request, quota, call, opening);
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /** As {@link run}, for one quota that is named once. */
+  bind(place: Place): BoundQuota<Decision> {
+    const { catalogue, gate } = this.#parts;
+    let known: CompiledQuota | null = null;
+    let edition = -1;
+    return new BoundQuota((action, input, options) => {
+      try {
+        const request = parseBound(place, action, input);
+        const call = options === undefined ? this.#defaults : parseCall(options, this.#defaults);
+        const opening = gate.open(call);
+        if (opening !== null) return this.#runOn(request, null, call, opening);
+        // Whether a cache still exists, only a search finds out.
+        if (request.cache !== null) {
+          return this.#runOn(request, catalogue.find(request), call, null);
+        }
+        if (known === null || edition !== catalogue.edition) {
+          known = catalogue.find(request);
+          edition = catalogue.edition;
+        }
+        return this.#runOn(request, known, call, null);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    });
+  }
+
+  #runOn(
+    request: Request,
+    quota: CompiledQuota | null,
+    call: CallOptions,
+    opening: Promise<void> | null,
+  ): Promise<Decision> {
+    const nowMs = this.#parts.clock();
+    if (quota === null) return this.#parts.gate.track(this.#locate(request, call, opening));
+    const { session } = request;
+    const identity = session === null ? null : this.#seen(request, session, nowMs);
+    if (session !== null && identity === null) {
+      return this.#parts.gate.track(this.#meet(request, call));
+    }
+    return this.#decide({ request, identity, call }, quota, nowMs, 1);
   }
 
   async #locate(

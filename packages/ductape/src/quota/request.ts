@@ -1,6 +1,7 @@
 import { ACTIONS, ANSWER_TTL_MS, type Action, type Idempotency } from "../decide/action.js";
-import { shownName, unknownField, type Empty } from "../base/field.js";
+import { Fields, Issues, shownName, unknownField, type Empty } from "../base/field.js";
 import type { SubjectInput } from "../define/subject.js";
+import { refuseTwice, type QuotaTarget } from "./target.js";
 import { AMOUNT_MAX } from "../decide/counter.js";
 import { DuctapeError, kindOf, show, ValidationError, type Issue } from "../base/errors.js";
 import { isEmptyRecord, isRecord } from "../base/json.js";
@@ -36,11 +37,25 @@ export interface QuotaInput {
 /** The shortest time that an answer is kept, in milliseconds. */
 const ANSWER_TTL_MS_MIN = 1_000;
 
-/** A parsed input: every optional field is a value or null. */
-export interface Request {
+/** Which quota, in which environment of which product. */
+export interface Place {
   readonly env: string;
   readonly productTag: string;
   readonly quotaTag: string;
+}
+
+/** Checks what `ductape.quota` is given. Throws `VALIDATION`. */
+export function parsePlace(target: QuotaTarget): Place {
+  const issues = new Issues();
+  const fields = new Fields(target, "target", ["product_tag", "env", "quota_tag"], issues, "");
+  const productTag = fields.tag("product_tag");
+  const [env, quotaTag] = [fields.tag("env"), fields.tag("quota_tag")];
+  issues.throwAny();
+  return { env, productTag, quotaTag };
+}
+
+/** A parsed input: every optional field is a value or null. */
+export interface Request extends Place {
   readonly action: Action;
   /** Finite and >= 0, 0 for `reset`; not yet checked against the quota's decimals. */
   readonly amount: number;
@@ -75,8 +90,7 @@ function isField(name: string): boolean {
  */
 export function parseRequest(input: unknown): Request {
   if (!isRecord(input)) throw invalid("input", `expects an object, got ${kindOf(input)}`);
-  const { env, product_tag, quota_tag, action, amount, subject, session } = input;
-  const { cache, idempotency_key, idempotency_ttl_ms, rule } = input;
+  const { env, product_tag, quota_tag, action } = input;
   if (
     typeof env !== "string" ||
     typeof product_tag !== "string" ||
@@ -85,10 +99,36 @@ export function parseRequest(input: unknown): Request {
   ) {
     throw explain(input);
   }
+  const place = { env, productTag: product_tag, quotaTag: quota_tag };
+  return requestOf(place, action, input, REQUIRED);
+}
+
+/**
+ * As {@link parseRequest}, for a bound quota: `input` is the rest of the fields, or undefined.
+ */
+export function parseBound(place: Place, action: Action, input: unknown): Request {
+  const rest = input === undefined ? NO_FIELDS : input;
+  if (!isRecord(rest)) throw invalid("input", `expects an object, got ${kindOf(rest)}`);
+  try {
+    return requestOf(place, action, rest, 0);
+  } catch {
+    throw explainBound(place, action, rest);
+  }
+}
+
+const NO_FIELDS = {};
+
+function requestOf(
+  { env, productTag, quotaTag }: Place,
+  action: Action,
+  input: Record<string, unknown>,
+  requiredCount: number,
+): Request {
+  const { amount, subject, session, cache, idempotency_key, idempotency_ttl_ms, rule } = input;
   const request = {
     env,
-    productTag: product_tag,
-    quotaTag: quota_tag,
+    productTag,
+    quotaTag,
     action,
     // The usual amount and subject are checked here, where no call is needed to do it. -0 is 0.
     amount:
@@ -108,7 +148,9 @@ export function parseRequest(input: unknown): Request {
     rule: textOf(rule, input),
   };
   if (request.session !== null && request.subject !== null) throw explain(input);
-  if (membersOf(input) !== knownMembersOf(input)) refuseUnknown(input);
+  if (membersOf(input) !== knownMembersOf(input, requiredCount)) {
+    refuseUnknown(input, requiredCount);
+  }
   return request;
 }
 
@@ -122,8 +164,8 @@ function membersOf(input: Record<string, unknown>): number {
  * Fields that are given: where there are no other members, none is unknown, and no name is
  * compared.
  */
-function knownMembersOf(input: Record<string, unknown>): number {
-  let known = REQUIRED;
+function knownMembersOf(input: Record<string, unknown>, requiredCount: number): number {
+  let known = requiredCount;
   if (input["amount"] !== undefined) known++;
   if (input["subject"] !== undefined) known++;
   if (input["session"] !== undefined) known++;
@@ -137,8 +179,9 @@ function knownMembersOf(input: Record<string, unknown>): number {
 /** `env`, `product_tag`, `quota_tag` and `action`. */
 const REQUIRED = 4;
 
-function refuseUnknown(input: Record<string, unknown>): void {
-  for (const name in input) if (!isField(name)) throw explain(input);
+function refuseUnknown(input: Record<string, unknown>, requiredCount: number): void {
+  const known = FIELDS.slice(REQUIRED - requiredCount);
+  for (const name in input) if (!known.some((field) => field === name)) throw explain(input);
 }
 
 function amountOf(value: unknown, action: Action, input: Record<string, unknown>): number {
@@ -281,6 +324,22 @@ function explain(input: Record<string, unknown>): ValidationError {
   }
   if (issues.length === 0) refuse("input", "expects plain own fields");
   return new ValidationError(issues);
+}
+
+/** A bound quota has its place and its action already. */
+function explainBound(
+  { env, productTag, quotaTag }: Place,
+  action: Action,
+  rest: Record<string, unknown>,
+): ValidationError {
+  const fixed: Record<string, string> = {
+    env,
+    product_tag: productTag,
+    quota_tag: quotaTag,
+    action,
+  };
+  refuseTwice(rest, fixed);
+  return explain({ ...fixed, ...rest });
 }
 
 const unmark = (value: unknown): unknown => (value === NULL ? null : value);

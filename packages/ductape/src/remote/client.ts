@@ -20,6 +20,9 @@ import { type Logger } from "../base/logger.js";
 import { isLeftOut, isRecord } from "../base/json.js";
 import { within, type CallOptions } from "../base/call.js";
 import { underPolicy } from "../client/outage.js";
+import { boundOn, type BoundQuota } from "../quota/bound.js";
+import type { QuotaTarget } from "../quota/target.js";
+import type { QuotaResult } from "../quota/decision.js";
 import type { StoreGuarantees } from "../stores/store.js";
 import { productCalls } from "./definitions.js";
 import { encode } from "./encode.js";
@@ -102,6 +105,10 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
       history: async (input) => ask(http, "GET /v1/usage/history", "safe", withText(input)),
       counters: (input) => ask(http, "GET /v1/usage/counters", "safe", input),
     };
+  }
+
+  quota(target: QuotaTarget): BoundQuota<QuotaResult<Policy>> {
+    return boundOn(this.processor.quota, target);
   }
 
   async probe(call: CallOptions = {}): Promise<void> {

@@ -86,6 +86,23 @@ const CASES: Readonly<Record<string, Body>> = {
     assert.equal((await run(client, { amount: 2 })).allowed, true);
     assert.equal(await usedOf(client), 10);
   },
+  "decides by a bound quota as by whole inputs": async ({ client }) => {
+    await define(client, { ...BY_USER, limit: 10, period: "day" });
+    const bound = client.quota({ product_tag: "shop", env: "prd", quota_tag: "q" });
+    const subject = "u";
+    assert.equal((await bound.increment({ subject, amount: 8 })).allowed, true);
+    assert.equal((await bound.increment({ subject, amount: 3 })).allowed, false);
+    const checked = await run(client, { action: "check", subject });
+    assert.deepEqual(await bound.check({ subject }), checked);
+    await bound.grant({ subject, amount: 5 });
+    assert.equal((await bound.increment({ subject, amount: 7 })).allowed, true);
+    await bound.decrement({ subject });
+    assert.equal(await usedOf(client, { subject }), 14);
+    await bound.set({ subject, amount: 2 });
+    assert.equal(await usedOf(client, { subject }), 2);
+    await bound.reset({ subject });
+    assert.equal(await usedOf(client, { subject }), 0);
+  },
   "counts in all rules or in none": async ({ client }) => {
     await define(client, {
       rules: [
