@@ -1,7 +1,7 @@
 import { ACTIONS, type Action } from "../decide/action.js";
 
-/** What a call is on the wire and on the command line. */
-export interface Call {
+/** What a call is on the wire. */
+interface WireCall {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /**
    * Such as `/v1/products/:product`. Whatever of the input the path does not name goes into the
@@ -16,9 +16,15 @@ export interface Call {
    * call to send `once` may be repeated only with an idempotency key.
    */
   readonly repeat: "safe" | "idempotent" | "once";
-  /** The commands that make it, as words after the program's name: `usage top`. */
-  readonly commands: readonly string[];
 }
+
+/** The commands that make a call, as words after the program's name, or why none does. */
+type Commands =
+  | { readonly commands: readonly [string, ...string[]] }
+  | { readonly commands: readonly []; readonly noCommand: string };
+
+/** What a call is on the wire and on the command line. */
+export type Call = WireCall & Commands;
 
 /** What a kind of definition is on the wire and on the command line. */
 export interface CallsOfKind {
@@ -49,6 +55,7 @@ export const CALLS = {
     scopes: DECISIONS,
     repeat: "once",
     commands: [],
+    noCommand: "a shell makes one decision at a time",
   },
   "product.apply": {
     method: "POST",
@@ -77,6 +84,7 @@ export const CALLS = {
     scopes: ["sessions:refresh"],
     repeat: "idempotent",
     commands: [],
+    noCommand: "only the holder of a session refreshes it",
   },
   "sessions.revoke": {
     method: "POST",
@@ -84,6 +92,7 @@ export const CALLS = {
     scopes: ["sessions:revoke"],
     repeat: "once",
     commands: [],
+    noCommand: "the program that starts sessions also ends them",
   },
   "sessions.list": {
     method: "POST",
@@ -91,6 +100,7 @@ export const CALLS = {
     scopes: ["sessions:list"],
     repeat: "safe",
     commands: [],
+    noCommand: "the program that starts sessions also lists them",
   },
   "product.sessions.rotate": {
     method: "POST",
@@ -98,6 +108,7 @@ export const CALLS = {
     scopes: ["sessions:rotate"],
     repeat: "once",
     commands: [],
+    noCommand: "a program or a schedule rotates keys, over HTTP",
   },
   "usage.subjects": {
     method: "GET",
@@ -119,6 +130,7 @@ export const CALLS = {
     scopes: ["usage:read"],
     repeat: "safe",
     commands: [],
+    noCommand: "`delete` shows its answer and asks before it deletes",
   },
   "product.caches.values": {
     method: "GET",
@@ -126,8 +138,9 @@ export const CALLS = {
     scopes: ["usage:read"],
     repeat: "safe",
     commands: [],
+    noCommand: "a command has no cache, and a server is asked over HTTP",
   },
-  probe: { method: "GET", path: "/readyz", scopes: null, repeat: "safe", commands: [] },
+  probe: { method: "GET", path: "/readyz", scopes: null, repeat: "safe", commands: ["doctor"] },
 } as const satisfies Readonly<Record<string, Call>>;
 
 /** The name of a call of {@link CALLS}. */
@@ -165,7 +178,7 @@ export type Verb = keyof typeof VERBS;
 export function callOn(kind: CallsOfKind, verb: (typeof VERBS)[Verb]) {
   const { method, of, scopes, repeat } = verb;
   const path = of === "one" ? `${kind.path}/${kind.id}` : kind.path;
-  const commands = [`${kind.command} ${verb.command}`];
+  const commands = [`${kind.command} ${verb.command}`] as const;
   return { method, path, scopes, repeat, commands } satisfies Call;
 }
 

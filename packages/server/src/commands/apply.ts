@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
-import { Command } from "commander";
+import type { Command } from "commander";
 import { amountText, ConflictError, ValidationError, type DefinitionChange } from "ductape";
 import { readConfiguration, type ConfigurationFile } from "../configuration/file.js";
 import { overLimits, type OverLimit } from "../configuration/over.js";
@@ -14,13 +14,13 @@ interface ApplyFlags extends ClientFlags, PrintFlags {
 }
 
 /** `ductape apply -f ductape.yaml`: applies all definitions of the file or none. */
-export function applyCommand(): Command {
-  const command = new Command("apply")
+export function addApply(command: Command): void {
+  command
     .description("apply all definitions of a file or none; deletes nothing")
     .option("-f, --file <path>", "YAML or JSON; - for standard input", "ductape.yaml")
     .option("--dry-run", "show what would change, and change nothing")
     .option("--yes", "apply even if limits fall below what is already used");
-  return withClientFlags(command).action((flags: ApplyFlags) => run(flags));
+  withClientFlags(command).action((flags: ApplyFlags) => run(flags));
 }
 
 async function run(flags: ApplyFlags): Promise<void> {

@@ -1,4 +1,4 @@
-import { Argument, Command } from "commander";
+import { Argument, type Command } from "commander";
 import { printLines } from "../print.js";
 
 /** What can follow the words of a command line: flags follow `quota check`. */
@@ -12,9 +12,9 @@ const SHELLS = { bash: bashOf, zsh: zshOf, fish: fishOf } as const;
 type Shell = keyof typeof SHELLS;
 
 /** `ductape completion bash|zsh|fish`: a shell script made from the commands. */
-export function completionCommand(program: Command): Command {
+export function addCompletion(command: Command, program: Command): void {
   const shells = Object.keys(SHELLS);
-  return new Command("completion")
+  command
     .description("print a script that completes commands and flags in a shell")
     .addArgument(new Argument("<shell>", "which shell").choices(shells))
     .addHelpText(

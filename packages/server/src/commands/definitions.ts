@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import {
   DuctapeError,
   type Client,
@@ -6,6 +6,7 @@ import {
   type CountersInput,
   type DeleteOptions,
 } from "ductape";
+import { VERBS, type Verb } from "ductape/calls";
 import type { z } from "zod";
 import { printLine, printLines, printTable, say } from "../print.js";
 import { checkWire } from "../wire.js";
@@ -64,18 +65,21 @@ interface Flags extends ClientFlags, PrintFlags {
 }
 
 /** `ductape quota ls|get|create|update|delete`, and the same for each kind. */
-export function definitionCommand<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
+export function addDefinitions<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(
+  command: Command,
   kind: Kind<I, P, V>,
-): Command {
+): void {
   const { name, id, input, patch } = kind;
-  const command = new Command(name).description(kind.description);
-  const part = (usage: string, description: string): Command => {
-    const made = command.command(usage).description(description);
-    if (usage !== "ls") made.argument(`<${id}>`, `its ${id}`);
+  command.description(kind.description);
+  const part = (verb: Verb, description: string): Command => {
+    const made = command.command(VERBS[verb].command).description(description);
+    if (verb !== "fetchAll") made.argument(`<${id}>`, `its ${id}`);
     return withClientFlags(kind.isProduct === true ? made : withProductFlag(made));
   };
-  part("ls", "list all").action((flags: Flags) => list(kind, flags));
-  part("get", "print one as JSON").action((which: string, flags: Flags) => get(kind, which, flags));
+  part("fetchAll", "list all").action((flags: Flags) => list(kind, flags));
+  part("fetch", "print one as JSON").action((which: string, flags: Flags) =>
+    get(kind, which, flags),
+  );
   withFieldFlags(part("create", "create one; fields left out get their defaults"), input, id)
     .addHelpText("after", `\nFor example: ductape ${name} create ${kind.example}`)
     .action((which: string, flags: Flags) => create(kind, which, flags));
@@ -85,7 +89,6 @@ export function definitionCommand<I extends z.ZodObject, P extends z.ZodObject, 
   withYesFlag(part("delete", "delete one and everything in it"))
     .option("--force", "even if counters are in use")
     .action((which: string, flags: Flags) => remove(kind, which, flags));
-  return command;
 }
 
 async function list<I extends z.ZodObject, P extends z.ZodObject, V extends Listed>(

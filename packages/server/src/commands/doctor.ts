@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import { DuctapeError, EmbeddedDuctape, RemoteDuctape, type StoreFact } from "ductape";
 import { printLine, printTable, say, sayFault } from "../print.js";
 import { VERSION } from "../version.js";
@@ -10,11 +10,11 @@ const NODE_MIN = [20, 19] as const;
 type DoctorFlags = ClientFlags & PrintFlags;
 
 /** `ductape doctor`: what it checks, and what to do. Exits with 1 if there is advice. */
-export function doctorCommand(): Command {
-  const command = new Command("doctor").description(
+export function addDoctor(command: Command): void {
+  command.description(
     "check Node, the store, its schema, its clock and what survives a crash, and say what to do",
   );
-  return withClientFlags(command).action((flags: DoctorFlags) => examine(flags));
+  withClientFlags(command).action((flags: DoctorFlags) => examine(flags));
 }
 
 async function examine(flags: DoctorFlags): Promise<void> {

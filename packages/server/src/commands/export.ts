@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import { visible } from "ductape";
 import { Document, visit } from "yaml";
 import { exportConfiguration } from "../configuration/export.js";
@@ -13,11 +13,11 @@ interface ExportFlags extends ClientFlags, PrintFlags {
 const COLUMNS_MAX = 100;
 
 /** `ductape export`: prints a file for `ductape apply`. */
-export function exportCommand(): Command {
-  const command = new Command("export")
+export function addExport(command: Command): void {
+  command
     .description("print all definitions as a file for apply")
     .option("--product <tag...>", "only these products");
-  return withClientFlags(command).action(async (flags: ExportFlags) => {
+  withClientFlags(command).action(async (flags: ExportFlags) => {
     const { product = [], json } = flags;
     const all = await withClient(flags, (client) => exportConfiguration(client, product));
     if (json === true) printLine(JSON.stringify(all));
@@ -41,8 +41,8 @@ function yamlOf(value: unknown): string {
 }
 
 /** `ductape schema`: the JSON Schema of such a file, for editors. */
-export function schemaCommand(): Command {
-  return new Command("schema")
+export function addSchema(command: Command): void {
+  command
     .description("print the JSON Schema of files for apply, for editors")
     .action(() => printLines(JSON.stringify(configurationSchema(), null, 2)));
 }

@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import { ValidationError } from "ductape";
 import { Access, ALL } from "../access.js";
 import { Keys } from "../keys.js";
@@ -26,11 +26,9 @@ interface RevokeFlags extends StoreFlags {
   readonly yes?: boolean;
 }
 
-/** `ductape key create|ls|revoke`: the API keys of a store. */
-export function keyCommand(): Command {
-  const command = new Command("key").description("create, list and revoke the API keys of a store");
+/** `ductape key create`: makes a key of a store. */
+export function addKeyCreate(command: Command): void {
   command
-    .command("create")
     .description("create a key and print it once")
     .addOption(storeOption())
     .option("--name <name>", "a name for people, such as its owner")
@@ -39,19 +37,24 @@ export function keyCommand(): Command {
     .requiredOption("--env <slug...>", 'slugs of environments; "*" for all')
     .addOption(jsonOption())
     .action((flags: CreateFlags) => create(flags));
+}
+
+/** `ductape key ls`: lists the keys of a store. */
+export function addKeyList(command: Command): void {
   command
-    .command("ls")
     .description("list keys, without their secrets")
     .addOption(storeOption())
     .addOption(jsonOption())
     .action((flags: StoreFlags) => list(flags));
-  const revocation = command
-    .command("revoke")
+}
+
+/** `ductape key revoke`: revokes a key of a store. */
+export function addKeyRevoke(command: Command): void {
+  command
     .argument("<id>", "its id, as `key ls` lists it")
     .description("revoke a key; every server refuses it within a second")
     .addOption(storeOption());
-  withYesFlag(revocation).action((id: string, flags: RevokeFlags) => revoke(id, flags));
-  return command;
+  withYesFlag(command).action((id: string, flags: RevokeFlags) => revoke(id, flags));
 }
 
 async function create({ store, json, name, scope, product, env }: CreateFlags): Promise<void> {

@@ -12,6 +12,7 @@ import {
   type Rule,
   type SessionView,
 } from "ductape";
+import type { KindName, KINDS } from "ductape/calls";
 import {
   CACHE,
   CACHE_PATCH,
@@ -23,87 +24,91 @@ import {
   QUOTA_PATCH,
 } from "../schema/definition.js";
 import { SESSION, SESSION_PATCH } from "../schema/session.js";
-import { definitionCommand, type Listed } from "./definitions.js";
-import { quotaActions } from "./quota.js";
-import { sessionActions } from "./session.js";
+import { addDefinitions, type Listed } from "./definitions.js";
 
-/** The commands of products and of each kind of definition in them. */
-export function kindCommands(): readonly Command[] {
-  const env = definitionCommand({
-    name: "env",
-    id: "slug",
-    description: "list, print, create, update and delete environments of a product",
-    input: ENVIRONMENT,
-    patch: ENVIRONMENT_PATCH,
-    of: inProduct((client) => client.product.environments),
-    heads: ["SLUG", "NAME", "ACTIVE"],
-    rowsOf: ({ slug, env_name, active }: Environment) => [[slug, env_name, active ? "yes" : "no"]],
-    example: "prd --product shop",
-    countersOf: (product_tag, slug) => ({ product_tag, env: slug }),
-  });
-  const quota = definitionCommand({
-    name: "quota",
-    id: "tag",
-    description: "decide by a quota; list, print, create, update and delete quotas of a product",
-    input: QUOTA,
-    patch: QUOTA_PATCH,
-    of: inProduct((client) => client.product.quotas),
-    heads: ["TAG", "RULE", "LIMIT", "PERIOD", "SCOPE"],
-    rowsOf: ({ tag, rules }: QuotaView) =>
-      rules.map((rule) => [tag, rule.name, limitText(rule.limit), periodText(rule), rule.scope]),
-    example: "calls --product shop --limit 100 --period day --scope '$Session{userId}'",
-    countersOf: (product_tag, quota_tag) => ({ product_tag, quota_tag }),
-  });
-  const session = definitionCommand({
-    name: "session",
-    id: "tag",
-    description: "start and inspect sessions; list, print, create, update and delete definitions",
-    input: SESSION,
-    patch: SESSION_PATCH,
-    of: inProduct((client) => client.product.sessions),
-    heads: ["TAG", "NAME", "SELECTOR", "TOKENS LIVE"],
-    rowsOf: ({ tag, name, selector, expiry, period, issuer }: SessionView) => [
-      [tag, name, selector, expiry === null ? `as ${issuer} says` : `${expiry} ${period}`],
-    ],
-    example: `login --product shop --schema '{"id":"ada"}' --selector '$Session{id}' --expiry 7`,
-    countersOf: () => null,
-  });
-  const cache = definitionCommand({
-    name: "cache",
-    id: "tag",
-    description: "list, print, create, update and delete caches of a product",
-    input: CACHE,
-    patch: CACHE_PATCH,
-    of: inProduct((client) => client.product.caches),
-    heads: ["TAG", "NAME", "EXPIRY MS"],
-    rowsOf: ({ tag, name, expiry }: Cache) => [[tag, name, String(expiry)]],
-    example: "fast --product shop --expiry 1000",
-    countersOf: () => null,
-  });
-  return [quotaActions(quota), productCommand(), env, sessionActions(session), cache];
-}
+/** The command of a kind of definition. */
+export type KindCommand = (typeof KINDS)[KindName]["command"];
 
-function productCommand(): Command {
-  return definitionCommand({
-    name: "product",
-    id: "tag",
-    description: "list, print, create, update and delete products",
-    input: PRODUCT,
-    patch: PRODUCT_PATCH,
-    isProduct: true,
-    of: ({ product: calls }) => ({
-      create: (input) => calls.create(input),
-      update: (id, patch) => calls.update(id, patch),
-      fetchAll: () => calls.fetchAll(),
-      fetch: (id) => calls.fetch(id),
-      remove: (id, options) => calls.delete(id, options),
+/** What adds the calls of each kind of definition to its command. */
+export const KIND_COMMANDS: Readonly<Record<KindCommand, (command: Command) => void>> = {
+  quota: (command) =>
+    addDefinitions(command, {
+      name: "quota",
+      id: "tag",
+      description: "decide by a quota; list, print, create, update and delete quotas of a product",
+      input: QUOTA,
+      patch: QUOTA_PATCH,
+      of: inProduct((client) => client.product.quotas),
+      heads: ["TAG", "RULE", "LIMIT", "PERIOD", "SCOPE"],
+      rowsOf: ({ tag, rules }: QuotaView) =>
+        rules.map((rule) => [tag, rule.name, limitText(rule.limit), periodText(rule), rule.scope]),
+      example: "calls --product shop --limit 100 --period day --scope '$Session{userId}'",
+      countersOf: (product_tag, quota_tag) => ({ product_tag, quota_tag }),
     }),
-    heads: ["TAG", "NAME"],
-    rowsOf: ({ tag, name }: Product) => [[tag, name]],
-    example: 'shop --name "My shop"',
-    countersOf: (_none, product_tag) => ({ product_tag }),
-  });
-}
+  product: (command) =>
+    addDefinitions(command, {
+      name: "product",
+      id: "tag",
+      description: "list, print, create, update and delete products",
+      input: PRODUCT,
+      patch: PRODUCT_PATCH,
+      isProduct: true,
+      of: ({ product: calls }) => ({
+        create: (input) => calls.create(input),
+        update: (id, patch) => calls.update(id, patch),
+        fetchAll: () => calls.fetchAll(),
+        fetch: (id) => calls.fetch(id),
+        remove: (id, options) => calls.delete(id, options),
+      }),
+      heads: ["TAG", "NAME"],
+      rowsOf: ({ tag, name }: Product) => [[tag, name]],
+      example: 'shop --name "My shop"',
+      countersOf: (_none, product_tag) => ({ product_tag }),
+    }),
+  env: (command) =>
+    addDefinitions(command, {
+      name: "env",
+      id: "slug",
+      description: "list, print, create, update and delete environments of a product",
+      input: ENVIRONMENT,
+      patch: ENVIRONMENT_PATCH,
+      of: inProduct((client) => client.product.environments),
+      heads: ["SLUG", "NAME", "ACTIVE"],
+      rowsOf: ({ slug, env_name, active }: Environment) => [
+        [slug, env_name, active ? "yes" : "no"],
+      ],
+      example: "prd --product shop",
+      countersOf: (product_tag, slug) => ({ product_tag, env: slug }),
+    }),
+  session: (command) =>
+    addDefinitions(command, {
+      name: "session",
+      id: "tag",
+      description: "start and inspect sessions; list, print, create, update and delete definitions",
+      input: SESSION,
+      patch: SESSION_PATCH,
+      of: inProduct((client) => client.product.sessions),
+      heads: ["TAG", "NAME", "SELECTOR", "TOKENS LIVE"],
+      rowsOf: ({ tag, name, selector, expiry, period, issuer }: SessionView) => [
+        [tag, name, selector, expiry === null ? `as ${issuer} says` : `${expiry} ${period}`],
+      ],
+      example: `login --product shop --schema '{"id":"ada"}' --selector '$Session{id}' --expiry 7`,
+      countersOf: () => null,
+    }),
+  cache: (command) =>
+    addDefinitions(command, {
+      name: "cache",
+      id: "tag",
+      description: "list, print, create, update and delete caches of a product",
+      input: CACHE,
+      patch: CACHE_PATCH,
+      of: inProduct((client) => client.product.caches),
+      heads: ["TAG", "NAME", "EXPIRY MS"],
+      rowsOf: ({ tag, name, expiry }: Cache) => [[tag, name, String(expiry)]],
+      example: "fast --product shop --expiry 1000",
+      countersOf: () => null,
+    }),
+};
 
 interface CallsIn<Input, Patch, V> {
   create(product: string, input: Input): Promise<V>;

@@ -48,10 +48,9 @@ const ACTIONS: Readonly<Record<Action, string>> = {
   grant: "raise the limit of this window",
 };
 
-/** `ductape quota run|check|increment|...`: one decision. A denial ends with exit code 3. */
-export function quotaActions(command: Command): Command {
-  const run = command
-    .command("run")
+/** `ductape quota run`, and `check`, `increment` and so on: one decision. A denial exits with 3. */
+export function addDecisions(run: Command, quota: Command): void {
+  run
     .description("decide with the action of a flag")
     .addOption(
       new Option("--action <action>", "what to do").choices(actions()).makeOptionMandatory(),
@@ -59,12 +58,11 @@ export function quotaActions(command: Command): Command {
   const decided = withYesFlag(withDecisionFlags(run.option("--amount <number>", AMOUNT)));
   decided.action((flags: QuotaFlags & { readonly action: Action }) => decide(flags.action, flags));
   for (const action of actions()) {
-    const part = command.command(action).description(ACTIONS[action]);
+    const part = quota.command(action).description(ACTIONS[action]);
     part.option("--amount <number>", action === "reset" ? "ignored" : AMOUNT);
     if (action === "reset") withYesFlag(part);
     withDecisionFlags(part).action((flags: QuotaFlags) => decide(action, flags));
   }
-  return command;
 }
 
 const AMOUNT = "how much (default 1)";

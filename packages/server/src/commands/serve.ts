@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError, Option, type Command } from "commander";
 import { DuctapeError } from "ductape";
 import { rootKeyOf } from "../keys.js";
 import type { LogTarget } from "../log.js";
@@ -21,8 +21,8 @@ interface ServeFlags {
 }
 
 /** `ductape serve`: serves HTTP until it is stopped. */
-export function serveCommand(): Command {
-  return new Command("serve")
+export function addServe(command: Command): void {
+  command
     .description("serve a store over HTTP until SIGTERM or SIGINT")
     .addOption(storeOption())
     .addOption(new Option("--host <host>", "address").env("DUCTAPE_HOST").default("127.0.0.1"))

@@ -23,22 +23,29 @@ interface InspectFlags extends SessionFlags {
   readonly token: string;
 }
 
-/** `ductape session start|inspect`, beside those of definitions. */
-export function sessionActions(command: Command): Command {
-  const part = (name: string, description: string): Command =>
-    withPlaceFlags(
-      command.command(name).argument("<tag>", "tag of a session").description(description),
-    );
-  const start = part("start", "start a session for a user and print its tokens");
-  start.requiredOption("--data <json>", "the data of the session, matching its sample");
-  withClientFlags(start).action((tag: string, flags: StartFlags) => run(tag, flags));
-  const look = part("inspect", "print the data of a session, by its token");
-  look.requiredOption("--token <token>", "an access token");
-  withClientFlags(look).action((tag: string, flags: InspectFlags) => inspect(tag, flags));
-  return command;
+/** `ductape session start`: starts a session. */
+export function addStart(command: Command): void {
+  withSession(command, "start a session for a user and print its tokens").requiredOption(
+    "--data <json>",
+    "the data of the session, matching its sample",
+  );
+  withClientFlags(command).action((tag: string, flags: StartFlags) => start(tag, flags));
 }
 
-async function run(tag: string, flags: StartFlags): Promise<void> {
+/** `ductape session inspect`: shows the data of a session. */
+export function addInspect(command: Command): void {
+  withSession(command, "print the data of a session, by its token").requiredOption(
+    "--token <token>",
+    "an access token",
+  );
+  withClientFlags(command).action((tag: string, flags: InspectFlags) => inspect(tag, flags));
+}
+
+function withSession(command: Command, description: string): Command {
+  return withPlaceFlags(command.argument("<tag>", "tag of a session").description(description));
+}
+
+async function start(tag: string, flags: StartFlags): Promise<void> {
   const { product, env, json } = flags;
   const input = { product, env, tag, data: dataOf(flags.data) };
   const started = await withClient(flags, ({ processor }) => processor.sessions.start(input));

@@ -1,4 +1,4 @@
-import { Command, Option } from "commander";
+import { Option, type Command } from "commander";
 import { amountText, type Ductape, type SubjectsInput, type SubjectUsage } from "ductape";
 import { csvLine } from "../csv.js";
 import { printData, printLine, printTable, say } from "../print.js";
@@ -22,8 +22,8 @@ const PAGE_MAX = 1_000;
 const CSV_HEADS = "subject used limit remaining window_start window_end last_seen".split(" ");
 
 /** `ductape usage subjects`: who has used how much, in the current window or the last one. */
-export function addSubjects(usage: Command): void {
-  const command = withTarget(usage.command("subjects"))
+export function addSubjects(command: Command): void {
+  withTarget(command)
     .description("list who has used how much of a quota, in this window or the last one")
     .addOption(
       new Option("--window <which>", "the current window, or the last one that ended")

@@ -1,10 +1,10 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import { amountText, ERRORS } from "ductape";
 import { printLine, printTable, say } from "../print.js";
 import { withClient, withClientFlags } from "./client.js";
 import { whose } from "./sentence.js";
 import { SUBJECT_FLAG, subjectOf } from "./subject.js";
-import { addSubjects, NOBODY, printSubjectTable } from "./subjects.js";
+import { NOBODY, printSubjectTable } from "./subjects.js";
 import { countOf, targetOf, withTarget, type Target } from "./target.js";
 
 interface HistoryFlags extends Target {
@@ -16,20 +16,21 @@ interface TopFlags extends Target {
   readonly after?: string;
 }
 
-/** `ductape usage`: who has used how much, now and in the past. */
-export function usageCommand(): Command {
-  const command = new Command("usage").description("show who has used how much");
-  const top = withTarget(command.command("top"))
+/** `ductape usage top`: who has used most, in the current windows. */
+export function addTop(command: Command): void {
+  withTarget(command)
     .description("list who has used most of a quota, in the current windows")
     .option("--limit <count>", "how many, at most 1000", "20")
     .option("--after <next>", "`next` from the previous page");
-  withClientFlags(top).action((flags: TopFlags) => printTop(flags));
-  addSubjects(command);
-  const history = withTarget(command.command("history"))
+  withClientFlags(command).action((flags: TopFlags) => printTop(flags));
+}
+
+/** `ductape usage history`: what was used in this window and in earlier ones. */
+export function addHistory(command: Command): void {
+  withTarget(command)
     .description("show what was used in this window and in the earlier ones that the quota keeps")
     .option("--subject <value...>", SUBJECT_FLAG);
-  withClientFlags(history).action((flags: HistoryFlags) => printHistory(flags));
-  return command;
+  withClientFlags(command).action((flags: HistoryFlags) => printHistory(flags));
 }
 
 async function printHistory(flags: HistoryFlags): Promise<void> {
