@@ -9,31 +9,30 @@ type Schema = z.core.JSONSchema.BaseSchema;
 
 const HTTP_INTRO = `# HTTP reference
 
-Made of the routes of the server, and compared with them by the tests. A server answers the same as
+Generated from the routes of the server; a test compares them. A server provides the same as
 OpenAPI 3.1 at \`/openapi.json\`, and for people at \`/docs\`.
 
 - Each call under \`/v1\` sends \`Authorization: Bearer dk_...\`; its key needs one of the scopes
-  that the route names, in the product and the environment of the call.
+  that the route lists, for the product and the environment of the call.
 - Bodies are JSON. An optional field may be left out or be \`{}\`. An unknown field is refused.
 - A denial is an answer with status 200 and \`allowed: false\`. A fault is
   \`application/problem+json\` (RFC 9457), a [Problem](#problem) whose \`code\` is one of
   [ERRORS](../ERRORS.md). Any route may answer \`VALIDATION\`, \`REQUEST_TIMEOUT\`,
   \`BODY_TOO_LARGE\`, \`MEDIA_TYPE_UNSUPPORTED\`, \`HEADERS_TOO_LARGE\` and \`INTERNAL\`, and one
   with a key \`UNAUTHORIZED\`, \`FORBIDDEN\`, \`STORE_UNAVAILABLE\`, \`TIMEOUT\`, \`OVERLOADED\`
-  and \`OUTCOME_UNKNOWN\`; each route below names the others that it may.
-- Lists come in pages: pass \`next\` of one as \`after\` for the next, until it is null.
-- \`ETag\` is the revision of a definition. \`If-Match\` changes that revision and no other;
-  \`If-None-Match\` fetches only another.`;
+  and \`OUTCOME_UNKNOWN\`; each route below lists the others it may answer.
+- Lists come in pages: pass \`next\` as \`after\` to get the next page, until it is null.
+- \`ETag\` is the revision of a definition. With \`If-Match\` a call changes only that revision;
+  with \`If-None-Match\` it fetches only a different one.`;
 
 const CLI_INTRO = `# Command line reference
 
-Made of the commands, and compared with them by the tests. \`ductape <command> --help\` tells the
-same.
+Generated from the commands; a test compares them. \`ductape <command> --help\` prints the same.
 
 Commands work on a store in their own process (\`--store\`, or \`DUCTAPE_STORE\`), or through a
 server (\`--url\` and \`--api-key\`, or \`DUCTAPE_URL\` and \`DUCTAPE_API_KEY\`). Data goes to
-standard output, all else to standard error. On a terminal data is a table, in colour unless
-\`NO_COLOR\` is set; with \`--json\` it is one line of JSON whose form is stable.`;
+standard output, everything else to standard error. On a terminal data is a table, in colour unless
+\`NO_COLOR\` is set; with \`--json\` it is one line of JSON in a stable form.`;
 
 /** The page of these routes. */
 export function httpPage(routes: readonly Route[]): string {
@@ -53,7 +52,7 @@ export function httpPage(routes: readonly Route[]): string {
 
 /** The page of a command and all that are under it. */
 export function cliPage(program: Command): string {
-  const exits = new Map<number, string[]>([[0, ["all is done"]]]);
+  const exits = new Map<number, string[]>([[0, ["success"]]]);
   for (const [name, { exitCode }] of Object.entries(ERRORS)) {
     exits.set(exitCode, [...(exits.get(exitCode) ?? []), code(name)]);
   }
@@ -63,7 +62,7 @@ export function cliPage(program: Command): string {
   return page([
     CLI_INTRO,
     "## Exit codes",
-    "What each fault is, and what to do, is told in [ERRORS](../ERRORS.md).",
+    "[ERRORS](../ERRORS.md) explains each fault and what to do.",
     table(["Code", "Of what"], rows),
     ...program.commands.flatMap((command) => commandParts(command, program.name())),
   ]);

@@ -1,8 +1,8 @@
 import { closedError, within, type CallOptions } from "./call.js";
 
 /**
- * What every call of a client passes: it counts the calls under way, and refuses them once it is
- * closed.
+ * Every call of a client passes it: it counts the calls in progress and refuses new ones once it
+ * is closed.
  */
 export class Gate {
   #isClosed = false;
@@ -10,7 +10,7 @@ export class Gate {
   #waiting: (() => void)[] = [];
 
   /**
-   * Opens what the call needs, waiting as long as the call may; null where all is open. Throws
+   * Opens what the call needs, waiting as long as the call may; null if everything is open. Throws
    * `STORE_UNAVAILABLE` once closed.
    */
   open(_call?: CallOptions): Promise<void> | null {
@@ -18,7 +18,9 @@ export class Gate {
     return null;
   }
 
-  /** Does the work of a call once all is open. Throws as {@link open} and the work do. */
+  /**
+   * Does the work of a call once everything is open. Throws what {@link open} and the work throw.
+   */
   async pass<T>(work: () => Promise<T>, call?: CallOptions): Promise<T> {
     const opening = this.open(call);
     this.begin();
@@ -30,7 +32,7 @@ export class Gate {
     }
   }
 
-  /** Counts a call that has begun until it has settled. Returns it as it is. */
+  /** Counts a call in progress until it settles. Returns the same promise. */
   track<T>(call: Promise<T>): Promise<T> {
     this.begin();
     const end = (): void => this.end();
@@ -49,21 +51,21 @@ export class Gate {
     if (this.#count === 0) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** Refuses calls from now on. Resolves when those under way are over. */
+  /** Refuses calls from now on. Resolves when those in progress are over. */
   async close(): Promise<void> {
     this.#isClosed = true;
     while (this.#count > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 }
 
-/** The gate before a store, which is opened at the first call, and again where it was lost. */
+/** The gate of a store, which opens at the first call, and again after it was lost. */
 export class StoreGate extends Gate {
   readonly #store: { readonly isOpen: boolean };
   readonly #openStore: () => Promise<void>;
   #isReady = false;
   #opening: Promise<void> | null = null;
 
-  /** `openStore` opens the store, and reads what every call needs of it. */
+  /** `openStore` opens the store and reads what every call needs. */
   constructor(store: { readonly isOpen: boolean }, openStore: () => Promise<void>) {
     super();
     this.#store = store;

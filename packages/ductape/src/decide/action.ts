@@ -1,4 +1,4 @@
-/** What a call asks for. `check` changes nothing. */
+/** The action of a call. `check` changes nothing. */
 export type Action = "check" | "increment" | "decrement" | "set" | "reset" | "grant";
 
 /** Every action. */
@@ -17,5 +17,5 @@ export interface Idempotency {
   readonly ttlMs: number;
 }
 
-/** How long the answer to an idempotency key is kept unless the call says otherwise: 24 h. */
+/** How long the answer to an idempotency key is kept by default: 24 h. */
 export const ANSWER_TTL_MS = 86_400_000;

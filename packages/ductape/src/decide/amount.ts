@@ -1,8 +1,8 @@
 import { AMOUNT_MAX } from "./counter.js";
 
 /**
- * What becomes of an amount with more digits than its quota counts: refused, or rounded to the last
- * digit. `nearest` takes half a digit up.
+ * How to treat an amount with more digits than its quota counts: refuse it, or round it to the
+ * last digit. `nearest` rounds a half up.
  */
 export type Rounding = "exact" | "up" | "nearest";
 
@@ -12,14 +12,17 @@ export const ROUNDINGS: readonly [Rounding, ...Rounding[]] = ["exact", "up", "ne
 /** The most fraction digits that a quota counts. */
 export const DECIMALS_MAX = 12;
 
-/** Significant digits that a double keeps of any decimal (DBL_DIG); what follows may be noise. */
+/**
+ * Significant digits of a decimal that a double always keeps (DBL_DIG); further digits may be
+ * noise.
+ */
 const DIGITS_KEPT = 15;
 /** Up to here a product with a power of ten is less than half a unit off. */
 const UNITS_SURE = 2 ** 50;
 
 /**
- * A value >= 0 in units of 1 / `scale`, a power of ten: the count of which it is the nearest
- * double. Null where the value has more digits than that, or exceeds 2^53-1.
+ * A value >= 0 in units of 1 / `scale`, a power of ten: the count whose nearest double it is. Null
+ * if the value has more digits than that, or exceeds 2^53-1.
  */
 export function exactUnits(value: number, scale: number): number | null {
   const near = Math.round(value * scale);
@@ -30,12 +33,12 @@ export function exactUnits(value: number, scale: number): number | null {
 }
 
 /**
- * A value >= 0 in units of its last of `decimals` digits, rounded where its digits go beyond them;
- * null where it must not be, or would be more than 2^53-1 units.
+ * A value >= 0 in units of the last of `decimals` digits, rounded if it has more digits; null if
+ * it must not be rounded, or would exceed 2^53-1 units.
  *
  * Arithmetic with floats leaves noise in the last bits: 0.1 + 0.2 is 0.30000000000000004. So a
- * value that is not exact is read as its first 15 significant digits, and those are rounded, as
- * decimals: that sum is 0.3, also rounded up.
+ * value that is not exact is reduced to its first 15 significant digits, which are rounded as
+ * decimals: that sum is 0.3, even rounded up.
  */
 export function unitsOf(value: number, decimals: number, rounding: Rounding): number | null {
   const exact = exactUnits(value, 10 ** decimals);
@@ -47,7 +50,7 @@ export function unitsOf(value: number, decimals: number, rounding: Rounding): nu
 function roundedUnits(value: number, decimals: number, rounding: "up" | "nearest"): number {
   const [digits = "", exponent = ""] = value.toExponential(DIGITS_KEPT - 1).split("e");
   const beyond = DIGITS_KEPT - 1 - Number(exponent) - decimals;
-  // All that a double can tell of such a value is the nearest unit.
+  // A double of this size can only express the nearest unit.
   if (beyond <= 0) return Number(value.toFixed(decimals).replace(".", ""));
   const kept = Number(digits.replace(".", ""));
   const unit = 10 ** beyond;
@@ -61,7 +64,7 @@ export function valueMax(decimals: number): number {
   return AMOUNT_MAX / 10 ** decimals;
 }
 
-/** The same to its last digit, which a double of that size does not tell. */
+/** The same as text to its last digit, which a double of that size cannot express. */
 export function valueMaxText(decimals: number): string {
   const digits = String(AMOUNT_MAX);
   const point = digits.length - decimals;
@@ -91,7 +94,7 @@ export function amountText(value: number): string {
 
 /**
  * The sum of two amounts of one quota as it is counted, without the noise of adding floats; a
- * negative one is taken off.
+ * negative amount is subtracted.
  */
 export function sumOf(a: number, b: number): number {
   const scale = 10 ** Math.max(fractionDigits(a), fractionDigits(b));

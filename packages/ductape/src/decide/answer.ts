@@ -12,7 +12,7 @@ import type { AnswerKey } from "./plan.js";
 /** The whole key of an answer. */
 export const answerKeyOf = ({ space, name }: AnswerKey): string => space + name;
 
-/** The status of a step by the number that stands for it in stored answers and in answers.lua. */
+/** The status of a step by its number in stored answers and in answers.lua. */
 export const STATUSES: readonly StepStatus[] = [
   "done",
   "denied",
@@ -34,7 +34,7 @@ export interface Answer {
   readonly expiresMs: number;
   readonly status: StepStatus;
   readonly fingerprint: string;
-  /** As {@link detailsText} writes them. */
+  /** In the form of {@link detailsText}. */
   readonly details: string;
   /** The numbers of each check that a decision reports, in order. */
   readonly checks: readonly CheckNumbers[];
@@ -45,16 +45,16 @@ type Detail = readonly [
   rule: string,
   period: Period,
   limit: number | null,
-  /** Left out or null where it is the caller. */
+  /** Left out or null if it is the caller. */
   subject?: string | null,
-  /** Left out where there are none. */
+  /** Left out if there are none. */
   alerts?: readonly number[],
 ];
 
 const [ADMITS, IN_THE_WAY, ROLLING] = [1, 2, 4];
 const NEVER = "n";
 
-/** What is known of each check as JSON. `caller` is the same for every repeat; null: unknown. */
+/** The details of each check as JSON. `caller` is the same for every repeat; null: unknown. */
 export function detailsText(checks: readonly ReportedCheck[], caller: string | null): string {
   const details = checks.map(({ rule, limit, subject }): Detail => {
     const whose = subject === caller ? null : subject;
@@ -65,7 +65,7 @@ export function detailsText(checks: readonly ReportedCheck[], caller: string | n
   return JSON.stringify(details);
 }
 
-/** What a step came to as the text that is kept under its key. */
+/** The outcome of a step as the text that is stored under its key. */
 export function outcomeText(outcome: StepOutcome, key: AnswerKey): string {
   const { nowMs, status, checks } = outcome;
   const { ttlMs, fingerprint, details } = key;
@@ -76,7 +76,7 @@ export function outcomeText(outcome: StepOutcome, key: AnswerKey): string {
 export function answerText({ nowMs, expiresMs, status, checks, ...texts }: Answer): string {
   const head = [nowMs, expiresMs - nowMs, STATUSES.indexOf(status)].join(",");
   const numbers = [head, ...checks.map((check) => numbersText(check, nowMs))].join(";");
-  // Joined, not added: a text that was added up keeps all of its parts in memory.
+  // Joined, not concatenated: a concatenated text keeps all of its parts in memory.
   return [numbers, texts.fingerprint, texts.details].join("\n");
 }
 

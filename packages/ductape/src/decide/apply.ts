@@ -21,9 +21,9 @@ type Found = readonly (Counter | undefined)[];
  * Decides one plan at one instant: every check of a step admits it, and every step is done, or
  * nothing is written. Changes `counters` and nothing else; needs no clock, no I/O and no
  * randomness. A plan whose window is older than the counter's is decided in the counter's window,
- * so time never runs backwards. Only `reset` and `set` take a counter back into the window of now:
- * they say what was used in it, so nothing is admitted twice, and a counter that a wrong clock
- * moved ahead is not stuck there.
+ * so time never runs backwards. Only `reset` and `set` bring a counter back into the current
+ * window: they say what was used in it, so nothing is admitted twice, and a counter that a wrong
+ * clock moved ahead is not stuck there.
  */
 export function apply(counters: Counters, plan: Plan, nowMs: number): Outcome {
   if (plan.length > 1) return applyAll(counters, plan, nowMs);
@@ -37,7 +37,7 @@ export function apply(counters: Counters, plan: Plan, nowMs: number): Outcome {
   return [outcome];
 }
 
-/** Most steps check one counter and have no key: the same decision without a list on the way. */
+/** Most steps check one counter and have no key: the same decision without building a list. */
 function isPlain({ checks, ledgers, answerKey }: Step): boolean {
   return checks.length === 1 && ledgers.length === 0 && answerKey === null;
 }
@@ -53,7 +53,7 @@ function applyPlain(counters: Counters, step: Step, nowMs: number): Outcome {
   return [{ status, nowMs, isReplayed: false, ageMs: null, checks: [seen], ledgers: NO_OUTCOMES }];
 }
 
-/** Several steps as one: each sees those before it; one refusal takes all of them back. */
+/** Several steps together: each sees those before it; one denial undoes them all. */
 function applyAll(counters: Counters, plan: Plan, nowMs: number): Outcome {
   for (const step of plan) {
     const checks = allChecks(step);
@@ -68,7 +68,7 @@ function applyAll(counters: Counters, plan: Plan, nowMs: number): Outcome {
   return concluded(counters, draft, plan, decided, nowMs);
 }
 
-/** The outcomes of steps decided as one: what would be done is withheld where one was refused. */
+/** The outcomes of steps decided together: if one was denied, the others are withheld. */
 function concluded(
   counters: Counters,
   draft: Draft,
@@ -101,7 +101,7 @@ function findAll(counters: Counters, checks: readonly RuleCheck[]): Found {
   const found: (Counter | undefined)[] = [];
   for (let i = 0; i < checks.length; i++) {
     const check = checks[i];
-    // Not pushed: in Lua, which this is made too, a list ends before what is undefined.
+    // Not pushed: this is also translated to Lua, where a list ends before an undefined item.
     if (check !== undefined) found[i] = counters.find(check);
   }
   return found;
@@ -125,7 +125,7 @@ function isCheckStale(
   if (counter !== undefined && counter.windowVersion > rule.windowVersion) return true;
   if (rule.rollingMs !== 0) return false;
   if (nowMs < window.endMs && nowMs >= window.startMs) return false;
-  // Outside the plan's window: right only if the counter already stands in a later one.
+  // Outside the plan's window: right only if the counter is already in a later one.
   if (counter === undefined || counter.windowVersion !== rule.windowVersion) return true;
   if (entersNow(step.action) && speaksTo(step, check)) return true;
   return nowMs >= counter.window.startMs || window.startMs > counter.window.startMs;
@@ -178,7 +178,7 @@ function outcomeOf(
 
 const NO_OUTCOMES: readonly CheckOutcome[] = [];
 
-/** Would be admitted, but another step was not: reports the counters as they stand. */
+/** Would be admitted, but another step was not: reports the counters unchanged. */
 function withheld(counters: Counters, step: Step, nowMs: number): StepOutcome {
   const checks = allChecks(step);
   const outcomes = lookAll(step, checks, findAll(counters, checks), "check", nowMs);
@@ -200,7 +200,7 @@ function lookAll(
   return looks;
 }
 
-/** A check that the action does not speak to is only looked at. */
+/** A check that the action does not act on is only read. */
 function lookFor(
   step: Step,
   check: RuleCheck,
@@ -212,20 +212,20 @@ function lookFor(
   return look(check, counter, "check", 0, nowMs);
 }
 
-/** A refusal counts nothing, so it comes before a count that could not be kept. */
+/** A denial counts nothing, so it takes precedence over a count that is too large. */
 function statusAfter(status: StepStatus, step: Step, seen: Look): StepStatus {
   if (!seen.admits) return "denied";
   const isGrant = step.action === "grant" && speaksTo(step, seen.check);
   return status === "done" && isPastMost(seen, isGrant) ? "overflow" : status;
 }
 
-/** A grant beyond the largest limit is refused: cutting it off would say nothing of it. */
+/** A grant beyond the largest limit is refused: truncating it would go unnoticed. */
 function isPastMost({ used, granted, check }: Look, isGrant: boolean): boolean {
   const lifted = isGrant ? granted + (check.limit ?? 0) : granted;
   return used > AMOUNT_MAX || lifted > AMOUNT_MAX;
 }
 
-/** A step that is not done reports the counters as they stand. */
+/** A step that is not done reports the counters unchanged. */
 function takeBack(seen: Look): void {
   seen.used = seen.previousUsed;
   seen.alerted = seen.alertedFrom;

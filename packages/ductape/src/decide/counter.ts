@@ -1,16 +1,16 @@
 import type { Span } from "./period.js";
 import { liveSum } from "./rolling.js";
 
-/** What a counter used in the window before its own, as it ended. Shared, and never changed. */
+/** The final use of a counter in the window before its own. Shared, and never changed. */
 export interface LastWindow {
   readonly window: Span;
   /** 0: nothing was counted in it, or nothing is known. */
   readonly used: number;
-  /** With its grants, as far as it was known when the next window began; null: none. */
+  /** Includes its grants, as far as known when the next window began; null: none. */
   readonly limit: number | null;
 }
 
-/** The last window of a counter that remembers one, where nothing was used in it. */
+/** The last window of a counter that remembers one, if nothing was used in it. */
 export const NOTHING: LastWindow = { window: { startMs: 0, endMs: 0 }, used: 0, limit: null };
 
 /**
@@ -31,34 +31,36 @@ export interface Counter {
   /** When it was last changed: epoch milliseconds. */
   seenMs: number;
   /**
-   * Where a value of the subject picks the limit, the one that was known last, or
-   * {@link UNLIMITED}. Null: none is known, so the rule's default holds.
+   * If a value of the subject picks the limit, the last known one, or {@link UNLIMITED}. Null:
+   * none is known, so the rule's default applies.
    */
   knownLimit: number | null;
-  /** Null: its rule remembers no window before. */
+  /** Null: its rule does not remember the window before. */
   last: LastWindow | null;
 }
 
 /** The largest amount or count: 2^53-1. */
 export const AMOUNT_MAX = Number.MAX_SAFE_INTEGER;
 
-/** No limit, in {@link Counter.knownLimit}: a number, as stores keep it. */
+/** No limit, in {@link Counter.knownLimit}: a number, because stores keep numbers. */
 export const UNLIMITED = -1;
 
-/** What a counter still counts at `nowMs`: 0 where its window has ended. */
+/** What a counter still counts at `nowMs`: 0 if its window has ended. */
 export function usedAt({ entries, used, window }: Readonly<Counter>, nowMs: number): number {
   if (entries === null) return nowMs < window.endMs ? used : 0;
   return liveSum(entries, nowMs - (window.endMs - window.startMs));
 }
 
-/** When what a counter holds begins to count; of a rolling one, its newest amount. Epoch ms. */
+/**
+ * The start of a counter's window or, if it is rolling, its newest amount, in epoch milliseconds.
+ */
 export function latestMs({ entries, window }: Readonly<Counter>): number {
   if (entries === null || entries.length === 0) return window.startMs;
   return entries[entries.length - 2] ?? window.startMs;
 }
 
 /**
- * Until when a counter is of use, epoch ms: one that remembers the window before it is kept until
+ * Until when to keep a counter, in epoch milliseconds: if it remembers the window before, until
  * the window after its own has ended, which may be longer by a ninth (31 days after 28).
  */
 export function keptUntilMs({ window, last }: Readonly<Pick<Counter, "window" | "last">>): number {
@@ -81,18 +83,18 @@ export function emptyCounter(windowVersion: number, window: Span): Counter {
   };
 }
 
-/** The limit of a window with what was granted in it; null: none. */
+/** The limit of a window including its grants; null: none. */
 export function limitWith(limit: number | null, granted: number): number | null {
   if (limit === null || granted === 0) return limit;
   return Math.min(AMOUNT_MAX, limit + granted);
 }
 
-/** A counter that changes apart from `counter`. */
+/** A copy that changes independently of `counter`. */
 export function copyOf(counter: Readonly<Counter>): Counter {
   return { ...counter, entries: counter.entries === null ? null : counter.entries.slice() };
 }
 
-/** Makes `copy` what the counter is now. */
+/** Copies the counter's current state into `copy`. */
 export function copyInto(copy: Counter, counter: Readonly<Counter>): void {
   Object.assign(copy, counter);
   if (counter.entries !== null) copy.entries = counter.entries.slice();

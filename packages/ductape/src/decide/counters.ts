@@ -8,12 +8,12 @@ import type { AnswerKey, RuleCheck } from "./plan.js";
 export interface Counters {
   /** The counter of a check, or undefined where nothing was ever counted. */
   find(check: RuleCheck): Counter | undefined;
-  /** The counter that `find` gave was changed in place. */
+  /** The counter returned by `find` was changed in place. */
   changed(check: RuleCheck, counter: Counter): void;
-  /** A counter where `find` gave none, or in place of the one that it gave. */
+  /** Adds a counter where `find` returned none, or replaces the one that it returned. */
   put(check: RuleCheck, counter: Counter): void;
   /** The text of the first answer to a key; it may have expired. */
   findAnswer(key: AnswerKey): string | undefined;
-  /** Keeps the text of an answer until it expires, epoch milliseconds. */
+  /** Stores the text of an answer until it expires, in epoch milliseconds. */
   putAnswer(key: AnswerKey, text: string, expiresMs: number): void;
 }

@@ -2,12 +2,12 @@ import { copyOf, type Counter } from "./counter.js";
 import type { Counters } from "./counters.js";
 import type { AnswerKey, RuleCheck } from "./plan.js";
 
-/** Counters that change apart from those they were copied from, until they are committed. */
+/** Copies of counters whose changes reach the originals only when they are committed. */
 export interface Draft extends Counters {
   commit(): void;
 }
 
-/** A draft of the counters that steps touch, so that several steps can be taken back as one. */
+/** A draft of the counters that steps touch, so that several steps can be undone together. */
 export function draftOf(counters: Counters): Draft {
   return new CopiedCounters(counters);
 }

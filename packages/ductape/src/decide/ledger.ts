@@ -2,9 +2,9 @@ import type { RuleCheck, RuleTerms } from "./plan.js";
 import { FOREVER_MS, rollingMs, type Span } from "./period.js";
 
 /**
- * What keeps the windows of a rule once they have ended: one counter for each window and subject,
- * which the plans that change the rule's own counter change with it. Where a clock stepped back
- * over a boundary, an amount is kept in the window that the clock says.
+ * Keeps the ended windows of a rule: one counter for each window and subject, changed by the same
+ * plans as the rule's own counter. If a clock stepped back over a boundary, an amount is kept in
+ * the clock's window.
  */
 export interface Ledger {
   readonly rule: RuleTerms;
@@ -14,18 +14,18 @@ export interface Ledger {
   readonly keptMs: number;
 }
 
-/** Most ended windows that are kept: the days of a year, and the months of thirty. */
+/** The most ended windows to keep: enough for the days of a year, or the months of thirty years. */
 export const HISTORY_MAX = 400;
 
 /**
- * By how much more windows may last than the longest of their days: an hour where a clock is set
- * back, and a day where a zone comes to the other side of the date line. Milliseconds.
+ * By how many milliseconds windows may outlast the longest stretch of their days: an hour when a
+ * clock is set back, and a day when a zone moves across the date line.
  */
 const ZONE_MS = 2 * 86_400_000;
 /** A limit that no rule has. */
 const NO_DEFAULT = -1;
 
-/** The ledger of a calendar rule in a space of its own; null where no window is to be kept. */
+/** The ledger of a calendar rule in a space of its own; null if no windows are kept. */
 export function ledgerOf(rule: RuleTerms, windows: number, space: string | null): Ledger | null {
   if (windows === 0 || space === null || rule.period === "lifetime") return null;
   return {
@@ -35,8 +35,8 @@ export function ledgerOf(rule: RuleTerms, windows: number, space: string | null)
       windowVersion: 1,
       versionSinceMs: 0,
       isSoft: true,
-      // So that each window keeps the limit that it was last counted under; who changes a counter
-      // may not know the subject's limit, but any limit that is the same for all.
+      // So that each window keeps the limit of its last count. Not every change knows the subject's
+      // limit, but every change knows a limit that is the same for all.
       picksLimit: true,
       defaultLimit: rule.picksLimit ? rule.defaultLimit : NO_DEFAULT,
       alerts: [],

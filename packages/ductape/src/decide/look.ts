@@ -5,19 +5,19 @@ import type { Span } from "./period.js";
 import type { RuleCheck } from "./plan.js";
 import { fitsMs, liveSum, oldestLeavesMs } from "./rolling.js";
 
-/** What a check would come to, until it is written or taken back. */
+/** The outcome a check would have, until it is written or undone. */
 export interface Look extends Mutable<CheckNumbers> {
   readonly check: RuleCheck;
   counter: Counter | null;
 }
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
-/** These speak of the window of now, wherever the counter stands. */
+/** These actions act on the current window, wherever the counter is. */
 export function entersNow(action: Action): boolean {
   return action === "reset" || action === "set";
 }
 
-/** What a check would come to by the action; changes no counter. */
+/** The outcome a check would have under the action; changes no counter. */
 export function look(
   check: RuleCheck,
   counter: Counter | undefined,
@@ -32,8 +32,8 @@ export function look(
   let alertedFrom = 0;
   if (counter !== undefined) {
     if (counter.windowVersion === check.rule.windowVersion) {
-      // Zone rules change. A window of others goes on to its end, and what ended in the midst of
-      // one that holds now hands its count over: neither grants afresh.
+      // Time zone rules change. A window under the old rules runs to its end, and one that ended
+      // within a current window transfers its count: neither gives a fresh allowance.
       const goesOn = nowMs < counter.window.endMs;
       if (nowMs < counter.window.startMs && entersNow(action)) previousUsed = counter.used;
       else if (goesOn || counter.window.startMs >= window.startMs) {
@@ -95,9 +95,9 @@ function usedAfter(action: Action, used: number, amount: number): number {
 }
 
 /**
- * A counter of an earlier window version hands its count over if it held when the version changed,
- * and only into the window that held then: no change grants a fresh allowance, and none is felt for
- * longer.
+ * A counter of an earlier window version transfers its count if its window was current when the
+ * version changed, and only into the window current at that time: no change gives a fresh
+ * allowance, and none has a longer effect.
  */
 function transferred(counter: Counter, check: RuleCheck, nowMs: number): number {
   const atMs = changedMs(check, nowMs);
@@ -107,7 +107,10 @@ function transferred(counter: Counter, check: RuleCheck, nowMs: number): number 
   return usedAt(counter, atMs);
 }
 
-/** When the window version changed; a clock behind the one that noted it sees it happen now. */
+/**
+ * When the window version changed; a clock behind the one that recorded it takes the change as
+ * happening now.
+ */
 function changedMs({ rule }: RuleCheck, nowMs: number): number {
   return Math.min(rule.versionSinceMs, nowMs);
 }
@@ -121,7 +124,7 @@ function alertedAfter(
   from: number,
 ): number {
   if (action !== "increment" && action !== "set") return from;
-  // Adding nothing writes nothing, so it must not report what it cannot remember.
+  // Adding nothing writes nothing, so it must not report an alert that it cannot record.
   if (used === 0 || (action === "increment" && amount === 0)) return from;
   let reached = from;
   for (const fraction of alerts) {
@@ -131,8 +134,8 @@ function alertedAfter(
 }
 
 /**
- * The least count that reaches `fraction` of `limit`: 7 for 0.07 of 100, though their product is
- * more.
+ * The smallest count that reaches `fraction` of `limit`: 7 for 0.07 of 100, although their product
+ * is more.
  */
 export function shareOf(limit: number, fraction: number): number {
   const share = limit * fraction;
@@ -166,8 +169,8 @@ function lookRolling(
 }
 
 /**
- * The counter's amounts under this window version: an earlier version hands over one, at the
- * change.
+ * The counter's amounts under this window version: an earlier version transfers a single one,
+ * dated at the change.
  */
 export function rollingEntries(counter: Counter, check: RuleCheck, nowMs: number): number[] {
   if (counter.windowVersion === check.rule.windowVersion && counter.entries !== null) {

@@ -20,15 +20,15 @@ export interface ReportedCheck extends Pick<RuleCheck, "subject" | "limit"> {
 }
 
 /**
- * What one rule check came to: the numbers after the step, or as they stand where the step was not
+ * The outcome of one rule check: the numbers after the step, or unchanged if the step was not
  * done. Integers, scaled by the quota's decimals.
  */
 export interface CheckOutcome extends CheckNumbers {
-  /** The check; of a replayed answer, what was kept of it. */
+  /** The check; for a replayed answer, the stored part of it. */
   readonly check: ReportedCheck;
   /**
-   * The counter as the store has it, with what the step wrote; null where nothing was ever counted,
-   * and of a replayed answer. To read and not to keep: later steps change it in place.
+   * The counter in the store, after the step; null if nothing was ever counted, and for a replayed
+   * answer. Read it at once: later steps change it in place.
    */
   readonly counter: Readonly<Counter> | null;
 }
@@ -45,7 +45,7 @@ export interface CheckNumbers {
   readonly inTheWay: boolean;
   /**
    * Null on a calendar counter. When its oldest amount leaves, and when the amount would fit (null
-   * where waiting cannot help), epoch milliseconds.
+   * if waiting cannot help), in epoch milliseconds.
    */
   readonly rolling: RollingTimes | null;
   /** Alerts that the step reports: those above `alertedFrom` up to `alerted`. */
@@ -53,29 +53,31 @@ export interface CheckNumbers {
   readonly alerted: number;
 }
 
-/** When a rolling counter has room again, epoch milliseconds; null: never. */
+/** When a rolling counter has room again, in epoch milliseconds; null: never. */
 export interface RollingTimes {
   readonly leavesMs: number;
   readonly fitsMs: number | null;
 }
 
-/** What a step came to. */
+/** The outcome of a step. */
 export interface StepOutcome {
   readonly status: StepStatus;
-  /** When it was decided, epoch milliseconds: of a replayed answer, the first time. */
+  /** When it was decided, in epoch milliseconds; for a replayed answer, the first time. */
   readonly nowMs: number;
-  /** It is the first answer to its idempotency key. */
+  /** True if it repeats the first answer to its idempotency key. */
   readonly isReplayed: boolean;
   /** The age of the oldest copy it was decided on, in milliseconds; null: decided by the store. */
   readonly ageMs: number | null;
-  /** Of the step's checks, in order; of a replayed answer, those of the first time. */
+  /**
+   * The outcomes of the step's checks, in order; for a replayed answer, those of the first time.
+   */
   readonly checks: NonEmpty<CheckOutcome>;
-  /** Of the step's ledgers, in order. */
+  /** The outcomes of the step's ledgers, in order. */
   readonly ledgers: readonly CheckOutcome[];
 }
 
 /**
- * What a plan came to, step by step. `stale`: its windows or rules are not those that hold now;
+ * The outcome of a plan, step by step. `stale`: its windows or rules are no longer current;
  * nothing was changed, plan again.
  */
 export type Outcome = "stale" | NonEmpty<StepOutcome>;

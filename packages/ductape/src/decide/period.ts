@@ -9,7 +9,9 @@ export type PeriodUnit =
   | "quarter"
   | "year";
 
-/** How long a window is: a unit, `every` (an integer, 1..10000) of one, or for ever. */
+/**
+ * The length of a window: a unit, a multiple of one (`every`, an integer, 1..10000), or for ever.
+ */
 export type Period =
   | PeriodUnit
   | "lifetime"
@@ -34,10 +36,12 @@ export interface Span {
 /** What decides a rule's calendar windows. */
 export interface CalendarShape {
   readonly period: Period;
-  /** An IANA zone: whose midnights, Mondays and firsts are meant. */
+  /** The IANA zone whose midnights, Mondays and month starts apply. */
   readonly timeZone: string;
   readonly weekStart: Weekday;
-  /** Epoch milliseconds from which windows are stepped, both ways; null: the civil calendar. */
+  /**
+   * Epoch milliseconds from which windows are counted in both directions; null: the civil calendar.
+   */
   readonly anchorMs: number | null;
 }
 
@@ -77,7 +81,7 @@ const EXACT_MS: Partial<Record<PeriodUnit, number>> = {
   hour: HOUR_MS,
 };
 
-/** Days of the longest such stretch of the calendar. */
+/** Days in the longest such stretch of the calendar. */
 const LONGEST_DAYS: Partial<Record<PeriodUnit, number>> = {
   day: 1,
   week: 7,
@@ -138,8 +142,9 @@ export function rollingMs(period: Period): number {
 }
 
 /**
- * True for an IANA zone or link that this runtime knows, in any case. An offset such as `+02:00` is
- * none, nor is an abbreviation that IANA does not list: runtimes take `BST` for Bangladesh.
+ * True for an IANA zone or link that this runtime knows, in upper or lower case. An offset such as
+ * `+02:00` is not a zone, nor is an abbreviation that IANA does not list: runtimes take `BST` for
+ * Bangladesh.
  */
 export function isTimeZone(name: string): boolean {
   if (!/^[A-Za-z][\w+\-/]*$/.test(name) || /^systemv\//i.test(name)) return false;
@@ -163,14 +168,14 @@ function stepOf(period: Exclude<Period, "lifetime">): { every: number; unit: Per
 /** How far a zone's wall clock is ahead of UTC at an instant, both in milliseconds. */
 type OffsetAt = (atMs: number) => number;
 
-/** Zone names come from definitions, in any case: kept, but not without end. */
+/** Zone names come from definitions, in any spelling, so the cache is bounded. */
 const OFFSETS_MAX = 1_024;
 const OFFSETS = new Map<string, OffsetAt>();
 
 function offsetsOf(timeZone: string): OffsetAt {
   const known = OFFSETS.get(timeZone);
   if (known !== undefined) return known;
-  // Intl takes more than zones: offsets, and abbreviations that IANA does not list.
+  // Intl also accepts offsets, and abbreviations that IANA does not list.
   if (!isTimeZone(timeZone)) throw new RangeError(`expected an IANA time zone, got "${timeZone}"`);
   if (OFFSETS.size >= OFFSETS_MAX) OFFSETS.clear();
   const format = new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "longOffset" });
@@ -180,7 +185,7 @@ function offsetsOf(timeZone: string): OffsetAt {
   return offsetAt;
 }
 
-/** Reads the end of a text such as `12/8/1874, GMT+12:33:04`; zero is a mere `GMT`. */
+/** Reads the end of a text such as `12/8/1874, GMT+12:33:04`; zero is just `GMT`. */
 function parseOffset(text: string): number {
   const at = text.lastIndexOf("GMT") + 3;
   if (at === text.length) return 0;
@@ -194,8 +199,8 @@ function parseOffset(text: string): number {
 }
 
 /**
- * A part of the local day, at most an hour long. Between two offsets it is cut: Lord Howe shifts by
- * half an hour, and an hour that comes twice is two windows.
+ * A part of the local day, at most an hour long. It is cut where the offset changes: Lord Howe
+ * shifts by half an hour, and an hour that comes twice is two windows.
  */
 function clockWindow(lengthMs: number, offsetAt: OffsetAt, nowMs: number): Span {
   const offsetMs = offsetAt(nowMs);
@@ -232,8 +237,8 @@ function civilWindow(steps: Steps, offsetAt: OffsetAt, nowMs: number): Span {
   let index = stepsUntil(steps, nowMs + offsetAt(nowMs));
   let startMs = firstInstant(localAfter(steps, index), offsetAt);
   let endMs = firstInstant(localAfter(steps, index + 1), offsetAt);
-  // A clock set back over a boundary reads as before it again, and what a zone skips is an empty
-  // step.
+  // A clock set back over a boundary reads a time before it again, and a stretch that a zone skips
+  // is an empty step.
   while (endMs <= nowMs) {
     startMs = endMs;
     index++;
@@ -242,7 +247,7 @@ function civilWindow(steps: Steps, offsetAt: OffsetAt, nowMs: number): Span {
   return { startMs, endMs };
 }
 
-/** How many whole steps lie between `from` and `localMs`; negative before it. */
+/** The number of whole steps from `from` to `localMs`; negative before it. */
 function stepsUntil(steps: Steps, localMs: number): number {
   const { fromLocalMs, stepMs, months } = steps;
   if (months === 0) return Math.floor((localMs - fromLocalMs) / stepMs);
@@ -268,7 +273,7 @@ function localAfter({ fromLocalMs, stepMs, months }: Steps, index: number): numb
 
 /**
  * Further from UTC than any zone ever was (Manila had -15:56 until 1844). In IANA's data no two
- * changes of an offset are nearer than 95 hours, so twice this stretch holds one at the most.
+ * changes of an offset are closer than 95 hours, so twice this stretch contains at most one.
  */
 const REACH_MS = 16 * 3_600_000;
 

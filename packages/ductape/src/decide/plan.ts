@@ -2,31 +2,33 @@ import type { Action } from "./action.js";
 import type { NonEmpty } from "./non-empty.js";
 import type { Period, Span } from "./period.js";
 
-/**
- * What never changes about a rule while its definition stands: the part of its checks made once.
- */
+/** The part of a rule's checks that does not change as long as its definition stays the same. */
 export interface RuleTerms {
   /** The key of the rule's counters: product, environment, quota, rule and the rule's identity. */
   readonly space: string;
-  /** The start of `space` whose counters an engine of several machines keeps on one of them. */
+  /**
+   * The start of `space`: an engine of several machines keeps all counters under it on one of them.
+   */
   readonly shardKey: string;
   readonly name: string;
   /** Counts the changes of the rule's window (period, zone, anchor, kind), from 1. */
   readonly windowVersion: number;
-  /** Since when that version holds, epoch milliseconds; 0: as long as the rule. */
+  /** Since when that version applies, in epoch milliseconds; 0: since the rule exists. */
   readonly versionSinceMs: number;
   /** Length of a rolling window in milliseconds; 0: a calendar window. */
   readonly rollingMs: number;
   /** Admits past the limit. */
   readonly isSoft: boolean;
-  /** Its limit is picked by a value of the subject. */
+  /** A value of the subject picks its limit. */
   readonly picksLimit: boolean;
   /** The limit of a subject whose value is missing or not listed; null: none. */
   readonly defaultLimit: number | null;
   /** Fractions of the limit to report, ascending. */
   readonly alerts: readonly number[];
   readonly period: Period;
-  /** Its counters keep what was used in the window before: calendar windows of a day or longer. */
+  /**
+   * Its counters remember what was used in the window before: calendar windows of a day or longer.
+   */
   readonly remembersLast: boolean;
 }
 
@@ -36,9 +38,9 @@ export interface RuleTerms {
  */
 export interface RuleCheck {
   readonly rule: RuleTerms;
-  /** Whose counter; "" for the one of the whole product. */
+  /** Whose counter; "" for the whole product's. */
   readonly subject: string;
-  /** The window that holds at the plan's instant. */
+  /** The window at the plan's instant. */
   readonly window: Span;
   /** Null: none. */
   readonly limit: number | null;
@@ -46,24 +48,24 @@ export interface RuleCheck {
 
 /** The idempotency key of a step. */
 export interface AnswerKey {
-  /** What all keys of its quota and environment begin with. */
+  /** The prefix of all keys of its quota and environment. */
   readonly space: string;
-  /** The key as the caller gave it. */
+  /** The caller's key. */
   readonly name: string;
   /** How long its answer is kept, in milliseconds. */
   readonly ttlMs: number;
-  /** The same for the same input only. */
+  /** Equal only for equal inputs. */
   readonly fingerprint: string;
-  /** Who asks, the same for the same fingerprint; "" where nobody is named. */
+  /** The caller, the same for the same fingerprint; "" if nobody is named. */
   readonly caller: string;
   /** What a decision reports of the step's rules, kept so that a replay needs no definition. */
   readonly details: string;
 }
 
-/** How old an answer of a cache may be. */
+/** The greatest age of an answer from a cache. */
 export interface CachePolicy {
   readonly tag: string;
-  /** Milliseconds; an answer is younger than that. */
+  /** Milliseconds; answers are younger than that. */
   readonly expiry: number;
 }
 
@@ -72,13 +74,11 @@ export interface Step {
   readonly action: Action;
   /** Scaled by the quota's decimals. */
   readonly amount: number;
-  /** The one rule that the action speaks to; null: all. */
+  /** The one rule that the action acts on; null: all. */
   readonly rule: string | null;
-  /** What decides, in the order of the quota's rules. */
+  /** The checks that decide, in the order of the quota's rules. */
   readonly checks: NonEmpty<RuleCheck>;
-  /**
-   * Counters that keep the windows of a history: they count what is admitted, and refuse nothing.
-   */
+  /** Counters that keep the windows of a history: they count what is admitted and deny nothing. */
   readonly ledgers: readonly RuleCheck[];
   readonly answerKey: AnswerKey | null;
   /** The cache that may answer; null: none. */
@@ -87,7 +87,7 @@ export interface Step {
   readonly plannedMs: number;
 }
 
-/** Steps decided as one, each seeing those before it: all are done, or none is. */
+/** Steps decided together, each seeing those before it: all are done or none. */
 export type Plan = NonEmpty<Step>;
 
 /** Every check of a step: those that decide, then those of ledgers. */
@@ -99,12 +99,12 @@ export function allChecks({ checks, ledgers }: Step): readonly RuleCheck[] {
   return all;
 }
 
-/** An action that names a rule speaks to that one check; the others are only looked at. */
+/** An action that names a rule acts on that one check; the others are only read. */
 export function speaksTo(step: Step, check: RuleCheck): boolean {
   return step.rule === null || step.rule === check.rule.name;
 }
 
-/** True where nothing can be written: checks without an idempotency key. */
+/** True if the plan cannot write anything: checks without an idempotency key. */
 export function onlyReads(plan: Plan): boolean {
   return plan.every(({ action, answerKey }) => action === "check" && answerKey === null);
 }

@@ -1,20 +1,20 @@
 // Rolling windows. `entries` are pairs (instant, amount), oldest first; instants in epoch
 // milliseconds, amounts in integers. An amount counts until its instant plus the period.
 //
-// Up to 64 entries are exact. Past that, two neighbours become one, dated by the later of them, so
-// no amount leaves early. They are two of the same 1/60 of the period, which is why none stays
-// longer than that past its time; and of those the two whose joining delays the least, as a
-// histogram of a stream joins its closest bins (Ben-Haim and Tom-Tov, JMLR 2010).
+// Up to 64 entries are exact. Beyond that, two neighbours are merged and dated by the later one, so
+// no amount leaves early. Both are in the same 1/60 of the period, so no amount stays longer than
+// that past its time; of all such pairs the merge picks the one that delays the least, as a
+// histogram of a stream merges its closest bins (Ben-Haim and Tom-Tov, JMLR 2010).
 //
-// There always are two such: all entries lie within one period before the newest, which touches at
-// most 61 parts (62 of 2 seconds and 64 of one, as a part is a whole number of milliseconds).
+// There is always such a pair: all entries are within one period before the newest, which touches
+// at most 61 parts (62 of 2 seconds and 64 of one, as a part is a whole number of milliseconds).
 
-/** Most entries of a counter; amounts of more instants than that are joined. */
+/** The most entries of a counter; amounts at further instants are merged. */
 export const ROLLING_ENTRIES_MAX = 64;
-/** No amount is counted longer than this part of the period past its time. */
+/** The period has this many parts; no amount is counted longer than one part past its time. */
 export const ROLLING_PARTS = 60;
 
-/** What is still counted: the amounts later than `leftMs`. */
+/** The sum of what is still counted: the amounts later than `leftMs`. */
 export function liveSum(entries: readonly number[], leftMs: number): number {
   let sum = 0;
   for (let i = entries.length - 2; i >= 0; i -= 2) {
@@ -23,7 +23,7 @@ export function liveSum(entries: readonly number[], leftMs: number): number {
   return sum;
 }
 
-/** When the oldest counted amount leaves, epoch milliseconds; `nowMs` where there is none. */
+/** When the oldest counted amount leaves, in epoch milliseconds; `nowMs` if there is none. */
 export function oldestLeavesMs(
   entries: readonly number[],
   periodMs: number,
@@ -36,7 +36,7 @@ export function oldestLeavesMs(
   return nowMs;
 }
 
-/** When all but `room` has left, epoch milliseconds; null where that never is. */
+/** When all but `room` has left, in epoch milliseconds; null: never. */
 export function fitsMs(
   entries: readonly number[],
   room: number,
@@ -62,8 +62,8 @@ export function dropLeft(entries: number[], leftMs: number): void {
 }
 
 /**
- * Adds an amount of `nowMs`, in place. Where the clock stepped back it counts as of the newest
- * instant known: time never runs backwards.
+ * Adds an amount at `nowMs`, in place. If the clock stepped back, the amount is dated at the
+ * newest instant: time never runs backwards.
  */
 export function addAmount(
   entries: number[],
@@ -82,8 +82,9 @@ export function addAmount(
 }
 
 /**
- * Joins the two neighbours within a part that delay the least: the amount of the earlier one times
- * the milliseconds between them. A product past 2^53 is rounded, in every engine alike.
+ * Merges the two neighbours within a part that delay the least: the amount of the earlier one
+ * times the milliseconds between them. A product past 2^53 is rounded the same way in every
+ * engine.
  */
 function joinTwo(entries: number[], periodMs: number): void {
   const partMs = Math.max(1, Math.floor(periodMs / ROLLING_PARTS));
@@ -104,7 +105,7 @@ function joinTwo(entries: number[], periodMs: number): void {
   removeAt(entries, best, 2);
 }
 
-/** Takes up to `amount` away, in place, the newest first. */
+/** Removes up to `amount`, in place, the newest amounts first. */
 export function takeNewest(entries: number[], amount: number): void {
   let rest = amount;
   while (rest > 0 && entries.length > 0) {

@@ -13,7 +13,7 @@ import type { Span } from "./period.js";
 import { speaksTo, type RuleCheck, type Step } from "./plan.js";
 import { addAmount, dropLeft, oldestLeavesMs, takeNewest } from "./rolling.js";
 
-/** Writes what a check came to into its counter, where the action speaks to it. */
+/** Writes the outcome of a check into its counter, if the action acts on it. */
 export function writeOne(counters: Counters, step: Step, seen: Look, nowMs: number): void {
   if (!speaksTo(step, seen.check) || (step.amount === 0 && step.action === "increment")) return;
   const { check, counter: found } = seen;
@@ -42,7 +42,7 @@ function enterWindow(counter: Counter, check: RuleCheck, window: Span): void {
   counter.window = window;
 }
 
-/** What a counter remembers in the window it comes into: only what ended before that begins. */
+/** What a counter remembers when it enters a window: only a window that ended before. */
 function lastAfter(counter: Counter, check: RuleCheck, { startMs }: Span): LastWindow {
   const { entries, window, used, granted, last } = counter;
   if (entries !== null || window.endMs > startMs) {
@@ -53,7 +53,7 @@ function lastAfter(counter: Counter, check: RuleCheck, { startMs }: Span): LastW
   return { window, used, limit: limitWith(known === UNLIMITED ? null : known, granted) };
 }
 
-/** Who counts knows the subject's limit; whoever else changes a counter may not. */
+/** An increment knows the subject's limit; other changes of a counter may not. */
 function knowsLimit({ limit, rule }: RuleCheck, action: Action): boolean {
   return action === "increment" || limit !== rule.defaultLimit;
 }
@@ -63,7 +63,7 @@ function writeRolling(counter: Counter, seen: Look, step: Step, nowMs: number): 
   const entries = entriesAfter(counter, seen.check, step, nowMs);
   counter.last = null;
   counter.entries = entries;
-  // Where the clock stepped back, its newest amount is later than now.
+  // If the clock stepped back, its newest amount is later than now.
   const newestMs = Math.max(nowMs, entries[entries.length - 2] ?? nowMs);
   counter.window = { startMs: nowMs, endMs: newestMs + periodMs };
   seen.rolling = { leavesMs: oldestLeavesMs(entries, periodMs, nowMs), fitsMs: nowMs };

@@ -15,16 +15,16 @@ import {
 import { PRODUCT } from "./product.js";
 import { SESSION } from "./session.js";
 
-/** A definition's name among its kind, and which counters are its own. */
+/** A definition's name within its kind, and the identity of its counters. */
 export type Identified<Identity> = readonly [id: string, identity: Identity];
 
-/** Where a definition is stored, and in which revision. */
+/** The key and the revision of a stored definition. */
 export interface StoredAt {
   readonly key: string;
   readonly revision: number;
 }
 
-/** The definitions of one kind in one product, by what names them. */
+/** The definitions of one kind in one product, by name. */
 export class Shelf<Body extends object, Identity> {
   readonly kind: Kind<Body, Identity>;
   readonly #kept = new Map<string, Kept<Body, Identity>>();
@@ -37,7 +37,7 @@ export class Shelf<Body extends object, Identity> {
     return this.#kept.size;
   }
 
-  /** Takes a change of the store over. Returns why the definition cannot be read, or null. */
+  /** Applies a change of the store. Returns why the definition cannot be read, or null. */
   take(id: string, revision: number, value: string | null): string | null {
     if (value === null) {
       this.#kept.delete(id);
@@ -59,26 +59,26 @@ export class Shelf<Body extends object, Identity> {
     return kept;
   }
 
-  /** The definition of `id`. Throws `*_NOT_FOUND`, and `VALIDATION` where it cannot be read. */
+  /** The definition of `id`. Throws `*_NOT_FOUND`, and `VALIDATION` if it cannot be read. */
   read(product: string, id: string): Definition<Body, Identity> {
     const kept = this.find(product, id);
     if (kept.unreadable !== null) throw cannotRead(this.kind.path, id, kept.unreadable);
     return kept;
   }
 
-  /** All that can be read. */
+  /** All readable definitions. */
   readable(): Definition<Body, Identity>[] {
     return [...this.#kept.values()].filter((kept) => kept.unreadable === null);
   }
 
-  /** The identities of all, also of those that cannot be read otherwise. */
+  /** The identities of all, even of those that otherwise cannot be read. */
   identities(): Identified<Identity>[] {
     const all: Identified<Identity>[] = [];
     for (const [id, { identity }] of this.#kept) if (identity !== null) all.push([id, identity]);
     return all;
   }
 
-  /** Where all are stored. */
+  /** The stored documents of all. */
   documents(product: string): StoredAt[] {
     const { name } = this.kind;
     return [...this.#kept].map(([id, { revision }]) => ({
@@ -90,7 +90,7 @@ export class Shelf<Body extends object, Identity> {
 
 /** A product with all that is defined in it: a shelf for each kind. */
 export class ProductEntry {
-  /** The product itself, or nothing. */
+  /** The product itself, or empty. */
   readonly product = new Shelf(PRODUCT);
   readonly environments = new Shelf(ENVIRONMENT);
   readonly quotas = new Shelf(QUOTA);
@@ -103,10 +103,10 @@ export class ProductEntry {
     cache: this.caches,
     session: this.sessions,
   } satisfies Record<KindName, unknown>;
-  /** By environment, then quota; made when first asked for. */
+  /** By environment, then quota; compiled at first use. */
   readonly compiled = new Map<string, Map<string, CompiledQuota>>();
 
-  /** Where the product and all that is defined in it are stored. */
+  /** The stored documents of the product and everything defined in it. */
   documents(product: string): StoredAt[] {
     return Object.values(this.shelves).flatMap((shelf) => shelf.documents(product));
   }

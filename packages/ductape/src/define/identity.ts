@@ -6,30 +6,30 @@ import type { Rule } from "./rule.js";
 import { checkText } from "../base/text.js";
 
 /**
- * Which counters are a rule's: `uid` names them, `shape` counts the forms of its window, from 1.
+ * Identifies the counters of a rule by `uid`; `shape` counts the versions of its window, from 1.
  */
 export interface RuleIdentity {
   readonly name: string;
   readonly scope: string;
   readonly uid: string;
   readonly shape: number;
-  /** When the form changed last, epoch milliseconds; 0: never. */
+  /** When the window version last changed, in epoch milliseconds; 0: never. */
   readonly shapedMs: number;
-  /** Names the counters of its ledger, and is new whenever its history is begun; null: none. */
+  /** Identifies the counters of its ledger, and is new whenever a history begins; null: none. */
   readonly ledger: string | null;
 }
 
-/** Which counters and answers are a quota's, and the unit they are kept in. */
+/** Identifies the counters and answers of a quota, and the unit they are kept in. */
 export interface QuotaIdentity {
   readonly uid: string;
-  /** Its counters lie where those of the other quotas of its environment do. */
+  /** Its counters are in the same place as those of the other quotas of its environment. */
   readonly coLocated: boolean;
   readonly decimals: number;
   /** In the order of the rules. */
   readonly rules: readonly RuleIdentity[];
 }
 
-/** An environment as keys name it; `uid` is new whenever the environment is. */
+/** An environment in keys; `uid` is new whenever the environment is. */
 export interface EnvironmentId {
   readonly slug: string;
   readonly uid: string;
@@ -41,8 +41,8 @@ interface RulesBody {
 }
 
 /**
- * Which counters a quota keeps: a rule of the same name and scope keeps its own, and a change of
- * its window's form is counted. Throws `VALIDATION` where the unit would change.
+ * The identity of a changed quota: a rule of the same name and scope keeps its counters, and a
+ * change of its window makes a new version. Throws `VALIDATION` if the decimals would change.
  */
 export function identifyQuota(
   { decimals, rules }: RulesBody,
@@ -77,7 +77,9 @@ function identifyRule(
   return { name, scope, uid: old.uid, shape: old.shape + 1, shapedMs: nowMs, ledger };
 }
 
-/** What decides a rule's windows; other words for the same, and what has no meaning, differ not. */
+/**
+ * What determines a rule's windows. Equivalent spellings and fields without effect compare equal.
+ */
 function formOf({ period, window, time_zone, week_start, anchor }: Rule): string {
   if (period === "lifetime") return period;
   if (window === "rolling") return JSON.stringify([window, period]);
@@ -91,7 +93,7 @@ function decimalsFixed(decimals: number): ValidationError {
   return new ValidationError([{ path: "decimals", message }]);
 }
 
-/** Reads a stored identity again. Throws where it is none. */
+/** Reads a stored identity. Throws if it is not one. */
 export function readQuotaIdentity(value: unknown): QuotaIdentity {
   const uid = parseUid(value);
   const { coLocated, decimals, rules } = isRecord(value) ? value : {};
@@ -112,14 +114,14 @@ function readRuleIdentity(value: unknown): RuleIdentity {
   throw new Error(`the identity ${show(uid)} is no rule's`);
 }
 
-/** The `uid` of a stored identity. Throws where it has none. */
+/** The `uid` of a stored identity. Throws if it has none. */
 export function parseUid(value: unknown): string {
   const uid = isRecord(value) ? value["uid"] : undefined;
   if (typeof uid !== "string" || checkText(uid) !== null) throw new Error("it has no identity");
   return uid;
 }
 
-/** The spaces of a quota in one environment; those of rules in their order. */
+/** The spaces of a quota in one environment; those of the rules are in order. */
 export interface QuotaSpaces {
   readonly rules: readonly string[];
   /** Null for a rule without a ledger. */
@@ -127,7 +129,7 @@ export interface QuotaSpaces {
   readonly answers: string;
 }
 
-/** Where the counters and answers of a quota lie in one environment. */
+/** The spaces of the counters and answers of a quota in one environment. */
 export function spacesOf(
   { uid: quotaUid, rules }: QuotaIdentity,
   product: string,

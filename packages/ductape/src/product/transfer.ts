@@ -5,14 +5,14 @@ import type { CompiledQuota, CompiledRule } from "../define/quota.js";
 import { planNothing } from "../quota/plan.js";
 import type { Store } from "../stores/store.js";
 
-/** Counters under way at once. */
+/** Counters transferred at once. */
 const AT_ONCE = 1_000;
 
 /**
- * Moves the counters of a quota into the windows that its rules have now, where they still stand in
- * those of an earlier version. Normally the next call moves a counter; an idle one could be dropped
- * first, when its old window is long past, though a longer one has its count. Calls go on
- * meanwhile. Throws `STORE_UNAVAILABLE` where it did not come to its end.
+ * Transfers the counters of a quota that are still in windows of an earlier version into the
+ * current windows of its rules. Normally the next call transfers a counter; an idle one could be
+ * dropped first, when its old window is long past, although its count belongs in a longer one.
+ * Calls go on meanwhile. Throws `STORE_UNAVAILABLE` if it cannot finish.
  */
 export async function transferCounters(
   store: Store,
@@ -25,7 +25,7 @@ export async function transferCounters(
     }
   } catch (error) {
     const message = "the quota is changed, but not all of its counters are in its new windows yet";
-    throw new StoreError("STORE_UNAVAILABLE", `${message}; change it so again`, { cause: error });
+    throw new StoreError("STORE_UNAVAILABLE", `${message}; repeat the change`, { cause: error });
   }
 }
 
@@ -35,8 +35,8 @@ async function transferOf(store: Store, rule: CompiledRule, clock: Clock): Promi
   for await (const { space, subject, counter } of store.scan(terms.space)) {
     const isOld = space === terms.space && counter.windowVersion < terms.windowVersion;
     if (!isOld || usedAt(counter, terms.versionSinceMs) === 0) continue;
-    // The subject's limit is not known here. A stale plan needs nothing: the counter is in a newer
-    // version, or its window is over.
+    // The subject's limit is not known here. A stale plan needs nothing more: the counter is in a
+    // newer version, or its window is over.
     underWay.push(
       store.apply([planNothing("decrement", rule, subject, terms.defaultLimit, clock())]),
     );

@@ -16,7 +16,7 @@ export function answerKey(
   checks: readonly RuleCheck[],
 ): AnswerKey {
   const counted = checks.map((check) => check.subject);
-  // A session is who it is for, not its token: a retry after a refresh is the same request.
+  // A session counts as its owner, not its token: a retry after a refresh is the same request.
   const who =
     identity === null ? canonical(subject) : [session?.tag, identity.identifier, ...counted];
   const caller = identity?.identifier ?? (typeof subject === "string" ? subject : "");
@@ -30,7 +30,7 @@ export function answerKey(
   };
 }
 
-/** A longer fingerprint is kept as a hash, as subjects may hold many members. */
+/** A longer fingerprint is stored as a hash, because subjects may have many members. */
 const FINGERPRINT_CHARS_MAX = 300;
 
 function shortened(fingerprint: string): string {

@@ -10,18 +10,18 @@ import type { Clock } from "../base/call.js";
 import type { Store, StoreFact } from "../stores/store.js";
 
 /**
- * A counter whose window begins later than this after now was written by a clock that was ahead: in
- * milliseconds. Clocks that are right differ by less.
+ * A counter whose window begins later than this after now, in milliseconds, was written under a
+ * fast clock. Right clocks differ by less.
  */
 export const AHEAD_MS = 60_000;
 
-/** Most rules that one client warns of. */
+/** The most rules that one client warns about. */
 const WARNINGS_MAX = 1_000;
-/** Most counters that a fact names. */
+/** The most counters that a fact names. */
 const NAMED_MAX = 3;
 const MEND = "once the clock is right, reset or set the counter (`ductape quota reset`)";
 
-/** Warns, once for each rule, of a counter that a clock which was ahead moved into the future. */
+/** Warns, once for each rule, about a counter that a fast clock moved into the future. */
 export class AheadWarnings {
   readonly #logger: Logger;
   readonly #warned = new Set<string>();
@@ -30,7 +30,7 @@ export class AheadWarnings {
     this.#logger = logger;
   }
 
-  /** Looks at the counters that a step was decided on. */
+  /** Examines the counters that a step was decided on. */
   look({ checks }: Step, outcome: StepOutcome): void {
     for (let i = 0; i < checks.length; i++) {
       const [check, counter] = [checks[i], outcome.checks[i]?.counter];
@@ -48,8 +48,8 @@ export class AheadWarnings {
 }
 
 /**
- * Whether counters of rules begin later than now: a fact with advice where some do. Reads all
- * counters, a piece at a time. Throws `STORE_UNAVAILABLE`.
+ * Whether any counter's window begins later than now: a fact, with advice if one does. Reads all
+ * counters in parts. Throws `STORE_UNAVAILABLE`.
  */
 export async function aheadFact(parts: {
   readonly store: Store;

@@ -20,61 +20,59 @@ export interface ResultWindow {
 export interface RuleResult {
   /** The rule's name. */
   rule: string;
-  /** Whose counter; null for the one of the whole product. */
+  /** Whose counter it is; null: the whole product's. */
   subject: string | null;
-  /** With the grants of this window; null: counts only. */
+  /** Includes the grants of this window; null: counts only. */
   limit: number | null;
   used: number;
   /** Reserved, not yet used. */
   held: number;
-  /** `limit - used`, never under 0; null when unlimited. */
+  /** `limit - used`, never below 0; null if unlimited. */
   remaining: number | null;
-  /** How far `used` is past the limit. */
+  /** By how much `used` exceeds the limit. */
   overage: number;
   period: Period;
   window: ResultWindow;
-  /** When the window ends or, rolling, its oldest amount leaves; null for a lifetime. */
+  /** When the window ends or, if rolling, its oldest amount leaves; null for a lifetime. */
   resets_at: string | null;
-  /** False for a rule that refused. */
+  /** False if the rule denied the amount. */
   admits: boolean;
-  /**
-   * Milliseconds until the amount may fit: 0 when this rule admits, null when waiting cannot help.
-   */
+  /** Milliseconds until the amount may fit: 0 if this rule admits, null if waiting cannot help. */
   retry_after_ms: number | null;
-  /** Of `decrement`: what was taken, less than `amount` where less was used. */
+  /** For `decrement`: what was taken, less than `amount` if less was used. */
   applied?: number;
 }
 
-/** An alert that this decision, and no other in the window, reports. */
+/** An alert that only this decision in the window reports. */
 export interface Alert {
   rule: string;
-  /** Fraction of the limit that was reached. */
+  /** The fraction of the limit that was reached. */
   fraction: number;
 }
 
-/** What every answer of a store has in common; the numbers are those of the binding rule. */
+/** The fields of every answer of a store; the numbers belong to the binding rule. */
 export interface ResultBase extends Omit<RuleResult, "admits" | "retry_after_ms"> {
   action: Action;
   env: string;
   product_tag: string;
   quota_tag: string;
   amount: number;
-  /** What amounts are of, where the quota's are not of requests. */
+  /** What amounts count, unless that is requests. */
   unit?: string;
-  /** The limit was in the way, or is passed. */
+  /** True if a limit denied the amount or is passed. */
   exceeded: boolean;
   source: "store" | "cache";
-  /** How old the numbers are, in milliseconds; 0 from the store. */
+  /** The age of the numbers in milliseconds; 0 from the store. */
   age_ms: number;
-  /** This is the first answer to the same idempotency key again. */
+  /** True if this repeats the first answer to the same idempotency key. */
   replayed: boolean;
   degraded: false;
-  /** Who asked by a session, where the numbers are those of another subject. */
+  /** The user of the session, if the numbers belong to another subject. */
   asked_by?: string;
-  /** Of `reset` and `set`: what was counted before. */
+  /** For `reset` and `set`: what was counted before. */
   previous_used?: number;
   alerts?: Alert[];
-  /** All rules, where there are several. */
+  /** All rules, if there are several. */
   rules?: RuleResult[];
 }
 
@@ -87,18 +85,18 @@ export interface Admitted extends ResultBase {
 }
 
 /**
- * The request was refused and cost nothing. `NOT_APPLIED`: another input of the same atomic call
- * was refused.
+ * The request was denied and cost nothing. `NOT_APPLIED`: another input of the same atomic call
+ * was denied.
  */
 export interface Denied extends ResultBase {
   allowed: false;
   success: false;
   code: "QUOTA_EXCEEDED" | "NOT_APPLIED";
-  /** Milliseconds until it may be admitted; null when waiting cannot help. */
+  /** Milliseconds until it may be admitted; null if waiting cannot help. */
   retry_after_ms: number | null;
 }
 
-/** What both answers without the store have in common: no numbers, as nothing was counted. */
+/** The fields of both answers without the store: no numbers, because nothing was counted. */
 export interface DegradedBase {
   action: Action;
   env: string;
@@ -112,18 +110,18 @@ export interface DegradedBase {
   amount: number;
 }
 
-/** Admitted without the store, by `onStoreError: "allow"`: nothing was counted. */
+/** Admitted without the store, under `onStoreError: "allow"`: nothing was counted. */
 export interface DegradedAdmitted extends DegradedBase {
   allowed: true;
   success: true;
   retry_after_ms: 0;
 }
 
-/** Refused without the store, by `onStoreError: "deny"`. */
+/** Denied without the store, under `onStoreError: "deny"`. */
 export interface DegradedDenied extends DegradedBase {
   allowed: false;
   success: false;
-  /** When the store will answer again is not known. */
+  /** It is not known when the store will answer again. */
   retry_after_ms: null;
 }
 
@@ -133,7 +131,7 @@ export type Degraded = DegradedAdmitted | DegradedDenied;
 /** The answer of an engine; narrow it by `allowed`, or by `code`. */
 export type Decision = Admitted | Denied;
 
-/** Which answers without the store each `onStoreError` adds. */
+/** The answers without the store that each `onStoreError` adds. */
 export interface DegradedBy {
   throw: never;
   allow: Degraded;
@@ -142,26 +140,26 @@ export interface DegradedBy {
 
 /**
  * The answer of `quota.run` by a client with that `onStoreError`. By default faults of the store
- * throw, so it is a {@link Decision}. A policy that may be another adds {@link Degraded}: narrow
- * that by `degraded` first.
+ * throw, so it is a {@link Decision}. Any other policy adds {@link Degraded}: check `degraded`
+ * first.
  */
 export type QuotaResult<Policy extends OutagePolicy = "throw"> = Decision | DegradedBy[Policy];
 
-/** The answer of `quota.enforce`, which throws where `run` refuses. */
+/** The answer of `quota.enforce`, which throws where `run` denies. */
 export type EnforcedResult<Policy extends OutagePolicy = "throw"> = Extract<
   QuotaResult<Policy>,
   { allowed: true }
 >;
 
-/** Whose request a decision answers. */
+/** The request that a decision answers. */
 interface Asked {
   readonly request: Request;
   readonly identity: Identity | null;
 }
 
 /**
- * What a step came to, in the units and names of the caller. Pure. Throws `IDEMPOTENCY_CONFLICT`,
- * and `VALIDATION` for a count past 2^53-1.
+ * The outcome of a step in the caller's units and names. Pure. Throws `IDEMPOTENCY_CONFLICT`, and
+ * `VALIDATION` for a count past 2^53-1.
  */
 export function decisionOf(
   asked: Asked,
@@ -255,19 +253,19 @@ function report<A extends Answer>(
 const limitOf = ({ check, granted }: CheckOutcome): number | null =>
   limitWith(check.limit, granted);
 
-/** What was taken from one counter; 0 where another input of the call was refused. */
+/** What was taken from one counter; 0 if another input of the call was denied. */
 const appliedOf = (
   { status }: StepOutcome,
   { previousUsed, used }: CheckOutcome,
   scale: number,
 ): number => (status === "done" ? unscaled(previousUsed - used, scale) : 0);
 
-/** Amounts leave as they came; no division where there is nothing to divide. */
+/** Converts amounts back to the caller's units; without a division for integers. */
 const unscaled = (amount: number, scale: number): number => (scale === 1 ? amount : amount / scale);
 
 /**
- * The check whose numbers are reported: of those that refused the one with the longest wait, so
- * that waiting for it helps; else the one with the smallest fraction left. The first of equals.
+ * The check whose numbers are reported: of those that denied, the one with the longest wait, so
+ * that waiting for it helps; else the one with the smallest fraction left. Of equals, the first.
  */
 function bindingCheck(step: Step, outcome: StepOutcome): CheckOutcome {
   let tightest = outcome.checks[0];
@@ -299,7 +297,7 @@ function isPassed(outcome: CheckOutcome): boolean {
   return outcome.inTheWay || (limit !== null && outcome.used > limit);
 }
 
-/** How long until a check that refused admits the amount; null where waiting cannot help. */
+/** How long until a check that denied admits the amount; null if waiting cannot help. */
 function waitMs(
   { amount }: Step,
   { nowMs }: StepOutcome,
@@ -341,12 +339,12 @@ function addAlerts(result: ResultBase, { check, alerted, alertedFrom }: CheckOut
   if (reports.length > 0) result.alerts = [...(result.alerts ?? []), ...reports];
 }
 
-// Windows stay the same for many calls, and rendering a date costs more than a decision: the texts
-// of recent windows are kept, each in the one place that its bounds give it.
+// Windows stay the same for many calls, and formatting a date costs more than a decision, so the
+// texts of recent windows are cached, each in the one slot that its bounds determine.
 const TEXTS_MAX = 256;
 const texts: { span: Span; text: ResultWindow }[] = [];
 
-/** The bounds of a window as results tell them. The result is shared: copy it. */
+/** The bounds of a window as in results. The object is shared: copy it. */
 export function windowText(span: Span): ResultWindow {
   const { startMs, endMs } = span;
   const place = ((startMs / 1_000) ^ (endMs / 60_000)) & (TEXTS_MAX - 1);

@@ -1,16 +1,16 @@
 import type { Logger } from "../base/logger.js";
 import type { Alert, Decision } from "./decision.js";
 
-/** What an alert listener gets: the alert and the decision that reported it. */
+/** The argument of an alert listener: the alert and the decision that reported it. */
 export interface AlertEvent {
   readonly alert: Alert;
   readonly decision: Decision;
 }
 
-/** A listener of alerts; nobody waits for it. Its errors are logged and never fail the call. */
+/** A listener of alerts; no call waits for it. Its errors are logged and never fail the call. */
 export type AlertListener = (event: AlertEvent) => unknown;
 
-/** Tells listeners what decisions report. */
+/** Passes alerts of decisions to listeners. */
 export class Events {
   readonly #listeners = new Set<AlertListener>();
   readonly #logger: Logger;
@@ -19,13 +19,13 @@ export class Events {
     this.#logger = logger;
   }
 
-  /** Adds a listener; returns how to remove it. */
+  /** Adds a listener; returns a function that removes it. */
   onAlert(listener: AlertListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Does not wait and cannot fail. A replayed decision was told before. */
+  /** Does not wait and cannot fail. Skips a replayed decision, which was reported before. */
   publish(decision: Decision): void {
     if (decision.alerts === undefined || decision.replayed) return;
     for (const alert of decision.alerts) {

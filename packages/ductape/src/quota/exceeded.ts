@@ -2,7 +2,7 @@ import type { Denied } from "./decision.js";
 import { amountText } from "../decide/amount.js";
 import { DuctapeError, show } from "../base/errors.js";
 
-/** `enforce` was refused: `result` is the denial that `run` returns. */
+/** `enforce` was denied: `result` is the denial that `run` returns. */
 export class QuotaExceededError extends DuctapeError {
   readonly result: Denied;
 

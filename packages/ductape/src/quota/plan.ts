@@ -25,8 +25,8 @@ import { answerKey } from "./answer-key.js";
 import type { Request } from "./request.js";
 
 /**
- * Turns a request into a step at `nowMs`; `identity` is that of its session. Windows are cached in
- * the compiled rule until they end. Throws `VALIDATION` and `SUBJECT_REQUIRED`.
+ * Turns a request into a step at `nowMs`; `identity` is the owner of its session. Windows are
+ * cached in the compiled rule until they end. Throws `VALIDATION` and `SUBJECT_REQUIRED`.
  */
 export function planStep(
   request: Request,
@@ -78,7 +78,7 @@ function ledgersOf(checks: Step["checks"], { rules }: CompiledQuota): RuleCheck[
   });
 }
 
-/** A look at one counter, and at the windows before that its ledger keeps, the latest first. */
+/** A check of one counter and of the earlier windows that its ledger keeps, the latest first. */
 export function planHistory(rule: CompiledRule, subject: string, nowMs: number): Step {
   const { ledger, terms } = rule;
   const step = planNothing("check", rule, subject, terms.defaultLimit, nowMs);
@@ -94,8 +94,8 @@ export function planHistory(rule: CompiledRule, subject: string, nowMs: number):
 }
 
 /**
- * An amount of 0 on one counter at `nowMs`: a `check` says how it stands, and a `decrement` writes
- * that down in the window version that its rule has now.
+ * An amount of 0 on one counter at `nowMs`: a `check` reads it, and a `decrement` writes it in the
+ * current window version of its rule.
  */
 export function planNothing(
   action: "check" | "decrement",
@@ -146,7 +146,7 @@ function windowOf(rule: CompiledRule, nowMs: number): Span {
   return (rule.cached = rule.windowAt(nowMs));
 }
 
-// What every call passes is kept apart from what few do, so that it is small enough to be inlined.
+// The path of every call is separate from that of few, so that it is small enough to be inlined.
 
 function scaledAmount(request: Request, quota: CompiledQuota): number {
   const { amount } = request;
@@ -161,7 +161,7 @@ function scaledUp(amount: number, quota: CompiledQuota): number {
   return units;
 }
 
-/** Why a quota refuses an amount, and both ways to have it counted. */
+/** Why a quota refuses an amount, and the two ways to have it counted. */
 function explainAmount(amount: number, { tag, decimals, scale, rules }: CompiledQuota): string {
   if (amount > valueMax(decimals)) {
     const most = valueMaxText(decimals);
@@ -189,7 +189,10 @@ function limitMax(rules: CompiledQuota["rules"]): number {
   return most;
 }
 
-/** The subject a selector picks: the string given for the only one, or the value at its path. */
+/**
+ * The subject that a selector picks: a string given for the only selector, or the value at its
+ * path.
+ */
 function subjectOf(
   rule: CompiledRule,
   path: readonly string[],
@@ -198,7 +201,7 @@ function subjectOf(
   identity: Identity | null,
 ): string {
   if (typeof subject === "string" && quota.scopes.length === 1) return subject;
-  // Most rules count by whom the session is of: that was picked when its token was verified.
+  // Most rules count by the owner of the session, which was picked when its token was verified.
   if (identity !== null && identity.selector === rule.selector) return identity.identifier;
   const origin = identity === null ? "subject" : "session";
   return selected(path, subject, quota, origin);
@@ -241,10 +244,13 @@ function spokenTo(request: Request, quota: CompiledQuota, mutatesOne: boolean): 
   const names = quota.rules.map((each) => each.terms.name);
   const known = `one of ${names.map(show).join(", ")}`;
   if (rule === null) {
-    throw fieldError("rule", `is required for ${action}, as there are several: ${known}, or "*"`);
+    throw fieldError(
+      "rule",
+      `is required for ${action}, because there are several: ${known}, or "*"`,
+    );
   }
   if (!mutatesOne) {
-    throw fieldError("rule", `has no meaning for ${action}, which speaks to all rules`);
+    throw fieldError("rule", `has no meaning for ${action}, which acts on all rules`);
   }
   const named = rule === "*" ? null : rule;
   if (named !== null && !names.includes(named)) {

@@ -37,7 +37,7 @@ export interface QuotaParts {
   readonly gate: Gate;
 }
 
-/** A plan is made anew this often when its window ends or its rules change under way. */
+/** How often a plan is made again because its window ends or its rules change during the call. */
 const REPLANS_MAX = 20;
 
 /** THE FLOW: one call from input to decision. Every step is a leaf that returns here. */
@@ -56,7 +56,7 @@ export class Quota {
    * `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
   run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
-    // Not an async function: where nothing waits, one would cost as much as the decision.
+    // Not an async function: when nothing waits, one would cost as much as the decision.
     try {
       const request = parseRequest(input);
       const call = options === undefined ? this.#defaults : parseCall(options, this.#defaults);
@@ -115,14 +115,15 @@ export class Quota {
     call: CallOptions,
     ready: Promise<void> | null,
   ): Promise<Decision> {
-    // Also where there is nothing to wait for: a call that finds its quota must not pass this one.
+    // Also when there is nothing to wait for: a call that finds its quota must not overtake this
+    // one.
     await ready;
     const quota = await this.#parts.catalogue.locate(request);
     const identity = await this.#identify(request);
     return this.#decide({ request, identity, call }, quota, this.#parts.clock(), 1);
   }
 
-  /** The way of a token not seen before: its quota is known. */
+  /** The path of a token not seen before, whose quota is known. */
   async #meet(request: Request, call: CallOptions): Promise<Decision> {
     const identity = await this.#identify(request);
     const { catalogue, clock } = this.#parts;
@@ -130,7 +131,7 @@ export class Quota {
     return this.#decide({ request, identity, call }, quota, clock(), 1);
   }
 
-  /** A request for the input as it is now; null for one that {@link run} refuses. */
+  /** A request for the input as it is now; null if {@link run} refuses it. */
   askedOf(input: QuotaInput): Request | null {
     try {
       return parseRequest(input);
@@ -140,8 +141,8 @@ export class Quota {
   }
 
   /**
-   * False where the token of a session has to be verified first: never seen here, or of no use any
-   * more.
+   * False if a session's token has to be verified first, because it was never seen here or is no
+   * longer valid.
    */
   knowsWhoAsks(request: Request): boolean {
     const { session } = request;
@@ -201,7 +202,7 @@ export class Quota {
     return this.#decide(asked, quota, this.#parts.clock(), plans + 1);
   }
 
-  /** As `run`, for code that prefers an exception: a denial throws `QUOTA_EXCEEDED`. */
+  /** Like `run`, for code that prefers an exception: a denial throws `QUOTA_EXCEEDED`. */
   async enforce(input: QuotaInput, options?: CallOptions): Promise<Admitted> {
     const decision = await this.run(input, options);
     if (!decision.allowed) throw new QuotaExceededError(decision);
@@ -209,9 +210,9 @@ export class Quota {
   }
 
   /**
-   * Decides several inputs: with `atomic` as one, all or none, each seeing those before it; throws
-   * as `run`. Else each on its own, in one round trip: a fault stands in its place as an error.
-   * Answers stand in the order of the inputs.
+   * Decides several inputs: with `atomic` together, all or none, each seeing those before it,
+   * throwing like `run`. Otherwise each on its own, in one round trip: a fault appears in its
+   * place as an error. Answers are in the order of the inputs.
    */
   runAll(
     inputs: readonly QuotaInput[],
@@ -269,7 +270,7 @@ export class Quota {
   }
 }
 
-/** A request, whose session it carries, and how long it may wait. */
+/** A request, the owner of its session, and how long it may wait. */
 interface Asked {
   readonly request: Request;
   /** Null: no session. */
@@ -277,7 +278,10 @@ interface Asked {
   readonly call: CallOptions;
 }
 
-/** One answer belongs to one step: the second of two would count before the first is known. */
+/**
+ * One key belongs to one step: the second of two would be decided before the first answer is
+ * stored.
+ */
 function refuseSameKeys(steps: readonly Step[]): void {
   const seen = new Map<string, number>();
   steps.forEach(({ answerKey }, i) => {
@@ -292,7 +296,7 @@ function refuseSameKeys(steps: readonly Step[]): void {
   });
 }
 
-/** As `map`, but a fault names its input. */
+/** Like `map`, but a fault names its input. */
 function eachOf<T, U>(items: readonly T[], make: (item: T, i: number) => U): U[] {
   return items.map((item, i) => {
     try {

@@ -7,21 +7,21 @@ import { DuctapeError, kindOf, show, ValidationError, type Issue } from "../base
 import { isEmptyRecord, isRecord } from "../base/json.js";
 import { checkText, nearest } from "../base/text.js";
 
-/** A session as the caller has it. */
+/** A session as given by the caller. */
 export interface SessionInput {
-  /** Which session definition. */
+  /** Tag of the session definition. */
   readonly tag: string;
   readonly token: string;
 }
 
-/** The input of `quota.run`, as on the wire. */
+/** The input of `quota.run`, the same as over HTTP. */
 export interface QuotaInput {
   /** Slug of an environment of the product. */
   readonly env: string;
   readonly product_tag: string;
   readonly quota_tag: string;
   readonly action: Action;
-  /** How much; 1 unless given. Required for `set` and `grant`; ignored by `reset`. */
+  /** How much; default 1. Required for `set` and `grant`; ignored by `reset`. */
   readonly amount?: number | Empty | undefined;
   readonly session?: SessionInput | Empty | undefined;
   readonly subject?: SubjectInput | Empty | undefined;
@@ -30,7 +30,7 @@ export interface QuotaInput {
   readonly idempotency_key?: string | Empty | undefined;
   /** How long the key's answer is kept, in milliseconds: 1000..86400000. Default 24 h. */
   readonly idempotency_ttl_ms?: number | Empty | undefined;
-  /** Which rule `reset`, `set` and `grant` speak to, where there are several; "*": all. */
+  /** The rule that `reset`, `set` and `grant` act on, if there are several; "*": all. */
   readonly rule?: string | Empty | undefined;
 }
 
@@ -130,7 +130,7 @@ function requestOf(
     productTag,
     quotaTag,
     action,
-    // The usual amount and subject are checked here, where no call is needed to do it. -0 is 0.
+    // The usual amount and subject are checked inline, without a call. -0 is 0.
     amount:
       typeof amount === "number" && amount >= 0 && amount <= AMOUNT_MAX && action !== "reset"
         ? amount + 0
@@ -161,7 +161,7 @@ function membersOf(input: Record<string, unknown>): number {
 }
 
 /**
- * Fields that are given: where there are no other members, none is unknown, and no name is
+ * The given fields: if their number equals that of the members, none is unknown, and no name is
  * compared.
  */
 function knownMembersOf(input: Record<string, unknown>, requiredCount: number): number {
@@ -234,7 +234,7 @@ function given(value: unknown): unknown {
   return value === null ? NULL : value;
 }
 
-/** Stands for an explicit null, which no field takes. */
+/** Stands for an explicit null, which no field accepts. */
 const NULL = Symbol("null");
 
 function isAction(value: unknown): value is Action {
@@ -301,7 +301,7 @@ function checkMember(value: unknown, path: string, depth: number): Issue[] {
   return wrong === null ? [] : [{ path, message: wrong }];
 }
 
-/** All that is wrong with an input the parser refused. */
+/** All problems of an input that the parser refused. */
 function explain(input: Record<string, unknown>): ValidationError {
   const issues: Issue[] = [];
   const refuse = (path: string, message: string | null) => {
@@ -375,7 +375,7 @@ function explainSubject(
   const subject = given(input["subject"]);
   if (subject === null) return;
   if (given(input["session"]) !== null) {
-    refuse("subject", "cannot stand beside session: the session says who is counted");
+    refuse("subject", "cannot be given with session: the session says who is counted");
   }
   for (const { path, message } of subjectIssues(unmark(subject))) refuse(path, message);
 }

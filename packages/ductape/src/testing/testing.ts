@@ -3,11 +3,11 @@ import type { Clock } from "../base/call.js";
 
 export type { StoreCase, StorePlace } from "./conformance.js";
 
-/** A clock that stands still until it is told to move. Pass it as the `clock` of a client. */
+/** A clock that stands still until you move it. Pass it as the `clock` of a client. */
 export interface ManualClock extends Clock {
   /**
-   * Moves on by `byMs` milliseconds, an integer; a negative one sets the clock back. Returns the
-   * new instant.
+   * Advances by `byMs` milliseconds, an integer; a negative number sets the clock back. Returns
+   * the new instant.
    */
   advance(byMs: number): number;
   /** Jumps to an instant: epoch milliseconds, a `Date` or ISO 8601 text with its offset. */
@@ -16,7 +16,7 @@ export interface ManualClock extends Clock {
 
 /**
  * A clock at `start`: epoch milliseconds, a `Date` or ISO 8601 text with its offset. Throws
- * `RangeError` for what is no instant.
+ * `RangeError` for anything that is not an instant.
  */
 export function manualClock(start: number | Date | string): ManualClock {
   let nowMs = instantOf(start);
@@ -44,10 +44,10 @@ function instantOf(value: number | Date | string): number {
 
 /**
  * The promises that every store keeps, as cases for any test runner: `run` rejects with an
- * `AssertionError` where one is broken. `place` gives each case an empty place of its own. What
- * only some stores promise is read from their `guarantees`.
+ * `AssertionError` if the promise is broken. `place` gives each case its own empty place. Promises
+ * that only some stores make are read from their `guarantees`.
  *
- *     for (const { name, run } of storeSuite(place)) it(name, run);
+ * for (const { name, run } of storeSuite(place)) it(name, run);
  */
 export function storeSuite(place: () => StorePlace | Promise<StorePlace>): readonly StoreCase[] {
   return storeCases(place, manualClock);
