@@ -94,7 +94,7 @@ describe("a queue that is full", () => {
     expect(refused).toMatchObject({
       code: "OVERLOADED",
       retryable: true,
-      message: "3 calls are waiting for the store already; try again later",
+      message: "3 calls are already waiting for the store; try again later",
     });
     expect(await waiting).toEqual(["decided", "decided", "decided"]);
     expect(await bench.submit(5)).toBe("decided");

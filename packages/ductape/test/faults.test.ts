@@ -193,7 +193,7 @@ describe.each(drivers)("a file that is not ours to write, on %s", (driver) => {
     const path = newPath();
     await prepare(`sqlite:${path}?driver=${driver}`);
     scribble(path, 0, 100);
-    await expectRefused(path, "no SQLite database; name another one");
+    await expectRefused(path, "not a SQLite database; name another one");
   });
 
   it("is refused where it is the database of another program", async () => {

@@ -190,7 +190,7 @@ async function read(): Promise<void> {
 async function breakStores(): Promise<void> {
   await play(CLONE, "ductape serve --store sqlite:README.md", {
     code: 69,
-    shows: [/no SQLite database/],
+    shows: [/not a SQLite database/],
     hides: [/listening/],
   });
   const server = new Running(CLONE, "ductape serve --store redis://127.0.0.1:9");

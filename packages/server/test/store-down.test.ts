@@ -33,7 +33,7 @@ function underFile(): string {
 }
 
 const BROKEN: readonly (readonly [what: string, store: () => Promise<string>, says: string])[] = [
-  ["a file that is no database", async () => noDatabase(), "the file is no SQLite database"],
+  ["a file that is no database", async () => noDatabase(), "the file is not a SQLite database"],
   ["a folder that cannot be made", async () => underFile(), "EEXIST: file already exists, mkdir"],
   [
     "the file of another program",
@@ -71,7 +71,7 @@ describe("a store that no waiting mends", () => {
   it.each(["serve --demo --port 0", "product ls", "quota ls --product_tag p", "doctor"])(
     "ends %s with 69",
     async (command) => {
-      await expectUnusable(command, noDatabase(), "the file is no SQLite database");
+      await expectUnusable(command, noDatabase(), "the file is not a SQLite database");
     },
   );
 });

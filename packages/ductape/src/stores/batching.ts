@@ -6,19 +6,19 @@ import type { CallOptions } from "../base/call.js";
 
 /** Bounds of a {@link Batching}. */
 export interface BatchingOptions {
-  /** Most plans decided and committed as one. */
+  /** The most plans decided and committed together. */
   readonly batchPlansMax: number;
-  /** Most plans waiting; one more is `OVERLOADED`. */
+  /** The most plans waiting; one more is `OVERLOADED`. */
   readonly queuePlansMax: number;
-  /** How long a plan waits to be sent unless the call says otherwise, in milliseconds. */
+  /** How long a plan waits to be sent by default, in milliseconds. */
   readonly timeoutMs: number;
-  /** Most batches under way at once, where the engine answers later. Default 1. */
+  /** The most batches in progress at once, if the engine answers later. Default 1. */
   readonly inFlightMax?: number;
 }
 
 /**
- * What became of the plans of a batch; null, for one of them or for all: the engine was busy, and
- * nothing was done.
+ * The outcomes of the plans of a batch; null, for one plan or for all: the engine was busy and did
+ * nothing.
  */
 export type Answers<A = Outcome> = readonly (A | Error | null)[] | null;
 
@@ -40,16 +40,16 @@ interface Waiting<P, A> {
 type Batch<P, A> = readonly Waiting<P, A>[];
 
 const RETRY_MS_MAX = 8;
-/** How late a call may be given up while the engine works, in milliseconds. */
+/** How late a call may time out while the engine works, in milliseconds. */
 const LOOK_MS = 20;
-/** A wave smaller than this is not split over free flights. */
+/** A smaller wave than this is not split over free flights. */
 const SPLIT_PLANS_MIN = 8;
 
 /**
- * Group commit: plans that arrive in one turn of the event loop, or while the engine is busy, are
- * one batch, in the order they came. A plan that waits is given up after its time (`TIMEOUT`), by
- * its signal (`ABORTED`) or where too many wait (`OVERLOADED`); one that was sent and has no answer
- * in its time is `OUTCOME_UNKNOWN`.
+ * Group commit: plans that arrive in one turn of the event loop, or while the engine is busy, form
+ * one batch, in order of arrival. A waiting plan ends after its timeout (`TIMEOUT`), by its signal
+ * (`ABORTED`) or if too many wait (`OVERLOADED`); one that was sent but not answered in time is
+ * `OUTCOME_UNKNOWN`.
  */
 export class Batching<P = Plan, A = Outcome> {
   readonly #flush: Flush<P, A>;
@@ -82,7 +82,7 @@ export class Batching<P = Plan, A = Outcome> {
     });
   }
 
-  /** Resolves when nothing waits any more and nothing is under way. */
+  /** Resolves when no plan is waiting or in progress. */
   drain(): Promise<void> {
     if (this.#isIdle()) return Promise.resolve();
     return new Promise((resolve) => this.#drained.push(resolve));
@@ -105,7 +105,7 @@ export class Batching<P = Plan, A = Outcome> {
     this.#tellDrained();
   };
 
-  /** The next batch; a wave is split over all that may be under way. */
+  /** The next batch; a wave is split over all batches that may be in progress. */
   #take(free: number): Batch<P, A> {
     const share = Math.max(SPLIT_PLANS_MIN, Math.ceil(this.#queue.length / free));
     const count = Math.min(share, this.#options.batchPlansMax);
@@ -119,7 +119,7 @@ export class Batching<P = Plan, A = Outcome> {
       const answers = this.#flush(batch.map(({ plan }) => plan));
       if (answers instanceof Promise) this.#await(batch, answers);
       else {
-        // One batch a turn, as the engine has held up the event loop.
+        // One batch in each turn, because the engine has blocked the event loop.
         if (answers !== null && this.#queue.length > 0) this.#schedule();
         this.#end(batch, answers, null);
       }
@@ -159,7 +159,7 @@ export class Batching<P = Plan, A = Outcome> {
     setTimeout(this.#run, 1 + Math.random() * RETRY_MS_MAX);
   }
 
-  /** Plans whose time is over before they are sent must not count later, when nobody listens. */
+  /** Plans that time out before they are sent must not count later, when nobody listens. */
   #giveUp(): void {
     const nowMs = performance.now();
     const isOver = ({ signal, deadlineMs }: Waiting<P, A>): boolean =>
@@ -180,7 +180,7 @@ export class Batching<P = Plan, A = Outcome> {
     }
   }
 
-  /** Looks, while the engine works, for calls whose time is over. */
+  /** Checks for timed-out calls while the engine works. */
   #look(): void {
     if (this.#looking !== undefined) return;
     this.#looking = setTimeout(() => {
@@ -208,6 +208,6 @@ function settle<P, A>(waiting: Waiting<P, A>, answer: A | Error | undefined, fau
 }
 
 function overloaded({ queuePlansMax }: BatchingOptions): StoreError {
-  const message = `${queuePlansMax} calls are waiting for the store already; try again later`;
+  const message = `${queuePlansMax} calls are already waiting for the store; try again later`;
   return new StoreError("OVERLOADED", message);
 }

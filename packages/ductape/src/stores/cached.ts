@@ -20,24 +20,24 @@ import type {
   StoreRoom,
 } from "./store.js";
 
-/** A copy of a counter: to read, not to change. */
+/** A read-only copy of a counter. */
 export interface Copy {
   readonly space: string;
   readonly subject: string;
   /** Null: nothing was ever counted. */
   readonly counter: Readonly<Counter> | null;
-  /** The cache that used it last. */
+  /** The cache that last used it. */
   readonly cacheTag: string;
-  /** When the counter was asked for, epoch milliseconds. */
+  /** When the counter was read, in epoch milliseconds. */
   readonly readMs: number;
 }
 
 /**
- * A store in front of a store, with copies of the counters that steps with a cache asked for. A
- * `check` with a cache, and the refusal of an `increment`, are decided by the same `apply` on
- * copies younger than the cache's expiry; all else reaches the store and renews them.
- * What this store answers is never older than the last change that it acknowledged. It relies on
- * the store answering in the order in which it decides.
+ * A store in front of a store, with copies of the counters that steps with a cache have read. The
+ * same `apply` decides a `check` with a cache, and the denial of an `increment`, on copies younger
+ * than the cache's expiry; everything else reaches the store and renews the copies. An answer is
+ * never older than the last change that this store acknowledged. It relies on the store answering
+ * in the order in which it decides.
  */
 export class CachedStore implements Store {
   readonly guarantees: StoreGuarantees;
@@ -45,7 +45,7 @@ export class CachedStore implements Store {
   readonly clock: Clock | undefined;
   readonly #inner: Store;
   readonly #entries = new Entries();
-  /** What the instants of entries count from, epoch milliseconds. */
+  /** The origin of the instants of entries, in epoch milliseconds. */
   #originMs = 0;
 
   constructor(inner: Store) {
@@ -64,7 +64,7 @@ export class CachedStore implements Store {
   }
 
   async open(): Promise<void> {
-    // It may be another file: nothing of the old one is told.
+    // It may be another file, so copies of the old one are dropped.
     this.#entries.clear();
     await this.#inner.open();
   }
@@ -87,7 +87,7 @@ export class CachedStore implements Store {
     return this.#ask(plan, cache, options);
   }
 
-  /** The copies that are kept, in no order. */
+  /** All copies, in no order. */
   *copies(): Generator<Copy> {
     for (const entry of this.#entries) {
       const { cache, space, subject, readMs } = entry;
@@ -106,7 +106,7 @@ export class CachedStore implements Store {
     this.#entries.clear();
   }
 
-  /** Decides from the copies; null where one is too old or missing, or an increment may pass. */
+  /** Decides from the copies; null if one is too old or missing, or an increment may pass. */
   #repeat(plan: Plan, cache: CachePolicy): Outcome | null {
     const step = plan[0];
     const nowMs = step.plannedMs - this.#originMs;
@@ -125,7 +125,7 @@ export class CachedStore implements Store {
     return [aged(decided, nowMs - oldestMs)];
   }
 
-  /** Asks the store for all that wait for the same counter: whoever comes first asks. */
+  /** Asks the store once for all calls that wait for the same counter: the first one asks. */
   #share(plan: Plan, cache: CachePolicy, options?: CallOptions): Outcome | Promise<Outcome> {
     const timeoutMs = options?.timeoutMs ?? Infinity;
     const waitsFor = this.#pendingOf(plan[0], cache, timeoutMs);
@@ -144,7 +144,7 @@ export class CachedStore implements Store {
   }
 
   /**
-   * A read under way of a counter whose copy is missing, begun within the expiry, that gives up no
+   * A read in progress of a counter without a copy, begun within the expiry, that times out no
    * later than this call would.
    */
   #pendingOf(
@@ -162,10 +162,10 @@ export class CachedStore implements Store {
     return null;
   }
 
-  /** Asks the store, and copies the counters as it answers. */
+  /** Asks the store and copies the counters in its answer. */
   #ask(plan: Plan, cache: CachePolicy, options?: CallOptions): Outcome | Promise<Outcome> {
-    // From before it is asked: the copy is no older, whatever clock the store has. The origin may
-    // be another when the answer comes, so the instant is kept whole until then.
+    // Taken before asking, so the copy is no older, whatever the store's clock. The origin may have
+    // changed when the answer comes, so the instant is kept absolute until then.
     const { plannedMs } = plan[0];
     if (this.#entries.isEmpty) this.#originMs = plannedMs;
     const outcome = this.#inner.apply(plan, options);
@@ -192,7 +192,7 @@ export class CachedStore implements Store {
     return outcome;
   }
 
-  /** A plan that names no cache, or of several steps: drops the copies of what it changed. */
+  /** A plan without a cache, or with several steps, drops the copies of what it changed. */
   #pass(plan: Plan, options?: CallOptions): Outcome | Promise<Outcome> {
     const outcome = this.#inner.apply(plan, options);
     if (!(outcome instanceof Promise)) return this.#drop(plan, outcome);
@@ -202,14 +202,14 @@ export class CachedStore implements Store {
     );
   }
 
-  /** What failed may have been counted. */
+  /** A failed plan may have been counted. */
   #fail(plan: Plan, fault: unknown): never {
     this.#endRead(plan[0], Infinity);
     this.#dropChanged(plan);
     throw fault;
   }
 
-  /** Nobody waits any more for a read that was begun at `untilMs` or before. */
+  /** Ends the sharing of a read that began at `untilMs` or before. */
   #endRead({ checks }: Step, untilMs: number): void {
     for (const check of checks) {
       const entry = this.#entries.get(check);
@@ -233,9 +233,11 @@ export class CachedStore implements Store {
     }
   }
 
-  /** The copies, to be read; what is decided on them is kept nowhere. */
+  /** The copies, only to be read; changes to them are discarded. */
   readonly #read = copiesIn((check) => this.#entries.get(check));
-  /** Copies of the copies: an increment that is admitted changes them, and then asks the store. */
+  /**
+   * Copies of the copies: an increment that they would admit changes them, and then asks the store.
+   */
   readonly #scratch = copiesIn((check) => {
     const entry = this.#entries.get(check);
     return entry === undefined ? undefined : copyOf(entry);
@@ -257,7 +259,7 @@ function aged(outcome: StepOutcome, ageMs: number): StepOutcome {
   return { ...outcome, ageMs };
 }
 
-/** With an idempotency key the first answer holds, which only the store knows. */
+/** With an idempotency key the first answer counts, which only the store knows. */
 function mayRepeat({ action, answerKey }: Step): boolean {
   return answerKey === null && (action === "check" || action === "increment");
 }
@@ -266,7 +268,7 @@ function isYoung({ cache, readMs }: Entry, nowMs: number, policy: CachePolicy): 
   return cache !== null && isWithin(policy, readMs, nowMs);
 }
 
-/** An instant of the future is no age: the clock was set back. */
+/** An instant in the future gives no age: the clock was set back. */
 function isWithin({ expiry }: CachePolicy, sinceMs: number, nowMs: number): boolean {
   return nowMs - sinceMs < expiry && sinceMs <= nowMs;
 }

@@ -1,31 +1,31 @@
 import { emptyCounter, NOTHING, type Counter } from "../decide/counter.js";
 
-// How stores keep a counter. A field of it is one line here, and its meaning in the decision.
+// How stores keep a counter. Each field is one line here, and its meaning is in the decision.
 
-/** A number of a counter, and the column that keeps it. */
+/** A number of a counter and its column. */
 export interface NumberField {
   readonly column: string;
   readonly type: "integer" | "bigint" | "real";
-  /** Null only where the column may be. */
+  /** Null only if the column may be null. */
   get(counter: Readonly<Counter>): number | null;
   set(counter: Counter, value: number | null): void;
 }
 
-/** A bounded list of a counter, oldest first, and the column that keeps it as a JSON array. */
+/** A bounded list of a counter, oldest first, and the column that stores it as a JSON array. */
 export interface ListField {
   readonly column: string;
   get(counter: Readonly<Counter>): readonly number[] | null;
   set(counter: Counter, values: readonly number[] | null): void;
 }
 
-/** What counting changes and nothing else does: stores may write these two apart. */
+/** The fields that counting alone changes: stores may write these two separately. */
 export const USED: NumberField = {
   column: "used",
   type: "bigint",
   get: ({ used }) => used,
   set: (counter, value) => (counter.used = value ?? 0),
 };
-/** When a counter was last changed. */
+/** When a counter last changed. */
 export const SEEN: NumberField = {
   column: "seen_ms",
   type: "bigint",
@@ -73,7 +73,7 @@ export const NUMBERS: readonly NumberField[] = [
   },
 ];
 
-/** In a list, in place of no limit. */
+/** Stands for no limit in a list. */
 const NO_LIMIT = -1;
 
 /** The lists. */
@@ -121,7 +121,7 @@ export function counterOf(column: (name: string) => unknown): Counter {
   return counter;
 }
 
-/** A list as a column keeps it. */
+/** A list as stored in a column. */
 export function listText(field: ListField, counter: Readonly<Counter>): string | null {
   const values = field.get(counter);
   return values === null ? null : JSON.stringify(values);
@@ -132,21 +132,21 @@ function readList(text: string): number[] {
   return values.map((value) => value ?? NO_LIMIT);
 }
 
-/** All of a counter, for comparing two: the same text where they are equal. */
+/** The whole counter as a text, to compare two: equal texts for equal counters. */
 export function counterText(counter: Readonly<Counter>): string {
   const numbers = ALL_NUMBERS.map((field) => field.get(counter));
   return JSON.stringify([numbers, LISTS.map((field) => field.get(counter))]);
 }
 
-/** A calendar counter as it was written; null for others. */
+/** A calendar counter when it was last written; null for others. */
 export type Written = Readonly<Counter> | null;
 
-/** What to compare a counter with after it was written. */
+/** A record to compare a counter with after it was written. */
 export function writtenOf(counter: Readonly<Counter>): Written {
   return counter.entries === null ? { ...counter } : null;
 }
 
-/** True where only {@link USED} and {@link SEEN} differ from what was written. */
+/** True if only {@link USED} and {@link SEEN} differ from what was written. */
 export function onlyCounted(written: Written, counter: Readonly<Counter>): boolean {
   if (written === null || counter.entries !== null || written.last !== counter.last) return false;
   return NUMBERS.every((field) => field.get(written) === field.get(counter));

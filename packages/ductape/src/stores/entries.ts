@@ -1,42 +1,42 @@
 import type { Counter } from "../decide/counter.js";
 import type { CachePolicy, RuleCheck, RuleTerms } from "../decide/plan.js";
 
-/** A read under way that others wait for. Instants and lengths in milliseconds. */
+/** A read in progress that others wait for. Instants and lengths are in milliseconds. */
 export interface Pending {
   readonly answer: Promise<unknown>;
-  /** When it was begun, counted as the instants of entries are. */
+  /** When it began, from the origin of the entries' instants. */
   readonly sinceMs: number;
   /** How long it waits. */
   readonly timeoutMs: number;
 }
 
 /**
- * A copy of one counter, or a place for one. It is one object, and its instants count from when the
- * first of all was kept, as small integers stand in the object itself: where counters are many,
- * each further object to look up costs a good part of a decision.
+ * A copy of one counter, or a place for one. It is a single object, and its instants count from
+ * when the first entry was made, because small integers are stored in the object itself: with many
+ * counters, each further object to look up costs a good part of a decision.
  */
 export interface Entry extends Counter {
-  /** When the counter was asked for: the copy is no older. */
+  /** When the counter was read: the copy is no older. */
   readMs: number;
-  /** The cache that used the copy last; null: there is no copy. */
+  /** The cache that last used the copy; null: there is no copy. */
   cache: CachePolicy | null;
   readonly space: string;
   readonly subject: string;
   pending: Pending | null;
 }
 
-/** The window of a counter that never was. */
+/** The window of a counter that does not exist. */
 export const NEVER = { startMs: 0, endMs: 0 } as const;
 
 type Generation = Map<string, Map<string, Entry>>;
 
-/** Most copies kept. */
+/** The most copies kept. */
 export const ENTRIES_MAX = 10_000;
 
 /**
- * Copies of at most {@link ENTRIES_MAX} counters: those of the last uses. Two generations of maps:
- * a copy that is used moves into the young one, and when that holds half of all, the old one is
- * forgotten. By space, then subject, so that no key is built.
+ * Copies of at most {@link ENTRIES_MAX} counters, the most recently used. There are two
+ * generations of maps: a used copy moves into the young one, and when that holds half of all, the
+ * old one is dropped. By space, then subject, so that no key is built.
  */
 export class Entries {
   #young: Generation = new Map();
@@ -49,7 +49,7 @@ export class Entries {
     return this.#youngCount === 0 && this.#old.size === 0;
   }
 
-  /** The copy of a check's counter; it stays longer than those not asked for. */
+  /** The copy of a check's counter; reading it makes it stay longer. */
   get({ rule, subject }: RuleCheck): Entry | undefined {
     if (rule !== this.#lastRule) {
       this.#lastRule = rule;
@@ -58,11 +58,11 @@ export class Entries {
     return this.#lastSpace?.get(subject) ?? this.#rejuvenate(rule.space, subject);
   }
 
-  /** As `get`, with a new place where there is none. */
+  /** Like `get`, with a new place if there is none. */
   keep(check: RuleCheck): Entry {
     const found = this.get(check);
     if (found !== undefined) return found;
-    // One literal: members that are added to another would stand outside of the object.
+    // One literal: members added later would be stored outside of the object.
     return this.#add({
       windowVersion: check.rule.windowVersion,
       window: NEVER,

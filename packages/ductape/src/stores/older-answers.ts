@@ -1,23 +1,26 @@
 import { answerText, detailsText, type Answer } from "../decide/answer.js";
 import type { CheckNumbers, ReportedCheck } from "../decide/outcome.js";
 
-/** An answer as it was stored until its numbers were packed: 24 hours later none is left. */
+/**
+ * The form in which answers were stored before their numbers were packed; 24 hours after an update
+ * none is left.
+ */
 export interface OlderAnswer extends Omit<Answer, "details" | "checks"> {
-  /** JSON: what was known of each check. */
+  /** JSON: the details of each check. */
   readonly facts: string;
   readonly legs: readonly CheckNumbers[];
 }
 
-/** A stored answer as {@link answerText}, also of one that was stored as JSON. */
+/** A stored answer in the form of {@link answerText}, even if it was stored as JSON. */
 export function currentAnswer(stored: string): string {
   if (!stored.startsWith("{")) return stored;
   const older: OlderAnswer = JSON.parse(stored);
   return answerOfOlder(older);
 }
 
-/** An older answer as {@link answerText}. */
+/** An older answer in the form of {@link answerText}. */
 export function answerOfOlder({ facts, legs, ...rest }: OlderAnswer): string {
   const known: readonly ReportedCheck[] = JSON.parse(facts);
-  // Its checks name their subjects: who asked was not stored.
+  // Its checks name their subjects, because the caller was not stored.
   return answerText({ ...rest, checks: legs, details: detailsText(known, null) });
 }

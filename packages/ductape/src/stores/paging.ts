@@ -1,4 +1,4 @@
-/** Most rows of a piece that is read from, or written to, a store at once. */
+/** The most rows that are read from, or written to, a store at once. */
 export const PIECE_ROWS = 1_000;
 
 /** The rows in pieces of at most {@link PIECE_ROWS}. */
@@ -13,7 +13,7 @@ export async function* piecesOf<T>(rows: AsyncIterable<T> | Iterable<T>): AsyncG
   if (piece.length > 0) yield piece;
 }
 
-/** All rows of a kind by their keys, a piece at a time; `read` gives those later than a key. */
+/** All rows of a kind by key, in pieces; `read` returns those after a key. */
 export async function* pagesOf<T extends { readonly key: string }>(
   read: (after: string) => Promise<readonly T[]>,
 ): AsyncGenerator<readonly T[]> {

@@ -10,23 +10,23 @@ import type { Plan } from "../decide/plan.js";
  */
 export interface StoreGuarantees {
   readonly name: string;
-  /** An acknowledged change outlives the death of the process. */
+  /** An acknowledged change survives a crash of the process. */
   readonly durable: boolean;
-  /** Who may share it exactly. */
+  /** Who can share it and stay exact. */
   readonly shared: "process" | "machine" | "network";
 }
 
-/** How much a store in memory keeps, in bytes as it estimates them, and how much it may keep. */
+/** How much a store in memory keeps, in estimated bytes, and how much it may keep. */
 export interface StoreRoom {
   readonly bytes: number;
   readonly maxBytes: number;
 }
 
-/** A document as its last change left it. */
+/** A document after its last change. */
 export interface StoredDocument {
   /** Its parts each end in "/"; those before the last are its folder. */
   readonly key: string;
-  /** Counts its changes from 1. */
+  /** Increases with every change, from 1. */
   readonly revision: number;
   /** JSON text. */
   readonly value: string;
@@ -51,13 +51,13 @@ export interface DocumentWrite {
   readonly ifRevision: number;
   /** New JSON text, null to delete; undefined only checks the revision. */
   readonly value: string | null | undefined;
-  /** Left out of `changes`: for documents that are many, and asked for by few. */
+  /** Left out of `changes`: for numerous documents that few processes read. */
   readonly expiresMs?: number | undefined;
-  /** Left out of `changes`, for documents that are many and that few processes ask for. */
+  /** Left out of `changes`, for numerous documents that few processes read. */
   readonly unwatched?: boolean | undefined;
 }
 
-/** Which documents of a folder to list. */
+/** Selects the documents of a folder to list. */
 export interface DocumentPage {
   /** Begins after this key, which need not exist; "": at the first. */
   readonly after: string;
@@ -67,29 +67,29 @@ export interface DocumentPage {
 
 /**
  * Small JSON texts kept beside the counters, of two kinds. *Watched* ones are few, such as
- * definitions, keys and revocations: every process keeps them in memory and asks for `changes`.
- * *Unwatched* ones are many, such as a record for each login, and are asked for by key or folder.
+ * definitions, keys and revocations: every process keeps them in memory and reads `changes`.
+ * *Unwatched* ones are numerous, such as a record for each login, and are read by key or folder.
  *
- * From the instant it expires, by the store's clock, no method returns a document, and its revision
- * is 0. Later writes drop expired documents, a few at each, so that no sweep stalls a call; a
- * dropped document is no change.
+ * From the instant it expires, by the store's clock, no method returns a document, and its
+ * revision is 0. Later writes drop expired documents, a few at each, so that no sweep stalls a
+ * call; a dropped document is no change.
  *
- * Every method throws `STORE_UNAVAILABLE` where the store cannot answer; `write` also `TIMEOUT`,
- * and `OVERLOADED` where there is no room for new unwatched documents.
+ * Every method throws `STORE_UNAVAILABLE` if the store cannot answer; `write` also `TIMEOUT`, and
+ * `OVERLOADED` if there is no room for new unwatched documents.
  */
 export interface Documents {
-  /** Changes of watched documents after `sequence` (0: all), and the sequence they lead to. */
+  /** Changes of watched documents after `sequence` (0: all), and the sequence after them. */
   changes(sequence: number): Promise<{ sequence: number; changes: DocumentChange[] }>;
-  /** The document of a key, watched or not, as the last acknowledged write left it; null: none. */
+  /** The document with a key, watched or not, after the last acknowledged write; null: none. */
   get(key: string): Promise<StoredDocument | null>;
   /**
-   * The unwatched documents of one folder, in the order of their keys. Folders hold no folders: a
-   * key has one part after that of its folder.
+   * The unwatched documents of one folder, in the order of their keys. Folders do not nest: a key
+   * has one part after its folder.
    */
   list(folder: string, page: DocumentPage): Promise<StoredDocument[]>;
   /**
-   * Writes all or none, and forgets the counters whose space starts with one of `forget`, in the
-   * same step. Returns the key of a write whose `ifRevision` no longer holds, else null.
+   * Writes all or none, and in the same step deletes the counters whose space starts with one of
+   * `forget`. Returns the key of a write whose `ifRevision` no longer matches, else null.
    */
   write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null>;
   /**
@@ -99,7 +99,7 @@ export interface Documents {
   watch?(changed: () => void): () => void;
 }
 
-/** A counter as `scan` reads it. */
+/** A counter read by `scan`. */
 export interface CounterRow {
   readonly space: string;
   readonly subject: string;
@@ -107,14 +107,14 @@ export interface CounterRow {
   readonly counter: Counter;
 }
 
-/** The first answer to an idempotency key, as engines keep it. */
+/** The first answer to an idempotency key, as stored. */
 export interface AnswerRow {
   /** The whole key. */
   readonly key: string;
   readonly text: string;
 }
 
-/** A piece of all that a store holds. */
+/** A part of everything in a store. */
 export interface StorePiece {
   readonly counters: readonly CounterRow[];
   readonly answers: readonly AnswerRow[];
@@ -123,10 +123,10 @@ export interface StorePiece {
 
 /** A fact about the engine of a store. */
 export interface StoreFact {
-  /** Such as `synchronous_commit`; of several servers with the address of the one. */
+  /** Such as `synchronous_commit`; with several servers, includes the server's address. */
   readonly name: string;
   readonly value: string;
-  /** What to do; null where all is well. */
+  /** What to do; null if all is well. */
   readonly advice: string | null;
 }
 
@@ -160,8 +160,8 @@ export interface Store {
   /** Versions, settings that decide what survives, and how far its clock is from this machine's. */
   facts?(): Promise<readonly StoreFact[]>;
   /**
-   * Counters of all spaces that start with `prefix`, in no order, each as a commit left it. Read a
-   * piece at a time, so that other calls go on between.
+   * Counters of all spaces that start with `prefix`, in no order, each in a committed state. Read
+   * in parts, so that other calls run in between.
    */
   scan(prefix: string): AsyncIterable<CounterRow>;
   /**
@@ -174,15 +174,15 @@ export interface Store {
    * returns the shard key of the quota of a space, or of the key of an answer.
    */
   load?(piece: StorePiece, shardKeyOf: (key: string) => string): Promise<void>;
-  /** Lets what was accepted finish, then releases everything. */
+  /** Waits for accepted calls to finish, then releases everything. */
   close(): Promise<void>;
 }
 
 /** Settings a client passes to its store. */
 export interface StoreContext {
-  /** The clock option, which then decides in place of the engine's; undefined: it was left out. */
+  /** The clock option, which decides instead of the engine's clock; undefined: it was left out. */
   readonly clock: Clock | undefined;
-  /** How long a call waits unless it says otherwise, in milliseconds. */
+  /** How long a call waits by default, in milliseconds. */
   readonly timeoutMs: number;
   readonly logger: Logger;
 }

@@ -11,8 +11,8 @@ import { SqliteStore } from "./sqlite/sqlite.js";
 /**
  * The store of a URL: `memory:` with an optional `?max_mb=512`, `sqlite:path` with an optional
  * `?driver=node:sqlite` or `?driver=@photostructure/sqlite`,
- * `postgres://user:password@host:port/database`, or `redis://` and its like. Nothing is opened yet.
- * Throws `VALIDATION` that names `option`, the option or variable that the URL comes from.
+ * `postgres://user:password@host:port/database`, or `redis://` and similar. Opens nothing yet.
+ * Throws `VALIDATION`, which names `option`, the option or variable that the URL comes from.
  */
 export function openStore(url: string, context: StoreContext, option = "options.store"): Store {
   if (/^postgres(ql)?:/.test(url)) return openPostgres(url, context, option);
@@ -48,19 +48,19 @@ export function openStore(url: string, context: StoreContext, option = "options.
   return new SqliteStore({ path: resolve(path), clock, timeoutMs, driver });
 }
 
-/** Null where it says none, or one that cannot be. */
+/** Null if it has none or an invalid one. */
 function maxMbOf(query: string): number | null {
   const maxMb = Number(/^max_mb=(\d+)$/.exec(query)?.[1]);
   return maxMb >= 1 && maxMb <= MEMORY_MB_MAX ? maxMb : null;
 }
 
-/** Null where it names none. */
+/** Null if it names none. */
 function driverOf(query: string): SqliteDriver | null {
   const value = query.startsWith("driver=") ? query.slice("driver=".length) : null;
   return SQLITE_DRIVERS.find((name) => name === value) ?? null;
 }
 
-/** Only the scheme of what looks like an address: it may hold a password. */
+/** Only the scheme of a text that looks like an address, because it may contain a password. */
 function shownUrl(url: string): string {
   const scheme = /^[\w+.-]+:(?=.)/.exec(url)?.[0];
   return scheme === undefined ? show(url) : show(`${scheme}...`);

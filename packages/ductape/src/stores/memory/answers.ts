@@ -5,9 +5,9 @@ import { ANSWER_TTL_MS } from "../../decide/action.js";
 import type { AnswerRow } from "../store.js";
 import { textBytes, type MemoryRoom, type Tenant } from "./room.js";
 
-/** Answers of one space that expire at about the same time: they go together. */
+/** Answers of one space that expire at about the same time and are dropped together. */
 interface Bucket {
-  /** When the last of them has expired. */
+  /** When the last of them expires. */
   endMs: number;
   readonly texts: Map<string, string>;
   bytes: number;
@@ -18,17 +18,19 @@ interface Space {
   readonly buckets: Bucket[];
 }
 
-/** An answer with its place in a map, but for its characters and those of its key; in bytes. */
+/** Bytes of an answer with its place in a map, without its characters and those of its key. */
 const ANSWER_BYTES = 140;
 
-/** An answer may stay this much longer than it is kept: a quarter of its time. */
+/** How much longer than its time an answer may stay: a quarter of it. */
 const BUCKETS_PER_TTL = 4;
-/** Spaces looked at for each answer kept, so that none waits long for a key of its own. */
+/**
+ * Spaces visited for each new answer, so that expired answers of unused spaces do not stay long.
+ */
 const VISITS_PER_ANSWER = 2;
 
 /**
- * Answers to idempotency keys. They lie in buckets by expiry, and an expired bucket is dropped as a
- * whole: nothing is swept, and nothing is kept with an answer to find it by.
+ * Answers to idempotency keys, in buckets by expiry. An expired bucket is dropped as a whole:
+ * nothing is swept, and answers need no index.
  */
 export class MemoryAnswers {
   readonly #spaces = new Map<string, Space>();
@@ -50,7 +52,7 @@ export class MemoryAnswers {
     return undefined;
   }
 
-  /** Keeps an answer until it expires, in place of one of the same key. */
+  /** Stores an answer until it expires, replacing one with the same key. */
   put(spaceName: string, name: string, text: string, expiresMs: number, nowMs: number): void {
     const space = this.#spaces.get(spaceName) ?? this.#newSpace(spaceName);
     for (const bucket of space.buckets) this.#remove(space, bucket, name);
@@ -67,12 +69,12 @@ export class MemoryAnswers {
     this.dropExpired(nowMs);
   }
 
-  /** Drops what has expired of the next spaces. */
+  /** Drops what has expired in the next spaces. */
   dropExpired(nowMs: number): void {
     for (let visit = 0; visit < VISITS_PER_ANSWER; visit++) this.#visit(nowMs);
   }
 
-  /** Keeps an answer of another store. */
+  /** Stores an answer of another store. */
   load({ key, text }: AnswerRow, nowMs: number): void {
     const { space, subject: name } = splitCounterKey(key);
     this.put(space, name, text, answerExpiresMs(text), nowMs);
@@ -89,7 +91,7 @@ export class MemoryAnswers {
     }
   }
 
-  /** Forgets the answers of all spaces that start with `prefix`. */
+  /** Deletes the answers of all spaces that start with `prefix`. */
   forget(prefix: string): void {
     for (const [name, space] of this.#spaces) {
       if (!name.startsWith(prefix)) continue;
@@ -120,7 +122,7 @@ export class MemoryAnswers {
       return;
     }
     const [name, { tenant, buckets }] = next.value;
-    // What was kept by a clock that was ahead must not stay until then.
+    // An answer stored under a fast clock must not stay until its expiry then.
     const latestMs = nowMs + ANSWER_TTL_MS;
     for (const bucket of buckets) {
       if (bucket.endMs > endOf(latestMs, nowMs)) bucket.endMs = latestMs;
@@ -134,12 +136,12 @@ export class MemoryAnswers {
   }
 }
 
-/** What an answer takes in memory, in bytes. */
+/** The size of an answer in memory, in bytes. */
 export function answerBytes(name: string, text: string): number {
   return ANSWER_BYTES + textBytes(name) + textBytes(text);
 }
 
-/** Instants of buckets stand on a grid that is the coarser the longer an answer is kept. */
+/** The instants of buckets are on a grid, which is coarser the longer answers are kept. */
 function endOf(expiresMs: number, nowMs: number): number {
   const gridMs = 2 ** Math.floor(Math.log2(Math.max(1, (expiresMs - nowMs) / BUCKETS_PER_TTL)));
   return Math.ceil(expiresMs / gridMs) * gridMs;

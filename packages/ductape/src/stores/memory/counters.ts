@@ -13,33 +13,35 @@ import { textBytes, type MemoryRoom, type Tenant } from "./room.js";
 
 /** How long a counter outlives its window, in milliseconds: a clock may be set back a little. */
 export const PAST_GRACE_MS = 60_000;
-/** Counters looked at for each new one, and answers: more than one keeps ahead of the growth. */
+/** Counters visited for each new counter or answer; more than one keeps ahead of the growth. */
 export const VISITS_PER_INSERT = 2;
-/** Counters looked at by each call while there is little room, so that what is past makes some. */
+/** Counters visited by each call while there is little room, so that past ones make room. */
 const VISITS_WHEN_TIGHT = 20;
 
-/** A counter with a window it remembers and its place in a map, without its subject; in bytes. */
+/** Bytes of a counter with a remembered window and its place in a map, without its subject. */
 const COUNTER_BYTES = 300;
 /** The numbers of one check in an answer, at most. */
 const NUMBERS_BYTES = 150;
-/** What the amounts of a rolling counter may take besides. */
+/** The most additional bytes of a rolling counter's amounts. */
 const ROLLING_BYTES = 2_000;
 
 /** The counters of one rule. */
 interface Space {
   readonly counters: Map<string, Counter>;
   readonly tenant: Tenant;
-  /** Of each counter, but for its subject. Never lowered, as counters keep the form they had. */
+  /**
+   * Bytes of each counter, without its subject. Never lowered, because counters keep their form.
+   */
   counterBytes: number;
 }
 
-/** Counters and answers in this process, in a bounded room. */
+/** Counters and answers in this process, within a bound. */
 export class MemoryCounters implements Counters {
   nowMs = 0;
   readonly answers: MemoryAnswers;
   readonly #spaces = new Map<string, Space>();
   readonly #room: MemoryRoom;
-  /** Counters made since the last {@link dropPast}. */
+  /** Counters created since the last {@link dropPast}. */
   #newCount = 0;
   #walk = this.#walkCounters();
   #lastRule: RuleTerms | null = null;
@@ -54,7 +56,7 @@ export class MemoryCounters implements Counters {
     return this.#spaceOf(check.rule)?.counters.get(check.subject);
   }
 
-  /** It is the one that is kept. */
+  /** It is the stored one. */
   changed(): void {}
 
   put({ rule, subject }: RuleCheck, counter: Counter): void {
@@ -69,7 +71,7 @@ export class MemoryCounters implements Counters {
     this.answers.put(space, name, text, expiresMs, this.nowMs);
   }
 
-  /** Throws `OVERLOADED` where there is no room for what a plan may add. */
+  /** Throws `OVERLOADED` if there is no room for what a plan may add. */
   checkRoom(plan: Plan): void {
     for (let visit = 0; visit < VISITS_WHEN_TIGHT; visit++) this.#visit();
     this.answers.dropExpired(this.nowMs);
@@ -109,7 +111,7 @@ export class MemoryCounters implements Counters {
       if (name.startsWith(prefix)) yield [name, counters];
   }
 
-  /** What a step may add at most. */
+  /** The most bytes that a step may add. */
   #bytesOf(step: Step): number {
     let bytes = 0;
     if (step.action !== "check") {
@@ -124,7 +126,7 @@ export class MemoryCounters implements Counters {
     return bytes + answerBytes(name, fingerprint + details) + checks.length * NUMBERS_BYTES;
   }
 
-  /** Calls in a row often ask for the same rule. */
+  /** Consecutive calls often use the same rule. */
   #spaceOf(rule: RuleTerms): Space | undefined {
     if (rule === this.#lastRule) return this.#lastSpace;
     this.#lastRule = rule;

@@ -10,7 +10,10 @@ import type {
 } from "../store.js";
 import { textBytes, type MemoryRoom, type Tenant } from "./room.js";
 
-/** A document in memory. A deleted one stays, so that its revisions go on and all are told. */
+/**
+ * A document in memory. A deleted one stays, so that its revisions continue and every process sees
+ * the deletion.
+ */
 interface MemoryDocument {
   readonly revision: number;
   readonly value: string | null;
@@ -21,9 +24,9 @@ interface MemoryDocument {
 
 type Folder = Map<string, MemoryDocument>;
 
-/** A document with its place in two maps, but for the characters of its key and value; in bytes. */
+/** Bytes of a document with its place in two maps, without the characters of its key and value. */
 const DOCUMENT_BYTES = 400;
-/** Documents looked at by each write while there is little room. */
+/** Documents visited by each write while there is little room. */
 const VISITS_WHEN_TIGHT = 40;
 
 /** A change of a watched document: the newest of its key as long as the document is this one. */
@@ -32,20 +35,23 @@ interface Change {
   readonly document: MemoryDocument;
 }
 
-/** Changes are looked through when there are this many more than twice the newest of each key. */
+/** Changes are compacted when there are this many more than twice the number of keys. */
 const SPARE_CHANGES = 64;
 
-/** Documents looked at for each written one: more than one keeps ahead of the growth. */
+/** Documents visited for each written one; more than one keeps ahead of the growth. */
 const VISITS_PER_WRITE = 2;
 
-/** Documents in this process, by folder. Reading changes costs as much as there are new ones. */
+/**
+ * Documents in this process, by folder. The cost of reading changes depends only on the number of
+ * new ones.
+ */
 export class MemoryDocuments implements Documents {
   readonly #folders = new Map<string, Folder>();
   readonly #clock: Clock;
   readonly #forget: (prefix: string) => void;
   readonly #room: MemoryRoom;
   #sequence = 0;
-  /** In the order of their sequence; some have a newer one of the same key behind them. */
+  /** In the order of their sequence; some are superseded by a newer one of the same key. */
   #changes: Change[] = [];
   #changesMax = SPARE_CHANGES;
   #walk = this.#walkExpired();
@@ -99,8 +105,8 @@ export class MemoryDocuments implements Documents {
   }
 
   /**
-   * Throws `OVERLOADED` where there is no room for new documents that are many, such as records of
-   * sessions. Those of operators, and revocations, are always taken.
+   * Throws `OVERLOADED` if there is no room for new unwatched documents, such as records of
+   * sessions. Documents of operators, and revocations, are always accepted.
    */
   #checkRoom(writes: readonly DocumentWrite[]): void {
     this.#dropExpired(VISITS_WHEN_TIGHT);
@@ -112,7 +118,7 @@ export class MemoryDocuments implements Documents {
     }
   }
 
-  /** Whose a document is. */
+  /** The environment that a document belongs to. */
   #tenantOf(key: string): Tenant {
     const { product, env } = documentHome(key);
     return this.#room.tenant(product, env);
@@ -122,7 +128,7 @@ export class MemoryDocuments implements Documents {
     this.#room.take(this.#tenantOf(key), sign * bytesOf(key, value ?? ""));
   }
 
-  /** All that have not expired and are not deleted. */
+  /** All documents that are neither expired nor deleted. */
   all(): KeptDocument[] {
     return [...this.#folders.values()].flatMap((folder) =>
       [...folder].flatMap(([key, document]) => {
@@ -134,7 +140,7 @@ export class MemoryDocuments implements Documents {
     );
   }
 
-  /** Writes documents as they are, also over others. */
+  /** Writes documents unchanged, replacing others. */
   load(documents: readonly KeptDocument[]): void {
     this.#sequence++;
     for (const { key, revision, value, expiresMs, isUnwatched: unwatched } of documents) {
@@ -142,7 +148,7 @@ export class MemoryDocuments implements Documents {
     }
   }
 
-  /** Where the changes begin that are later than `after`. */
+  /** The index of the first change later than `after`. */
   #firstAfter(after: number): number {
     let low = 0;
     let high = this.#changes.length;
@@ -225,7 +231,7 @@ function folderOf(key: string): string {
   return key.slice(0, key.lastIndexOf("/", key.length - 2) + 1);
 }
 
-/** By code point, as SQLite compares UTF-8; the order of UTF-16 units differs past U+FFFF. */
+/** By code point, like SQLite's order of UTF-8; the order of UTF-16 units differs past U+FFFF. */
 function inOrder(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {

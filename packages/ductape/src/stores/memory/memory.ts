@@ -18,10 +18,10 @@ const MB = 1e6;
 export const MEMORY_MB_MAX = 3_000;
 
 /**
- * Counters and definitions in this process, gone with it. Decides in the caller's turn, without
- * waiting. Counters of past windows are dropped a few at each new counter, so no sweep ever stalls.
- * It keeps at most `maxMb` megabytes as it estimates them, by default half of what the heap may be;
- * then new subjects, keys and sessions are `OVERLOADED`, and known ones go on.
+ * Counters and definitions in this process, lost when it ends. Decides in the caller's turn,
+ * without waiting. Each new counter drops a few of past windows, so no sweep ever stalls. It keeps
+ * at most `maxMb` estimated megabytes, by default half of the maximum heap; beyond that new
+ * subjects, keys and sessions are `OVERLOADED`, and known ones continue.
  */
 export class MemoryStore implements Store {
   readonly guarantees = { name: "memory", durable: false, shared: "process" } as const;
@@ -31,7 +31,7 @@ export class MemoryStore implements Store {
   readonly #clock: Clock;
   #isClosed = false;
 
-  /** `clock` says when documents expire; calls bring their own instant. */
+  /** `clock` determines when documents expire; calls have their own instant. */
   constructor(clock: Clock, maxMb: number = defaultMb()) {
     this.#clock = clock;
     this.#room = new MemoryRoom(maxMb * MB);
@@ -111,7 +111,7 @@ export class MemoryStore implements Store {
   }
 }
 
-/** Half of what the heap of this process may be. */
+/** Half of the maximum heap of this process. */
 function defaultMb(): number {
   return Math.min(MEMORY_MB_MAX, Math.floor(HEAP_BYTES_MAX / 2 / MB));
 }

@@ -1,24 +1,24 @@
 import { StoreError } from "../../base/errors.js";
 import { spaceParts } from "../../base/key.js";
 
-/** What one environment of a product holds. */
+/** The use of one environment of a product. */
 export interface Tenant {
   readonly product: string;
   readonly env: string;
   bytes: number;
 }
 
-/** One environment may hold so many times what is still free: alone four fifths of all. */
+/** One environment may hold this many times the free space: four fifths of all if it is alone. */
 const SHARE = 4;
-/** Of all: below this an environment that holds everything is not at its bound yet. */
+/** A fraction of all: below it even an environment that holds everything is not at its bound. */
 const TIGHT = 0.7;
 const TENANTS_KEPT_MAX = 100_000;
 
 /**
- * How much may be kept in memory, in bytes as they are estimated. A store that fills up refuses
- * what is new to those who hold most, and drops nothing that counts: an environment may hold four
- * times what is free, so that there is always room for the others (Choudhury and Hahne, Dynamic
- * Queue Length Thresholds for Shared-Memory Packet Switches, 1998).
+ * Bounds what is kept in memory, in estimated bytes. A store that fills up refuses anything new to
+ * the environments that hold most, and drops nothing that still counts: an environment may hold
+ * four times the free space, so that there is always room for the others (Choudhury and Hahne,
+ * Dynamic Queue Length Thresholds for Shared-Memory Packet Switches, 1998).
  */
 export class MemoryRoom {
   /** The bound. */
@@ -35,18 +35,18 @@ export class MemoryRoom {
     return this.#bytes;
   }
 
-  /** So much is kept that an environment may be at its bound. */
+  /** True if so much is kept that an environment may be at its bound. */
   get isTight(): boolean {
     return this.#bytes > this.maxBytes * TIGHT;
   }
 
-  /** Whose a space of counters or answers is. */
+  /** The environment that a space of counters or answers belongs to. */
   tenantOf(space: string): Tenant {
     const { product, env } = spaceParts(space);
     return this.tenant(product, env);
   }
 
-  /** What an environment holds. */
+  /** The bytes of an environment. */
   tenant(product: string, env: string): Tenant {
     const key = JSON.stringify([product, env]);
     const known = this.#tenants.get(key);
@@ -57,13 +57,13 @@ export class MemoryRoom {
     return tenant;
   }
 
-  /** Takes room, or gives it back where `bytes` is negative. */
+  /** Takes room, or gives it back if `bytes` is negative. */
   take(tenant: Tenant, bytes: number): void {
     tenant.bytes += bytes;
     this.#bytes += bytes;
   }
 
-  /** Throws `OVERLOADED` where an environment may not take so much more. */
+  /** Throws `OVERLOADED` if an environment may not take that much more. */
   check(tenant: Tenant, bytes: number): void {
     const free = this.maxBytes - this.#bytes - bytes;
     if (tenant.bytes + bytes <= SHARE * free) return;
@@ -83,7 +83,7 @@ export class MemoryRoom {
 
 const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
-/** Bytes of a text in memory, but for what every text takes. */
+/** Bytes of a text's characters in memory. */
 export function textBytes(text: string): number {
   return /[^\0-\xff]/.test(text) ? 2 * text.length : text.length;
 }

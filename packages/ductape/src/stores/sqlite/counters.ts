@@ -25,20 +25,20 @@ interface Kept {
   readonly siblings: Map<string, Kept>;
   readonly space: string;
   readonly subject: string;
-  /** Of its row; 0: none. */
+  /** The id of its row; 0: none. */
   id: number;
   counter: Counter | undefined;
-  /** Its row as it was written last. */
+  /** Its row as last written. */
   written: Written;
   isDirty: boolean;
 }
 
-/** The counters of one batch, over those kept in memory from earlier ones. */
+/** The counters of one batch, on top of those kept in memory from earlier ones. */
 export class SqliteCounters implements Counters {
   readonly #log: SqliteLog;
   readonly #kept = new Map<string, Map<string, Kept>>();
   readonly #byId = new Map<number, Kept>();
-  /** Counters that were looked for and have no row. */
+  /** Counters known to have no row. */
   readonly #absent = new Set<Kept>();
   /** New answers by key: text and expiry. */
   readonly #answers = new Map<string, readonly [text: string, expiresMs: number]>();
@@ -101,11 +101,11 @@ export class SqliteCounters implements Counters {
     this.#answers.set(answerKeyOf(key), [text, expiresMs]);
   }
 
-  /** Learns what other processes changed since the last batch. */
+  /** Reads what other processes changed since the last batch. */
   readOn(): void {
     const isTrusted = this.#log.readOn((id, used, atMs) => {
       const kept = this.#byId.get(id);
-      // A row that is not kept may be a new one, of a counter that had none when it was looked for.
+      // An unknown row may be a new one, of a counter that had none when it was read.
       if (kept === undefined) this.#dropAbsent();
       else if (used === REWRITTEN || kept.counter === undefined) this.#drop(kept);
       else {
@@ -118,7 +118,9 @@ export class SqliteCounters implements Counters {
     this.#log.readOn(() => undefined);
   }
 
-  /** Writes what the batch changed, each counter once, and drops a few rows that are long past. */
+  /**
+   * Writes what the batch changed, each counter once, and drops a few rows of long past windows.
+   */
   write(nowMs: number): void {
     const changes: number[] = [];
     let inserts = this.#answers.size;
@@ -162,7 +164,7 @@ export class SqliteCounters implements Counters {
       .map((row) => ({ key: String(row["key"]), text: currentAnswer(String(row["answer"])) }));
   }
 
-  /** Writes counters and answers over those that stand there, as part of a transaction. */
+  /** Writes counters and answers, replacing existing ones, as part of a transaction. */
   load({ counters, answers }: Omit<StorePiece, "documents">, nowMs: number): void {
     const changes: number[] = [];
     for (const { space, subject, counter } of counters) {
@@ -175,7 +177,7 @@ export class SqliteCounters implements Counters {
     this.#forgetKept();
   }
 
-  /** Forgets what is in memory: the file is right. */
+  /** Clears the memory: only the file counts. */
   clear(): void {
     this.#housekeeping.isBehind = true;
     this.#forgetKept();
@@ -247,7 +249,7 @@ export class SqliteCounters implements Counters {
     return kept;
   }
 
-  /** A row as it is now; its window is `now` itself where they are the same. */
+  /** A current row; its window is the object `now` if they are equal. */
   #counterOf(row: SqliteRow, now: Span | null): Counter {
     const counter = counterOf((column) => row[column]);
     const { startMs, endMs } = counter.window;

@@ -13,8 +13,8 @@ import { storeError } from "./errors.js";
 const DROPS_PER_WRITE = 2;
 
 /**
- * Documents in a SQLite file. Every change of a watched one takes the next sequence number. Methods
- * are those of `Documents`, without waiting, and throw what SQLite throws.
+ * Documents in a SQLite file. Every change of a watched one takes the next sequence number. The
+ * methods are those of `Documents`, but synchronous, and throw what SQLite throws.
  */
 export class SqliteDocuments {
   readonly #db: Sqlite;
@@ -57,7 +57,7 @@ export class SqliteDocuments {
          expires_ms = excluded.expires_ms, value = excluded.value`,
     );
     this.#delete = db.prepare("DELETE FROM documents WHERE key = ?");
-    // The last sequence number stays: after it, the next one would not be seen as new.
+    // The row with the last sequence number stays; without it the next number would not look new.
     this.#drop = db.prepare(
       `DELETE FROM documents WHERE key IN
          (SELECT key FROM documents WHERE expires_ms <= ? LIMIT ?)
@@ -71,7 +71,7 @@ export class SqliteDocuments {
     this.#forget = db.prepare("INSERT OR IGNORE INTO forgotten (prefix) VALUES (?)");
   }
 
-  /** As `Documents.changes`. */
+  /** Like `Documents.changes`. */
   changes(after: number): { sequence: number; changes: DocumentChange[] } {
     const rows = this.#changes.all(after, this.#clock());
     const changes = rows.map(({ key, revision, value }) => ({
@@ -82,19 +82,19 @@ export class SqliteDocuments {
     return { sequence: Number(rows.at(-1)?.["sequence"] ?? after), changes };
   }
 
-  /** As `Documents.get`. */
+  /** Like `Documents.get`. */
   get(key: string): StoredDocument | null {
     const row = this.#get.get(key, this.#clock());
     return row === undefined ? null : documentOf(row);
   }
 
-  /** As `Documents.list`. */
+  /** Like `Documents.list`. */
   list(folder: string, { after, limit }: DocumentPage): StoredDocument[] {
     const from = after === "" ? folder : after;
     return this.#list.all(from, `${folder}\u{10FFFF}`, this.#clock(), limit).map(documentOf);
   }
 
-  /** As `Documents.write`. */
+  /** Like `Documents.write`. */
   write(writes: readonly DocumentWrite[], forget: readonly string[]): string | null {
     this.#db.exec("BEGIN IMMEDIATE");
     let isCommitting = false;
@@ -127,7 +127,7 @@ export class SqliteDocuments {
     }));
   }
 
-  /** Writes documents as they are, also over others, as part of a transaction. */
+  /** Writes documents unchanged, replacing others, as part of a transaction. */
   load(documents: readonly KeptDocument[]): void {
     for (const { key, revision, value, expiresMs, isUnwatched } of documents) {
       this.#upsert.run(key, isUnwatched ? 0 : 1, expiresMs, value);

@@ -9,7 +9,7 @@ export type SqliteDriver = (typeof SQLITE_DRIVERS)[number];
 /** A row by column name. */
 export type SqliteRow = Record<string, unknown>;
 
-/** A value that a statement takes as it is. */
+/** A value that a statement accepts. */
 export type SqliteValue = string | number | null | Uint8Array;
 
 /** The part of a prepared statement that is used here. */
@@ -30,10 +30,10 @@ interface SqliteConstructor {
   new (path: string): Sqlite;
 }
 
-/** The schema under which statements find the file; `main` is an empty database in memory. */
+/** The schema name of the file in statements; `main` is an empty database in memory. */
 export const FILE_SCHEMA = "store";
 
-/** Older ones can corrupt a WAL file that several connections share (fixed in 3.51.3). */
+/** Older versions can corrupt a WAL file that several connections share (fixed in 3.51.3). */
 const VERSION_MIN = [3, 51, 3] as const;
 
 /** True for a version of SQLite, such as `3.50.4`, that must not be used. */
@@ -44,8 +44,8 @@ export function isTooOld(version: string): boolean {
 }
 
 /**
- * Opens `path` with `driver`, or with the runtime's own SQLite where that is new enough, and else
- * with the package. Throws `STORE_UNAVAILABLE` where neither is there, or it is too old, and what
+ * Opens `path` with `driver`, or by default with the runtime's own SQLite if it is new enough,
+ * else with the package. Throws `STORE_UNAVAILABLE` if there is none or it is too old, and what
  * SQLite throws for the file.
  */
 export async function openSqlite(path: string, driver?: SqliteDriver): Promise<Sqlite> {
@@ -65,8 +65,8 @@ export async function openSqlite(path: string, driver?: SqliteDriver): Promise<S
 }
 
 /**
- * Lets go of the file before the connection: the package's `close()` leaves the file open, with its
- * locks, until the statements of the connection are collected as garbage.
+ * Detaches the file before closing the connection: the package's `close()` leaves the file open,
+ * with its locks, until the connection's statements are garbage-collected.
  */
 function close(db: Sqlite): void {
   rollBack(db);
@@ -79,7 +79,7 @@ export function rollBack(db: Sqlite): void {
   try {
     db.exec("ROLLBACK");
   } catch {
-    // Nothing is open any more: that is what was wanted.
+    // Nothing is open any more, which is the goal.
   }
 }
 
@@ -109,7 +109,7 @@ async function installedSqlite(): Promise<SqliteConstructor> {
   }
 }
 
-/** Throws where the package has no binary for this machine: it loads its binary only here. */
+/** Throws if the package has no binary for this machine: it loads its binary only here. */
 function versionOf(constructor: SqliteConstructor): string {
   const db = new constructor(":memory:");
   try {
@@ -126,7 +126,7 @@ function isConstructor(value: unknown): value is SqliteConstructor {
 function missing(why: string, cause?: unknown): StoreError {
   const wanted = `expects SQLite ${VERSION_MIN.join(".")} or newer`;
   const message =
-    `${wanted}, as older ones can corrupt a shared file, but ${why}; update Node, or run ` +
+    `${wanted}, because older ones can corrupt a shared file, but ${why}; update Node, or run ` +
     '"npm install @photostructure/sqlite@1"';
   return new StoreError("STORE_UNAVAILABLE", message, { cause, retryable: false });
 }

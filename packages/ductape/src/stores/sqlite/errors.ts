@@ -1,6 +1,6 @@
 import { DuctapeError, StoreError } from "../../base/errors.js";
 
-/** True where another connection holds the lock: nothing was done, and trying again is right. */
+/** True if another connection holds the lock: nothing was done, and a retry is right. */
 export function isBusy(error: unknown): boolean {
   const code = resultCode(error);
   return code === BUSY || code === LOCKED;
@@ -15,13 +15,13 @@ const FULL = 13;
 const CANTOPEN = 14;
 const NOTADB = 26;
 
-/** What SQLite says of a file that is no longer at its path (extended code of READONLY). */
+/** SQLite's error for a file that is no longer at its path (extended code of READONLY). */
 const DBMOVED = READONLY | (4 << 8);
 
 const SAYINGS: Readonly<Record<number, readonly [text: string, retryable: boolean]>> = {
   [BUSY]: ["another process holds its lock", true],
   [LOCKED]: ["another connection holds its lock", true],
-  [DBMOVED]: ["the file was deleted or replaced while in use; the next call opens it anew", true],
+  [DBMOVED]: ["the file was deleted or replaced while in use; the next call opens it again", true],
   [READONLY]: [
     "it is read-only; make the file, those beside it named -wal and -shm, and their folder " +
       "writable for this user",
@@ -30,13 +30,13 @@ const SAYINGS: Readonly<Record<number, readonly [text: string, retryable: boolea
   [IOERR]: ["the disk failed to read or write it", true],
   [CORRUPT]: ["the file is damaged; restore it from a backup, it was not changed", false],
   [FULL]: ["the disk is full; free some space", true],
-  [CANTOPEN]: ["it cannot be opened; name a file, in a folder that this user may write to", false],
-  [NOTADB]: ["the file is no SQLite database; name another one, it was not changed", false],
+  [CANTOPEN]: ["it cannot be opened; name a file in a folder that this user may write to", false],
+  [NOTADB]: ["the file is not a SQLite database; name another one, it was not changed", false],
 };
 
 /**
- * The public error of what SQLite threw. A commit that failed on the disk may or may not be found
- * after a crash: `OUTCOME_UNKNOWN`.
+ * The public error for what SQLite threw. A commit that failed on the disk may or may not survive
+ * a crash: `OUTCOME_UNKNOWN`.
  */
 export function storeError(error: unknown, path: string, isCommitting = false): unknown {
   if (DuctapeError.is(error)) return error;
@@ -53,9 +53,9 @@ export function storeError(error: unknown, path: string, isCommitting = false): 
   });
 }
 
-/** The error of a file that is no longer where it was opened; its counts are lost with it. */
+/** The error of a file that is no longer where it was opened; its counts are lost. */
 export function movedError(path: string): Error {
-  return Object.assign(new Error(`${path} is another file now, or none`), { errcode: DBMOVED });
+  return Object.assign(new Error(`${path} is now another file, or none`), { errcode: DBMOVED });
 }
 
 function hasMoved(error: unknown): boolean {
@@ -63,9 +63,9 @@ function hasMoved(error: unknown): boolean {
 }
 
 /**
- * True for a fault of the open file that may be over once it is opened anew, as when it was made
- * writable, restored or mounted again. Never for a commit that failed: opening anew might read back
- * what it wrote although it was never synced, and the next commit overwrites it.
+ * True for a fault of the open file that opening it again may end, because the file was made
+ * writable, restored or mounted again. Never for a failed commit: reopening might read back what
+ * it wrote although it was never synced, and the next commit overwrites it.
  */
 export function isLost(error: unknown): boolean {
   if (!DuctapeError.is(error)) return false;
@@ -75,7 +75,9 @@ export function isLost(error: unknown): boolean {
 
 const LOST: ReadonlySet<number> = new Set([READONLY, IOERR, CORRUPT, CANTOPEN, NOTADB]);
 
-/** Errors of the file system, such as a folder that cannot be made; anything else is a defect. */
+/**
+ * Errors of the file system, such as a folder that cannot be created; anything else is a defect.
+ */
 function systemError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || !("syscall" in error)) return error;
   const retryable = "code" in error && PASSING.has(error.code);
@@ -85,7 +87,7 @@ function systemError(error: unknown, path: string): unknown {
   });
 }
 
-/** What the file system refuses only for now: no space, no quota, no descriptor, a failing disk. */
+/** Temporary errors of the file system: no space, no quota, no descriptor, a failing disk. */
 const PASSING: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EMFILE", "ENFILE", "EIO"]);
 
 /** The primary result code. */
@@ -94,7 +96,7 @@ function resultCode(error: unknown): number | null {
   return extended === null ? null : extended & 0xff;
 }
 
-/** The extended result code (sqlite.org/rescode.html); null for what SQLite did not throw. */
+/** The extended result code (sqlite.org/rescode.html); null for an error not from SQLite. */
 function extendedCode(error: unknown): number | null {
   if (!(error instanceof Error)) return null;
   const code: unknown = Reflect.get(error, "sqliteExtendedCode") ?? Reflect.get(error, "errcode");
@@ -103,7 +105,7 @@ function extendedCode(error: unknown): number | null {
   return isUnnumbered ? (UNNUMBERED[error.message] ?? 0) : null;
 }
 
-/** What `sqlite3_errstr()` says: the package's `all()` throws this text without its code. */
+/** The texts of `sqlite3_errstr()`, which the package's `all()` throws without their code. */
 const UNNUMBERED: Readonly<Record<string, number>> = {
   "database is locked": BUSY,
   "database table is locked": LOCKED,

@@ -5,7 +5,7 @@ import { schemaVersion } from "./schema.js";
 
 const SYNCHRONOUS = ["OFF", "NORMAL", "FULL", "EXTRA"];
 
-/** What an open file tells of itself. */
+/** The facts about an open file. */
 export function sqliteFacts(db: Sqlite, path: string): StoreFact[] {
   const one = (sql: string): unknown => Object.values(db.prepare(sql).get() ?? {})[0];
   const synchronous = SYNCHRONOUS[Number(one(`PRAGMA ${FILE_SCHEMA}.synchronous`))] ?? "?";
@@ -14,6 +14,6 @@ export function sqliteFacts(db: Sqlite, path: string): StoreFact[] {
     fact("sqlite", String(one("SELECT sqlite_version()"))),
     fact("schema", `version ${schemaVersion(db, path)}`),
     fact("journal_mode", String(one(`PRAGMA ${FILE_SCHEMA}.journal_mode`))),
-    fact("synchronous", `${synchronous}: what is acknowledged survives a power loss`),
+    fact("synchronous", `${synchronous}: acknowledged changes survive a power loss`),
   ];
 }

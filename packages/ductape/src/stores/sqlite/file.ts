@@ -4,12 +4,12 @@ import { StoreError } from "../../base/errors.js";
 import type { Sqlite } from "./driver.js";
 import { movedError } from "./errors.js";
 
-/** What is lost with a file that somebody removes must not be more than this, in milliseconds. */
+/** The most time, in milliseconds, whose counts are lost if somebody removes the file. */
 const LOOK_EVERY_MS = 10;
 
 /**
- * Tells whether the file that was opened is the one at its path. SQLite goes on writing into a file
- * that was deleted or replaced, where nobody would find it again.
+ * Checks whether the open file is still the one at its path. SQLite keeps writing into a deleted
+ * or replaced file, where nobody would find the data again.
  */
 export class SqliteFile {
   readonly #path: string;
@@ -24,15 +24,16 @@ export class SqliteFile {
     this.#wal = identityOf(`${path}-wal`);
   }
 
-  /** Throws where the file, or its write-ahead log, is no longer at its path. */
+  /** Throws if the file, or its write-ahead log, is no longer at its path. */
   assertInPlace(): void {
     if (!this.#isAtPath() || !this.#hasItsLog()) throw movedError(this.#path);
   }
 
   /**
-   * As `assertInPlace`, right after a commit: that is lost with the file. Looks at most once in
-   * {@link LOOK_EVERY_MS}, as looking costs a good part of a commit. Where only the log was removed
-   * it may last, as closing brings over what is in the log (`OUTCOME_UNKNOWN`).
+   * Like `assertInPlace`, right after a commit, which is lost with the file. Checks at most once
+   * in {@link LOOK_EVERY_MS}, because a check costs a good part of a commit. If only the log was
+   * removed, the commit may last, because closing copies the content of the log
+   * (`OUTCOME_UNKNOWN`).
    */
   assertKept(): void {
     const nowMs = performance.now();
@@ -45,14 +46,15 @@ export class SqliteFile {
   }
 
   /**
-   * Closes the connection. A log that was left beside a file put in place of ours is emptied into
-   * ours first, or its pages would be taken for those of the other.
+   * Closes the connection. If another file took the place of ours and our log is still beside it,
+   * the log is emptied into our file first, or its pages would be taken for those of the other
+   * file.
    */
   release(db: Sqlite): void {
     try {
       if (!this.#isAtPath() && this.#hasItsLog()) db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     } catch {
-      // A file that is lost may have failed as well: what matters is to let go of it.
+      // A lost file may also have failed; all that matters is to close it.
     }
     db.close();
   }
@@ -66,20 +68,20 @@ export class SqliteFile {
   }
 }
 
-/** Device and inode; null where there is nothing, or nothing that can be looked at. */
+/** Device and inode; null if there is nothing, or nothing accessible. */
 function identityOf(path: string): string | null {
   try {
     const { dev, ino } = statSync(path);
     return `${dev}:${ino}`;
   } catch {
-    // Also where a file took the place of its folder, or the folder may not be entered any more.
+    // Also if a file took the place of its folder, or the folder is no longer accessible.
     return null;
   }
 }
 
 /**
- * Makes a folder with those above it. Node's recursive `mkdirSync` never returns where the system
- * answers that there can be none, as under /proc. Throws what the file system says.
+ * Creates a folder and its parents. Node's recursive `mkdirSync` never returns where the system
+ * allows no folder, as under /proc. Throws the errors of the file system.
  */
 export function makeFolder(folder: string): void {
   if (isFolder(folder)) return;
@@ -88,7 +90,7 @@ export function makeFolder(folder: string): void {
   try {
     mkdirSync(folder);
   } catch (error) {
-    // Another process may have made it meanwhile.
+    // Another process may have created it meanwhile.
     if (!isFolder(folder)) throw error;
   }
 }

@@ -2,7 +2,7 @@ import { ANSWER_TTL_MS } from "../../decide/action.js";
 import { PAST_GRACE_MS, VISITS_PER_INSERT } from "../memory/counters.js";
 import type { Sqlite, SqliteStatement } from "./driver.js";
 
-/** As `keptUntilMs` has it. */
+/** The same as `keptUntilMs`. */
 const KEPT_MS = "end_ms + CASE WHEN last IS NULL THEN 0 ELSE (end_ms - start_ms) * 9 / 8 END";
 const FORGET_ROWS = 200;
 
@@ -17,7 +17,7 @@ export class SqliteHousekeeping {
   readonly #forgetAnswers: SqliteStatement;
   readonly #forgetDone: SqliteStatement;
   #afterId = 0;
-  /** Spaces may have been forgotten whose rows are still there. */
+  /** Rows of deleted spaces may still exist. */
   isBehind = true;
 
   constructor(db: Sqlite) {
@@ -28,7 +28,7 @@ export class SqliteHousekeeping {
     this.#dropAnswers = db.prepare(
       `DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE expires_ms <= ? LIMIT ?)`,
     );
-    // Those that a clock which was ahead kept, until long after their time.
+    // Answers stored under a fast clock, which expire long after their time.
     this.#dateAnswers = db.prepare(
       `UPDATE answers SET expires_ms = ? WHERE key IN
          (SELECT key FROM answers WHERE expires_ms > ? LIMIT ?)`,
@@ -45,7 +45,7 @@ export class SqliteHousekeeping {
     this.#forgetDone = db.prepare("DELETE FROM forgotten WHERE prefix = ?");
   }
 
-  /** Looks at a few rows for each of `inserts`; returns the ids of the counters it dropped. */
+  /** Visits a few rows for each of `inserts`; returns the ids of the dropped counters. */
   step(inserts: number, nowMs: number): number[] {
     const dropped = this.#forgetSome();
     if (inserts > 0) this.#dropPast(inserts * VISITS_PER_INSERT, nowMs, dropped);

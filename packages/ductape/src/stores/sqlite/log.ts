@@ -1,13 +1,14 @@
 import type { Sqlite, SqliteStatement } from "./driver.js";
 
-/** Most changes kept in the log; past it the oldest are folded into their counters. */
+/** The most changes kept in the log; beyond that the oldest are folded into their counters. */
 const CHANGES_MAX = 32_768;
 const ROWS_MAX = 2_048;
 /**
- * Folding goes on until this share of the bounds is free, so that it happens once in many batches.
+ * Folding continues until this share of the bounds is free, so that only one in many batches
+ * folds.
  */
 const FREE_SHARE = 1 / 8;
-/** In the place of a count: the counter's own row was written anew, or is gone. */
+/** Instead of a count: the counter's own row was rewritten or deleted. */
 export const REWRITTEN = -1;
 const PAIR_BYTES = 16;
 
@@ -19,7 +20,7 @@ interface Entry {
   readonly pairs: Float64Array;
 }
 
-/** The newest count of a counter that its own row does not hold yet. */
+/** The newest count of a counter that is not in its own row yet. */
 export interface Change {
   readonly used: number;
   readonly seq: number;
@@ -29,9 +30,9 @@ export interface Change {
 /**
  * The changes of counts since they were last written into their rows. A batch that counts on many
  * counters appends one small row here instead of writing the page of each, in the same commit; a
- * counter counted often is written into its own row once in a while. All in one transaction each,
- * so a file is whole at every instant. Kept in memory as well, and read on from where others went
- * on.
+ * frequently used counter is written into its own row only once in a while. Each step is one
+ * transaction, so the file is consistent at every instant. The log is also kept in memory, and
+ * rows of other processes are read from where reading stopped.
  */
 export class SqliteLog {
   readonly #changes = new Map<number, Change>();
@@ -42,7 +43,7 @@ export class SqliteLog {
   readonly #dropRows: SqliteStatement;
   #entries: Entry[] = [];
   #pairCount = 0;
-  /** Of the newest row known; -1: none was ever looked for. */
+  /** The sequence of the newest known row; -1: not read yet. */
   #lastSeq = -1;
 
   constructor(db: Sqlite) {
@@ -53,15 +54,15 @@ export class SqliteLog {
     this.#dropRows = db.prepare("DELETE FROM log WHERE seq <= ?");
   }
 
-  /** The newest change of a counter, where its row does not hold it yet. */
+  /** The newest change of a counter, if it is not in its row yet. */
   changeOf(id: number): Change | undefined {
     return this.#changes.get(id);
   }
 
   /**
-   * Reads what other processes appended, and tells `changed` each counter with its new count, or
-   * {@link REWRITTEN} where its row must be read again. False where rows were folded before they
-   * were seen here: then nothing in memory is to be trusted any more.
+   * Reads what other processes appended, and calls `changed` for each counter with its new count,
+   * or {@link REWRITTEN} if its row must be read again. False if rows were folded before they were
+   * read here: then nothing in memory is valid any more.
    */
   readOn(changed: (id: number, used: number, atMs: number) => void): boolean {
     const oldestSeq = Number(this.#oldest.get()?.["seq"] ?? 0);
@@ -110,7 +111,7 @@ export class SqliteLog {
   }
 
   /**
-   * Writes the oldest changes into the rows of their counters: only those that no newer one
+   * Writes the oldest changes into the rows of their counters, except those that a newer one
    * replaced.
    */
   #fold(): void {
@@ -147,7 +148,7 @@ export class SqliteLog {
   }
 }
 
-/** A copy, as the bytes of a row need not be aligned. */
+/** A copy, because the bytes of a row may not be aligned. */
 function pairsOf(bytes: Uint8Array): Float64Array {
   const whole = bytes.byteLength - (bytes.byteLength % PAIR_BYTES);
   return new Float64Array(new Uint8Array(bytes.subarray(0, whole)).buffer);

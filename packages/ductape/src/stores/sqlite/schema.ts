@@ -68,14 +68,14 @@ export function migrate(db: Sqlite, path: string): void {
 }
 
 /**
- * The schema that the file has; 0 for an empty one. Writes nothing. Throws `STORE_UNAVAILABLE` for
- * a file that is newer or of another program.
+ * The schema version of the file; 0 for an empty one. Writes nothing. Throws `STORE_UNAVAILABLE`
+ * for a file that is newer or belongs to another program.
  */
 export function schemaVersion(db: Sqlite, path: string): number {
   const numberOf = (sql: string) => Number(Object.values(db.prepare(sql).get() ?? {})[0]);
   const version = numberOf(`PRAGMA ${FILE_SCHEMA}.user_version`);
   const tables = numberOf(`SELECT count(*) FROM ${FILE_SCHEMA}.sqlite_schema`);
-  // Last: where another process makes the tables meanwhile, it says that they are ours.
+  // Last: if another process creates the tables meanwhile, this shows that they are ours.
   const owner = numberOf(`PRAGMA ${FILE_SCHEMA}.application_id`);
   if (owner !== APPLICATION_ID && (owner !== 0 || version !== 0 || tables > 0)) {
     throw refused(path, "it belongs to another program; name another file, it was not changed");

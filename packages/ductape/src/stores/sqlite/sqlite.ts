@@ -37,21 +37,21 @@ import { SqliteCounters } from "./counters.js";
 import { SqliteDocuments } from "./documents.js";
 import { isBusy, isLost, storeError } from "./errors.js";
 
-/** How a {@link SqliteStore} is opened. */
+/** Options of a {@link SqliteStore}. */
 export interface SqliteStoreOptions {
-  /** The database file; its folder is made where it is missing. */
+  /** The database file; its folder is created if it is missing. */
   readonly path: string;
   readonly clock: Clock;
   /** How long a call waits for another process's lock, in milliseconds. */
   readonly timeoutMs: number;
-  /** Which binding to use; the first that loads unless given. */
+  /** The binding to use; by default the first that loads. */
   readonly driver?: SqliteDriver | undefined;
 }
 
 /**
  * Counters and definitions in one SQLite file, shared exactly by the processes of one machine. A
- * call resolves after its batch is committed and synced (`synchronous=FULL`): what was acknowledged
- * survives a killed process and a power cut that the disk survives.
+ * call resolves after its batch is committed and synced (`synchronous=FULL`): what was
+ * acknowledged survives a killed process, and a power failure that the disk survives.
  */
 export class SqliteStore implements Store {
   readonly guarantees = { name: "sqlite", durable: true, shared: "machine" } as const;
@@ -142,7 +142,7 @@ export class SqliteStore implements Store {
   }
 
   async close(): Promise<void> {
-    // First, so that calls made from now on cannot put off the end for ever.
+    // First, so that new calls cannot delay the end for ever.
     this.#isClosed = true;
     await this.#opening?.catch(() => undefined);
     await this.#batching.drain();
@@ -171,7 +171,9 @@ export class SqliteStore implements Store {
     });
   }
 
-  /** The public error. A file that is lost is let go, so that the next call opens what is there. */
+  /**
+   * The public error. A lost file is closed, so that the next call opens the file now at the path.
+   */
   #failed(engine: Engine, error: unknown): unknown {
     const fault = storeError(error, this.#options.path);
     if (isLost(fault) && engine === this.#engine) {
@@ -193,9 +195,9 @@ export class SqliteStore implements Store {
   }
 }
 
-/** Sets the file up. One that is not ours is refused before anything is written to it. */
+/** Sets up the file. A file of another program is refused before anything is written to it. */
 function prepareFile(db: Sqlite, path: string): void {
-  // A short wait in SQLite itself, so the event loop never stands still behind another process.
+  // Only a short wait in SQLite itself, so another process never blocks the event loop.
   db.exec("PRAGMA busy_timeout = 5");
   schemaVersion(db, path);
   db.exec(`PRAGMA ${FILE_SCHEMA}.journal_mode = WAL`);
@@ -205,7 +207,9 @@ function prepareFile(db: Sqlite, path: string): void {
 
 const RETRY_MS_MAX = 8;
 
-/** Tries again while another process holds the lock. Throws `TIMEOUT`, and as `attempt` does. */
+/**
+ * Tries again while another process holds the lock. Throws `TIMEOUT`, and what `attempt` throws.
+ */
 async function whileBusy<T>(timeoutMs: number, attempt: () => T | Promise<T>): Promise<T> {
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
@@ -219,7 +223,7 @@ async function whileBusy<T>(timeoutMs: number, attempt: () => T | Promise<T>): P
   }
 }
 
-/** An open file: one connection, its counters in memory while nobody else has committed. */
+/** An open file: one connection, with counters in memory as long as nobody else commits. */
 class Engine {
   readonly #db: Sqlite;
   readonly #path: string;
@@ -334,7 +338,7 @@ class Engine {
     return this.#documents.after(after, PIECE_ROWS);
   }
 
-  /** Writes what another store held, in one transaction. Throws what SQLite throws. */
+  /** Writes the content of another store, in one transaction. Throws what SQLite throws. */
   load(piece: StorePiece): void {
     this.#begin.write.run();
     try {
@@ -354,7 +358,7 @@ class Engine {
     this.#file.release(this.#db);
   }
 
-  /** What is in memory is right as long as no other connection has committed. */
+  /** The memory is valid as long as no other connection has committed. */
   #readOn(): void {
     const version = this.#dataVersion.get()?.["data_version"];
     if (version !== this.#seenVersion) this.#counters.readOn();
