@@ -124,7 +124,9 @@ const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   ["picksLimit = picks == 2", "picksLimit = picks ~= 0"],
   ["defaultLimit = limit, alerts", "defaultLimit = picks == 2 and UNKNOWN or limit, alerts"],
   ["isSoft = false", "isSoft = request[place + 3] == 1"],
-  ["if request[at] == 0 then rule", "if request[at] == 1 then rule"],
+  ["local isOther = false", "local isOther = speaksToOne and request[at + 2] == 0"],
+  ["local key = place", "local key = name * place"],
+  ["local reported = count", "local reported = request[at + 2]"],
   ["draft.changed = base.changed", "draft.changed = draft.put"],
 ];
 /** Faults in the part that joins amounts of a rolling window, which few random plans come to. */

@@ -3,6 +3,7 @@
 import type { Action } from "ductape";
 import { detailsText } from "../src/decide/answer.js";
 import { nonEmpty } from "../src/decide/non-empty.js";
+import { ledgerCheck, ledgerOf } from "../src/decide/ledger.js";
 import { FOREVER_MS, type Span } from "../src/decide/period.js";
 import type { Plan, RuleCheck, RuleTerms, Step } from "../src/decide/plan.js";
 import type { randomOf } from "./support.js";
@@ -137,7 +138,8 @@ export class RandomPlans {
     if (hasKey) this.#keyed = { quota: number, number: keyNumber, atMs: this.nowMs + ttlMs };
     const details = detailsText(checks, caller);
     const answerKey = hasKey ? { space, name, ttlMs, fingerprint, caller, details } : null;
-    return stepOf({ action, amount, rule, answerKey, plannedMs }, checks);
+    const step = stepOf({ action, amount, rule, answerKey, plannedMs }, checks);
+    return action === "check" ? step : { ...step, ledgers: checks.flatMap(ledgersOf) };
   }
 
   #check({ rule, lengthMs }: Form, subject: string, plannedMs: number): RuleCheck {
@@ -168,4 +170,11 @@ export function stepOf(
   checks: readonly RuleCheck[],
 ): Step {
   return { ...asked, checks: nonEmpty(checks), ledgers: [], cache: null };
+}
+
+/** The windows of calendar rules are kept for one subject. */
+function ledgersOf({ rule, subject, window, limit }: RuleCheck): RuleCheck[] {
+  if (rule.rollingMs !== 0 || subject !== "b") return [];
+  const ledger = ledgerOf(rule, 2, `${rule.space}ledger/`);
+  return ledger === null ? [] : [ledgerCheck(ledger, subject, window, limit)];
 }

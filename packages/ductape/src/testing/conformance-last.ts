@@ -3,7 +3,8 @@ import type { Client } from "../client/client.js";
 import { BY_USER, DAY_MS, define, rejectsWith, run, type Body } from "./conformance-bench.js";
 import type { SubjectsInput } from "../usage/usage.js";
 
-const asked = { product_tag: "shop", env: "prd", quota_tag: "q", window: "last" } as const;
+const names = { product_tag: "shop", env: "prd", quota_tag: "q" } as const;
+const asked = { ...names, window: "last" } as const;
 
 /** Who used how much in the last window, under which limit. */
 async function lastOf(client: Client, input: Partial<SubjectsInput> = {}) {
@@ -11,8 +12,49 @@ async function lastOf(client: Client, input: Partial<SubjectsInput> = {}) {
   return subjects.map(({ subject, used, limit }) => [subject, used, limit]);
 }
 
-/** The promises about the last window that has ended. */
+/** The promises about windows that have ended. */
 export const LAST_CASES: Readonly<Record<string, Body>> = {
+  "keeps what was used in windows that have ended": async ({ client, clock }) => {
+    await define(client, { ...BY_USER, limit: 5, period: "day", history: 3 });
+    for (const amount of [4, 2, 0, 5, 3]) {
+      await run(client, { subject: "a", amount, idempotency_key: `day ${amount}` });
+      assert.equal((await run(client, { subject: "a", amount: 6 })).allowed, false);
+      clock.advance(DAY_MS);
+    }
+    const { windows } = await client.usage.history({ ...names, subject: "a" });
+    assert.deepEqual(
+      windows.map(({ start, used, limit }) => [start.slice(0, 10), used, limit]),
+      [
+        ["2026-01-20", 0, 5],
+        ["2026-01-19", 3, 5],
+        ["2026-01-18", 5, 5],
+      ],
+    );
+  },
+  "sets one of several rules that keep a history, and its history with it": async ({
+    client,
+    clock,
+  }) => {
+    await define(client, {
+      rules: [
+        { name: "day", limit: 5, period: "day", history: 2 },
+        { name: "month", limit: 50, period: "month", history: 2 },
+      ],
+    });
+    await run(client, { amount: 3 });
+    await run(client, { action: "set", amount: 4, rule: "day" });
+    const { rules = [] } = await run(client, { action: "check" });
+    assert.deepEqual(
+      rules.map(({ used }) => used),
+      [4, 3],
+    );
+    clock.advance(DAY_MS);
+    const keptOf = async (rule: string) => {
+      const { windows } = await client.usage.history({ ...names, rule });
+      return windows.map(({ used }) => used);
+    };
+    assert.deepEqual([await keptOf("day"), await keptOf("month")], [[0, 4], [3]]);
+  },
   "lists what each subject used in the window that ended last": async ({ client, clock }) => {
     await define(client, { ...BY_USER, limit: 10, period: "day" });
     await run(client, { subject: "a", amount: 4 });

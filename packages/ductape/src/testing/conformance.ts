@@ -236,24 +236,6 @@ const CASES: Readonly<Record<string, Body>> = {
       );
     }
   },
-  "keeps what was used in windows that have ended": async ({ client, clock }) => {
-    await define(client, { ...BY_USER, limit: 5, period: "day", history: 3 });
-    for (const amount of [4, 2, 0, 5, 3]) {
-      await run(client, { subject: "a", amount, idempotency_key: `day ${amount}` });
-      assert.equal((await run(client, { subject: "a", amount: 6 })).allowed, false);
-      clock.advance(DAY_MS);
-    }
-    const names = { product_tag: "shop", env: "prd", quota_tag: "q" };
-    const { windows } = await client.usage.history({ ...names, subject: "a" });
-    assert.deepEqual(
-      windows.map(({ start, used, limit }) => [start.slice(0, 10), used, limit]),
-      [
-        ["2026-01-20", 0, 5],
-        ["2026-01-19", 3, 5],
-        ["2026-01-18", 5, 5],
-      ],
-    );
-  },
   "reports an alert by exactly one decision of a window": async ({ client, clock }) => {
     await define(client, { limit: 10, period: "hour", alerts: [0.5, 1] });
     const fractions = async () => {

@@ -4,6 +4,10 @@ local ACTIONS = { 'check', 'increment', 'decrement', 'set', 'reset', 'grant' }
 -- Where it is in the request.
 local at = 0
 
+-- The names of rules that a step speaks to, and that it does not, where it speaks to one only: that
+-- of a rule and that of its ledger are the same.
+local SPOKEN_TO, OTHER = 1, -1
+
 -- Terms are a rule, a window and a limit, which many checks share. In the request: the version of
 -- the window (with a half where its counters remember the window before), since when it holds, the
 -- length of a rolling window, 1 for soft, whether a value of the subject picks the limit (0: no, 1:
@@ -11,16 +15,16 @@ local at = 0
 -- these.
 local termsRead = {}
 
-local function termsAt(place)
-  local terms = termsRead[place]
+local function termsAt(place, name)
+  local key = name * place
+  local terms = termsRead[key]
   if terms then return terms end
   local form, limit, picks = request[place], limitOf(request[place + 7]), request[place + 4]
   local alerts = {}
   for i = 1, request[place + 8] do alerts[i] = request[place + 8 + i] end
   terms = {
     rule = {
-      -- No two checks of a step are of one rule.
-      name = place, windowVersion = floor(form), versionSinceMs = request[place + 1],
+      name = name, windowVersion = floor(form), versionSinceMs = request[place + 1],
       rollingMs = request[place + 2], isSoft = request[place + 3] == 1, picksLimit = picks ~= 0,
       defaultLimit = picks == 2 and UNKNOWN or limit, alerts = alerts,
       remembersLast = form % 1 ~= 0,
@@ -28,7 +32,7 @@ local function termsAt(place)
     window = { startMs = request[place + 5], endMs = request[place + 6] },
     limit = limit,
   }
-  termsRead[place] = terms
+  termsRead[key] = terms
   return terms
 end
 
@@ -46,20 +50,15 @@ local function readStep()
   if not isAmount(amount) then error('an amount expects an integer from 0 to 2^53-1') end
   local count, speaksToOne = floor(form / 8), form % 4 >= 2
   local checks, ledgers = {}, {}
-  -- 0 is the name of none, nil speaks to all.
-  local rule = speaksToOne and 0 or nil
   local answerKey
   at = at + 3
   for i = 1, count do
-    local terms = termsAt(request[at])
+    local isOther = speaksToOne and request[at + 2] == 0
+    local terms = termsAt(request[at], isOther and OTHER or SPOKEN_TO)
     checks[i] = {
       rule = terms.rule, window = terms.window, limit = terms.limit, place = request[at + 1],
     }
-    at = at + 2
-    if speaksToOne then
-      if request[at] == 1 then rule = terms.rule.name end
-      at = at + 1
-    end
+    at = at + (speaksToOne and 3 or 2)
   end
   if form % 8 >= 4 then
     local reported = request[at + 2]
@@ -74,7 +73,7 @@ local function readStep()
     at = at + 5
   end
   return {
-    action = action, amount = amount, rule = rule, checks = checks, ledgers = ledgers,
-    answerKey = answerKey,
+    action = action, amount = amount, rule = speaksToOne and SPOKEN_TO or nil, checks = checks,
+    ledgers = ledgers, answerKey = answerKey,
   }, form % 2 == 0
 end
