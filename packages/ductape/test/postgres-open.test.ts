@@ -101,7 +101,7 @@ describe.runIf(started !== null)("a PostgreSQL server", () => {
     await server.run("CREATE ROLE tenant LOGIN");
     await server.run("CREATE DATABASE mine");
     const bare = `${server.url("tenant", "mine")}?schema=own`;
-    expect((await faultOfUrl(bare)).message).toContain("the user lacks a right; grant CREATE");
+    expect((await faultOfUrl(bare)).message).toContain("the user lacks a privilege; grant CREATE");
     await server.runIn("mine", "CREATE SCHEMA own AUTHORIZATION tenant");
     await using ductape = await clientWith([quota], { store: bare });
     expect(await ductape.processor.quota.run(inputOf())).toMatchObject({ used: 1 });
@@ -136,7 +136,7 @@ describe.runIf(started !== null)("the tables of a schema", () => {
     const server = running();
     await server.run("CREATE SCHEMA foreign_shop; CREATE TABLE foreign_shop.orders (id int)");
     const fault = await faultOfUrl(`${server.url()}?schema=foreign_shop`);
-    expect(fault.message).toContain("schema foreign_shop holds tables of another program");
+    expect(fault.message).toContain("schema foreign_shop has tables of another program");
     const tables = "SELECT relname FROM pg_class WHERE relnamespace = 'foreign_shop'::regnamespace";
     expect((await server.run(tables)).rows).toEqual([{ relname: "orders" }]);
   });

@@ -215,7 +215,7 @@ describe.runIf(hasServers)("a warning at open", () => {
 
   it.each([
     ["a policy that evicts", { "maxmemory-policy": "allkeys-lru" }, "", /maxmemory-policy is allk/],
-    ["no persistence at all", { save: "" }, "", /forgets all counters/],
+    ["no persistence at all", { save: "" }, "", /loses all counters/],
     ["no log where it is to be durable", {}, "?durability=durable", /appendonly yes/],
     [
       "a log that is synced each second where it is to be durable",

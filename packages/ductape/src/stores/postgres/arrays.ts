@@ -3,7 +3,7 @@ export function textArray(items: readonly (string | null)[]): string {
   return `{${items.map(quoted).join(",")}}`;
 }
 
-/** Numbers, and what stands for them as text, as one parameter of a numeric array type. */
+/** Numbers, or their texts, as one parameter of a numeric array type. */
 export function numberArray(items: readonly (number | string | null)[]): string {
   return `{${items.map((item) => item ?? "NULL").join(",")}}`;
 }

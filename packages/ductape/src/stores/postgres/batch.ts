@@ -24,12 +24,12 @@ export interface Slot {
   readonly key: string;
   /** A check that names it. */
   readonly check: RuleCheck;
-  /** What memory had of it. */
+  /** Its copy in memory. */
   readonly known: Known | undefined;
   counter: Counter | undefined;
-  /** Of its row; null: it has none. */
+  /** The version of its row; null: it has none. */
   version: string | null;
-  /** What its row holds. */
+  /** The content of its row. */
   written: Written;
   calm: number;
   isDirty: boolean;
@@ -53,14 +53,14 @@ const keyOf = ({ rule, subject }: RuleCheck): string => rule.space + subject;
 export class Batch implements Counters {
   readonly plans: readonly Plan[];
   readonly #slots = new Map<string, Slot>();
-  /** The answers asked for, those that are there, and those that are new. */
+  /** The requested answers, the existing ones, and the new ones. */
   readonly #answerKeys = new Set<string>();
   readonly #answers = new Map<string, string>();
   readonly #newAnswers = new Map<string, NewAnswer>();
   #dirty: Slot[] = [];
   #lastCheck: RuleCheck | null = null;
   #lastSlot: Slot | null = null;
-  /** A plan speaks of several counters. */
+  /** True if a plan has several counters. */
   readonly hasSeveral: boolean;
 
   constructor(plans: readonly Plan[], known: KnownCounters) {
@@ -84,7 +84,7 @@ export class Batch implements Counters {
     this.#slots.set(key, newSlot(key, check, known.take(key)));
   }
 
-  /** All counters are in memory, and no other process seems to touch them. */
+  /** True if all counters are in memory and no other process seems to use them. */
   get isCalm(): boolean {
     if (this.#answerKeys.size > 0) return false;
     for (const { calm } of this.#slots.values()) if (calm < CALM_MIN) return false;
@@ -104,7 +104,7 @@ export class Batch implements Counters {
     return [...this.#slots.keys()];
   }
 
-  /** The keys of all answers asked for. */
+  /** The keys of all requested answers. */
   get answerKeys(): string[] {
     return [...this.#answerKeys];
   }
@@ -140,12 +140,12 @@ export class Batch implements Counters {
     this.#newAnswers.set(key, { key, text, expiresMs });
   }
 
-  /** Decides all plans at one instant, each on what those before it left. */
+  /** Decides all plans at one instant, each after those before it. */
   decide(nowMs: number): Outcome[] {
     return this.plans.map((plan) => apply(this, plan, nowMs));
   }
 
-  /** The latest instant that any counter was changed at: epoch milliseconds. */
+  /** The latest instant at which any counter changed, in epoch milliseconds. */
   get seenMs(): number {
     let seenMs = 0;
     for (const { counter } of this.#slots.values()) {
@@ -154,7 +154,7 @@ export class Batch implements Counters {
     return seenMs;
   }
 
-  /** Puts the rows of the server in the place of all that is there: decided on nothing yet. */
+  /** Replaces everything with the rows of the server, before anything is decided. */
   load(rows: readonly Row[]): void {
     this.#dirty = [];
     this.#newAnswers.clear();
@@ -164,7 +164,7 @@ export class Batch implements Counters {
       slot.version = null;
       slot.written = null;
       slot.isDirty = false;
-      // A counter without a row is new: most likely it is this process that counts in it.
+      // A counter without a row is new: most likely only this process uses it.
       slot.calm = CALM_MIN;
     }
     for (const row of rows) this.#loadRow(row);
@@ -181,12 +181,12 @@ export class Batch implements Counters {
     slot.calm = slot.known.version === slot.version ? slot.known.calm + 1 : 0;
   }
 
-  /** Takes over an answer that the server has. */
+  /** Adds an answer from the server. */
   loadAnswer(key: string, text: string): void {
     this.#answers.set(key, currentAnswer(text));
   }
 
-  /** What the batch leaves, once it is committed under `version`, is in memory for the next one. */
+  /** Keeps the results of the batch, committed under `version`, in memory for the next one. */
   keep(known: KnownCounters, version: string): void {
     for (const slot of this.#slots.values()) {
       const { key, counter, isDirty, calm } = slot;
@@ -197,7 +197,10 @@ export class Batch implements Counters {
     }
   }
 
-  /** What the guarded statement takes after keys, versions and counts; null: only counts change. */
+  /**
+   * The parameters of the guarded statement after keys, versions and counts; null: only counts
+   * change.
+   */
   guardValues(): { keys: string; versions: string; used: string; body: Value[] | null } {
     const slots = [...this.#slots.values()];
     return {
@@ -210,7 +213,7 @@ export class Batch implements Counters {
     };
   }
 
-  /** The one counter of a batch that has but one, and has only counted; else null. */
+  /** The counter of a batch that has only one and only counted; else null. */
   single(): Slot | null {
     const [slot] = this.#dirty;
     if (this.#slots.size !== 1 || slot === undefined || !hasOnlyCounted(slot)) return null;
@@ -272,10 +275,10 @@ export function bodyValues(slots: readonly Pick<Slot, "counter">[]): Value[] {
   ];
 }
 
-/** Where each column of a counter stands in a row, after key and version. */
+/** The place of each column of a counter in a row, after key and version. */
 const PLACES = new Map([...ALL_NUMBERS, ...LISTS].map(({ column }, i) => [column, 2 + i]));
 
-/** A counter from its row; its window is that of the check where they are the same. */
+/** A counter from its row; its window is the check's object if they are equal. */
 export function rowCounter(row: Row, check: RuleCheck | null): Counter {
   const counter = counterOf((column) => row[PLACES.get(column) ?? -1]);
   const { startMs, endMs } = counter.window;

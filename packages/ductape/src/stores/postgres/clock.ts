@@ -1,21 +1,21 @@
 import type { Clock } from "../../base/call.js";
 
 /**
- * The server's clock as far as its answers tell, never knowingly ahead of it: each answer bounds
- * what the server's clock says from both sides. Built on a clock that nobody sets, so it does not
- * matter what day this machine thinks it is.
+ * Estimates the server's clock from its answers, never knowingly ahead of it: each answer bounds
+ * the server's clock from both sides. It is based on a monotonic clock, so this machine's date
+ * does not matter.
  */
 export class EngineClock {
-  /** What must be added to the local clock at least; null: nothing was learned yet. */
+  /** The least offset to add to the local clock; null: not known yet. */
   #leastOffsetMs: number | null = null;
 
-  /** The server said `engineMs` (epoch) between two readings of {@link localMs}. */
+  /** The server's clock read `engineMs` (epoch) between two readings of {@link localMs}. */
   learn(engineMs: number, sentMs: number, receivedMs: number): void {
     const leastMs = engineMs - receivedMs;
-    // The server's milliseconds are cut off.
+    // The server's milliseconds are truncated.
     const mostMs = engineMs + 1 - sentMs;
     const known = this.#leastOffsetMs;
-    // What contradicts the answer is old: a clock was set, or runs at another speed.
+    // A bound that contradicts the answer is outdated: a clock was set, or runs at another speed.
     if (known === null || known > mostMs || known < leastMs) this.#leastOffsetMs = leastMs;
   }
 
@@ -24,11 +24,11 @@ export class EngineClock {
     return this.#leastOffsetMs === null ? null : Math.floor(localMs() + this.#leastOffsetMs);
   }
 
-  /** As a plan needs it: this machine's clock until the server has answered. */
+  /** The instant for plans: this machine's clock until the server has answered. */
   readonly now: Clock = () => this.estimate() ?? Date.now();
 }
 
-/** Milliseconds of a clock that only runs forward. */
+/** Milliseconds of a monotonic clock. */
 export function localMs(): number {
   return performance.now();
 }

@@ -18,38 +18,40 @@ import {
   type CounterStatements,
 } from "./statements.js";
 
-/** What a {@link Decider} works with. */
+/** What a {@link Decider} depends on. */
 export interface DeciderParts {
   readonly connections: Connections;
   readonly schema: string;
   readonly housekeeping: PostgresHousekeeping;
-  /** Decides in place of the server's clock. */
+  /** The clock to use instead of the server's. */
   readonly clock: Clock | undefined;
   readonly engineClock: EngineClock;
   readonly timeoutMs: number;
-  /** The store as messages name it. */
+  /** The store's name in messages. */
   readonly shown: string;
 }
 
-/** How long after a lock ran out of time each batch looks which counters others hold. */
+/** How long after a lock timeout each batch checks which counters others hold. */
 const HELD_MS = 1_000;
-/** Tries under locks before the batch waits for a while. */
+/** Attempts under locks before the batch waits for a while. */
 const TRIES_MAX = 3;
 
 /**
- * Decides batches, in one of three ways. What only reads is decided on one moment of the tables.
- * What writes counters that are in memory, and that no other process seems to touch, is decided
- * first, and written by one statement if nothing has changed meanwhile. All else is decided under
- * locks, in two round trips.
+ * Decides batches on one of three paths. A batch that only reads is decided on one snapshot of the
+ * tables. If its counters are in memory and no other process seems to use them, it is decided
+ * first and written by one statement, provided nothing has changed meanwhile. Every other batch is
+ * decided under locks, in two round trips.
  */
 export class Decider {
   readonly #parts: DeciderParts;
   readonly #sql: CounterStatements;
   readonly #known = new KnownCounters();
   readonly #begin: Statement;
-  /** Begins anywhere in 62 bits, and counts on: no two changes of any process have the same. */
+  /**
+   * Starts at random in 62 bits and counts up, so no two changes of any process share a version.
+   */
   #lastVersion = randomBytes(8).readBigUInt64BE() >> 2n;
-  /** Until when others are known to hold counters, as {@link localMs} tells time. */
+  /** Until when others are assumed to hold counters, on the clock of {@link localMs}. */
   #heldUntilMs = 0;
 
   constructor(parts: DeciderParts) {
@@ -58,7 +60,7 @@ export class Decider {
     this.#begin = begin(parts.timeoutMs);
   }
 
-  /** As `Flush`. Throws `STORE_UNAVAILABLE`, and `OUTCOME_UNKNOWN` once a change was sent. */
+  /** A `Flush`. Throws `STORE_UNAVAILABLE`, and `OUTCOME_UNKNOWN` once a change was sent. */
   async decide(plans: readonly Plan[]): Promise<Answers> {
     let connection: Connection;
     try {
@@ -76,7 +78,7 @@ export class Decider {
     }
   }
 
-  /** Puts plans aside whose counters somebody holds, so that they keep no others waiting. */
+  /** Sets aside plans whose counters are locked, so that they hold up no others. */
   async #decideFree(connection: Connection, plans: readonly Plan[]): Promise<Answers> {
     if (localMs() > this.#heldUntilMs) return this.#decideOn(connection, plans);
     const keys = plans.map(keysOf);
@@ -99,10 +101,10 @@ export class Decider {
 
   async #decideOn(connection: Connection, plans: readonly Plan[]): Promise<Answers> {
     const batch = new Batch(plans, this.#known);
-    // It moves where a lock of this batch runs out of time, which is waited for once.
+    // It moves if a lock of this batch times out, which is waited for once.
     const heldUntilMs = this.#heldUntilMs;
     if (plans.every(onlyReads)) return this.#read(connection, batch);
-    // Forgotten spaces are cleared under locks.
+    // Rows of deleted spaces are cleared under locks.
     if (batch.isCalm && !this.#parts.housekeeping.isBehind) {
       const answers = await this.#guard(connection, batch);
       if (answers !== null || this.#heldUntilMs !== heldUntilMs) return answers;
@@ -114,7 +116,7 @@ export class Decider {
     return null;
   }
 
-  /** Decides on the tables as they are at one moment; null where that would change something. */
+  /** Decides on one snapshot of the tables; null if that would change something. */
   async #read(connection: Connection, batch: Batch): Promise<Answers> {
     const statement = { text: this.#sql.read, values: [textArray(batch.keys)] };
     const sentMs = localMs();
@@ -127,7 +129,7 @@ export class Decider {
     return outcomes;
   }
 
-  /** Decides on what is in memory; null where it does not hold any more, and nothing was done. */
+  /** Decides on the memory; null, with nothing done, if the memory is outdated. */
   async #guard(connection: Connection, batch: Batch): Promise<Answers> {
     const { clock, engineClock } = this.#parts;
     const estimateMs = clock === undefined ? engineClock.estimate() : 0;
@@ -154,7 +156,7 @@ export class Decider {
   }
 
   #guardStatement(batch: Batch, nowMs: number, version: string, guardMs: number | null): Statement {
-    // Only a session has a bound for the wait of this statement.
+    // Only a session bounds the wait of this statement.
     const one = this.#parts.connections.prepares ? batch.single() : null;
     if (one?.counter !== undefined) {
       const values = [one.key, one.version, one.counter.used, nowMs, version, guardMs];
@@ -166,7 +168,7 @@ export class Decider {
     return { text: this.#sql.guardAll, values: [...values, ...body] };
   }
 
-  /** Decides under locks; null where others were at the same rows, and nothing was done. */
+  /** Decides under locks; null, with nothing done, if others were using the same rows. */
   async #lock(connection: Connection, batch: Batch): Promise<Answers> {
     const { housekeeping } = this.#parts;
     let chores: Statement[] = [];
@@ -182,7 +184,7 @@ export class Decider {
       const writes = this.#writes(batch, nowMs, version);
       if (batch.hasChanged) chores = housekeeping.statements(batch.insertCount, nowMs);
       const work = [...writes, ...chores];
-      // A connection that sends all at once has sent the commit with the first of them.
+      // A connection that sends all statements at once has sent the commit with the first of them.
       isCommitting = connection.isPipelined;
       const results = await connection.all(isCommitting ? [...work, COMMIT] : work);
       const end = isCommitting ? results.at(-1) : null;
@@ -203,9 +205,9 @@ export class Decider {
     }
   }
 
-  /** Locks and reads; returns the instant to decide at, or null where rows came to be meanwhile. */
+  /** Locks and reads; returns the instant to decide at, or null if rows were inserted meanwhile. */
   async #loadLocked(connection: Connection, batch: Batch): Promise<number | null> {
-    // Sorted, as all processes lock in the same order.
+    // Sorted, so that all processes lock in the same order.
     const keys = textArray(batch.keys.sort());
     const counted = batch.hasSeveral ? keys : "{}";
     const sentMs = localMs();
@@ -250,14 +252,14 @@ export class Decider {
 
   #learn(toldMs: string | null | undefined, sentMs: number): number {
     const engineMs = Number(toldMs);
-    if (toldMs == null) throw new Error("the server did not tell its clock");
+    if (toldMs == null) throw new Error("the server did not return its clock");
     this.#parts.engineClock.learn(engineMs, sentMs, localMs());
     return engineMs;
   }
 
   /**
-   * The instant of a batch. Other processes estimate the server's clock as well: by less than it
-   * could be wrong, no counter is decided earlier than it was before.
+   * The instant of a batch. Other processes also estimate the server's clock, so within the error
+   * of an estimate no counter is decided earlier than before.
    */
   #instant(engineMs: number, { seenMs }: Batch): number {
     const { clock } = this.#parts;

@@ -9,22 +9,22 @@ const DROPS_PER_WRITE = 2;
 /** Later than every character of a key. */
 const END = "\u{10FFFF}";
 
-/** The channel on which changes of watched documents are told. */
+/** The channel that announces changes of watched documents. */
 export const channelOf = (schema: string): string => `ductape_${schema}`;
 
-/** What `changes` tells; null: the tables have lost changes that were told before. */
+/** The result of `changes`; null: the tables have lost changes that were read before. */
 export type Told = { sequence: number; changes: DocumentChange[] } | null;
 
-/** How a write ended. */
+/** The outcome of a write. */
 export interface Written {
-  /** The key of a write whose revision no longer holds; null: all was written. */
+  /** The key of a write whose revision no longer matches; null: everything was written. */
   readonly stale: string | null;
 }
 
 /**
  * Documents in PostgreSQL. Every change of a watched one takes the next sequence number under a
- * lock that is held until it is committed, so whoever sees a number has seen all before it. Methods
- * are those of `Documents` on a given connection, and throw what `pg` throws.
+ * lock that is held until it is committed, so whoever sees a number has seen all before it. The
+ * methods are those of `Documents` on a given connection, and throw what `pg` throws.
  */
 export class PostgresDocuments {
   readonly #schema: string;
@@ -37,14 +37,14 @@ export class PostgresDocuments {
     this.#begin = begin(timeoutMs);
   }
 
-  /** As `Documents.changes`. */
+  /** Like `Documents.changes`. */
   async changes(connection: Connection, after: number): Promise<Told> {
     const text = `SELECT m.sequence, d.key, d.revision, d.sequence, d.value
       FROM ${this.#schema}.ductape_meta m
       LEFT JOIN ${this.#schema}.documents d ON d.sequence > $1 AND ${isLive("d", "$2")}
       ORDER BY d.sequence`;
     const { rows } = await connection.query({ text, values: [after, this.#nowMs()] });
-    // A server that was set back, as by a failover, counts from an earlier number.
+    // A server that was set back, for instance by a failover, counts from an earlier number.
     if (Number(rows[0]?.[0]) < after) return null;
     const changes = rows.flatMap(([, key, revision, , value]) =>
       key == null ? [] : [{ key, revision: Number(revision), value: value ?? null }],
@@ -52,7 +52,7 @@ export class PostgresDocuments {
     return { sequence: Number(rows.at(-1)?.[3] ?? after), changes };
   }
 
-  /** As `Documents.get`. */
+  /** Like `Documents.get`. */
   async get(connection: Connection, key: string): Promise<StoredDocument | null> {
     const text = `SELECT key, revision, value FROM ${this.#schema}.documents d
       WHERE key = $1 AND value IS NOT NULL AND ${isLive("d", "$2")}`;
@@ -60,7 +60,7 @@ export class PostgresDocuments {
     return rows[0] === undefined ? null : documentOf(rows[0]);
   }
 
-  /** As `Documents.list`. */
+  /** Like `Documents.list`. */
   async list(
     connection: Connection,
     folder: string,
@@ -76,8 +76,8 @@ export class PostgresDocuments {
   }
 
   /**
-   * As `Documents.write`; calls `committing` before the commit is sent. Throws what `pg` throws
-   * where others write the same at once, and then nothing is changed.
+   * Like `Documents.write`; calls `committing` before the commit is sent. If others write the same
+   * documents at once, throws what `pg` throws and changes nothing.
    */
   async write(
     connection: Connection,
@@ -85,7 +85,7 @@ export class PostgresDocuments {
     forget: readonly string[],
     committing: () => void,
   ): Promise<Written> {
-    // A lock of few: what is unwatched is written by many.
+    // Not for unwatched documents, which many processes write.
     const isWatched = writes.some(({ unwatched = false }) => !unwatched);
     const [, , locked] = await connection.all([
       this.#begin,
@@ -109,13 +109,13 @@ export class PostgresDocuments {
     return { stale: null };
   }
 
-  /** The lock of all who write watched documents. */
+  /** The lock for writing watched documents. */
   #takeSequence(): Statement {
     return { text: `SELECT FROM ${this.#schema}.ductape_meta FOR UPDATE` };
   }
 
   #lock(writes: readonly DocumentWrite[]): Statement {
-    // Sorted, as all processes lock in the same order.
+    // Sorted, so that all processes lock in the same order.
     const keys = textArray([...new Set(writes.map(({ key }) => key))].sort());
     const text = `SELECT d.* FROM unnest($1::text[]) AS g (key) CROSS JOIN LATERAL (
       SELECT key, revision, value IS NOT NULL AND ${isLive("k", "$2")}
@@ -123,7 +123,9 @@ export class PostgresDocuments {
     return { text, values: [keys, this.#nowMs()] };
   }
 
-  /** Rows that are there are locked; one that another process makes meanwhile fails the insert. */
+  /**
+   * Existing rows are locked; a row that another process inserts meanwhile makes the insert fail.
+   */
   #puts(writes: readonly DocumentWrite[], rows: ReadonlyMap<unknown, unknown>): Statement[] {
     const documents = `${this.#schema}.documents`;
     const last = lastOf(writes);
@@ -170,7 +172,7 @@ export class PostgresDocuments {
     return { text: "SELECT pg_notify($1, '')", values: [channelOf(this.#schema)] };
   }
 
-  /** Null: the server's clock says when documents expire. */
+  /** Null: the server's clock determines when documents expire. */
   #nowMs(): number | null {
     return this.#clock?.() ?? null;
   }
@@ -178,12 +180,12 @@ export class PostgresDocuments {
 
 const NOTHING: Statement = { text: "SELECT" };
 
-/** The last write of a key, and how many there are. */
+/** The last write of a key, and the number of its writes. */
 interface Put extends DocumentWrite {
   readonly times: number;
 }
 
-/** What is to be written of each key, in the order of keys, by which all processes insert. */
+/** The writes of each key, in the order of keys, in which all processes insert. */
 function lastOf(writes: readonly DocumentWrite[]): Put[] {
   const last = new Map<string, Put>();
   for (const write of writes) {

@@ -10,8 +10,8 @@ import type { Connection, Statement } from "./pool.js";
 import { begin, COMMIT, loadStatement, NOW_MS } from "./statements.js";
 
 /**
- * Reads and writes all that the tables hold, for a move to or from another store. Methods work on a
- * given connection, and throw what `pg` throws.
+ * Reads and writes everything in the tables, for a move to or from another store. The methods work
+ * on a given connection and throw what `pg` throws.
  */
 export class PostgresMoving {
   readonly #schema: string;
@@ -50,7 +50,7 @@ export class PostgresMoving {
     }));
   }
 
-  /** Writes what another store held, in one transaction. */
+  /** Writes the content of another store, in one transaction. */
   async load(connection: Connection, piece: StorePiece): Promise<void> {
     await connection.all([this.#begin, ...this.#writes(piece)]);
     const { command } = await connection.query(COMMIT);

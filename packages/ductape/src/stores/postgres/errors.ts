@@ -1,6 +1,6 @@
 import { DuctapeError, StoreError } from "../../base/errors.js";
 
-/** SQLSTATE codes (PostgreSQL documentation, appendix A) after which trying again is right. */
+/** SQLSTATE codes (PostgreSQL documentation, appendix A) after which a retry is right. */
 const BUSY: ReadonlySet<string> = new Set([
   "23505", // another process made the same row at once
   "25P03", // the event loop stood still in a transaction
@@ -10,17 +10,17 @@ const BUSY: ReadonlySet<string> = new Set([
   "57014", // statement time-out
 ]);
 
-/** True where nothing was done because others were at the same rows. */
+/** True if nothing was done because others were using the same rows. */
 export function isBusy(error: unknown): boolean {
   return BUSY.has(codeOf(error) ?? "");
 }
 
-/** True where somebody else holds a row for longer than a batch takes. */
+/** True if somebody else locks a row for longer than a batch takes. */
 export function isHeld(error: unknown): boolean {
   return codeOf(error) === "55P03";
 }
 
-/** True where the tables are gone: opening anew makes them, and reads all definitions. */
+/** True if the tables are gone: opening again creates them and reads all definitions. */
 export function isLost(error: unknown): boolean {
   const code = codeOf(DuctapeError.is(error) ? error.cause : error);
   return code === "42P01" || code === "3F000";
@@ -30,27 +30,30 @@ const SAYINGS: Readonly<Record<string, readonly [text: string, retryable: boolea
   "08P01": ["the pooler refuses the connection; add listen=false to the URL", false],
   "25006": ["the server is read-only, such as a replica; name the primary server", true],
   "26000": ["a pooler mixes up sessions; add listen=false to the URL", false],
-  "28000": ["the server refuses this user; look at the URL and at pg_hba.conf", false],
+  "28000": ["the server refuses this user; check the URL and pg_hba.conf", false],
   "28P01": ["the server refuses the user or the password of the URL", false],
   "3D000": ["the database does not exist; create it, or name another one", false],
-  "3F000": ["the schema was dropped while in use; the next call makes it anew", true],
-  "42501": ["the user lacks a right; grant CREATE on the database, or on an empty schema", false],
-  "42P01": ["the tables were dropped while in use; the next call makes them anew", true],
+  "3F000": ["the schema was dropped while in use; the next call creates it again", true],
+  "42501": [
+    "the user lacks a privilege; grant CREATE on the database, or on an empty schema",
+    false,
+  ],
+  "42P01": ["the tables were dropped while in use; the next call creates them again", true],
   "42P05": ["a pooler mixes up sessions; add listen=false to the URL", false],
   "53100": ["the server's disk is full; free some space", true],
   "53200": ["the server is out of memory", true],
   "53300": ["the server has no connection left; lower pool, or raise max_connections", true],
   "55P03": ["another transaction holds a lock for too long", true],
-  "57014": ["the server gave the statement up", true],
+  "57014": ["the server cancelled the statement", true],
   "57P01": ["the server is shutting down, or ended the connection", true],
   "57P02": ["the server crashed and recovers", true],
   "57P03": ["the server is starting up", true],
 };
 
 /**
- * The public error of what `pg` threw; `shown` names the store without a password. Once `COMMIT`
- * was sent, only an error that the server itself gives for the statement says that nothing was
- * done: `OUTCOME_UNKNOWN` for all others.
+ * The public error for what `pg` threw; `shown` names the store without a password. Once `COMMIT`
+ * was sent, only an error of the server for that statement means that nothing was done; all others
+ * are `OUTCOME_UNKNOWN`.
  */
 export function storeError(error: unknown, shown: string, isCommitting = false): unknown {
   if (DuctapeError.is(error) || !(error instanceof Error) || isDefect(error)) return error;
@@ -68,14 +71,17 @@ export function storeError(error: unknown, shown: string, isCommitting = false):
   });
 }
 
-/** A mistake in the code, which must be told as it is. */
+/** A mistake in the code, which must be reported unchanged. */
 function isDefect(error: Error): boolean {
   return (
     error instanceof TypeError || error instanceof RangeError || error.name === "AssertionError"
   );
 }
 
-/** The statement failed on the server and was rolled back, and the connection lives on. */
+/**
+ * True if the statement failed on the server and was rolled back, and the connection is still
+ * usable.
+ */
 function isRefusal(error: Error): boolean {
   return "severity" in error && error.severity === "ERROR";
 }

@@ -4,14 +4,14 @@ import type { Connection } from "./pool.js";
 
 const SETTINGS = ["server_version", "synchronous_commit", "fsync", "full_page_writes"] as const;
 
-/** What off means for each setting. */
+/** What it means for each setting to be off. */
 const ADVICE: Readonly<Record<string, string>> = {
-  synchronous_commit: "a crash of the server loses what it acknowledged last: set it to on",
-  fsync: "a crash of the machine may lose or damage all: set it to on",
+  synchronous_commit: "a crash of the server loses the last acknowledged changes: set it to on",
+  fsync: "a crash of the machine may lose or damage everything: set it to on",
   full_page_writes: "a crash of the machine may damage pages: set it to on",
 };
 
-/** What a server tells of itself. */
+/** The facts about a server. */
 export async function postgresFacts(connection: Connection, schema: string): Promise<StoreFact[]> {
   const settings = SETTINGS.map((name) => `current_setting('${name}')`).join(", ");
   const sentMs = Date.now();

@@ -2,7 +2,7 @@ import { ANSWER_TTL_MS } from "../../decide/action.js";
 import { PAST_GRACE_MS, VISITS_PER_INSERT } from "../memory/counters.js";
 import type { PostgresResult, Statement } from "./pool.js";
 
-/** As `keptUntilMs` has it. */
+/** The same as `keptUntilMs`. */
 const KEPT_MS = "end_ms + CASE WHEN last IS NULL THEN 0 ELSE (end_ms - start_ms) * 9 / 8 END";
 const FORGET_ROWS = 200;
 const VISITS_MAX = 2_000;
@@ -11,18 +11,18 @@ const END = "\u{10FFFF}";
 
 /**
  * Drops counters of past windows, expired answers and forgotten spaces, a few rows at a time, as
- * part of a batch's transaction. It waits for no row that another transaction has.
+ * part of a batch's transaction. It skips rows that another transaction has locked.
  */
 export class PostgresHousekeeping {
   readonly #walk: string;
   readonly #dropAnswers: string;
   readonly #forget: string;
   #afterKey = "";
-  /** Rows to look at for the counters made since the last walk. */
+  /** Rows to visit for the counters created since the last walk. */
   #owedVisits = 0;
-  /** Of batches under way at once one walks, or both would look at the same rows. */
+  /** Only one of several concurrent batches walks, or both would visit the same rows. */
   #walking: readonly Statement[] | null = null;
-  /** Spaces may have been forgotten whose rows are still there. */
+  /** Rows of deleted spaces may still exist. */
   isBehind = true;
 
   constructor(schema: string) {
@@ -42,7 +42,7 @@ export class PostgresHousekeeping {
         (SELECT json_agg(key) FROM gone)`;
     const someOf = (which: string) =>
       `(SELECT key FROM ${answers} WHERE ${which} LIMIT $2 FOR UPDATE SKIP LOCKED)`;
-    // Those that a clock which was ahead kept, until long after their time, are dated anew.
+    // Answers stored under a fast clock, which expire long after their time, get a new expiry.
     this.#dropAnswers = `WITH dated AS (UPDATE ${answers} SET expires_ms = $3
         WHERE key IN ${someOf("expires_ms > $3")})
       DELETE FROM ${answers} WHERE key IN ${someOf("expires_ms <= $1")}`;
@@ -60,7 +60,7 @@ export class PostgresHousekeeping {
       SELECT (SELECT count(*) FROM one), NULL, (SELECT json_agg(key) FROM cells_gone)`;
   }
 
-  /** What to run for so many new rows at the end of a transaction, in order. */
+  /** The statements to run for so many new rows at the end of a transaction, in order. */
   statements(inserts: number, nowMs: number): Statement[] {
     const statements: Statement[] = [];
     if (this.isBehind) statements.push({ text: this.#forget, values: [END] });
@@ -75,12 +75,12 @@ export class PostgresHousekeeping {
     return statements;
   }
 
-  /** The transaction of these {@link statements} has ended, however it did. */
+  /** The transaction of these {@link statements} has ended, successfully or not. */
   end(statements: readonly Statement[]): void {
     if (this.#walking === statements) this.#walking = null;
   }
 
-  /** Learns from the results of {@link statements}; returns the keys of counters that are gone. */
+  /** Processes the results of {@link statements}; returns the keys of deleted counters. */
   learn(statements: readonly Statement[], results: readonly PostgresResult[]): string[] {
     const gone: string[] = [];
     for (const [i, { text }] of statements.entries()) {

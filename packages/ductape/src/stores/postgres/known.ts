@@ -2,31 +2,31 @@ import type { Counter } from "../../decide/counter.js";
 import type { Written } from "../counter-record.js";
 import { COPIES_MAX } from "../heap.js";
 
-/** A counter in memory, as a row was when it was read or written. */
+/** A counter in memory, as its row was when last read or written. */
 export interface Known {
   readonly counter: Counter;
-  /** Names the change that made the row; no two changes have the same. */
+  /** The version of the row, unique to the change that wrote it. */
   readonly version: string;
-  /** What the row holds. */
+  /** The content of the row. */
   readonly written: Written;
   /** How often in a row it was found as this process left it. */
   readonly calm: number;
 }
 
 /**
- * From this on, a counter is believed to be nobody else's. One that is found changed begins at 0;
- * one not seen before is believed at once.
+ * From this count on, a counter is assumed to be used by this process alone. A counter that was
+ * changed starts at 0; a new one is assumed so at once.
  */
 export const CALM_MIN = 8;
 
 /**
- * Counters in memory. They are believed only as far as the server confirms their version. A batch
- * takes what it works on out, so that no two batches have the same object.
+ * Counters in memory. They count only if the server confirms their version. A batch takes its
+ * counters out, so that no two batches share an object.
  */
 export class KnownCounters {
   readonly #known = new Map<string, Known>();
 
-  /** Takes a counter out; undefined where it is not known. */
+  /** Takes a counter out; undefined if it is not known. */
   take(key: string): Known | undefined {
     const known = this.#known.get(key);
     if (known !== undefined) this.#known.delete(key);

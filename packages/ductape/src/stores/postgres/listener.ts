@@ -1,6 +1,6 @@
 import type { PostgresClient } from "./pool.js";
 
-/** A connection that listens, and how to let it go. */
+/** A listening connection and how to close it. */
 export interface ListeningClient {
   readonly client: Pick<PostgresClient, "query" | "on">;
   /** Closes it. Never throws. */
@@ -10,18 +10,18 @@ export interface ListeningClient {
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5_000;
 
-/** What a {@link Listener} works with. */
+/** What a {@link Listener} depends on. */
 export interface ListenerParts {
   readonly channel: string;
-  /** A new connection; throws where there is none. */
+  /** Opens a new connection, or throws. */
   connect(): Promise<ListeningClient>;
-  /** Is told of the first fault of an outage. */
+  /** Called for the first fault of an outage. */
   lost(error: unknown): void;
 }
 
 /**
- * Listens on a channel by a connection of its own, and connects again when that is lost. It may
- * miss what was told in between: whoever relies on it asks again from time to time.
+ * Listens on a channel with its own connection, and reconnects when that is lost. It may miss
+ * notifications in between, so its users must also poll from time to time.
  */
 export class Listener {
   readonly #parts: ListenerParts;
@@ -35,9 +35,12 @@ export class Listener {
     this.#parts = parts;
   }
 
-  /** Calls `changed` at each notification, and after each connection. Returns how to stop. */
+  /**
+   * Calls `changed` at each notification and after each connection. Returns a function that stops
+   * this.
+   */
   watch(changed: () => void): () => void {
-    // A function of its own for each: the same may be given twice.
+    // A new function for each, because the same one may be given twice.
     const follower = (): void => changed();
     this.#followers.add(follower);
     if (this.#isStopped) {

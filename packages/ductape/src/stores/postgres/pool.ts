@@ -2,7 +2,7 @@ import { Socket } from "node:net";
 import { StoreError } from "../../base/errors.js";
 import { lockMsOf } from "./statements.js";
 
-/** A row; each column is the text that PostgreSQL writes. */
+/** A row; each column is PostgreSQL's text. */
 export type Row = readonly (string | null)[];
 
 /** A statement and the values of `$1`, `$2`, ... */
@@ -11,19 +11,19 @@ export interface Statement {
   readonly values?: Value[];
 }
 
-/** What a statement takes. Arrays are given as text: see `arrays.ts`. */
+/** A parameter of a statement. Arrays are given as text: see `arrays.ts`. */
 export type Value = string | number | boolean | null;
 
-/** What is asked of a client of `pg`. */
+/** A query for a client of `pg`. */
 export interface PostgresQuery extends Statement {
-  /** Under which the connection keeps the plan. */
+  /** The name under which the connection prepares the statement. */
   readonly name?: string;
   readonly rowMode: "array";
   readonly types: { getTypeParser(): (value: string) => string };
   readonly query_timeout: number;
 }
 
-/** What it answers. */
+/** The result of a query. */
 export interface PostgresResult {
   readonly command: string;
   readonly rows: readonly Row[];
@@ -36,7 +36,7 @@ export interface PostgresClient {
   on(event: "error", listener: (error: Error) => void): unknown;
   on(event: "notification", listener: () => void): unknown;
   removeListener(event: string, listener: (error: Error) => void): unknown;
-  /** True where statements are sent without waiting for the answers to those before. */
+  /** True if statements are sent without waiting for earlier answers. */
   readonly pipeline?: boolean;
 }
 
@@ -50,46 +50,46 @@ export interface PostgresPool {
   readonly options?: { readonly max?: number };
 }
 
-/** A pool that is ours to end. */
+/** A pool that the store ends. */
 export interface OwnPool extends PostgresPool {
   end(): Promise<void>;
 }
 
-/** Text as the server sends it: types that a program registers with `pg` have no say here. */
+/** Text as sent by the server, whatever types a program has registered with `pg`. */
 const TEXT = { getTypeParser: () => (value: string) => value };
 
-/** Connections to one database, each for the time of one batch. */
+/** Connections to one database, each used for one batch at a time. */
 export class Connections {
   readonly #pool: PostgresPool;
   readonly #timeoutMs: number;
   readonly #prepares: boolean;
-  /** The attempt that all wait for, after one that failed. */
+  /** After a failed attempt, the next one, which all wait for. */
   #probe: Promise<unknown> | null = null;
   #isDown = false;
 
   /**
-   * `timeoutMs` bounds the wait for a connection, and for each answer. `prepares`: a connection
-   * stays with its session of the server, which plans each statement once.
+   * `timeoutMs` bounds the wait for a connection and for each answer. `prepares`: a connection
+   * keeps its session on the server, which plans each statement once.
    */
   constructor(pool: PostgresPool, timeoutMs: number, prepares = false) {
     this.#pool = pool;
     this.#timeoutMs = timeoutMs;
     this.#prepares = prepares;
-    // Without a listener, an idle connection that breaks would end the process.
+    // Without a listener, an idle connection that breaks would crash the process.
     pool.on("error", ignore);
-    // Nor may one that breaks in the moment that it is ready, before anybody has it.
+    // Nor may one that breaks at the moment it is ready, before anybody has it.
     pool.on("connect", ignoreErrors);
   }
 
-  /** A connection stays with its session of the server, and has what that was started with. */
+  /** True if a connection keeps its session on the server, with the session's start-up settings. */
   get prepares(): boolean {
     return this.#prepares;
   }
 
   /**
-   * A free connection. Throws what `pg` throws, and `STORE_UNAVAILABLE` where none gets free. While
-   * the server does not answer, one tries and the others wait for it: a server that was paused has
-   * to go through every attempt made meanwhile before it answers.
+   * A free connection. Throws what `pg` throws, and `STORE_UNAVAILABLE` if none becomes free.
+   * While the server does not answer, one call tries and the others wait for it, because a paused
+   * server must process every attempt made meanwhile before it answers.
    */
   async acquire(): Promise<Connection> {
     if (this.#probe !== null) await this.#probe;
@@ -115,7 +115,7 @@ export class Connections {
     }
   }
 
-  /** Runs `work` on a connection, which is thrown away where `work` fails. */
+  /** Runs `work` on a connection, which is discarded if `work` fails. */
   async with<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
     const connection = await this.acquire();
     try {
@@ -128,14 +128,14 @@ export class Connections {
     }
   }
 
-  /** Lets go of the pool. */
+  /** Releases the pool. */
   release(): void {
     this.#pool.removeListener("error", ignore);
     this.#pool.removeListener("connect", ignoreErrors);
   }
 }
 
-/** A connection that is ours until it is released. */
+/** A connection for exclusive use until it is released. */
 export class Connection {
   readonly #client: PostgresClient;
   readonly #timeoutMs: number;
@@ -152,12 +152,12 @@ export class Connection {
     client.on("error", this.#onError);
   }
 
-  /** Several statements can be on their way at once. */
+  /** True if several statements can be in flight at once. */
   get isPipelined(): boolean {
     return this.#client.pipeline === true;
   }
 
-  /** Throws what `pg` throws; a connection that is known to be lost sends nothing. */
+  /** Throws what `pg` throws; a connection known to be lost sends nothing. */
   query({ text, values }: Statement): Promise<PostgresResult> {
     if (this.#fault !== null) return Promise.reject(lostBefore(this.#fault));
     const shared = { text, rowMode: "array", types: TEXT, query_timeout: this.#timeoutMs } as const;
@@ -167,8 +167,8 @@ export class Connection {
   }
 
   /**
-   * Runs statements in order, in one round trip where the connection can. Throws the first fault,
-   * when all have ended.
+   * Runs statements in order, in one round trip if the connection supports it. Throws the first
+   * fault after all have ended.
    */
   async all(statements: readonly Statement[]): Promise<PostgresResult[]> {
     if (!this.isPipelined) {
@@ -183,19 +183,19 @@ export class Connection {
     });
   }
 
-  /** Gives it back for others. */
+  /** Returns it to the pool. */
   release(): void {
     this.#end(this.#fault ?? undefined);
   }
 
-  /** Closes it, whatever goes on. */
+  /** Closes it, whatever is in progress. */
   destroy(): void {
     this.#end(true);
   }
 
   #end(fault: Error | true | undefined): void {
     this.#client.release(fault);
-    // After the release, by which the pool listens again.
+    // After the release, which makes the pool listen again.
     this.#client.removeListener("error", this.#onError);
   }
 }
@@ -217,7 +217,7 @@ function ignoreErrors(client: PostgresClient): void {
   client.on("error", ignore);
 }
 
-/** A client that comes too late goes back to its pool. */
+/** A client that arrives too late goes back to its pool. */
 function within(timeoutMs: number, connecting: Promise<PostgresClient>): Promise<PostgresClient> {
   return new Promise((resolve, reject) => {
     let isLate = false;
@@ -238,16 +238,16 @@ function within(timeoutMs: number, connecting: Promise<PostgresClient>): Promise
 }
 
 function noConnection(timeoutMs: number): StoreError {
-  const message = `no connection got free within ${timeoutMs} ms; nothing is changed`;
+  const message = `no connection became free within ${timeoutMs} ms; nothing was changed`;
   return new StoreError("STORE_UNAVAILABLE", message);
 }
 
 function lostBefore(cause: Error): StoreError {
-  const message = "the connection was lost before the call was sent; nothing is changed";
+  const message = "the connection was lost before the call was sent; nothing was changed";
   return new StoreError("STORE_UNAVAILABLE", message, { cause });
 }
 
-/** How a pool of our own is made. */
+/** Settings of our own pool. */
 export interface PoolSettings {
   readonly connectionString: string;
   readonly connectionsMax: number;
@@ -257,12 +257,12 @@ export interface PoolSettings {
 }
 
 /**
- * A plan that is kept is one for any size of the tables: each row is found by its key, where the
- * planner might read the whole of a table that is small yet.
+ * Prepared plans must suit tables of any size: they find each row by its key, where the planner
+ * might scan a table that is still small.
  */
 const PLANS = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off";
 
-/** Loads `pg` and makes a pool. Throws `STORE_UNAVAILABLE` where `pg` is not installed. */
+/** Loads `pg` and makes a pool. Throws `STORE_UNAVAILABLE` if `pg` is not installed. */
 export async function makePool(settings: PoolSettings): Promise<OwnPool> {
   const { Pool } = await loadPg();
   const lockMs = lockMsOf(settings.timeoutMs);
@@ -273,18 +273,18 @@ export async function makePool(settings: PoolSettings): Promise<OwnPool> {
     application_name: "ductape",
     keepAlive: true,
     pipeline: true,
-    // A statement outside of a transaction waits for a lock no longer than one in it.
+    // A statement outside a transaction waits for a lock no longer than one inside.
     ...(settings.prepares ? { options: `${PLANS} -c lock_timeout=${lockMs}` } : {}),
-    // A program that has nothing else to do may end.
+    // Lets a program with nothing else to do end.
     allowExitOnIdle: true,
   });
-  // Also while it ends: a server that dies then would end the process.
+  // Also while it ends: a server that dies then would crash the process.
   pool.on("error", ignore);
   pool.on("connect", ignoreErrors);
   return pool;
 }
 
-/** A connection outside of any pool, which does not keep the process alive. */
+/** A connection outside of any pool that does not keep the process alive. */
 export async function connectAlone(connectionString: string, timeoutMs: number) {
   const { Client } = await loadPg();
   const client = new Client({

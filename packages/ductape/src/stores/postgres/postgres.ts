@@ -30,22 +30,22 @@ import { ownServer, type PostgresServer, sharedServer } from "./server.js";
 import { counterStatements } from "./statements.js";
 import { checkSchema, DEFAULT_SCHEMA, parsePostgresUrl, type PostgresPlace } from "./url.js";
 
-/** How {@link postgresStore} uses a pool. */
+/** Options of {@link postgresStore}. */
 export interface PostgresStoreOptions {
   /** Holds the tables, and nothing else: at most 48 of a-z, 0-9 and "_". Default `ductape`. */
   readonly schema?: string | undefined;
   /**
-   * Takes one connection out of the pool, to hear of changed definitions at once; else they are
-   * asked for. Default true; a pool of one connection, and a pooler of transactions, cannot.
+   * Takes one connection out of the pool to learn of changed definitions at once; without it the
+   * store polls. Default true; impossible with a pool of one connection or a transaction pooler.
    */
   readonly listen?: boolean | undefined;
 }
 
 /**
  * Counters and definitions in PostgreSQL, through a pool of `pg` 8 that the caller makes and ends.
- * Give `pipeline: true` to the pool, and it needs fewer round trips. Throws `VALIDATION`.
+ * With `pipeline: true` the pool needs fewer round trips. Throws `VALIDATION`.
  *
- *     new Ductape({ store: postgresStore(new Pool({ pipeline: true })) })
+ * new Ductape({ store: postgresStore(new Pool({ pipeline: true })) })
  */
 export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): StoreMaker {
   const { schema = DEFAULT_SCHEMA, listen = true } = options;
@@ -54,7 +54,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
   return (context) => new PostgresStore(sharedServer(pool), { schema, listens: listen }, context);
 }
 
-/** The store of a `postgres:` URL. Throws `VALIDATION` that names `option`. */
+/** The store of a `postgres:` URL. Throws `VALIDATION`, which names `option`. */
 export function openPostgres(url: string, context: StoreContext, option: string): Store {
   const parsed = parsePostgresUrl(url, option);
   return new PostgresStore(ownServer(parsed, context.timeoutMs), parsed, context);
@@ -65,8 +65,8 @@ const BATCH_PLANS_MAX = 2_048;
 
 /**
  * Counters and definitions in PostgreSQL 13 or newer, shared exactly by any number of machines. A
- * call resolves after its batch is committed: what was acknowledged survives what
- * `synchronous_commit` of the server promises. The server's clock decides.
+ * call resolves after its batch is committed, so acknowledged changes survive whatever the
+ * server's `synchronous_commit` promises. The server's clock decides.
  */
 export class PostgresStore implements Store {
   readonly guarantees = { name: "postgres", durable: true, shared: "network" } as const;
@@ -174,7 +174,7 @@ export class PostgresStore implements Store {
   }
 
   async close(): Promise<void> {
-    // First, so that calls made from now on cannot put off the end for ever.
+    // First, so that new calls cannot delay the end for ever.
     this.#isClosed = true;
     await this.#opening?.catch(() => undefined);
     await this.#batching.drain();
@@ -200,7 +200,7 @@ export class PostgresStore implements Store {
         const told = await this.#on((connection) => documents.changes(connection, sequence));
         if (told !== null) return told;
         this.#lose();
-        const why = "the server was set back to an older state; the next call reads it anew";
+        const why = "the server was set back to an older state; the next call reads it again";
         throw new StoreError("STORE_UNAVAILABLE", `the store ${this.#server.shown}: ${why}`);
       },
       get: (key) => this.#on((connection) => documents.get(connection, key)),
@@ -244,7 +244,7 @@ export class PostgresStore implements Store {
     }
   }
 
-  /** The public error. Tables that are gone are made anew by the next call. */
+  /** The public error. The next call creates missing tables again. */
   #failed(error: unknown, isCommitting = false): unknown {
     const fault = storeError(error, this.#server.shown, isCommitting);
     if (isLost(fault)) this.#lose();
@@ -270,7 +270,7 @@ export class PostgresStore implements Store {
 
 const RETRY_MS_MAX = 8;
 
-/** What an open store works with. */
+/** The parts of an open store. */
 interface Opened {
   readonly connections: Connections;
   readonly decider: Decider;

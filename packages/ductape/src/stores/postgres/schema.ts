@@ -49,13 +49,13 @@ const MIGRATIONS: readonly ((schema: string) => string)[] = [
 /** PostgreSQL 13, as \`server_version_num\` tells it. */
 const SERVER_MIN = 130_000;
 
-/** "duct" in ASCII: what locks of this program begin with. */
+/** "duct" in ASCII: the first key of this program's locks. */
 const LOCK_CLASS = 0x64756374;
 
 /**
  * Brings the schema to this version's tables, under a lock of its transaction. Throws
- * `STORE_UNAVAILABLE` for a server that is too old, a replica, has another encoding than UTF-8, and
- * for a schema that is newer or of another program; then nothing is changed.
+ * `STORE_UNAVAILABLE` and changes nothing for a server that is too old, a replica or not encoded
+ * in UTF-8, and for a schema that is newer or belongs to another program.
  */
 export async function migrate(
   connection: Connection,
@@ -66,7 +66,7 @@ export async function migrate(
     new StoreError("STORE_UNAVAILABLE", `the store ${shown}: ${why}`, { retryable: false });
   await checkServer(connection, refuse);
   if ((await versionOf(connection, schema, refuse)) === MIGRATIONS.length) return;
-  // Whoever migrates may take longer than a lock of a batch.
+  // A migration may take longer than a batch waits for a lock.
   const text = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 0";
   await connection.query({ text });
   const lock = "SELECT pg_advisory_xact_lock($1, hashtext($2))";
@@ -105,7 +105,7 @@ async function checkServer(
 
 const NO_SCHEMA = -1;
 
-/** The version of the schema; 0 where it is empty, -1 where it does not exist. */
+/** The version of the schema; 0 if it is empty, -1 if it does not exist. */
 async function versionOf(
   connection: Connection,
   schema: string,
@@ -115,7 +115,7 @@ async function versionOf(
   if (exists === "f") return NO_SCHEMA;
   if (isOurs === "f") {
     if (relations === "0") return 0;
-    const what = `schema ${schema} holds tables of another program`;
+    const what = `schema ${schema} has tables of another program`;
     throw refuse(`${what}; name another one with ?schema=, it was not changed`);
   }
   const [found] = await first(connection, `SELECT version FROM ${schema}.ductape_meta`);

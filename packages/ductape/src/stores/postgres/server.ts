@@ -4,20 +4,20 @@ import { DEFAULT_CONNECTIONS, type PostgresUrl } from "./url.js";
 
 /** How a store reaches its server. */
 export interface PostgresServer {
-  /** Names it in messages, without a password. */
+  /** Its name in messages, without a password. */
   readonly shown: string;
   readonly canListen: boolean;
-  /** A connection stays with its session of the server, so plans can be kept there. */
+  /** True if a connection keeps its session on the server, so statements can be prepared. */
   readonly prepares: boolean;
-  /** The pool; makes it where it is ours. */
+  /** The pool; creates it if it is our own. */
   open(): Promise<PostgresPool>;
-  /** A connection that only listens. */
+  /** A connection only for listening. */
   connectListener(): Promise<ListeningClient>;
-  /** Ends what is ours. */
+  /** Ends what the store has created. */
   close(): Promise<void>;
 }
 
-/** A server by its URL, with a pool of its own. */
+/** A server by its URL, with our own pool. */
 export function ownServer(url: PostgresUrl, timeoutMs: number): PostgresServer {
   const { connectionString, connectionsMax, shown, listens: prepares } = url;
   const settings = { connectionString, connectionsMax, timeoutMs, prepares };
@@ -29,7 +29,7 @@ export function ownServer(url: PostgresUrl, timeoutMs: number): PostgresServer {
     open: async () => (pool ??= await makePool(settings)),
     async connectListener() {
       const client = await connectAlone(connectionString, timeoutMs);
-      // Whatever happens before or after it is used must not end the process.
+      // An error before or after it is used must not crash the process.
       client.on("error", () => undefined);
       await client.connect();
       return { client, end: () => void client.end().catch(() => undefined) };
@@ -42,7 +42,7 @@ export function ownServer(url: PostgresUrl, timeoutMs: number): PostgresServer {
   };
 }
 
-/** The pool of a program, which ends it itself. */
+/** The pool of a program, which the program ends itself. */
 export function sharedServer(pool: PostgresPool): PostgresServer {
   const connectionsMax = pool.options?.max ?? DEFAULT_CONNECTIONS;
   return {
@@ -54,7 +54,7 @@ export function sharedServer(pool: PostgresPool): PostgresServer {
     async connectListener() {
       const client = await pool.connect();
       client.on("error", () => undefined);
-      // Thrown away, as it would go on listening for whoever gets it next.
+      // Discarded, because it would keep listening for its next user.
       let isEnded = false;
       const end = (): void => {
         if (!isEnded) client.release(true);

@@ -1,7 +1,7 @@
 import { ALL_NUMBERS, LISTS, NUMBERS } from "../counter-record.js";
 import type { Statement } from "./pool.js";
 
-/** What the server's clock says, in epoch milliseconds. */
+/** The server's clock in epoch milliseconds. */
 export const NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
 
 /** Columns of a counter, in the order in which they are read. */
@@ -11,7 +11,7 @@ const COLUMNS = ["key", "version", ...[...ALL_NUMBERS, ...LISTS].map(({ column }
 
 /** Texts of the statements on counters and answers. Every one names the schema. */
 export interface CounterStatements {
-  /** $1 keys. Counters as one moment shows them, after a row that tells the server's clock. */
+  /** $1 keys. A row with the server's clock, then the counters, in one snapshot. */
   readonly read: string;
   /** $1 keys, sorted: rows are locked in this order. */
   readonly lock: string;
@@ -19,25 +19,25 @@ export interface CounterStatements {
   readonly tell: string;
   /** $1 key, $2 version, $3 used, $4 instant, $5 new version, $6 {@link GUARD_BEHIND_MS}. */
   readonly countOne: string;
-  /** $1 keys. Those of them that somebody else holds. */
+  /** $1 keys. Returns those that somebody else has locked. */
   readonly held: string;
-  /** As `countOne`, $1 to $3 arrays; used is null for a counter that must only stand. */
+  /** Like `countOne`, $1 to $3 arrays; used is null for a counter that must only be unchanged. */
   readonly countAll: string;
-  /** As `countAll`, and $7 to $14 the other columns. */
+  /** Like `countAll`, and $7 to $14 the other columns. */
   readonly guardAll: string;
   /** $1 keys, $2 used, $3 instant, $4 new version, $5 to $12 the other columns. */
   readonly update: string;
-  /** As `update`. Fails where a counter exists. */
+  /** Like `update`. Fails if a counter exists. */
   readonly insert: string;
   /** $1 keys, $2 instant. */
   readonly dropExpired: string;
-  /** $1 keys, $2 instants of expiry, $3 answers. Fails where an answer exists. */
+  /** $1 keys, $2 instants of expiry, $3 answers. Fails if an answer exists. */
   readonly insertAnswers: string;
   /** $1 prefix, $2 after, $3 before, $4 most. */
   readonly scan: string;
 }
 
-/** A decision made on a clock that is further behind than this is not written. */
+/** A decision made on a clock further behind than this is not written. */
 export const GUARD_BEHIND_MS = 500;
 
 const BODY = [...NUMBERS, ...LISTS].map(({ column }) => column).join(", ");
@@ -78,7 +78,7 @@ export function counterStatements(schema: string): CounterStatements {
 }
 
 /**
- * Writes counters over those that stand there. $1 keys, $2 used, $3 instants, $4 new version, $5 to
+ * Writes counters, replacing existing ones. $1 keys, $2 used, $3 instants, $4 new version, $5 to
  * $12 the other columns.
  */
 export function loadStatement(schema: string): string {
@@ -103,15 +103,15 @@ function assigned(row: string): string {
     .join(", ");
 }
 
-/** Null for the second: the instant is not the server's to judge. */
+/** Null for the second: the server does not check the instant. */
 function isTimely(instant: string, behind: string): string {
   const late = `${instant} > ${NOW_MS} - ${behind}`;
   return `(${behind}::bigint IS NULL OR (${instant} <= ${NOW_MS} AND ${late}))`;
 }
 
 /**
- * Writes all or none: only if every counter is there in its version, nobody holds one of them, and
- * the instant is right. The locks come first, and none is waited for.
+ * Writes all or none: only if every counter has its expected version, nobody has locked one, and
+ * the instant is right. The locks come first, without waiting for any.
  */
 function guarded(cells: string, body: string, types: readonly string[]): string {
   const values = types.map((type, i) => `, $${7 + i}::${type}`).join("");
@@ -141,13 +141,13 @@ export function begin(timeoutMs: number): Statement {
   };
 }
 
-/** How long a call of `timeoutMs` may wait for a lock: others hold one as long as a batch takes. */
+/** How long a call with `timeoutMs` may wait for a lock: batches hold one only briefly. */
 export function lockMsOf(timeoutMs: number): number {
   return Math.max(1, Math.min(LOCK_MS_MAX, Math.floor(timeoutMs / 2)));
 }
 
 const LOCK_MS_MAX = 500;
-/** How long a process that stands still may keep others from its counters. */
+/** How long a hanging process may block others from its counters. */
 const IDLE_MS_MAX = 2_000;
 
 /** Ends a transaction. */

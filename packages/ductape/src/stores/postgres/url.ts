@@ -4,31 +4,31 @@ import { show, ValidationError } from "../../base/errors.js";
 export interface PostgresPlace {
   /** Holds the tables, and nothing else. */
   readonly schema: string;
-  /** Listens for changes of definitions on a connection of its own. */
+  /** Whether to listen for changes of definitions on a separate connection. */
   readonly listens: boolean;
 }
 
-/** What a URL says. */
+/** The settings in a URL. */
 export interface PostgresUrl extends PostgresPlace {
-  /** Without the options that are ours: what `pg` connects to. */
+  /** The URL for `pg`, without our own options. */
   readonly connectionString: string;
-  /** The server and database, without user and password: to show. */
+  /** The server and database without user and password, for messages. */
   readonly shown: string;
-  /** Most connections to calls; the one that listens is not among them. */
+  /** The most connections for calls, without the one that listens. */
   readonly connectionsMax: number;
 }
 
-/** The schema unless another one is named. */
+/** The default schema. */
 export const DEFAULT_SCHEMA = "ductape";
-/** Connections of calls unless the URL says otherwise. */
+/** The default number of connections for calls. */
 export const DEFAULT_CONNECTIONS = 4;
 const CONNECTIONS_MAX = 100;
 
 /**
  * Reads `postgres://user:password@host:port/database?schema=...&pool=...&listen=false`; other
- * options are those of `pg`, such as `sslmode`. What the URL leaves out comes from the variables of
- * `pg`, such as `PGHOST`. Throws `VALIDATION` that names `option`, and never
- * tells the password.
+ * options are those of `pg`, such as `sslmode`. `pg` takes what the URL leaves out from its own
+ * variables, such as `PGHOST`. Throws `VALIDATION`, which names `option` and never shows the
+ * password.
  */
 export function parsePostgresUrl(url: string, option: string): PostgresUrl {
   const invalid = (message: string) => new ValidationError([{ path: option, message }]);
@@ -67,7 +67,7 @@ export function parsePostgresUrl(url: string, option: string): PostgresUrl {
   };
 }
 
-/** Characters of a schema: the name of its channel, which is longer, has to fit as well. */
+/** The most characters of a schema, because the longer name of its channel must also fit. */
 const SCHEMA_CHARS_MAX = 48;
 
 /** What is wrong with the name of a schema; null: nothing. */

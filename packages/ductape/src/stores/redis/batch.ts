@@ -15,16 +15,16 @@ import {
 import type { Keyspace } from "./keys.js";
 import { formOf, PackedReader, readAnswerText } from "./packed.js";
 
-/** What apply.lua returns: the counters and answers as they were, and what it decided. */
+/** The result of apply.lua: the counters and answers before the batch, and its decisions. */
 export interface Reply {
-  /** Packed: the instant it decided at, then each counter. */
+  /** Packed: the instant of the decision, then each counter. */
   readonly numbers: Buffer;
   /** One digit for each step. */
   readonly statuses: string;
   readonly answers: readonly (Buffer | null)[];
 }
 
-/** When a batch was decided, epoch milliseconds, and what its plans came to. */
+/** When a batch was decided, in epoch milliseconds, and the outcomes of its plans. */
 export interface Decided {
   readonly nowMs: number;
   readonly outcomes: readonly (Outcome | Error)[];
@@ -45,7 +45,7 @@ interface KeptAnswer {
 
 /** A rule, window and limit: most checks of a batch share a few. */
 interface Terms {
-  /** Where it stands in the request, from 1 as Lua counts. */
+  /** Its place in the request, from 1 as Lua counts. */
   readonly place: number;
   readonly startMs: number;
   readonly endMs: number;
@@ -66,10 +66,10 @@ const HAS_KEY = 4;
 const PER_CHECK = 8;
 
 /**
- * Plans as one request to apply.lua, and the way back: the script tells the counters as they were
- * and when it decided, and `apply` tells every plan from that again, in the same order. So an
- * answer carries nothing that can be worked out, and what the script decided is checked against the
- * specification.
+ * Plans as one request to apply.lua, and the way back: the script returns the counters before the
+ * batch and the instant of its decision, from which `apply` decides every plan again, in the same
+ * order. So the answer contains nothing that can be computed, and the script's decisions are
+ * checked against the specification.
  */
 export class Batch implements Counters {
   /** The keys of all counters, then those of all answers, each once. */
@@ -100,15 +100,15 @@ export class Batch implements Counters {
     this.keys.push(...answerKeys);
   }
 
-  /** The request as one JSON text: a flat array is what both sides read fastest. */
+  /** The request as one JSON text, a flat array, which both sides read fastest. */
   get text(): string {
     const terms = this.#termNumbers;
     return JSON.stringify([FIRST_TERMS + terms.length, ...terms, ...this.#steps]);
   }
 
   /**
-   * What all plans came to, in order. An error stands for a plan that the script decided otherwise
-   * than the specification does.
+   * The outcomes of all plans, in order. An error marks a plan that the script decided differently
+   * from the specification.
    */
   decide({ numbers, statuses, answers }: Reply): Decided {
     const reader = new PackedReader(numbers);
@@ -133,7 +133,7 @@ export class Batch implements Counters {
     return this.#slot(check).counter;
   }
 
-  /** The script has written it. */
+  /** True if the script has written it. */
   changed(): void {}
 
   put(check: RuleCheck, counter: Counter): void {
@@ -224,7 +224,7 @@ function pickedLimit({ picksLimit, defaultLimit }: RuleTerms, limit: number | nu
   return limit === defaultLimit ? 1 : 2;
 }
 
-/** What the script says of a plan: one digit for each step. */
+/** The script's decision of a plan: one digit for each step. */
 function statusText(plan: Plan, outcome: Outcome): string {
   if (outcome === "stale") return String(STATUSES.length).repeat(plan.length);
   let text = "";
@@ -233,14 +233,14 @@ function statusText(plan: Plan, outcome: Outcome): string {
 }
 
 function unlike(got: string, wanted: string): Error {
-  return new Error(`the script decided ${got} where the specification decides ${wanted}`);
+  return new Error(`the script decided ${got}, but the specification decides ${wanted}`);
 }
 
-/** What apply.lua returned, as the client library gives it. Throws where it is none. */
+/** Parses the result of apply.lua from the client library. Throws if it has another form. */
 export function replyOf(value: unknown): Reply {
   const [numbers, statuses, ...answers] = Array.isArray(value) ? value : [];
   if (!Buffer.isBuffer(numbers) || !Buffer.isBuffer(statuses) || !answers.every(isText)) {
-    throw new Error("the script returned something else than numbers and statuses");
+    throw new Error("the script returned something other than numbers and statuses");
   }
   return { numbers, statuses: statuses.toString("latin1"), answers };
 }

@@ -6,7 +6,7 @@ import type { RedisSettings } from "./settings.js";
 
 const VERSION_MIN = [6, 2] as const;
 
-/** Looks at servers when the store is opened, and warns of each thing once. */
+/** Checks servers when the store opens, and warns about each problem once. */
 export class Checks {
   readonly #settings: RedisSettings;
   readonly #logger: Logger;
@@ -17,7 +17,10 @@ export class Checks {
     this.#logger = logger;
   }
 
-  /** Throws `STORE_UNAVAILABLE` for a server that is too old; warns of what may lose counts. */
+  /**
+   * Throws `STORE_UNAVAILABLE` for a server that is too old; warns about settings that may lose
+   * counts.
+   */
   async check(servers: readonly Redis[]): Promise<void> {
     await Promise.all(servers.map((redis) => this.#checkOne(redis)));
   }
@@ -42,7 +45,7 @@ export class Checks {
   #checkEviction(policy: string): void {
     if (policy === "" || policy === "noeviction") return;
     this.#warn(
-      `may drop counters, as its maxmemory-policy is ${policy}; set maxmemory-policy noeviction`,
+      `may drop counters, because its maxmemory-policy is ${policy}; set it to noeviction`,
     );
   }
 
@@ -50,7 +53,7 @@ export class Checks {
     const isDurable = this.#settings.durability === "durable";
     if (hasLog && !isDurable) return;
     if (!hasLog && isDurable) {
-      this.#warn("is to be durable but has no log; set appendonly yes and appendfsync always");
+      this.#warn("should be durable but has no log; set appendonly yes and appendfsync always");
       return;
     }
     const option = isDurable ? "appendfsync" : "save";
@@ -58,9 +61,9 @@ export class Checks {
     if (value === null) {
       this.#warn(`cannot be checked: its user may not call CONFIG GET ${option}`);
     } else if (isDurable && value !== "always") {
-      this.#warn(`is to be durable but syncs its log ${value}; set appendfsync always`);
+      this.#warn(`should be durable but syncs its log ${value}; set appendfsync always`);
     } else if (!isDurable && value === "") {
-      this.#warn("forgets all counters when it restarts, as it saves nothing; set appendonly yes");
+      this.#warn("loses all counters at a restart, because it saves nothing; set appendonly yes");
     }
   }
 
@@ -72,19 +75,19 @@ export class Checks {
   }
 }
 
-/** An option of a server; null where it may not be read. */
+/** An option of a server; null if it may not be read. */
 export async function configOf(redis: Redis, option: string): Promise<string | null> {
   const answer: unknown = await redis.config("GET", option).catch(() => null);
   return Array.isArray(answer) && typeof answer[1] === "string" ? answer[1] : null;
 }
 
-/** A field of what INFO answers; empty where it is not there. */
+/** A field of the answer to INFO; empty if it is missing. */
 export function fieldOf(info: string, field: string): string {
   const line = info.split("\r\n").find((each) => each.startsWith(`${field}:`));
   return line === undefined ? "" : line.slice(field.length + 1);
 }
 
-/** Whether a version of Redis is older than 6.2; one that cannot be read is not. */
+/** True for a version of Redis older than 6.2; false if it cannot be read. */
 export function isOlder(version: string): boolean {
   const [major = NaN, minor = NaN] = version.split(".").map(Number);
   return major < VERSION_MIN[0] || (major === VERSION_MIN[0] && minor < VERSION_MIN[1]);

@@ -8,8 +8,8 @@ import type { Address, RedisSettings } from "./settings.js";
 const HEAL_MS = 150;
 
 /**
- * The masters of a cluster, by slot. One that is lost is connected to again, and the others are
- * asked who owns its slots, until every slot has its master.
+ * The masters of a cluster, by slot. When one is lost, the store reconnects to it and asks the
+ * others who owns its slots, until every slot has its master.
  */
 export class ClusterNodes implements Nodes {
   readonly isCluster = true;
@@ -33,7 +33,7 @@ export class ClusterNodes implements Nodes {
     try {
       await this.refresh();
       const ready = [...this.#masters.values()].map((redis) => connected(redis, this.#timeoutMs));
-      // One that is away takes only its own slots with it, unless definitions are there.
+      // A missing master affects only its own slots, unless it has the definitions.
       await Promise.allSettled(ready);
       this.at(DOCUMENTS_SLOT);
     } catch (error) {
@@ -77,7 +77,7 @@ export class ClusterNodes implements Nodes {
     this.#masters.clear();
   }
 
-  /** Asks one node after the other, those first that answered last. */
+  /** Asks one node after another, starting with those that last answered. */
   async #refreshNow(): Promise<void> {
     const known = [...this.#masters.values()].filter(isReady);
     for (const redis of known) {
@@ -103,14 +103,14 @@ export class ClusterNodes implements Nodes {
     return [...this.#masters.keys()].map(addressOf);
   }
 
-  /** Takes an answer of CLUSTER SLOTS over; false where it is none. */
+  /** Applies an answer to CLUSTER SLOTS; false if it is not one. */
   #take(slots: unknown, host: string): boolean {
     if (!Array.isArray(slots) || slots.length === 0 || this.#isClosed) return false;
     const owners: (string | undefined)[] = Array.from({ length: SLOTS });
     for (const range of slots) {
       const [from, to, master]: unknown[] = Array.isArray(range) ? range : [];
       const [name, port]: unknown[] = Array.isArray(master) ? master : [];
-      // A node that does not know its own name is where it was asked.
+      // A node that does not know its own name is at the address that was asked.
       const where = typeof name === "string" && name !== "" ? name : host;
       owners.fill(this.#reachable(`${where}:${Number(port)}`), Number(from), Number(to) + 1);
     }
@@ -153,7 +153,7 @@ export class ClusterNodes implements Nodes {
   }
 }
 
-/** What was sent is answered before the connection ends. */
+/** Waits for answers to what was sent before the connection ends. */
 function leave(redis: Redis): void {
   if (isReady(redis)) redis.quit().catch(() => undefined);
   else redis.disconnect();
@@ -167,9 +167,9 @@ function addressOf(text: string): Address {
 function clusterError(name: string, error: unknown): StoreError {
   const isNone = reasonOf(error).includes("cluster support disabled");
   const why = isNone
-    ? "several hosts stand for a cluster, and the server is none"
+    ? "several hosts mean a cluster, but the server is not in cluster mode"
     : `no node of the cluster answers (${reasonOf(error)})`;
-  const message = `the store ${name}: ${why}; nothing is changed`;
+  const message = `the store ${name}: ${why}; nothing was changed`;
   return new StoreError("STORE_UNAVAILABLE", message, { cause: error, retryable: !isNone });
 }
 

@@ -13,18 +13,20 @@ import { PackedReader } from "./packed.js";
 import { scriptOf, type Runner } from "./script.js";
 import { scriptText } from "./scripts.js";
 
-/** What documents need of their store. */
+/** What documents depend on in their store. */
 export interface DocumentsParts {
   readonly keyspace: Keyspace;
-  /** Of an open store. Throws `STORE_UNAVAILABLE`. */
+  /** Returns the parts of an open store. Throws `STORE_UNAVAILABLE`. */
   opened(): { readonly runner: Runner; readonly nodes: Nodes };
-  /** What scripts are told of the clock: epoch milliseconds, or 0 for that of the server. */
+  /** The instant passed to scripts: epoch milliseconds, or 0 for the server's clock. */
   now(): number;
-  /** What a script told of its clock, between two instants of `performance.now`. */
+  /** Receives the clock read by a script, between two instants of `performance.now`. */
   learn(nowMs: number, sentMs: number): void;
-  /** What was read before is no longer right: the server lost it, or is another. */
+  /**
+   * Called when earlier reads are no longer valid, because the server lost data or is another one.
+   */
   lost(): void;
-  /** There are spaces to forget. */
+  /** Called when there are spaces to delete. */
   forgotten(): void;
 }
 
@@ -37,7 +39,7 @@ export class RedisDocuments implements Documents {
   readonly #keys: readonly string[];
   readonly #channel: string;
   readonly #script = scriptOf(scriptText("documents"));
-  /** The history of the server that was read from. */
+  /** The lineage of the server that was read. */
   #lineage: string | null = null;
 
   constructor(parts: DocumentsParts) {
@@ -80,7 +82,7 @@ export class RedisDocuments implements Documents {
     return null;
   }
 
-  /** All that have not expired at `nowMs` and are not deleted, read a piece at a time. */
+  /** All documents neither expired at `nowMs` nor deleted, read in parts. */
   async *all(nowMs: number): AsyncGenerator<KeptDocument> {
     const redis = this.#parts.opened().nodes.at(DOCUMENTS_SLOT);
     const told = new Set<string>();
@@ -104,7 +106,7 @@ export class RedisDocuments implements Documents {
     } while (cursor !== "0");
   }
 
-  /** Writes documents as they are, also over others. */
+  /** Writes documents unchanged, replacing others. */
   async load(documents: readonly KeptDocument[]): Promise<void> {
     const args = documents.flatMap(({ key, revision, value, expiresMs, isUnwatched }) => {
       return [key, revision, value, expiresMs ?? "", isUnwatched ? 0 : 1];
@@ -124,7 +126,7 @@ export class RedisDocuments implements Documents {
         again();
       }
     };
-    // On a new connection each time: the documents may be on another server by then.
+    // On a new connection each time, because the documents may have moved to another server.
     const again = (): void => {
       stopOne();
       if (!isStopped) setTimeout(listen, backoffMs(attempt++)).unref();
@@ -143,7 +145,7 @@ export class RedisDocuments implements Documents {
     redis
       .connect()
       .then(() => redis.subscribe(this.#channel))
-      // What was told before it listened is found now.
+      // Finds changes announced before it listened.
       .then(changed)
       .catch(() => undefined);
     return () => {

@@ -10,22 +10,22 @@ import type { Nodes } from "./nodes.js";
 import { packCounter, readAnswerText } from "./packed.js";
 import { keysOf, scanCounters } from "./sweep.js";
 
-/** What a dump and a load work with. */
+/** What a dump and a load depend on. */
 export interface DumpParts {
   readonly nodes: Nodes;
   readonly keyspace: Keyspace;
   readonly documents: RedisDocuments;
-  /** The store as messages name it. */
+  /** The store's name in messages. */
   readonly name: string;
   /** Epoch milliseconds. */
   readonly nowMs: number;
-  /** The clock was given: nothing expires by that of the server. */
+  /** True if a clock was given, so nothing expires by the server's clock. */
   readonly isGivenClock: boolean;
 }
 
 const NOTHING: StorePiece = { counters: [], answers: [], documents: [] };
 
-/** As `Store.dump`. */
+/** See `Store.dump`. */
 export async function* dumpRedis(parts: DumpParts): AsyncGenerator<StorePiece> {
   const { nodes, keyspace, name } = parts;
   const counted: AsyncIterable<CounterRow> = scanCounters(nodes, keyspace, "", name);
@@ -62,7 +62,7 @@ async function* scanAnswers({ nodes, keyspace, name, nowMs }: DumpParts) {
   }
 }
 
-/** As `Store.load`. */
+/** See `Store.load`. */
 export async function loadRedis(
   parts: DumpParts,
   { counters, answers, documents }: StorePiece,
@@ -96,7 +96,7 @@ export async function loadRedis(
 const GRACE_MS_MIN = 60_000;
 const GRACE_MS_MAX = 86_400_000;
 
-/** When a counter is dropped: as apply.lua has it. */
+/** When a counter is dropped, the same as in apply.lua. */
 function expiryOf(counter: Counter): number {
   const { startMs, endMs } = counter.window;
   if (counter.last !== null) return keptUntilMs(counter);

@@ -1,14 +1,14 @@
 import { DuctapeError, StoreError } from "../../base/errors.js";
 
 const REPLIES: Readonly<Record<string, readonly [text: string, retryable: boolean]>> = {
-  READONLY: ["the server is a replica, which takes no writes", true],
-  OOM: ["the server has used all of its maxmemory; let it have more, with noeviction", true],
+  READONLY: ["the server is a replica, which accepts no writes", true],
+  OOM: ["the server has used all of its maxmemory; raise it, with noeviction", true],
   BUSY: ["the server is busy with another script", true],
   LOADING: ["the server is loading its data", true],
   MASTERDOWN: ["the server is a replica without its master", true],
   CLUSTERDOWN: ["the cluster is down", true],
-  MISCONF: ["the server refuses writes, as it cannot save to its disk", true],
-  NOREPLICAS: ["the server refuses writes, as it has too few replicas", true],
+  MISCONF: ["the server refuses writes, because it cannot save to its disk", true],
+  NOREPLICAS: ["the server refuses writes, because it has too few replicas", true],
   MOVED: ["the cluster keeps moving the slot", true],
   ASK: ["the cluster keeps moving the slot", true],
   TRYAGAIN: ["the cluster keeps moving the slot", true],
@@ -18,21 +18,23 @@ const REPLIES: Readonly<Record<string, readonly [text: string, retryable: boolea
   WRONGPASS: ["the server refused the user or the password", false],
 };
 const CODE = new RegExp(`(?:^|[-\\s])(${Object.keys(REPLIES).join("|")})\\b`);
-/** What the client library says of commands whose connection ended. */
+/** The client library's messages for commands whose connection ended. */
 const LOST = /^(Reached the max retries per request|Connection is closed)/;
 const TOLD_CHARS_MAX = 120;
 
-/** What a server answered with an error: it ran nothing, as scripts fail before they write. */
+/**
+ * A server's error answers, after which nothing has run, because scripts fail before they write.
+ */
 export function isReply(error: unknown, code = ""): error is Error {
   return error instanceof Error && error.name === "ReplyError" && error.message.startsWith(code);
 }
 
-/** True where the same command may be sent again: the server ran nothing, and will be another. */
+/** True if the same command may be sent again: the server ran nothing, and another will get it. */
 export function isElsewhere(error: unknown): error is Error {
   return isReply(error) && /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY)\b/.test(error.message);
 }
 
-/** What went wrong, in words. Never a password: the client library tells none. */
+/** What went wrong, in words, without a password: the client library never shows one. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (LOST.test(error.message)) return "the connection was lost";
@@ -40,35 +42,35 @@ export function reasonOf(error: unknown): string {
   return (error.message === "" ? code : error.message).slice(0, TOLD_CHARS_MAX);
 }
 
-/** The fault of a server that cannot be reached, or answered with an error; nothing is done. */
+/** The fault of a server that cannot be reached or answered with an error; nothing was done. */
 export function unavailable(name: string, error: unknown): DuctapeError {
   if (DuctapeError.is(error)) return error;
   const told = error instanceof Error ? error.message : "";
   // Older servers wrap the error of a command in that of its script.
   const code = error instanceof Error && isReply(error) ? CODE.exec(told)?.[1] : codeOf(told);
   const [text, retryable] = REPLIES[code ?? ""] ?? [reasonOf(error), true];
-  const message = `the store ${name}: ${text}; nothing is changed`;
+  const message = `the store ${name}: ${text}; nothing was changed`;
   return new StoreError("STORE_UNAVAILABLE", message, { cause: error, retryable });
 }
 
-/** The code at the start of an error that came while connecting. */
+/** The code at the start of an error while connecting. */
 function codeOf(text: string): string | undefined {
   return /^(NOAUTH|WRONGPASS|LOADING)\b/.exec(text)?.[1];
 }
 
-/** The fault of a command that was sent: the server may have done it all the same. */
+/** The fault of a command that was sent: the server may have run it all the same. */
 export function unknown(name: string, error: unknown): DuctapeError {
-  const why = isTimeout(error) ? "gave no answer" : "was lost under way";
+  const why = isTimeout(error) ? "gave no answer" : "lost the connection";
   const message = `the store ${name} ${why}; the call may have counted`;
   return new StoreError("OUTCOME_UNKNOWN", message, { cause: error });
 }
 
-/** True where the client library refused a command before it wrote any of it. */
+/** True if the client library refused a command before it wrote any of it. */
 export function isUnsent(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith("Stream isn't writeable");
 }
 
-/** True where a command was sent and the server gave no answer in its time. */
+/** True if a command was sent and the server did not answer in time. */
 export function isTimeout(error: unknown): boolean {
   return error instanceof Error && error.message === "Command timed out";
 }

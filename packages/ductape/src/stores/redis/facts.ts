@@ -5,7 +5,7 @@ import { configOf, fieldOf } from "./checks.js";
 import { unavailable } from "./errors.js";
 import type { RedisSettings } from "./settings.js";
 
-/** What each server tells of itself. */
+/** The facts about each server. */
 export async function redisFacts(
   servers: readonly Redis[],
   settings: RedisSettings,
@@ -42,7 +42,7 @@ async function factsOf(
     fact(named("appendonly"), hasLog ? "yes" : "no", logAdvice),
     ...(sync === null
       ? []
-      : [fact(named("appendfsync"), sync, isLoose ? "to be durable, set it to always" : null)]),
+      : [fact(named("appendfsync"), sync, isLoose ? "set it to always to be durable" : null)]),
     fact(
       named("maxmemory-policy"),
       policy,

@@ -8,9 +8,9 @@ const TAG_CHARS = 4;
 const TAGS = 36 ** TAG_CHARS;
 
 /**
- * The keys of one store: `prefix:{tag}`, then the space and the subject. The tag is a short hash of
- * the rule's shard key, so that all counters and answers of a quota lie in one slot of a cluster.
- * Shard keys that share a tag share a slot and nothing else, as the whole space follows.
+ * The keys of one store: `prefix:{tag}`, then the space and the subject. The tag is a short hash
+ * of the rule's shard key, so that all counters and answers of a quota are in one slot of a
+ * cluster. Shard keys that share a tag share only the slot, because the whole space follows.
  */
 export class Keyspace {
   readonly prefix: string;
@@ -30,12 +30,12 @@ export class Keyspace {
     return start + subject;
   }
 
-  /** The key of an answer to an idempotency key, beside the counters of its rule. */
+  /** The key of an answer to an idempotency key, in the slot of its rule's counters. */
   answer(rule: RuleTerms, key: string): string {
     return this.keyOf(rule.shardKey, key);
   }
 
-  /** The key of what has a shard key: a counter by its space and subject, or an answer. */
+  /** The key of something with a shard key: a counter by its space and subject, or an answer. */
   keyOf(shardKey: string, key: string): string {
     return `${this.prefix}:{${tagOf(shardKey)}}${key}`;
   }
@@ -45,7 +45,7 @@ export class Keyspace {
     return `${this.prefix}:{${DOCUMENTS_TAG}}${name}`;
   }
 
-  /** The glob that matches what lies in all spaces that start with `space`, and maybe more. */
+  /** The glob that matches everything in all spaces that start with `space`, and possibly more. */
   pattern(space: string): string {
     return `${globText(this.prefix)}:{${"?".repeat(TAG_CHARS)}}${globText(space)}*`;
   }
@@ -53,18 +53,18 @@ export class Keyspace {
   /** The space and the subject of a counter's key; null for any other key. */
   split(key: string): { space: string; subject: string } | null {
     const parts = splitCounterKey(this.#afterTag(key));
-    // Answers lie in a space without a rule.
+    // Answers are in a space without a rule.
     return spaceParts(parts.space).rule === "" ? null : parts;
   }
 
-  /** The key of an answer as plans name it; null for any other key. */
+  /** The key of an answer as in plans; null for any other key. */
   answerKey(key: string): string | null {
     const afterTag = this.#afterTag(key);
     const { space } = splitCounterKey(afterTag);
     return space === "" || spaceParts(space).rule !== "" ? null : afterTag;
   }
 
-  /** What follows the tag; "" for any other key. */
+  /** The part after the tag; "" for any other key. */
   #afterTag(key: string): string {
     const at = this.prefix.length + 1;
     const isOurs = key.startsWith(`${this.prefix}:{`) && key[at + TAG_CHARS + 1] === "}";
@@ -72,13 +72,13 @@ export class Keyspace {
   }
 }
 
-/** Longer than any hash of a shard key, so that no counter is taken for a document. */
+/** Longer than any hash of a shard key, so that no counter can be mistaken for a document. */
 const DOCUMENTS_TAG = "documents";
 
 /** The slot of all documents. */
 export const DOCUMENTS_SLOT = slotOf(DOCUMENTS_TAG);
 
-/** The slot in which a rule's counters lie. */
+/** The slot of a rule's counters. */
 export function slotOfRule(rule: RuleTerms): number {
   return slotOfShardKey(rule.shardKey);
 }
@@ -117,7 +117,7 @@ function slotOf(tag: string): number {
   return crc % SLOTS;
 }
 
-/** Text as a glob that matches it alone. */
+/** A glob that matches only this text. */
 function globText(text: string): string {
   return text.replaceAll(/[\\*?[\]]/g, String.raw`\$&`);
 }

@@ -12,11 +12,11 @@ export interface Nodes {
   at(slot: number): Redis;
   /** Every server that owns slots, connected or not. */
   masters(): readonly Redis[];
-  /** Another server may own what this one did: finds out. */
+  /** Finds out whether another server has taken over this one's slots. */
   refresh(): Promise<void>;
   /** The server that a cluster sends to while a slot moves: `host:port`. */
   named(address: string): Redis | null;
-  /** Another connection to the server that owns a slot, to listen on. */
+  /** Another connection to the server that owns a slot, for listening. */
   listener(slot: number): Redis;
   close(): void;
 }
@@ -27,12 +27,14 @@ export type Connect = (options: RedisOptions) => Redis;
 const BACKOFF_MS_MAX = 400;
 const JITTER_MS = 50;
 
-/** How long to wait before the next attempt to connect: recovery takes less than a second. */
+/**
+ * How long to wait before the next attempt to connect, so that recovery takes less than a second.
+ */
 export function backoffMs(attempt: number): number {
   return Math.min(20 * 2 ** Math.min(attempt, 6), BACKOFF_MS_MAX) + Math.random() * JITTER_MS;
 }
 
-/** Loads the client library. Throws `STORE_UNAVAILABLE` that says how to get it. */
+/** Loads the client library. Throws `STORE_UNAVAILABLE`, which says how to install it. */
 export async function loadConnect({ options }: RedisSettings, timeoutMs: number): Promise<Connect> {
   const { Redis: Client } = await import("ioredis").catch((error: unknown) => {
     const message = "the package ioredis is missing: npm install ioredis";
@@ -48,15 +50,15 @@ export async function loadConnect({ options }: RedisSettings, timeoutMs: number)
       retryStrategy: more.retryStrategy ?? backoffMs,
       sentinelRetryStrategy: backoffMs,
     });
-    // Told by the calls that meet it.
+    // Reported by the calls that meet it.
     redis.on("error", () => undefined);
     return redis;
   };
 }
 
 /**
- * Whatever a client was made with: no command is sent again by itself, none waits for a connection,
- * and keys are as they are.
+ * Overrides a client's options: no command is sent again automatically, none waits for a
+ * connection, and keys get no prefix.
  */
 const ALWAYS = {
   autoResendUnfulfilledCommands: false,
@@ -74,12 +76,12 @@ const ALWAYS = {
   replyMapping: "legacy",
 } as const satisfies RedisOptions;
 
-/** Whether a command written now goes out. */
+/** Whether a command written now is sent. */
 export function isReady(redis: Redis): boolean {
   return redis.status === "ready" && redis.stream.writable;
 }
 
-/** Resolves when connected; throws what keeps it from that, and goes on trying. */
+/** Resolves when connected; throws the reason if it cannot connect, and keeps trying. */
 export function connected(redis: Redis, timeoutMs: number): Promise<void> {
   if (isReady(redis)) return Promise.resolve();
   if (redis.status === "wait" || redis.status === "end") redis.connect().catch(() => undefined);
@@ -105,7 +107,7 @@ export class SingleNode implements Nodes {
   readonly #connect: Connect;
   readonly #redis: Redis;
 
-  /** `lost` is told when a connection ends. */
+  /** `lost` is called when a connection ends. */
   constructor(settings: RedisSettings, connect: Connect, timeoutMs: number, lost: () => void) {
     this.#name = settings.name;
     this.#timeoutMs = timeoutMs;
@@ -129,7 +131,7 @@ export class SingleNode implements Nodes {
     return [this.#redis];
   }
 
-  /** A master that was demoted is left: the sentinels, or the name of its host, lead to the new. */
+  /** Leaves a demoted master: the sentinels, or the name of its host, lead to the new one. */
   refresh(): Promise<void> {
     this.#redis.stream.destroy();
     return Promise.resolve();

@@ -3,12 +3,12 @@ import { NOTHING, type Counter, type LastWindow } from "../../decide/counter.js"
 import type { CheckNumbers } from "../../decide/outcome.js";
 import { answerOfOlder, type OlderAnswer } from "../older-answers.js";
 
-// Counters as apply.lua keeps them: little-endian doubles, which hold every amount and
-// every instant exactly.
+// Counters as stored by apply.lua: little-endian doubles, which represent every amount and every
+// instant exactly.
 
 const DOUBLE_BYTES = 8;
 
-/** Reads packed doubles, one after the other. */
+/** Reads packed doubles one after another. */
 export class PackedReader {
   readonly #view: DataView;
   #at = 0;
@@ -24,7 +24,7 @@ export class PackedReader {
     return value;
   }
 
-  /** The next counter; undefined where nothing was ever counted. */
+  /** The next counter; undefined if nothing was ever counted. */
   counter(): Counter | undefined {
     const form = this.next();
     if (form === 0) return undefined;
@@ -71,18 +71,18 @@ export class PackedReader {
     };
   }
 
-  /** How many bytes were read. */
+  /** The number of bytes read. */
   get at(): number {
     return this.#at;
   }
 }
 
-/** A stored counter; undefined where there is none. */
+/** A stored counter; undefined if there is none. */
 export function readCounter(bytes: Buffer | null): Counter | undefined {
   return bytes === null ? undefined : new PackedReader(bytes).counter();
 }
 
-/** The text of a stored answer to an idempotency key; an older one as it would be written now. */
+/** The text of a stored answer to an idempotency key; an older one is converted to today's form. */
 export function readAnswerText(bytes: Buffer): string {
   return bytes[0] === 0 ? answerOfOlder(readOlder(bytes)) : bytes.toString("utf8");
 }
@@ -103,10 +103,10 @@ function readOlder(bytes: Buffer): OlderAnswer {
   };
 }
 
-/** What the form of a counter that remembers the window before its own has more. */
+/** Added to the version of a counter that remembers the window before its own. */
 export const REMEMBERS = 0.5;
 
-/** A limit that is not known; -1: none. */
+/** An unknown limit; -1 means none. */
 export const UNKNOWN = -2;
 
 function orUnknown(value: number): number | null {
@@ -117,7 +117,7 @@ function orNull(value: number): number | null {
   return value === -1 ? null : value;
 }
 
-/** A counter as {@link readCounter} reads it. */
+/** The packed form of a counter, the reverse of {@link readCounter}. */
 export function packCounter(counter: Counter): Buffer {
   const { windowVersion, window, used, granted, alerted, entries, seenMs, last } = counter;
   const { startMs, endMs } = window;

@@ -32,10 +32,10 @@ import {
 import { scanCounters, Sweep } from "./sweep.js";
 
 const BATCHING = { batchPlansMax: 500, queuePlansMax: 65_536, inFlightMax: 3 } as const;
-/** Of the time of a command, what replicas may take. */
+/** The share of a command's time that replicas may take. */
 const WAIT_SHARE = 0.8;
 
-/** What an open store works with. */
+/** The parts of an open store. */
 interface Engine {
   readonly nodes: Nodes;
   readonly runner: Runner;
@@ -44,9 +44,9 @@ interface Engine {
 
 /**
  * Counters and definitions on Redis or Valkey 6.2 or newer: one server, one behind sentinels, or a
- * cluster. A batch of plans is one script for each slot, so it is decided at once and in order. A
- * call resolves when the server has it, and with `durable` when the replicas asked for have it
- * too: what that survives is up to the server's persistence.
+ * cluster. A batch of plans is one script call for each slot, so it is decided atomically and in
+ * order. A call resolves when the server has it and, with `durable`, when the required replicas
+ * have it too; what that survives depends on the server's persistence.
  */
 export class RedisStore implements Store {
   readonly guarantees = { name: "redis", durable: true, shared: "network" } as const;
@@ -160,7 +160,7 @@ export class RedisStore implements Store {
     return { nodes, runner, sweep: new Sweep(this.#keyspace, nodes) };
   }
 
-  /** Plans of one batching share a server; those of a cluster, a slot. */
+  /** Plans that are batched together share a server or, on a cluster, a slot. */
   #batchingOf(slot: number): Batching {
     const known = this.#batchings.get(slot);
     if (known !== undefined) return known;
@@ -187,7 +187,7 @@ export class RedisStore implements Store {
     return this.#context.clock?.() ?? 0;
   }
 
-  /** What was read may be lost: the next call opens the store, and reads all of it, anew. */
+  /** Earlier reads may be outdated: the next call opens the store and reads everything again. */
   #lose(): void {
     this.#isOpen = false;
   }
@@ -205,23 +205,23 @@ export class RedisStore implements Store {
 }
 
 /**
- * A store on the servers of a client of ioredis, `Redis` or `Cluster`, with its options but on
- * connections of its own. Throws `VALIDATION`.
+ * A store on the servers of an ioredis client, `Redis` or `Cluster`, with the client's options but
+ * its own connections. Throws `VALIDATION`.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): StoreMaker {
   const settings = settingsOfClient(client, options);
   return (context) => new RedisStore(settings, context);
 }
 
-/** The fault of a plan whose counters lie in several slots of a cluster; null: in one. */
+/** The fault of a plan whose counters are in several slots of a cluster; null: they share one. */
 function apartFault(plan: Plan, slot: number): ValidationError | null {
   for (const [i, { checks }] of plan.entries()) {
     const { rule } = checks[0];
     if (slotOfRule(rule) === slot) continue;
     const [first, second] = [plan[0].checks[0].rule, rule].map(quotaOf);
     const message =
-      `quota ${second} and quota ${first} of inputs[0] lie in different slots of the cluster; ` +
-      "make their product with co_locate, or decide them apart";
+      `quota ${second} and quota ${first} of inputs[0] are in different slots of the cluster; ` +
+      "create their product with co_locate, or decide them separately";
     return new ValidationError([{ path: `inputs[${i}].quota_tag`, message }]);
   }
   return null;

@@ -4,13 +4,13 @@ import { StoreError } from "../../base/errors.js";
 import { isElsewhere, isReply, isTimeout, isUnsent, unavailable, unknown } from "./errors.js";
 import type { Nodes } from "./nodes.js";
 
-/** A script, and the name under which a server keeps it. */
+/** A script and its hash, by which a server knows it. */
 export interface Script {
   readonly text: string;
   readonly sha: string;
 }
 
-/** A script of a text. */
+/** The script with a text. */
 export function scriptOf(text: string): Script {
   return { text, sha: createHash("sha1").update(text).digest("hex") };
 }
@@ -21,11 +21,11 @@ export interface Run {
   readonly slot: number;
   readonly keys: readonly string[];
   readonly args: readonly (string | number)[];
-  /** True where it changes nothing, so that a lost answer leaves no doubt. */
+  /** True if it changes nothing, so that a lost answer leaves nothing uncertain. */
   readonly onlyReads: boolean;
 }
 
-/** What a store waits for after a script that writes. */
+/** What a store waits for after a writing script. */
 export interface Replication {
   /** How many replicas must have it; 0: none. */
   readonly replicas: number;
@@ -36,7 +36,7 @@ export interface Replication {
 const ATTEMPTS_MAX = 8;
 const AGAIN_MS = 40;
 
-/** Runs scripts where their keys are. */
+/** Runs scripts on the servers of their keys. */
 export class Runner {
   readonly #name: string;
   readonly #nodes: Nodes;
@@ -49,8 +49,9 @@ export class Runner {
   }
 
   /**
-   * What the script returns. Sent again only where the server said that it ran nothing, as while a
-   * slot moves. Throws `STORE_UNAVAILABLE` where nothing was done, else `OUTCOME_UNKNOWN`.
+   * The result of the script. It is sent again only if the server reports that it ran nothing, for
+   * instance while a slot moves. Throws `STORE_UNAVAILABLE` if nothing was done, else
+   * `OUTCOME_UNKNOWN`.
    */
   async run(run: Run): Promise<unknown> {
     for (let attempt = 1; ; attempt++) {
@@ -64,7 +65,7 @@ export class Runner {
     }
   }
 
-  /** Null where it may be sent again. */
+  /** Null if it may be sent again. */
   async #faultOf(thrown: unknown, redis: Redis, run: Run, attempt: number) {
     if (isElsewhere(thrown)) {
       await this.#nodes.refresh().catch(() => undefined);
@@ -75,7 +76,8 @@ export class Runner {
     }
     if (isReply(thrown) || isUnsent(thrown)) return unavailable(this.#name, thrown);
     if (thrown instanceof StoreError) return thrown;
-    // A server that does not answer is not asked again on this connection: all would be in doubt.
+    // A server that does not answer gets nothing more on this connection, or every outcome would be
+    // uncertain.
     if (isTimeout(thrown)) redis.stream.destroy();
     return run.onlyReads ? unavailable(this.#name, thrown) : unknown(this.#name, thrown);
   }
@@ -88,11 +90,11 @@ export class Runner {
       if (isReply(error, "ASK ")) return this.#ask(error, run);
       if (!isReply(error, "NOSCRIPT")) throw error;
     }
-    // It ran nothing, so this is no second time.
+    // It ran nothing, so this does not run it twice.
     return this.#send(redis, run, "EVAL", text);
   }
 
-  /** Of a slot that is on its way: asks the server that takes it, once. */
+  /** While a slot moves, asks the server that receives it, once. */
   #ask(told: Error, run: Run): Promise<unknown> {
     const redis = this.#nodes.named(told.message.split(" ")[2] ?? "");
     if (redis === null) throw told;
@@ -116,7 +118,7 @@ export class Runner {
     const { replicas, waitMs } = this.#replication;
     if (count >= replicas) return;
     const have = `${count} of ${replicas} replicas have the change after ${waitMs} ms`;
-    const message = `the store ${this.#name}: ${have}; it is made, and may be lost in a failover`;
+    const message = `the store ${this.#name}: ${have}; it may be lost in a failover`;
     throw new StoreError("OUTCOME_UNKNOWN", message);
   }
 }

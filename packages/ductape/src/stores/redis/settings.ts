@@ -2,14 +2,14 @@ import type { RedisOptions } from "ioredis";
 import { show, ValidationError } from "../../base/errors.js";
 import { isRecord } from "../../base/json.js";
 
-/** What an acknowledged change survives; `durable` asks the server to sync and to replicate. */
+/** What an acknowledged change survives; `durable` expects the server to sync and to replicate. */
 export type Durability = "fast" | "durable";
 
-/** How counters are kept on a Redis server. */
+/** Options of a store on Redis. */
 export interface RedisStoreOptions {
-  /** What the keys of the store start with: letters, digits and `_-.`. Default `ductape`. */
+  /** The prefix of the store's keys: letters, digits and `_-.`. Default `ductape`. */
   readonly prefix?: string | undefined;
-  /** Default `fast`: what the server's own persistence promises. */
+  /** Default `fast`: as durable as the server's own persistence. */
   readonly durability?: Durability | undefined;
   /**
    * For `durable`: how many replicas must have each change before it is acknowledged. Default 1
@@ -18,7 +18,7 @@ export interface RedisStoreOptions {
   readonly replicas?: number | undefined;
 }
 
-/** Where a server listens. */
+/** The address of a server. */
 export interface Address {
   readonly host: string;
   readonly port: number;
@@ -26,13 +26,13 @@ export interface Address {
 
 /** How to reach the servers, and how to keep counters on them. */
 export interface RedisSettings {
-  /** As messages name the store: without user and password. */
+  /** The store's name in messages, without user and password. */
   readonly name: string;
-  /** What the client library connects with. */
+  /** The client library's options. */
   readonly options: RedisOptions;
-  /** Where a cluster is asked for its nodes; null: it is none. */
+  /** The nodes to ask about a cluster; null: not a cluster. */
   readonly seeds: readonly Address[] | null;
-  /** Where a node of the cluster is reached from here, by the address that it gives of itself. */
+  /** Maps the address that a node of the cluster reports to one reachable from here. */
   readonly natMap: ((address: string) => Address | null) | null;
   readonly prefix: string;
   readonly durability: Durability;
@@ -64,7 +64,7 @@ export function isRedisUrl(url: string): boolean {
   return /^rediss?(\+sentinel)?:\/\//i.test(url);
 }
 
-/** The settings of a URL. Throws `VALIDATION` that names `option`, and never tells a password. */
+/** The settings of a URL. Throws `VALIDATION`, which names `option` and never shows a password. */
 export function settingsOfUrl(url: string, option: string): RedisSettings {
   const invalid = (message: string) => new ValidationError([{ path: option, message }]);
   const parts = partsOf(url, invalid);
@@ -141,7 +141,7 @@ function addressOf(text: string, isSentinel: boolean, invalid: Invalid): Address
   const match = /^(?:\[([0-9a-f:.%]+)\]|([^:[\]]+))(?::(\d+))?$/i.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3] ?? (isSentinel ? SENTINEL_PORT : DEFAULT_PORT));
-  // What stands there is not told: it is a part of the password where that was not encoded.
+  // The text is not shown, because it is part of the password if that was not encoded.
   if (host === undefined) throw invalid(`expects host:port in ${FORMS}`);
   if (port > 0 && port <= PORT_MAX) return { host, port };
   throw invalid(`expects a port from 1 to ${PORT_MAX} in ${FORMS}`);
@@ -176,7 +176,7 @@ function keepingOf(
     throw invalid(`durability expects fast or durable, got ${show(durability)}`);
   }
   if (replicas !== undefined && durability === "fast") {
-    throw invalid("replicas has a meaning for durability=durable alone");
+    throw invalid("replicas applies only with durability=durable");
   }
   if (replicas === undefined) {
     return { prefix, durability, replicas: durability === "durable" && failsOver ? 1 : 0 };
@@ -188,19 +188,19 @@ function keepingOf(
 }
 
 /**
- * A client of ioredis: a `Redis` or a `Cluster`. Its options are used, on connections of the
- * store's own, so that no command is ever sent twice and none waits behind others.
+ * An ioredis client: a `Redis` or a `Cluster`. The store uses its options but opens its own
+ * connections, so that no command is ever sent twice and none waits behind others.
  */
 export interface RedisClient {
   readonly options: object;
 }
 
-/** The settings of a client that was passed in. Throws `VALIDATION`. */
+/** The settings of a given client. Throws `VALIDATION`. */
 export function settingsOfClient(client: RedisClient, options: RedisStoreOptions): RedisSettings {
   const given: unknown = client;
   const of: unknown = isRecord(given) ? given["options"] : undefined;
   if (!isRecord(given) || !isRecord(of)) {
-    const message = `expects a client of ioredis, got ${show(given)}`;
+    const message = `expects an ioredis client, got ${show(given)}`;
     throw new ValidationError([{ path: "client", message }]);
   }
   const invalid = (message: string) => new ValidationError([{ path: "options", message }]);

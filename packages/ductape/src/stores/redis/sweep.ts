@@ -5,10 +5,10 @@ import { DOCUMENTS_SLOT, type Keyspace } from "./keys.js";
 import type { Nodes } from "./nodes.js";
 import { readCounter } from "./packed.js";
 
-/** Keys looked at in one step of a walk. */
+/** Keys visited in one step of a walk. */
 const PIECE = 1_000;
 
-/** Keys that match a glob on all masters, a piece at a time; one may be told twice. */
+/** Keys that match a glob on all masters, in parts; a key may appear twice. */
 export async function* keysOf(nodes: Nodes, pattern: string): AsyncGenerator<[Redis, string[]]> {
   for (const redis of nodes.masters()) {
     let cursor = "0";
@@ -20,7 +20,7 @@ export async function* keysOf(nodes: Nodes, pattern: string): AsyncGenerator<[Re
   }
 }
 
-/** As `Store.scan`. */
+/** See `Store.scan`. */
 export async function* scanCounters(
   nodes: Nodes,
   keyspace: Keyspace,
@@ -46,8 +46,9 @@ export async function* scanCounters(
 }
 
 /**
- * Deletes what forgotten spaces left, in the background. Nobody can ask for it any more, so when
- * does not matter; what is not done yet is kept on the server, for whoever opens the store next.
+ * Removes the remains of deleted spaces in the background. No call can reach them any more, so the
+ * time does not matter; the list of remaining spaces is on the server, for the next client that
+ * opens the store.
  */
 export class Sweep {
   readonly #keyspace: Keyspace;
@@ -61,7 +62,7 @@ export class Sweep {
     this.#nodes = nodes;
   }
 
-  /** There may be something to forget. */
+  /** True if there may be spaces to delete. */
   start(): void {
     this.#isWanted = true;
     this.#sweeping ??= this.#sweep()
@@ -71,7 +72,7 @@ export class Sweep {
       });
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when nothing is in progress. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#sweeping;
@@ -88,10 +89,10 @@ export class Sweep {
     }
   }
 
-  /** False where it was stopped before the end, or a master was away. */
+  /** False if it was stopped before the end, or a master was missing. */
   async #forget(space: string): Promise<boolean> {
     for await (const [redis, keys] of keysOf(this.#nodes, this.#keyspace.pattern(space))) {
-      // One at a time, as those of a cluster lie in many slots.
+      // One at a time, because keys of a cluster are in many slots.
       await Promise.all(keys.map((key) => redis.unlink(key)));
       if (this.#isStopped) return false;
     }
