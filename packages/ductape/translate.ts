@@ -32,6 +32,7 @@ export function luaOf(
       target: typescript.ScriptTarget.ESNext,
       lib: ["lib.es2015.d.ts"],
       types: [],
+      skipLibCheck: true,
       strict: true,
       noUncheckedIndexedAccess: true,
       luaTarget: toLua.LuaTarget.Lua51,
