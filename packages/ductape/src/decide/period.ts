@@ -1,3 +1,5 @@
+import { remembering } from "../base/memo.js";
+
 /** A unit of the calendar. */
 export type PeriodUnit =
   | "second"
@@ -170,20 +172,13 @@ type OffsetAt = (atMs: number) => number;
 
 /** Zone names come from definitions, in any spelling, so the cache is bounded. */
 const OFFSETS_MAX = 1_024;
-const OFFSETS = new Map<string, OffsetAt>();
-
-function offsetsOf(timeZone: string): OffsetAt {
-  const known = OFFSETS.get(timeZone);
-  if (known !== undefined) return known;
+const offsetsOf = remembering(OFFSETS_MAX, (timeZone): OffsetAt => {
   // Intl also accepts offsets, and abbreviations that IANA does not list.
   if (!isTimeZone(timeZone)) throw new RangeError(`expected an IANA time zone, got "${timeZone}"`);
-  if (OFFSETS.size >= OFFSETS_MAX) OFFSETS.clear();
   const format = new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "longOffset" });
   const isUtc = format.resolvedOptions().timeZone === "UTC";
-  const offsetAt: OffsetAt = isUtc ? () => 0 : (atMs) => parseOffset(format.format(atMs));
-  OFFSETS.set(timeZone, offsetAt);
-  return offsetAt;
-}
+  return isUtc ? () => 0 : (atMs) => parseOffset(format.format(atMs));
+});
 
 /** Reads the end of a text such as `12/8/1874, GMT+12:33:04`; zero is just `GMT`. */
 function parseOffset(text: string): number {

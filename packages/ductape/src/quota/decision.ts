@@ -1,6 +1,7 @@
 import type { OutagePolicy } from "../base/settings.js";
 import { valueMaxText } from "../decide/amount.js";
 import type { CompiledQuota } from "../define/quota.js";
+import { rememberingInPlaces, type Places } from "../base/memo.js";
 import { ConflictError, show, ValidationError } from "../base/errors.js";
 import { FOREVER_MS, type Period, type Span } from "../decide/period.js";
 import { limitWith } from "../decide/counter.js";
@@ -339,28 +340,21 @@ function addAlerts(result: ResultBase, { check, alerted, alertedFrom }: CheckOut
   if (reports.length > 0) result.alerts = [...(result.alerts ?? []), ...reports];
 }
 
-// Windows stay the same for many calls, and formatting a date costs more than a decision, so the
-// texts of recent windows are cached, each in the one slot that its bounds determine.
+/** Formatting a date costs more than a decision, and windows stay the same for many calls. */
 const TEXTS_MAX = 256;
-const texts: { span: Span; text: ResultWindow }[] = [];
+const PLACES: Places<Span> = {
+  place: ({ startMs, endMs }) => ((startMs / 1_000) ^ (endMs / 60_000)) & (TEXTS_MAX - 1),
+  isSame: (a, b) => a.startMs === b.startMs && a.endMs === b.endMs,
+};
 
 /** The bounds of a window as in results. The object is shared: copy it. */
-export function windowText(span: Span): ResultWindow {
-  const { startMs, endMs } = span;
-  const place = ((startMs / 1_000) ^ (endMs / 60_000)) & (TEXTS_MAX - 1);
-  const kept = texts[place];
-  if (kept !== undefined && kept.span.startMs === startMs && kept.span.endMs === endMs) {
-    return kept.text;
-  }
-  return newText(place, span);
-}
-
-function newText(place: number, span: Span): ResultWindow {
-  const { startMs, endMs } = span;
-  const text = { start: isoOf(startMs), end: endMs === FOREVER_MS ? null : isoOf(endMs) };
-  texts[place] = { span, text };
-  return text;
-}
+export const windowText: (window: Span) => ResultWindow = rememberingInPlaces(
+  PLACES,
+  ({ startMs, endMs }) => ({
+    start: isoOf(startMs),
+    end: endMs === FOREVER_MS ? null : isoOf(endMs),
+  }),
+);
 
 function resetsText({ rolling, window }: CheckOutcome): string | null {
   return rolling === null ? windowText(window).end : isoOf(rolling.leavesMs);

@@ -1,3 +1,4 @@
+import { rememberingLast } from "../base/memo.js";
 import { isRecord } from "../base/json.js";
 import { LIFETIME_MS_MAX } from "../define/session.js";
 
@@ -42,16 +43,8 @@ export function formOf(token: string): TokenForm | null {
   return header === null ? null : { parts: parts.length, header };
 }
 
-/** The last header: all tokens of one key have the same text here. */
-let lastHeader: { readonly part: string; readonly header: Json | null } = {
-  part: "",
-  header: null,
-};
-
-function headerIn(part: string): Json | null {
-  if (part !== lastHeader.part) lastHeader = { part, header: objectOf(textOf(part)) };
-  return lastHeader.header;
-}
+/** All tokens of one key have the same text here. */
+const headerIn = rememberingLast((part) => objectOf(textOf(part)));
 
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

@@ -1,6 +1,5 @@
 import { Socket } from "node:net";
 import { StoreError } from "../../base/errors.js";
-import { lockMsOf } from "./statements.js";
 
 /** A row; each column is PostgreSQL's text. */
 export type Row = readonly (string | null)[];
@@ -306,3 +305,10 @@ async function loadPg() {
     throw new StoreError("STORE_UNAVAILABLE", message, { cause, retryable: false });
   }
 }
+
+/** How long a call with `timeoutMs` may wait for a lock: batches hold one only briefly. */
+export function lockMsOf(timeoutMs: number): number {
+  return Math.max(1, Math.min(LOCK_MS_MAX, Math.floor(timeoutMs / 2)));
+}
+
+const LOCK_MS_MAX = 500;

@@ -1,5 +1,5 @@
 import { ALL_NUMBERS, LISTS, NUMBERS } from "../counter-record.js";
-import type { Statement } from "./pool.js";
+import { lockMsOf, type Statement } from "./pool.js";
 
 /** The server's clock in epoch milliseconds. */
 export const NOW_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -141,12 +141,6 @@ export function begin(timeoutMs: number): Statement {
   };
 }
 
-/** How long a call with `timeoutMs` may wait for a lock: batches hold one only briefly. */
-export function lockMsOf(timeoutMs: number): number {
-  return Math.max(1, Math.min(LOCK_MS_MAX, Math.floor(timeoutMs / 2)));
-}
-
-const LOCK_MS_MAX = 500;
 /** How long a hanging process may block others from its counters. */
 const IDLE_MS_MAX = 2_000;
 
