@@ -20,7 +20,7 @@ declare module "fastify" {
 }
 
 /** Options of an app. */
-export interface AppOptions {
+interface AppOptions {
   readonly service: Service;
   readonly logs: Logs;
   readonly version: string;

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { Actor } from "./access.js";
 
 /** A change by somebody: one line of the audit log. */
-export interface AuditEntry {
+interface AuditEntry {
   /** Such as `quota.reset`, `quotas.update`, `keys.revoke`. */
   readonly event: string;
   readonly actor: Actor;

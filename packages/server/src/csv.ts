@@ -1,7 +1,7 @@
 import { amountText } from "ductape";
 
 /** A CSV cell; null is empty. */
-export type CsvCell = string | number | null;
+type CsvCell = string | number | null;
 
 /**
  * One line of CSV without its line break (RFC 4180). A text that a spreadsheet would read as a

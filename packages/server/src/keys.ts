@@ -21,7 +21,7 @@ export interface KeyView extends Grant {
 }
 
 /** What {@link Keys} depends on. */
-export interface KeysParts {
+interface KeysParts {
   readonly records: Records;
   /**
    * A key with every permission that is not stored: `dk_` and 32 characters or more; null: none.

@@ -2,7 +2,7 @@ import type { StoreRoom } from "ductape";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 
 /** An answered request. */
-export interface AnsweredRequest {
+interface AnsweredRequest {
   readonly method: string;
   /** The route's pattern, never the path, which contains tags. */
   readonly route: string;

@@ -7,7 +7,7 @@ import { EXAMPLES } from "./schema/examples.js";
 import { described, WORDS } from "./schema/words.js";
 
 /** A part of an OpenAPI document: plain JSON. */
-export type Json = { readonly [name: string]: unknown };
+type Json = { readonly [name: string]: unknown };
 
 /** The prefix of references to schemas. */
 export const SCHEMAS_AT = "#/components/schemas/";

@@ -2,7 +2,7 @@ import { createHmac, randomBytes } from "node:crypto";
 import type { Records } from "ductape";
 
 /** The name of one counter. */
-export interface CounterName {
+interface CounterName {
   readonly product_tag: string;
   readonly env: string;
   readonly quota_tag: string;

@@ -13,14 +13,14 @@ const JITTER_S_MAX = 60;
 const JITTER_PART = 0.1;
 
 /** The fields of an answer; null for those to leave out. */
-export interface RateLimitFields {
+interface RateLimitFields {
   readonly policy: string | null;
   readonly limit: string | null;
   readonly retryAfter: string | null;
 }
 
 /** What the fields are computed from. */
-export interface RateLimitContext {
+interface RateLimitContext {
   readonly partitions: Partitions;
   /** Epoch milliseconds. */
   readonly nowMs: number;

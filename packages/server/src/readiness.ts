@@ -1,7 +1,7 @@
 import { DuctapeError, type Client } from "ductape";
 
 /** Whether calls can be answered now and, if not, why. */
-export interface Readiness {
+interface Readiness {
   readonly ready: boolean;
   readonly fault: DuctapeError | null;
 }

@@ -27,13 +27,6 @@ export function isKnown(header: string | undefined, revision: number): boolean {
 /** How often a change is attempted while others change the same definition. */
 const ATTEMPTS_MAX = 20;
 
-/** A change: the values before and after. */
-export interface Changed<V> {
-  /** Null if it could not be read. */
-  readonly before: V | null;
-  readonly after: V;
-}
-
 /**
  * Changes a definition and returns exactly what it was before: unless the caller names a revision,
  * only the revision just read is changed, with new attempts while others are quicker. A definition

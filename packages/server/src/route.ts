@@ -47,7 +47,7 @@ export interface Endpoint {
 }
 
 /** What an {@link Endpoint} is made of; its handler gets an input of the form of the schema. */
-export interface EndpointInput<I extends z.ZodType> {
+interface EndpointInput<I extends z.ZodType> {
   readonly summary: string;
   readonly input: I;
   readonly answers: Readonly<Record<number, Answer>>;

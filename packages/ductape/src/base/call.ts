@@ -45,7 +45,7 @@ export function parseCall(options: unknown, defaults: CallOptions): CallOptions 
 }
 
 /** The options of a call for several inputs. */
-export interface BatchCall {
+interface BatchCall {
   readonly atomic: boolean;
   readonly call: CallOptions;
 }

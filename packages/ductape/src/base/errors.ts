@@ -61,7 +61,7 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 /** The parts of a {@link DuctapeError} besides its code and message. */
-export interface DuctapeErrorOptions {
+interface DuctapeErrorOptions {
   readonly cause?: unknown;
   readonly issues?: readonly Issue[];
   /** Overrides the table for one case of a code that differs, such as a corrupt file. */

@@ -1,7 +1,7 @@
-// Pure functions that remember what they computed: a result depends on the argument alone, so nobody
-// can tell a remembered one from a new one. No other pure file keeps anything between calls.
+// Pure functions that remember results. A result depends on the argument alone, so a remembered one
+// is as good as a new one. No other pure file keeps anything between calls.
 
-/** The same function, which remembers its last result: for arguments that come many times in a row. */
+/** The function with a memory of its last result: for arguments that repeat. */
 export function rememberingLast<V>(compute: (key: string) => V): (key: string) => V {
   let last: { readonly key: string; readonly value: V } | null = null;
   return (key) => {
@@ -11,8 +11,8 @@ export function rememberingLast<V>(compute: (key: string) => V): (key: string) =
 }
 
 /**
- * The same function, which remembers its results, at most `keysMax` of them; then it forgets all. It
- * remembers no error.
+ * The function with a memory of its results. At `keysMax` of them it forgets all. It remembers no
+ * error.
  */
 export function remembering<V>(keysMax: number, compute: (key: string) => V): (key: string) => V {
   const values = new Map<string, V>();
@@ -26,7 +26,7 @@ export function remembering<V>(keysMax: number, compute: (key: string) => V): (k
   };
 }
 
-/** How {@link rememberingInPlaces} tells arguments apart. */
+/** Where {@link rememberingInPlaces} keeps the result of an argument. */
 export interface Places<K> {
   /** The one place of an argument, an integer from 0, below a small bound. */
   place(key: K): number;
@@ -34,8 +34,8 @@ export interface Places<K> {
 }
 
 /**
- * The same function, which remembers its last result in each place: for arguments of several
- * numbers, without a text made of them on each call.
+ * The function with a memory of the last result in each place: for arguments of several numbers,
+ * which would cost a text for each call as the key of a map.
  */
 export function rememberingInPlaces<K, V>(
   { place, isSame }: Places<K>,

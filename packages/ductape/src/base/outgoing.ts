@@ -14,7 +14,7 @@ import { invalid, type Setting } from "./settings.js";
 export type Networks = string | readonly string[];
 
 /** A request to an address that somebody wrote into a definition. */
-export interface OutgoingRequest {
+interface OutgoingRequest {
   /** `http:` or `https:`. */
   readonly url: string;
   readonly method?: "GET" | "POST";
@@ -27,7 +27,7 @@ export interface OutgoingRequest {
 }
 
 /** The answer to a request. */
-export interface OutgoingAnswer {
+interface OutgoingAnswer {
   readonly status: number;
   /** The body as UTF-8; empty and not read unless the status is 2xx. */
   readonly text: string;
@@ -42,7 +42,7 @@ export class OutgoingError extends Error {
 }
 
 /** Finds all addresses of a host; an address resolves to itself. Throws an error with a `code`. */
-export type Resolve = (host: string) => Promise<readonly LookupAddress[]>;
+type Resolve = (host: string) => Promise<readonly LookupAddress[]>;
 
 type Address = ReturnType<typeof ipaddr.process>;
 type Range = ReturnType<typeof ipaddr.parseCIDR>;

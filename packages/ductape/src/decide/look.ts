@@ -137,7 +137,7 @@ function alertedAfter(
  * The smallest count that reaches `fraction` of `limit`: 7 for 0.07 of 100, although their product
  * is more.
  */
-export function shareOf(limit: number, fraction: number): number {
+function shareOf(limit: number, fraction: number): number {
   const share = limit * fraction;
   // Not Math.round, which other runtimes may round otherwise from 2^52 on.
   let near = Math.floor(share);

@@ -12,7 +12,7 @@
 /** The most entries of a counter; amounts at further instants are merged. */
 export const ROLLING_ENTRIES_MAX = 64;
 /** The period has this many parts; no amount is counted longer than one part past its time. */
-export const ROLLING_PARTS = 60;
+const ROLLING_PARTS = 60;
 
 /** The sum of what is still counted: the amounts later than `leftMs`. */
 export function liveSum(entries: readonly number[], leftMs: number): number {

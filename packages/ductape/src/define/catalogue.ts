@@ -34,7 +34,7 @@ const POLL_WATCHED_MS = 750;
 const ATTEMPTS_MAX = 60;
 
 /** What names a quota, and the cache before it. */
-export interface Named {
+interface Named {
   readonly productTag: string;
   readonly env: string;
   readonly quotaTag: string;

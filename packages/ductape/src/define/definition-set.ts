@@ -16,7 +16,7 @@ import { PRODUCT } from "./product.js";
 import { SESSION } from "./session.js";
 
 /** A definition's name within its kind, and the identity of its counters. */
-export type Identified<Identity> = readonly [id: string, identity: Identity];
+type Identified<Identity> = readonly [id: string, identity: Identity];
 
 /** The key and the revision of a stored definition. */
 export interface StoredAt {

@@ -8,7 +8,7 @@ import { checkText } from "../base/text.js";
 /**
  * Identifies the counters of a rule by `uid`; `shape` counts the versions of its window, from 1.
  */
-export interface RuleIdentity {
+interface RuleIdentity {
   readonly name: string;
   readonly scope: string;
   readonly uid: string;
@@ -122,7 +122,7 @@ export function parseUid(value: unknown): string {
 }
 
 /** The spaces of a quota in one environment; those of the rules are in order. */
-export interface QuotaSpaces {
+interface QuotaSpaces {
   readonly rules: readonly string[];
   /** Null for a rule without a ledger. */
   readonly ledgers: readonly (string | null)[];

@@ -76,7 +76,7 @@ export interface Definition<Body, Identity> extends Stamps {
  * A definition that cannot be read: every use of it fails with an error that says so, and no other
  * definition is affected.
  */
-export interface Unreadable<Identity> extends Stamps {
+interface Unreadable<Identity> extends Stamps {
   readonly body: null;
   /** Null if it could not be read either. */
   readonly identity: Identity | null;

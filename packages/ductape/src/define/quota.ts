@@ -76,7 +76,7 @@ export interface CompiledQuota {
 }
 
 /** The caches of a product by tag; `body` is null for one that cannot be read. */
-export interface KnownCaches {
+interface KnownCaches {
   get(tag: string): { readonly body: CachePolicy | null } | undefined;
 }
 

@@ -21,7 +21,7 @@ export interface RecordWrite {
 }
 
 /** What records depend on. */
-export interface RecordsParts {
+interface RecordsParts {
   readonly catalogue: Catalogue;
   readonly gate: Gate;
 }

@@ -48,7 +48,7 @@ export function pickSubject(
 }
 
 /** The fault of a subject that is missing, or that lacks the selector's field. */
-export function subjectRequired(
+function subjectRequired(
   path: readonly string[],
   subject: object | null,
   what: string,

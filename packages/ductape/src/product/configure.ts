@@ -21,7 +21,7 @@ export interface Planner {
 }
 
 /** What a configuration would change, and the single change that applies it. */
-export interface PlannedConfiguration extends Change {
+interface PlannedConfiguration extends Change {
   readonly told: AppliedConfiguration;
 }
 

@@ -153,11 +153,7 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
 }
 
 /** Environments of a product: `ductape.product.environments`. */
-export class Environments extends ProductResource<
-  EnvironmentInput,
-  EnvironmentBody,
-  EnvironmentIdentity
-> {
+class Environments extends ProductResource<EnvironmentInput, EnvironmentBody, EnvironmentIdentity> {
   constructor(parts: ResourceParts) {
     super(ENVIRONMENT, parts);
   }
@@ -195,7 +191,7 @@ const FORM_FIELDS = ["rules", "period", "window", "time_zone", "week_start", "an
  * of the same name and scope keeps its counters, a changed window carries `used` over, and counters
  * of other rules are forgotten.
  */
-export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIdentity> {
+class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIdentity> {
   constructor(parts: ResourceParts) {
     super(QUOTA, parts);
   }
@@ -265,7 +261,7 @@ export class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIde
  * Sessions of a product: `ductape.product.sessions`. A changed definition applies to tokens issued
  * from then on. If `encrypted`, the issuer or its keys change, earlier tokens are refused.
  */
-export class Sessions extends ProductResource<SessionDefinition, SessionBody, SessionIdentity> {
+class Sessions extends ProductResource<SessionDefinition, SessionBody, SessionIdentity> {
   constructor(parts: ResourceParts) {
     super(SESSION, parts);
   }

@@ -10,7 +10,7 @@ export type BoundInput = Omit<QuotaInput, keyof QuotaTarget | "action">;
 export type BoundChange = BoundInput & { readonly amount: number };
 
 /** Decides one action on a bound quota. */
-export type BoundRun<Result> = (
+type BoundRun<Result> = (
   action: Action,
   input: BoundInput | undefined,
   options: CallOptions | undefined,

@@ -13,7 +13,7 @@ import type { Store, StoreFact } from "../stores/store.js";
  * A counter whose window begins later than this after now, in milliseconds, was written under a
  * fast clock. Right clocks differ by less.
  */
-export const AHEAD_MS = 60_000;
+const AHEAD_MS = 60_000;
 
 /** The most rules that one client warns about. */
 const WARNINGS_MAX = 1_000;

@@ -133,7 +133,7 @@ export type Degraded = DegradedAdmitted | DegradedDenied;
 export type Decision = Admitted | Denied;
 
 /** The answers without the store that each `onStoreError` adds. */
-export interface DegradedBy {
+interface DegradedBy {
   throw: never;
   allow: Degraded;
   deny: Degraded;

@@ -26,7 +26,7 @@ import type { Store } from "../stores/store.js";
 import type { Gate } from "../base/gate.js";
 
 /** The parts that the flow joins. */
-export interface QuotaParts {
+interface QuotaParts {
   readonly store: Store;
   readonly catalogue: Catalogue;
   readonly events: Events;

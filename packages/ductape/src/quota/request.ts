@@ -116,7 +116,7 @@ export function parseBound(place: Place, action: Action, input: unknown): Reques
   }
 }
 
-const NO_FIELDS = {};
+const NO_FIELDS: Readonly<Record<string, never>> = {};
 
 function requestOf(
   { env, productTag, quotaTag }: Place,

@@ -4,7 +4,7 @@ import type { Call } from "./calls.js";
 import { faultOf } from "./faults.js";
 
 /** A server and how to call it. */
-export interface HttpOptions {
+interface HttpOptions {
   /** Without a trailing slash. */
   readonly url: string;
   readonly apiKey: string | null;
@@ -15,7 +15,7 @@ export interface HttpOptions {
 }
 
 /** One request. */
-export interface HttpRequest {
+interface HttpRequest {
   readonly method: string;
   /** Includes the query. */
   readonly path: string;

@@ -15,7 +15,7 @@ import { faultOf } from "./faults.js";
 import type { Http } from "./http.js";
 
 /** What the quota calls depend on. */
-export interface RemoteQuotaParts {
+interface RemoteQuotaParts {
   readonly http: Http;
   readonly events: Events;
   readonly timeoutMs: number;

@@ -6,7 +6,7 @@ import { encode } from "./encode.js";
 import type { Http } from "./http.js";
 
 /** What a call gives beside its input. */
-export interface SendOptions {
+interface SendOptions {
   /** What stands at the `:parts` of the path, in their order; what comes after is ignored. */
   readonly parts?: readonly unknown[];
   /** What an error calls the input. Default `input`. */

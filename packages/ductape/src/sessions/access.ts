@@ -15,7 +15,7 @@ export interface AccessToken {
 }
 
 /** The owner of a token. */
-export interface AccessSubject {
+interface AccessSubject {
   readonly sessionId: string;
   readonly identifier: string;
   readonly data: SessionData;

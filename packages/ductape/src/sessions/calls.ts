@@ -77,7 +77,7 @@ export interface SessionPage {
 }
 
 /** What {@link UserSessions} depends on. */
-export interface UserSessionsParts {
+interface UserSessionsParts {
   readonly logins: Logins;
   readonly catalogue: Catalogue;
   readonly signing: SigningKeys;

@@ -3,7 +3,7 @@ import type { SessionData } from "../define/sample.js";
 import { derivedKey, hashOf, randomText, seal, unseal } from "./seal.js";
 
 /** How long a refresh token can be exchanged for the same successor again, in milliseconds. */
-export const AGAIN_MS = 60_000;
+const AGAIN_MS = 60_000;
 
 /** The record of one session, from its start to the expiry of its last refresh token. */
 export interface Login {
@@ -28,7 +28,7 @@ export interface Login {
 }
 
 /** A refresh token: `sessionId.family.secret`, the last two 128 and 256 random bits. */
-export interface RefreshToken {
+interface RefreshToken {
   readonly text: string;
   readonly sessionId: string;
   readonly family: string;
@@ -71,7 +71,7 @@ export function newLogin(
 }
 
 /** The outcome of using a refresh token. */
-export type Exchange =
+type Exchange =
   | { readonly outcome: "unknown" | "revoked" | "reused" }
   | {
       readonly outcome: "exchanged";

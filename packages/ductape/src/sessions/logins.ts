@@ -8,13 +8,13 @@ const REFRESH_MS = 30 * 86_400_000;
 const PAGE_MAX = 1_000;
 
 /** A record and its revision. */
-export interface StoredLogin {
+interface StoredLogin {
   readonly login: Login;
   readonly revision: number;
 }
 
 /** Selects the records of a page: of one identifier, or of all. */
-export interface LoginPage {
+interface LoginPage {
   readonly identifier: string | null;
   readonly limit: number;
   /** The id of the last session on the previous page. */

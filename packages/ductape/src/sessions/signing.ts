@@ -10,7 +10,7 @@ import { derivedKey, randomText, seal, unseal } from "./seal.js";
 import { SharedRead } from "./shared-read.js";
 
 /** A key of an environment, ready for use. */
-export interface SigningKey {
+interface SigningKey {
   readonly kid: string;
   /** HMAC-SHA256. */
   readonly sign: KeyObject;
@@ -42,7 +42,7 @@ const UNSEEN_MS_MAX = 60_000;
 const NO_KEYS: StoredKeys = { revision: 0, keys: [] };
 
 /** What {@link SigningKeys} depends on. */
-export interface SigningParts {
+interface SigningParts {
   readonly catalogue: Catalogue;
   readonly clock: Clock;
   /** Encrypts stored keys; null: they are stored unencrypted. */

@@ -8,15 +8,15 @@ export const TOKEN_CHARS_MAX = 8_192;
  * How far ahead `iat` and `nbf` may be, because clocks of servers differ a little. `exp` has no
  * tolerance.
  */
-export const SKEW_MS_MAX = 30_000;
+const SKEW_MS_MAX = 30_000;
 
 /** The `typ` of our own tokens (RFC 8725, 3.11), so that no other kind of JWT passes for one. */
-export const TOKEN_TYPE = "ductape-session+jwt";
+const TOKEN_TYPE = "ductape-session+jwt";
 /** The `iss` of our own tokens. */
 export const TOKEN_ISSUER = "ductape";
 
 /** A parsed JSON object. */
-export type Json = Readonly<Record<string, unknown>>;
+type Json = Readonly<Record<string, unknown>>;
 
 /** A well-formed token; nothing in it is verified yet. */
 export interface TokenForm {
@@ -152,14 +152,14 @@ export function outsideHeader(
 }
 
 /** What a verified token must be issued for. */
-export interface TokenTarget {
+interface TokenTarget {
   readonly audience: string;
   readonly tag: string;
   readonly sessionUid: string;
 }
 
 /** The claims of our own tokens. */
-export interface OwnClaims {
+interface OwnClaims {
   readonly sessionId: string;
   readonly identifier: string;
   readonly data: Json;

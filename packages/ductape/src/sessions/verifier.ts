@@ -24,7 +24,7 @@ import { signedPayload } from "./seal.js";
 import type { SigningKeys } from "./signing.js";
 
 /** What a {@link Verifier} depends on. */
-export interface VerifierParts {
+interface VerifierParts {
   readonly catalogue: Catalogue;
   readonly signing: SigningKeys;
   readonly revocations: Revocations;

@@ -19,14 +19,14 @@ export interface ListField {
 }
 
 /** The fields that counting alone changes: stores may write these two separately. */
-export const USED: NumberField = {
+const USED: NumberField = {
   column: "used",
   type: "bigint",
   get: ({ used }) => used,
   set: (counter, value) => (counter.used = value ?? 0),
 };
 /** When a counter last changed. */
-export const SEEN: NumberField = {
+const SEEN: NumberField = {
   column: "seen_ms",
   type: "bigint",
   get: ({ seenMs }) => seenMs,

@@ -2,7 +2,7 @@ import type { Counter } from "../decide/counter.js";
 import type { CachePolicy, RuleCheck, RuleTerms } from "../decide/plan.js";
 
 /** A read in progress that others wait for. Instants and lengths are in milliseconds. */
-export interface Pending {
+interface Pending {
   readonly answer: Promise<unknown>;
   /** When it began, from the origin of the entries' instants. */
   readonly sinceMs: number;

@@ -12,7 +12,7 @@ export interface DrivenClock extends Clock {
 }
 
 /** What a case works with. `client` is connected and has product `shop` with environment `prd`. */
-export interface Bench {
+interface Bench {
   readonly client: Client;
   readonly clock: DrivenClock;
   /** Another connection to the same place. */

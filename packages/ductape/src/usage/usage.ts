@@ -66,7 +66,7 @@ export interface SubjectsPage {
 }
 
 /** What {@link Usage} depends on. */
-export interface UsageParts {
+interface UsageParts {
   readonly store: Store;
   readonly catalogue: Catalogue;
   readonly clock: Clock;

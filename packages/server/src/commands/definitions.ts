@@ -28,7 +28,7 @@ export interface Listed {
 }
 
 /** A kind of definition, as far as the commands need it. */
-export interface Kind<I extends z.ZodObject, P extends z.ZodObject, V extends Listed> {
+interface Kind<I extends z.ZodObject, P extends z.ZodObject, V extends Listed> {
   /** The command: `quota`. */
   readonly name: string;
   /** The field that names it: `tag`, or `slug`. */

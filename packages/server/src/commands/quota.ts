@@ -24,7 +24,7 @@ import { sentenceOf, whose } from "./sentence.js";
 import { SUBJECT_FLAG, subjectOf } from "./subject.js";
 
 /** The flags of a decision, named like the fields of its input. */
-export interface QuotaFlags extends ClientFlags, PrintFlags {
+interface QuotaFlags extends ClientFlags, PrintFlags {
   readonly env: string;
   readonly product: string;
   readonly quota: string;

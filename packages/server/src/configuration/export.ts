@@ -4,7 +4,7 @@ import type { Client } from "ductape";
 type Fields = Record<string, unknown>;
 
 /** Definitions in the form that `product.apply` accepts. */
-export interface ExportedConfiguration {
+interface ExportedConfiguration {
   readonly products: readonly Fields[];
 }
 

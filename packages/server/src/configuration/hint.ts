@@ -53,7 +53,7 @@ const LETTERS: Readonly<Record<string, string>> = {
 };
 
 /** A value that was refused. */
-export interface Refused {
+interface Refused {
   /** Its field after the kind of definition: `caches[0].expiry`, or `cache.expiry`. */
   readonly path: string;
   /** Why it was refused. */

@@ -1,7 +1,7 @@
 import type { YAMLParseError } from "yaml";
 
 /** What is wrong with the text of a file, and where. */
-export interface SyntaxFault {
+interface SyntaxFault {
   readonly offset: number;
   readonly message: string;
 }

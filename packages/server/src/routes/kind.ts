@@ -8,7 +8,7 @@ export interface View {
 }
 
 /** The library's calls for a kind of definition. */
-export interface Definitions<I, P, V extends View> {
+interface Definitions<I, P, V extends View> {
   create(product: string, input: I): Promise<V>;
   update(product: string, id: string, patch: P): Promise<V>;
   fetch(product: string, id: string): Promise<V>;

@@ -1,7 +1,7 @@
 import ANSWERS from "./answers.json" with { type: "json" };
 
 /** Example bodies, by the id of their schema and by a title. */
-export type Examples = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+type Examples = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 /** Bodies of requests. A test sends them all and records the answers of a server. */
 export const REQUESTS: Examples = {

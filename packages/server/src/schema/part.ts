@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** `{}`, which any optional field accepts and which means that the field is left out. */
-export const EMPTY = z.record(z.string(), z.never()).meta({
+const EMPTY = z.record(z.string(), z.never()).meta({
   id: "Empty",
   description: "An optional field may be `{}`, which means the same as leaving it out.",
 });

@@ -1,5 +1,5 @@
 /** The parts of a JSON Schema that descriptions are added to. */
-export interface Described {
+interface Described {
   readonly description?: string;
   readonly properties?: Readonly<Record<string, unknown>>;
   readonly anyOf?: readonly unknown[];

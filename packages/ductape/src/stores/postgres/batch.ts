@@ -36,7 +36,7 @@ export interface Slot {
 }
 
 /** An answer to write. */
-export interface NewAnswer {
+interface NewAnswer {
   readonly key: string;
   readonly text: string;
   readonly expiresMs: number;

@@ -19,7 +19,7 @@ import {
 } from "./statements.js";
 
 /** What a {@link Decider} depends on. */
-export interface DeciderParts {
+interface DeciderParts {
   readonly connections: Connections;
   readonly schema: string;
   readonly housekeeping: PostgresHousekeeping;

@@ -13,10 +13,10 @@ const END = "\u{10FFFF}";
 export const channelOf = (schema: string): string => `ductape_${schema}`;
 
 /** The result of `changes`; null: the tables have lost changes that were read before. */
-export type Told = { sequence: number; changes: DocumentChange[] } | null;
+type Told = { sequence: number; changes: DocumentChange[] } | null;
 
 /** The outcome of a write. */
-export interface Written {
+interface Written {
   /** The key of a write whose revision no longer matches; null: everything was written. */
   readonly stale: string | null;
 }

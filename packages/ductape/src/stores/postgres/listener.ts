@@ -11,7 +11,7 @@ const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5_000;
 
 /** What a {@link Listener} depends on. */
-export interface ListenerParts {
+interface ListenerParts {
   readonly channel: string;
   /** Opens a new connection, or throws. */
   connect(): Promise<ListeningClient>;

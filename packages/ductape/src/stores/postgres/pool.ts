@@ -247,7 +247,7 @@ function lostBefore(cause: Error): StoreError {
 }
 
 /** Settings of our own pool. */
-export interface PoolSettings {
+interface PoolSettings {
   readonly connectionString: string;
   readonly connectionsMax: number;
   /** How long to wait for a new connection, in milliseconds. */

@@ -68,7 +68,7 @@ const BATCH_PLANS_MAX = 2_048;
  * call resolves after its batch is committed, so acknowledged changes survive whatever the
  * server's `synchronous_commit` promises. The server's clock decides.
  */
-export class PostgresStore implements Store {
+class PostgresStore implements Store {
   readonly guarantees = { name: "postgres", durable: true, shared: "network" } as const;
   readonly documents: Documents;
   readonly clock: Clock;

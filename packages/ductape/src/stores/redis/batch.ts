@@ -16,7 +16,7 @@ import type { Keyspace } from "./keys.js";
 import { formOf, PackedReader, readAnswerText } from "./packed.js";
 
 /** The result of apply.lua: the counters and answers before the batch, and its decisions. */
-export interface Reply {
+interface Reply {
   /** Packed: the instant of the decision, then each counter. */
   readonly numbers: Buffer;
   /** One digit for each step. */
@@ -25,7 +25,7 @@ export interface Reply {
 }
 
 /** When a batch was decided, in epoch milliseconds, and the outcomes of its plans. */
-export interface Decided {
+interface Decided {
   readonly nowMs: number;
   readonly outcomes: readonly (Outcome | Error)[];
 }

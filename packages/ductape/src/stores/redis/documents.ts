@@ -14,7 +14,7 @@ import { scriptOf, type Runner } from "./script.js";
 import { scriptText } from "./scripts.js";
 
 /** What documents depend on in their store. */
-export interface DocumentsParts {
+interface DocumentsParts {
   readonly keyspace: Keyspace;
   /** Returns the parts of an open store. Throws `STORE_UNAVAILABLE`. */
   opened(): { readonly runner: Runner; readonly nodes: Nodes };

@@ -104,10 +104,10 @@ function readOlder(bytes: Buffer): OlderAnswer {
 }
 
 /** Added to the version of a counter that remembers the window before its own. */
-export const REMEMBERS = 0.5;
+const REMEMBERS = 0.5;
 
 /** An unknown limit; -1 means none. */
-export const UNKNOWN = -2;
+const UNKNOWN = -2;
 
 function orUnknown(value: number): number | null {
   return value === UNKNOWN ? null : value;

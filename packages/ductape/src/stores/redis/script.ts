@@ -5,7 +5,7 @@ import { isElsewhere, isReply, isTimeout, isUnsent, unavailable, unknown } from 
 import type { Nodes } from "./nodes.js";
 
 /** A script and its hash, by which a server knows it. */
-export interface Script {
+interface Script {
   readonly text: string;
   readonly sha: string;
 }
@@ -16,7 +16,7 @@ export function scriptOf(text: string): Script {
 }
 
 /** One run of a script. */
-export interface Run {
+interface Run {
   readonly script: Script;
   readonly slot: number;
   readonly keys: readonly string[];
@@ -26,7 +26,7 @@ export interface Run {
 }
 
 /** What a store waits for after a writing script. */
-export interface Replication {
+interface Replication {
   /** How many replicas must have it; 0: none. */
   readonly replicas: number;
   /** How long they may take, in milliseconds. */

@@ -10,7 +10,7 @@ export type SqliteDriver = (typeof SQLITE_DRIVERS)[number];
 export type SqliteRow = Record<string, unknown>;
 
 /** A value that a statement accepts. */
-export type SqliteValue = string | number | null | Uint8Array;
+type SqliteValue = string | number | null | Uint8Array;
 
 /** The part of a prepared statement that is used here. */
 export interface SqliteStatement {

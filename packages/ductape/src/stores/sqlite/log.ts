@@ -21,7 +21,7 @@ interface Entry {
 }
 
 /** The newest count of a counter that is not in its own row yet. */
-export interface Change {
+interface Change {
   readonly used: number;
   readonly seq: number;
   readonly atMs: number;

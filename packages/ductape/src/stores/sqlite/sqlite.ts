@@ -38,7 +38,7 @@ import { SqliteDocuments } from "./documents.js";
 import { isBusy, isLost, storeError } from "./errors.js";
 
 /** Options of a {@link SqliteStore}. */
-export interface SqliteStoreOptions {
+interface SqliteStoreOptions {
   /** The database file; its folder is created if it is missing. */
   readonly path: string;
   readonly clock: Clock;
