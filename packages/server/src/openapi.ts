@@ -103,10 +103,12 @@ const GROUPS: Readonly<Record<string, readonly [name: string, description: strin
 };
 const SERVER = ["server", "The server itself. Needs no key."] as const;
 
-function groupOf({ path }: Route) {
-  const parts = path.split("/").filter((part) => part !== "" && part !== "v1");
-  const [first = "", , third] = parts;
-  return GROUPS[third === undefined ? first : `${first}/${third}`] ?? GROUPS[first] ?? SERVER;
+function groupOf({ path, scopes }: Route) {
+  if (scopes === null) return SERVER;
+  const [first = "", , third] = path.replace("/v1/", "").split("/");
+  const group = GROUPS[`${first}/${third}`] ?? GROUPS[first];
+  if (group === undefined) throw new Error(`GROUPS has no description for ${path}`);
+  return group;
 }
 
 function operationOf(route: Route): Json {
