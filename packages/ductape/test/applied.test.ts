@@ -31,14 +31,14 @@ const TEAM = {
 const ann = { subject: "ann" };
 
 describe.each(storeUrls(folder.path))("on %s", (url) => {
-  it("25 taken from 10 is told as 10 applied of 25 asked", async () => {
+  it("25 taken from 10 is reported as 10 applied of 25 asked", async () => {
     await using ductape = await open(url, { limit: 20, period: "day" });
     await run(ductape, { amount: 10 });
     expect(await decrement(ductape, 25)).toMatchObject({ amount: 25, applied: 10, used: 0 });
     expect(await decrement(ductape, 25)).toMatchObject({ amount: 25, applied: 0, used: 0 });
   });
 
-  it("what was there is applied in full, and no other action tells of it", async () => {
+  it("what was there is applied in full, and no other action reports it", async () => {
     await using ductape = await open(url, { limit: 20, period: "day" });
     expect(await run(ductape, { amount: 10 })).not.toHaveProperty("applied");
     expect(await decrement(ductape, 4)).toMatchObject({ amount: 4, applied: 4, used: 6 });
@@ -46,19 +46,19 @@ describe.each(storeUrls(folder.path))("on %s", (url) => {
     expect(await run(ductape, { action: "reset" })).not.toHaveProperty("applied");
   });
 
-  it("what was applied is told in the units of the quota", async () => {
+  it("what was applied is in the units of the quota", async () => {
     await using ductape = await open(url, { limit: 5, period: "day", decimals: 2 });
     await run(ductape, { amount: 1.25 });
     expect(await decrement(ductape, 3.5)).toMatchObject({ amount: 3.5, applied: 1.25, used: 0 });
   });
 
-  it("a rolling window tells what was taken of it", async () => {
+  it("a rolling window reports what was taken from it", async () => {
     await using ductape = await open(url, { limit: 5, period: "day", window: "rolling" });
     await run(ductape, { amount: 3 });
     expect(await decrement(ductape, 8)).toMatchObject({ amount: 8, applied: 3, used: 0 });
   });
 
-  it("the same key tells the same again, whatever was counted since", async () => {
+  it("the same key returns the same again, whatever was counted since", async () => {
     await using ductape = await open(url, { limit: 5, period: "day" });
     await run(ductape, { amount: 2 });
     const key = { idempotency_key: "k" };
@@ -68,7 +68,7 @@ describe.each(storeUrls(folder.path))("on %s", (url) => {
     expect(await decrement(ductape, 3, key)).toEqual({ ...first, replayed: true });
   });
 
-  it("each rule tells what was taken of it, and the top that of the binding one", async () => {
+  it("each rule reports what was taken, and the top level that of the binding one", async () => {
     await using ductape = await open(url, TEAM);
     await run(ductape, { ...ann, amount: 2 });
     await run(ductape, { ...ann, action: "set", rule: "org", amount: 6 });
@@ -77,7 +77,7 @@ describe.each(storeUrls(folder.path))("on %s", (url) => {
     expect(less.rules?.map(({ applied }) => applied)).toEqual([2, 3]);
   });
 
-  it("nothing is applied where another input of an atomic call is refused", async () => {
+  it("nothing is applied if another input of an atomic call is denied", async () => {
     await using ductape = await open(url, TEAM);
     await run(ductape, { ...ann, amount: 2 });
     const inputs = [
@@ -88,7 +88,7 @@ describe.each(storeUrls(folder.path))("on %s", (url) => {
     expect(less).toMatchObject({ code: "NOT_APPLIED", amount: 1, applied: 0, used: 2 });
   });
 
-  it("a grant past the largest limit is refused, where it would lift by less", async () => {
+  it("a grant past the largest limit is refused instead of raising it by less", async () => {
     await using ductape = await open(url, { limit: 10, period: "day" });
     const past = run(ductape, { action: "grant", amount: MAX - 9 });
     await expect(past).rejects.toThrow(`amount: would take the limit past ${MAX}, got ${MAX - 9}`);

@@ -50,7 +50,7 @@ describe("a second file", () => {
     expect(await ductape.product.fetch("shop")).toMatchObject({ name: "The shop", revision: 1 });
   });
 
-  it("changes what it says and keeps the rest", async () => {
+  it("changes the fields it names and keeps the rest", async () => {
     await using ductape = await full();
     const { changes } = await ductape.product.apply(
       shop({
@@ -70,7 +70,7 @@ describe("a second file", () => {
     expect(one).toMatchObject({ name: "One", decimals: 2, rules: [{ time_zone: "Asia/Tokyo" }] });
   });
 
-  it("replaces the list of rules, and rules of the same name keep what is left out", async () => {
+  it("replaces the list of rules, and rules of the same name keep fields left out", async () => {
     await using ductape = await full();
     const rules = [
       { name: "all", limit: 60, period: "month" },
@@ -84,7 +84,7 @@ describe("a second file", () => {
     ]);
   });
 
-  it("takes a limit with its period for the only rule, and refuses one without", async () => {
+  it("reads a limit with its period as the only rule, and refuses one without", async () => {
     await using ductape = await full();
     const half = ductape.product.apply(shop({ quotas: [{ tag: "two", limit: 9 }] }));
     await expect(half).rejects.toMatchObject({

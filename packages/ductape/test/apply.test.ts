@@ -53,7 +53,7 @@ describe.each(stores)("a configuration on $name", ({ url }) => {
     expect(await all(ductape)).toEqual(before);
   });
 
-  it("changes what differs, keeps the counters and what it does not name", async () => {
+  it("changes what differs, and keeps counters and what it does not name", async () => {
     await using ductape = newClient();
     await ductape.product.apply({ products: [SHOP] });
     await ductape.product.quotas.create("shop", { tag: "other", limit: 1, period: "day" });
@@ -100,7 +100,7 @@ describe.each(stores)("a configuration on $name", ({ url }) => {
     expect(await ductape.processor.quota.run(check)).toMatchObject({ used: 2 });
   });
 
-  it("tells in a dry run what would change, and changes nothing", async () => {
+  it("reports in a dry run what would change, and changes nothing", async () => {
     await using ductape = newClient();
     const dry = await ductape.product.apply({ products: [SHOP] }, { dry_run: true });
     expect(dry.applied).toBe(false);
@@ -109,7 +109,7 @@ describe.each(stores)("a configuration on $name", ({ url }) => {
     expect((await ductape.product.apply({ products: [SHOP] })).changes).toEqual(dry.changes);
   });
 
-  it("changes nothing where a part of it is wrong, and names each by its place", async () => {
+  it("changes nothing if a part of it is wrong, and names each mistake by its path", async () => {
     await using ductape = newClient();
     await ductape.product.apply({ products: [SHOP] });
     const before = await all(ductape);
@@ -153,7 +153,7 @@ describe.each(stores)("a configuration on $name", ({ url }) => {
     expect(await ductape.product.fetchAll()).toEqual([]);
   });
 
-  it("gives a product that was deleted nothing of what it had", async () => {
+  it("gives a deleted product nothing of what it had", async () => {
     await using ductape = newClient();
     await ductape.product.apply({ products: [SHOP] });
     await ductape.processor.quota.run(inputOf());

@@ -325,7 +325,7 @@ describe("a token is refused in the same words, and nothing is counted or fetche
 });
 
 describe("a token", () => {
-  it("may be from 30 s ahead, and ends at the millisecond it says", async () => {
+  it("may be from 30 s ahead, and expires at exactly its millisecond", async () => {
     await using bench = await attackBench();
     const { header, claims } = opened(bench.token);
     const nowS = START_MS / 1_000;
@@ -340,7 +340,7 @@ describe("a token", () => {
     await expectRefused(bench, over, "SESSION_EXPIRED");
   });
 
-  it("that is revoked or over is told so only where it is genuine", async () => {
+  it("that is revoked or expired is reported so only if it is genuine", async () => {
     await using bench = await attackBench();
     const { header, claims } = opened(bench.token);
     const changed = forged(header, claims, "not the key");

@@ -63,7 +63,7 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 describe("the calls of one turn", () => {
-  it("are one batch, in their order, also those that answers ask for", async () => {
+  it("form one batch, in order, including calls made on answers", async () => {
     const bench = new Bench();
     const first = bench.submitAll(1, 3);
     const later = Promise.resolve().then(() => bench.submitAll(4, 2));
@@ -85,7 +85,7 @@ describe("the calls of one turn", () => {
 });
 
 describe("a queue that is full", () => {
-  it("refuses one call more, saying how many wait, and takes calls again afterwards", async () => {
+  it("refuses one more call, saying how many wait, and accepts calls again later", async () => {
     const bench = new Bench({ queuePlansMax: 3 });
     const waiting = bench.submitAll(1, 3);
     const refused: unknown = await bench.batching
@@ -118,7 +118,7 @@ describe("a queue that is full", () => {
 });
 
 describe("a call with a signal", () => {
-  it("is never sent where the signal is aborted already, and tells the reason", async () => {
+  it("is never sent if the signal is already aborted, and fails with its reason", async () => {
     const bench = new Bench();
     const signal = AbortSignal.abort("enough");
     const refused: unknown = await bench.batching
@@ -151,7 +151,7 @@ describe("a call with a signal", () => {
     expect(bench.batches).toEqual([[2]]);
   });
 
-  it("keeps its answer where the signal is aborted afterwards", async () => {
+  it("keeps its answer if the signal is aborted afterwards", async () => {
     const bench = new Bench();
     const giveUp = new AbortController();
     const call = bench.submit(1, { signal: giveUp.signal });
@@ -204,7 +204,7 @@ describe("a batch that fails", () => {
     expect(bench.batches).toEqual([[1, 2], [3], [4]]);
   });
 
-  it("leaves no rejection to nobody", async () => {
+  it("leaves no rejection unhandled", async () => {
     const unhandled: unknown[] = [];
     const listen = (error: unknown): void => void unhandled.push(error);
     process.on("unhandledRejection", listen);
@@ -220,7 +220,7 @@ describe("a batch that fails", () => {
 });
 
 describe("draining", () => {
-  it("ends when every call has its answer, or at once where none waits", async () => {
+  it("ends when every call has its answer, or at once if none is waiting", async () => {
     const bench = new Bench({ batchPlansMax: 2 });
     await bench.batching.drain();
     let answers = 0;
@@ -232,7 +232,7 @@ describe("draining", () => {
     expect(bench.batches).toEqual([[0, 1], [2, 3], [4]]);
   });
 
-  it("ends where all that wait are given up", async () => {
+  it("ends if all waiting calls time out", async () => {
     const bench = new Bench();
     bench.isBusy = true;
     const call = bench.submit(1, { timeoutMs: 10 });
@@ -243,7 +243,7 @@ describe("draining", () => {
 });
 
 describe("a random schedule", () => {
-  it(`sends each plan once or tells that it was not sent (SEED=${SEED})`, async () => {
+  it(`sends each plan once or reports that it was not sent (SEED=${SEED})`, async () => {
     const random = randomOf(SEED);
     for (let round = 0; round < 40; round++) {
       const bench = new Bench({ batchPlansMax: 1 + random.below(8), queuePlansMax: 24 });

@@ -9,7 +9,7 @@ afterEach(closeClients);
 afterAll(folder.remove);
 
 describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
-  it("answers a check within its expiry, and tells how old the answer is", async () => {
+  it("answers a check within its expiry, and says how old the answer is", async () => {
     const { clock, check, askedBy } = await setUp(url, { limit: 10, period: "day" });
     expect(await check()).toMatchObject({ source: "store", age_ms: 0, used: 0 });
     const asked = await askedBy(async () => {
@@ -79,7 +79,7 @@ describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
     expect(await run()).toMatchObject({ allowed: false, source: "store" });
   });
 
-  it("tells no increment that is still under way", async () => {
+  it("shows no increment that is still in progress", async () => {
     const { client, run, check } = await setUp(url, { limit: 5, period: "day" });
     await check();
     const [counted, told] = await Promise.all([run(), check({ amount: 0 })]);
@@ -98,7 +98,7 @@ describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
     expect(await run()).toMatchObject({ allowed: true, source: "store", used: 1 });
   });
 
-  it("asks the store where a smaller amount may fit, though a larger one was refused", async () => {
+  it("asks the store if a smaller amount may fit, although a larger one was denied", async () => {
     const { run, check } = await setUp(url, { limit: 5, period: "day" });
     await run({ amount: 3 });
     expect(await run({ amount: 3 })).toMatchObject({ allowed: false, source: "cache" });
@@ -121,7 +121,7 @@ describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
     expect(asked).toBe(3);
   });
 
-  it("forgets what a call without the cache changed", async () => {
+  it("drops copies that a call without the cache changed", async () => {
     const { client, run, check } = await setUp(url, { limit: 9, period: "day", ...BY_USER });
     for (const subject of ["a", "b"]) await run({ subject, amount: 5 });
     await decided(client, { subject: "a", amount: 2 });
@@ -138,7 +138,7 @@ describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
     expect(await check({ subject: "b" })).toMatchObject({ source: "cache", used: 6 });
   });
 
-  it("answers for several rules only where it has all of their counters", async () => {
+  it("answers for several rules only if it has all of their counters", async () => {
     const { clock, run, check } = await setUp(url, {
       rules: [
         { name: "user", ...BY_USER, limit: 5, period: "day" },
@@ -192,7 +192,7 @@ describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
     expect(await check({ amount: 0 })).toMatchObject({ used: 1 });
   });
 
-  it("tells a fault to all who wait, and keeps no trace of it", async () => {
+  it("fails all waiting calls, and keeps no trace of the fault", async () => {
     const { clock, check, counted, askedBy } = await setUp(url, { limit: 5, period: "day" });
     await check();
     counted.fault = new StoreError("STORE_UNAVAILABLE", "it is down");
@@ -226,7 +226,7 @@ describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
     await expect(check()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
   });
 
-  it("uses no copy of the future where the clock was set back", async () => {
+  it("uses no copy from the future if the clock was set back", async () => {
     const { check, clock } = await setUp(url, { limit: 5, period: "day" });
     await check();
     clock.advance(-1);
@@ -234,7 +234,7 @@ describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
     expect(await check()).toMatchObject({ source: "cache", age_ms: 0 });
   });
 
-  it("goes by a changed window at once, whoever changes it", async () => {
+  it("follows a changed window at once, whoever changes it", async () => {
     const { client, clock, counted, run, check } = await setUp(url, { limit: 5, period: "day" });
     await run({ amount: 4 });
     await client.product.quotas.update("shop", "q", { limit: 5, period: "month" });

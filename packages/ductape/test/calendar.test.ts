@@ -159,7 +159,7 @@ describe("an anchored window", () => {
     expect(starts).toEqual(days.map((day) => `2026-${day}T00:00Z`));
   });
 
-  it("keeps a 29 February every year, on the 28th where there is none", () => {
+  it("keeps February 29 every year, on the 28th if there is none", () => {
     const anchor = "2024-02-29T00:00Z";
     const starts = startsOf("year", "2024-03-01T00:00Z", 5, { anchor });
     const days = ["2024-02-29", "2025-02-28", "2026-02-28", "2027-02-28", "2028-02-29"];
@@ -170,7 +170,7 @@ describe("an anchored window", () => {
     expect(before).toEqual(["2020-02-29T00:00Z", "2021-02-28T00:00Z"]);
   });
 
-  it("steps back from an anchor that lies after now", () => {
+  it("counts back from an anchor in the future", () => {
     const anchor = "2026-05-31T12:00Z";
     const month = windowOf("month", "2026-02-10T00:00Z", { anchor });
     expect(month).toEqual(["2026-01-31T12:00Z", "2026-02-28T12:00Z"]);
@@ -196,7 +196,7 @@ describe("an anchored window", () => {
 });
 
 describe("a calendar window", () => {
-  it("cuts the hours of Lord Howe where its clock shifts by half an hour", () => {
+  it("cuts the hours of Lord Howe when its clock shifts by half an hour", () => {
     const zone = "Australia/Lord_Howe";
     const back = startsOf("hour", "2026-04-04T14:10Z", 4, { zone });
     const times = ["14:00", "15:00", "15:30", "16:30"];

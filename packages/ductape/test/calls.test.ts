@@ -87,7 +87,7 @@ describe.each(storeUrls(folder.path))("the options of a call on %s", (store) => 
     await ductape.product.delete("shop", { force: true });
   });
 
-  it("give up what is aborted, alone, together and as one, and count nothing", async () => {
+  it("abort a call alone, in a list and in an atomic list, and count nothing", async () => {
     await using ductape = await clientWith([quota], { store });
     const signal = AbortSignal.abort("enough");
     const { quota: calls } = ductape.processor;
@@ -235,7 +235,7 @@ describe("onStoreError", () => {
     expect(await usedOf(ductape)).toBe(0);
   });
 
-  it("by allow tells what was asked, though the caller has changed its object since", async () => {
+  it("under allow returns what was asked, although the caller has changed its object", async () => {
     const store = `sqlite:${newPath()}`;
     const options = { store, onStoreError: "allow", logger: silent, timeoutMs: 30 } as const;
     await using ductape = await clientWith([quota], options);
@@ -342,7 +342,7 @@ describe.each(["memory:", "sqlite:"])("close() on %s", (kind) => {
     expect(answers).toBeGreaterThanOrEqual(5_000);
   });
 
-  it("is what `await using` does, also where nothing was ever called", async () => {
+  it("is what `await using` does, even if nothing was ever called", async () => {
     const store = storeOf();
     let kept: Ductape;
     {

@@ -178,7 +178,7 @@ describe.each(CASES)("%s on %s", (_, url, kind) => {
     expect(await update("b", { [id]: "b" })).toMatchObject({ [id]: "b" });
   });
 
-  it("keeps a field that is left out or {}, and null takes it back to its default", async () => {
+  it("keeps a field that is left out or {}, and null restores its default", async () => {
     await using ductape = await connect();
     const { create, update, fetch } = methodsOf(ductape, kind);
     await create("b", { [label]: "B", description: "text" });
@@ -331,7 +331,7 @@ describe("a good definition", () => {
     expect(tag).toBe(quota.tag);
   });
 
-  it("takes sixteen rules", async () => {
+  it("accepts sixteen rules", async () => {
     await using ductape = await clientWith([]);
     const rules = Array.from({ length: 16 }, (_, i) => ({ ...RULE, name: `r${i}` }));
     const made = await ductape.product.quotas.create("shop", { tag: "q", rules });

@@ -157,7 +157,7 @@ describe.each(URLS)("changed rules on %s", (url) => {
     expect(kept).toEqual([expect.stringContaining("/q/org/")]);
   });
 
-  it("start at zero where one is removed and comes back", async () => {
+  it("start at zero if one is removed and comes back", async () => {
     await using quota = await open(url, { rules: [BY_USER, BY_ORG] });
     await quota.run({ subject: ann, amount: 3 });
     await quota.change({ rules: [BY_ORG] });
@@ -169,7 +169,7 @@ describe.each(URLS)("changed rules on %s", (url) => {
     ]);
   });
 
-  it("must all be given where there are several; an only one changes by member", async () => {
+  it("must all be given if there are several; a single one changes field by field", async () => {
     await using quota = await open(url, { rules: [BY_USER, BY_ORG] });
     const fault = await faultOf(() => quota.change({ limit: 1, alerts: [1] }));
     expect(fault.issues?.map(({ path }) => path)).toEqual(["limit", "alerts"]);
@@ -263,7 +263,7 @@ const FORMS: readonly (readonly [string, Form, Form, object])[] = [
 ];
 
 describe.each(URLS)("a changed window on %s", (url) => {
-  it.each(FORMS)("of %s carries what is used, and no grant", async (_, from, to, window) => {
+  it.each(FORMS)("of %s transfers what is used, but no grant", async (_, from, to, window) => {
     await using quota = await open(url, { limit: 10, ...from });
     if (from.window !== "rolling") await quota.run({ action: "grant", amount: 5 });
     expect(await quota.run({ amount: 7 })).toMatchObject({ allowed: true, used: 7 });
@@ -333,7 +333,7 @@ describe.each(URLS)("a changed window on %s", (url) => {
     expect(await quota.check()).toMatchObject({ used: used + 1 });
   });
 
-  it(`carries of who never asks what it does of who does (SEED=${seed})`, async () => {
+  it(`transfers idle counters like used ones (SEED=${seed})`, async () => {
     const random = randomOf(seed);
     for (let chain = 0; chain < 8; chain++) {
       await using quota = await open(url, { scope: userId, limit: null, ...DAY });

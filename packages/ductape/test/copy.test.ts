@@ -95,7 +95,7 @@ describe("a copy", () => {
     expect(await copyStore(from, newStore())).toMatchObject({ counters: USERS + 4 });
   });
 
-  it("is refused where the store to fill holds anything, and changes nothing", async () => {
+  it("is refused if the target store is not empty, and changes nothing", async () => {
     const [from, to] = [newStore(), newStore()];
     await fill(from);
     const client = await clientWith([{ tag: "own", limit: 1, period: "day" }], { store: to });
@@ -115,7 +115,7 @@ describe("a copy", () => {
     expect((await faultOf(copyStore(store, "sqlite:"))).message).toMatch(/^to: expects/);
   });
 
-  it("is refused where a store has no dump or no load", async () => {
+  it("is refused if a store has no dump or no load", async () => {
     const without = (name: "dump" | "load"): StoreMaker => {
       const store = new MemoryStore(Date.now);
       return () => Object.assign(store, { [name]: undefined });
@@ -168,7 +168,7 @@ describe("a store that changes while it is copied", () => {
     expect(fault.code).toBe("ALREADY_EXISTS");
   });
 
-  it("is a fault where it does not rest, and the copy serves no call", async () => {
+  it("fails if the store keeps changing, and the copy serves no call", async () => {
     const to = newStore();
     const fault = await faultOf(copyStore(restless(100), to));
     expect(fault).toMatchObject({ code: "REVISION_CONFLICT" });

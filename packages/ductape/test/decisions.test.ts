@@ -99,7 +99,7 @@ describe.each(URLS)("an action on %s", (url) => {
     expect(await run(ductape, { action: "set", amount: 0 })).toMatchObject({ used: 0 });
   });
 
-  it("reset sets used to 0 and tells what it was", async () => {
+  it("reset sets used to 0 and returns what it was", async () => {
     await using ductape = await open(url, { limit: 5, period: "day" });
     await run(ductape, { amount: 4 });
     const reset = await run(ductape, { action: "reset" });
@@ -227,7 +227,7 @@ describe.each(URLS)("a limit on %s", (url) => {
     expect(await run(ductape, { amount: 3 })).toMatchObject({ allowed: true, limit: 5, used: 5 });
   });
 
-  it("of a rolling window takes no grant", async () => {
+  it("of a rolling window accepts no grant", async () => {
     await using ductape = await open(url, { limit: 2, period: "day", window: "rolling" });
     const grant = run(ductape, { action: "grant", amount: 1 });
     await expect(grant).rejects.toMatchObject(fault("action"));
@@ -284,7 +284,7 @@ describe.each(URLS)("an alert on %s", (url) => {
     expect((await Promise.all(told)).map(({ length }) => length)).toEqual([1, 1, 0]);
   });
 
-  it("tells its fraction as it was defined", async () => {
+  it("reports its fraction as defined", async () => {
     await using ductape = await open(url, { limit: 300, period: "day", alerts: [1 / 3, 2 / 3] });
     expect(await fractions(run(ductape, { amount: 299 }))).toEqual([1 / 3, 2 / 3]);
   });
@@ -324,7 +324,7 @@ describe.each(URLS)("a listener that fails on %s", (url) => {
     expect(told).toBe(2);
   });
 
-  it("is logged too where it fails later", async () => {
+  it("is also logged if it fails later", async () => {
     const warnings: unknown[] = [];
     const logger = { warn: (_: string, error?: unknown) => warnings.push(error) };
     await using ductape = await open(url, ALERTED, { logger });

@@ -252,7 +252,7 @@ describe("a bad definition", () => {
     expect(Object.entries(Object(quota.rules[0]?.limit).values)).toEqual([["__proto__", 5]]);
   });
 
-  it("is told in a message of bounded length, whatever it holds", async () => {
+  it("is shown in a message of bounded length, whatever it contains", async () => {
     await using ductape = await clientWith([]);
     const create = (input: object) =>
       callAny(ductape.product.quotas, "create", "shop", { tag: "q", period: "day", ...input });

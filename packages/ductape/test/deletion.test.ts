@@ -158,7 +158,7 @@ describe.each(CASES)("%s with counters, on %s", (_, url, { remove, remake }) => 
 });
 
 describe.each(URLS)("a quota on %s", (url) => {
-  it("is deleted with counters in use, takes them with it, and is made again at zero", async () => {
+  it("is deleted with its counters in use, and created again at zero", async () => {
     const store = newStore(url);
     await using ductape = await open(url, store);
     const keyed = { amount: 4, idempotency_key: "k" };

@@ -236,14 +236,14 @@ describe("a page that is wrong", () => {
   const fence = (language: string, text: string) => `\`\`\`${language}\n${text}\n\`\`\`\n\n`;
   const one = 'import { ERRORS } from "ductape";\nconsole.log(ERRORS.TIMEOUT.httpStatus);';
 
-  it("is told by the block that prints something else", async () => {
+  it("is reported if a block prints something else", async () => {
     const page = fence("ts", one) + fence("text", "503") + fence("ts", "console.log(1);");
     expect(await differencesOf("right", page + fence("text", "1"))).toEqual([]);
     const told = await differencesOf("wrong", page + fence("text", "2"));
     expect(told).toEqual(["line 10 prints:\n1\nthe page says:\n2"]);
   });
 
-  it("is told where a program fails, prints what is not shown, or names no command", async () => {
+  it("is reported if a program fails, prints what is not shown, or names no command", async () => {
     const [failed] = await differencesOf("fails", fence("ts", `${one}\nthrow new Error("no");`));
     expect(failed).toContain("Error: no");
     expect(await differencesOf("silent", fence("ts", one))).toHaveLength(1);
@@ -253,7 +253,7 @@ describe("a page that is wrong", () => {
     await expect(differencesOf("nobody", fence("yaml", "a: 1"))).rejects.toThrow("line 1");
   });
 
-  it("is told by what a shell prints, but for what no page can know", async () => {
+  it("is reported by a shell's output, except for what no page can know", async () => {
     const first = fence("sh", "a=1; date +%s") + fence("text", "...");
     const session = first + fence("sh", "echo $a");
     expect(await differencesOf("shell", session + fence("text", "1"))).toEqual([]);
@@ -266,7 +266,7 @@ describe("a page that is wrong", () => {
     expect(failed).toContain("failed");
   });
 
-  it("is told where it does not compile, and where a link is dead", () => {
+  it("is reported if it does not compile, or a link is dead", () => {
     expect(typeErrorsOf({ types: fence("ts", `${one}\nconst a: string = 1;\nvoid a;`) })).toEqual([
       "types-types-0.ts: Type 'number' is not assignable to type 'string'.",
     ]);

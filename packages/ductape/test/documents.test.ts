@@ -37,7 +37,7 @@ describe.each(stores)("documents on $name", (tested) => {
     await store.close();
   });
 
-  it("tells changes of watched ones alone, deletions too", async () => {
+  it("returns only changes of watched ones, including deletions", async () => {
     const { store, documents } = await opened(url);
     const { sequence } = await documents.changes(0);
     await documents.write([made("w/1/"), made("w/2/"), made("w/3/", { unwatched: true })], []);
@@ -51,7 +51,7 @@ describe.each(stores)("documents on $name", (tested) => {
     await store.close();
   });
 
-  it(`are followed to what is stored, whoever asks how often (SEED=${seed})`, async () => {
+  it(`are followed to what is stored, however often they are read (SEED=${seed})`, async () => {
     const { store, documents } = await opened(url);
     const random = randomOf(seed);
     const stored = new Map<string, { revision: number; value: string | null }>();
@@ -106,7 +106,7 @@ describe.each(stores)("documents on $name", (tested) => {
     await store.close();
   });
 
-  it("are gone when they expire, and their changes are never told again", async () => {
+  it("are gone when they expire, and their changes are never returned again", async () => {
     const { store, documents, clock } = await opened(url);
     const expiresMs = START_MS + 1_000;
     const writes = ["x/1/", "x/2/"].map((key) => made(key, { expiresMs }));

@@ -31,7 +31,7 @@ describe("the quickstart", { retry: 1 }, () => {
     return `${verdict}  ${used} of 5 used, resets at ${tomorrow.toISOString()}`;
   };
 
-  it("goes on counting at the next run, and then denies", async () => {
+  it("continues counting at the next run, and then denies", async () => {
     const file = newFile();
     const last = `The count is in ${file}: run this again and it goes on.`;
     const first = [count("allowed", 1), count("allowed", 2), count("allowed", 3), last];
@@ -58,7 +58,7 @@ describe("the quickstart", { retry: 1 }, () => {
   );
 });
 
-it("plans: an upgrade applies at once, a metered quota tells overage and alerts", async () => {
+it("plans: an upgrade applies at once, a metered quota reports overage and alerts", async () => {
   expect(await linesOf("plans.ts", "memory:")).toEqual([
     "exports",
     "  ada on free  allowed  1 of 2 used",

@@ -32,7 +32,7 @@ async function factsOf(store: string) {
 }
 
 describe.each(stores)("the facts of $name", ({ name, url }) => {
-  it("are of the engine, by the server where there are several", async () => {
+  it("describe the engine, by server if there are several", async () => {
     const names = (await factsOf(url("facts"))).map((each) => each.name);
     const known = NAMES[name];
     if (known !== undefined) return expect(names).toEqual(known);
@@ -43,7 +43,7 @@ describe.each(stores)("the facts of $name", ({ name, url }) => {
   });
 });
 
-it.runIf(POSTGRES_BIN !== null)("what PostgreSQL may lose is told with advice", async () => {
+it.runIf(POSTGRES_BIN !== null)("what PostgreSQL may lose is reported with advice", async () => {
   const server = await startPostgres(["fsync = off", "synchronous_commit = off"]);
   const facts = await factsOf(`${server.url()}?schema=facts`);
   await server.stop();
@@ -51,16 +51,19 @@ it.runIf(POSTGRES_BIN !== null)("what PostgreSQL may lose is told with advice", 
   expect(advised).toEqual(["synchronous_commit", "fsync"]);
 });
 
-it.runIf(hasRedis("what Redis may lose"))("what Redis may lose is told with advice", async () => {
-  const server = await startRedis({ appendonly: "yes", "maxmemory-policy": "allkeys-lru" });
-  const facts = await factsOf(`redis://127.0.0.1:${server.port}?durability=durable`);
-  await server.remove();
-  const advised = facts.filter(({ advice }) => advice !== null);
-  expect(advised.map(({ name, value }) => [name, value])).toEqual([
-    ["appendfsync", "everysec"],
-    ["maxmemory-policy", "allkeys-lru"],
-  ]);
-});
+it.runIf(hasRedis("what Redis may lose"))(
+  "what Redis may lose is reported with advice",
+  async () => {
+    const server = await startRedis({ appendonly: "yes", "maxmemory-policy": "allkeys-lru" });
+    const facts = await factsOf(`redis://127.0.0.1:${server.port}?durability=durable`);
+    await server.remove();
+    const advised = facts.filter(({ advice }) => advice !== null);
+    expect(advised.map(({ name, value }) => [name, value])).toEqual([
+      ["appendfsync", "everysec"],
+      ["maxmemory-policy", "allkeys-lru"],
+    ]);
+  },
+);
 
 it.each([
   [5_000, "+4900 ms from this machine's", true],

@@ -142,7 +142,7 @@ describe.each(drivers)("a path, on %s", (driver) => {
     expect(await usedOf(ductape)).toBe(3);
   });
 
-  it("that names a folder, or lies under a file, is told so, and tried again", async () => {
+  it("that names a folder, or is below a file, fails and is tried again", async () => {
     const path = newPath();
     mkdirSync(path, { recursive: true });
     await using ductape = new Ductape({ store: `sqlite:${path}?driver=${driver}` });
@@ -158,7 +158,7 @@ describe.each(drivers)("a path, on %s", (driver) => {
     }
   });
 
-  it("that cannot be opened is told to all who wait, and opened once it can be", async () => {
+  it("that cannot be opened fails all waiting calls, and opens once it can be", async () => {
     const path = newPath();
     mkdirSync(path, { recursive: true });
     const unhandled: unknown[] = [];
@@ -189,14 +189,14 @@ describe.each(drivers)("a file that is not ours to write, on %s", (driver) => {
     expect(existsSync(`${path}-wal`)).toBe(false);
   }
 
-  it("is refused where it is no database", async () => {
+  it("is refused if it is not a database", async () => {
     const path = newPath();
     await prepare(`sqlite:${path}?driver=${driver}`);
     scribble(path, 0, 100);
     await expectRefused(path, "not a SQLite database; name another one");
   });
 
-  it("is refused where it is the database of another program", async () => {
+  it("is refused if it belongs to another program", async () => {
     const path = newPath();
     mkdirSync(dirname(path));
     await sql(path, driver, "CREATE TABLE store.theirs (a); INSERT INTO theirs VALUES (1)");
@@ -237,7 +237,7 @@ describe.each(drivers)("a file that is not ours to write, on %s", (driver) => {
     },
   );
 
-  it("is refused where a newer version has changed its schema", async () => {
+  it("is refused if a newer version has changed its schema", async () => {
     const path = newPath();
     await prepare(`sqlite:${path}?driver=${driver}`);
     const db = await openSqlite(path, driver);
@@ -290,7 +290,7 @@ if (!canMove) console.warn("NOT RUN: files removed while in use, which Windows d
 const NOTICED_MS = 15;
 
 describe.each(canMove ? drivers : [])("a file in use, on %s", (driver) => {
-  it("that is deleted is a fault of the next change, and the next call begins anew", async () => {
+  it("that is deleted makes the next change fail, and the next call starts again", async () => {
     const path = newPath();
     await using ductape = await clientWith([quota], { store: `sqlite:${path}?driver=${driver}` });
     await count(ductape);
@@ -332,7 +332,7 @@ describe.each(canMove ? drivers : [])("a file in use, on %s", (driver) => {
     expect(await ductape.product.quotas.fetch("shop", "q")).toMatchObject({ name: "q" });
   });
 
-  it("that loses its log tells that the change may not last, and keeps all before it", async () => {
+  it("that loses its log reports an unknown outcome, and keeps all before it", async () => {
     const path = newPath();
     await using ductape = await clientWith([quota], { store: `sqlite:${path}?driver=${driver}` });
     for (let i = 0; i < 5; i++) await count(ductape);
@@ -363,7 +363,7 @@ describe.each(canMove ? drivers : [])("a file in use, on %s", (driver) => {
     await ductape.close();
   });
 
-  it("that is deleted and made anew by another client leaves that client undisturbed", async () => {
+  it("that is deleted and created again by another client leaves it undisturbed", async () => {
     const path = newPath();
     const store = `sqlite:${path}?driver=${driver}`;
     const old = await clientWith([quota], { store });

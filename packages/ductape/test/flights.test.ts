@@ -73,7 +73,7 @@ const turns = async (count = 5) => {
 };
 
 describe("an engine that answers later", () => {
-  it("gets what came meanwhile as the next batch, in its order", async () => {
+  it("gets the plans that arrived meanwhile as the next batch, in order", async () => {
     const engine = new Engine();
     const { submitAll } = batchingOn(engine);
     const first = submitAll(1, 3);
@@ -109,7 +109,7 @@ describe("an engine that answers later", () => {
     await late;
   });
 
-  it("is asked again where it was busy, with those plans first", async () => {
+  it("is tried again if it was busy, with those plans first", async () => {
     const engine = new Engine();
     const { submitAll } = batchingOn(engine);
     const first = submitAll(1, 2);
@@ -134,7 +134,7 @@ describe("an engine that answers later", () => {
     expect(await later).toEqual(["decided", "decided"]);
   });
 
-  it("may fail one plan, or a whole batch, and goes on", async () => {
+  it("may fail one plan, or a whole batch, and continues", async () => {
     const engine = new Engine();
     const { submitAll, submit } = batchingOn(engine);
     const first = submitAll(1, 2);

@@ -31,7 +31,7 @@ async function dayAfter(url: string) {
 }
 
 describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
-  it("tells the window that holds now and those before, by the limit of their time", async () => {
+  it("lists the current window and those before, each with its limit at the time", async () => {
     const clock = manualClock("2026-01-10T00:00:00Z");
     const quota = { tag: "q", limit: 10, period: "month", history: 12, decimals: 1 } as const;
     await using ductape = await clientWith([quota], { store: fresh(url), clock });
@@ -98,7 +98,7 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
     ]);
   });
 
-  it("counts a retry once, also where it comes in the window after", async () => {
+  it("counts a retry once, even in the next window", async () => {
     const clock = manualClock("2026-01-01T23:00:00Z");
     const quota = { tag: "q", scope: SCOPE, limit: 9, period: "day", history: 2 } as const;
     await using ductape = await clientWith([quota], { store: fresh(url), clock });
@@ -111,7 +111,7 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
     expect(windows.map(({ used }) => used)).toEqual([0, 4]);
   });
 
-  it("begins anew where windows change their form, and tells one without history", async () => {
+  it("starts again with a new window version, and lists one window without history", async () => {
     const clock = manualClock("2026-01-30T12:00:00Z");
     const quota = { tag: "q", limit: 9, period: "day", history: 5 } as const;
     await using ductape = await clientWith([quota], { store: fresh(url), clock });
@@ -133,7 +133,7 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
     });
   });
 
-  it("forgets what it kept where history is ended, and begins anew", async () => {
+  it("discards what it kept when history ends, and starts again", async () => {
     const { ductape, clock } = await dayAfter(url);
     await using _ = ductape;
     const { quotas, environments } = ductape.product;
@@ -154,7 +154,7 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
     await environments.delete("shop", "prd");
   });
 
-  it("keeps the limit of a window also where it was only set, and of a plan", async () => {
+  it("keeps the limit of a window that was only set, and of a plan", async () => {
     const clock = manualClock("2026-01-10T00:00:00Z");
     const by = "$Session{plan}";
     const limit = { by, values: { pro: 50, team: null }, default: 10 } as const;
@@ -184,7 +184,7 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
     ]);
   });
 
-  it("tells at any hour what it keeps, where clocks are set forth and back", async () => {
+  it("lists what it keeps at any hour, when clocks are set forward and back", async () => {
     const clock = manualClock("2025-09-20T00:00:00Z");
     const rules = (
       [
@@ -212,7 +212,7 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
     }
   });
 
-  it("tells the window in which the counter stands, where a clock stepped back", async () => {
+  it("lists the counter's window if a clock stepped back", async () => {
     const clock = manualClock("2026-01-31T12:00:00Z");
     const quota = { tag: "q", limit: 9, period: "month", history: 2 } as const;
     await using ductape = await clientWith([quota], { store: fresh(url), clock });
@@ -226,7 +226,7 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
     ]);
   });
 
-  it("forgets with the quota, and takes force where an environment holds some", async () => {
+  it("is deleted with the quota, and needs force for an environment that has some", async () => {
     const { ductape } = await dayAfter(url);
     await using _ = ductape;
     const { quotas, environments } = ductape.product;

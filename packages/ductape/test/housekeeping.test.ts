@@ -131,7 +131,7 @@ describe.each(stores)("counters of past windows on $name", (tested) => {
 });
 
 describe.each(stores)("what is deleted on $name", (tested) => {
-  it("takes its counters with it, a part with each batch that changes something", async () => {
+  it("deletes its counters too, some with each batch that changes something", async () => {
     await using bench = await open(tested, [
       { tag: "q", period: "lifetime", ...BY_USER },
       { tag: "gone", period: "lifetime", ...BY_USER },
@@ -236,7 +236,7 @@ describe.each(stores)("an idempotency key on $name", (tested) => {
     expect(dropped).toBe(100);
   });
 
-  it("is kept for as long as the call says, and its first use decides", async () => {
+  it("is kept for as long as its first use says", async () => {
     await using bench = await open(tested, [quota]);
     const key = { idempotency_key: "k", idempotency_ttl_ms: 1_500 };
     await bench.run(key);

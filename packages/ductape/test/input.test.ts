@@ -125,7 +125,7 @@ describe("an input error", () => {
     expect(fault.message).not.toContain("secret-token");
   });
 
-  it("never shows a token that stands in the wrong place", async () => {
+  it("never shows a token given in the wrong place", async () => {
     await using ductape = await clientWith([{ tag: "q", limit: 5, period: "day" }]);
     const { sessions } = ductape.processor;
     const start: (input: never) => Promise<unknown> = sessions.start.bind(sessions);

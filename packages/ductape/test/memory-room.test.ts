@@ -100,14 +100,14 @@ describe("a store in memory that is full", () => {
     expect((await refused).code).toBe("SESSION_REVOKED");
   });
 
-  it("takes definitions all the same", async () => {
+  it("accepts definitions all the same", async () => {
     await using bench = await open();
     await untilFull((i) => bench.run({ subject: `user-${i}` }));
     const more = { tag: "more", limit: 1, period: "day" } as const;
     await bench.ductape.product.quotas.create("shop", more);
   });
 
-  it("says how much it keeps, and gives all room back with what is deleted", async () => {
+  it("reports how much it keeps, and frees all room of what is deleted", async () => {
     await using bench = await open();
     const before = bench.ductape.room?.bytes;
     for (let i = 0; i < 300; i++) {

@@ -183,7 +183,7 @@ describe("a multiple that divides the day", () => {
     expect(startsOf(hours(every), zone, from, at.length)).toEqual(want);
   });
 
-  it("has windows of five and of seven hours where clocks change", () => {
+  it("has windows of five and of seven hours when clocks change", () => {
     const spring = startsOf(hours(6), "America/New_York", "2026-03-08T05:00Z", 3);
     expect(spring).toEqual(
       ["T00:00-05:00", "T06:00-04:00", "T12:00-04:00"].map((time) => `2026-03-08${time}`),
@@ -211,7 +211,7 @@ describe("a multiple that divides the day", () => {
     );
   });
 
-  it("is never longer than it says, if it is an hour or less", () => {
+  it("is never longer than its period, up to an hour", () => {
     const halves = startsOf(minutes(30), "America/New_York", "2026-11-01T05:00Z", 5);
     const times = ["01:00-04:00", "01:30-04:00", "01:00-05:00", "01:30-05:00", "02:00-05:00"];
     expect(halves).toEqual(times.map((time) => `2026-11-01T${time}`));
@@ -234,7 +234,7 @@ describe("a multiple that divides the day", () => {
     expect(before).toEqual(skipped.map((time) => `1993-08-${time}`));
   });
 
-  it("counts the time that passed since 1970 where it does not divide the day", () => {
+  it("measures elapsed time since 1970 if it does not divide the day", () => {
     // 1970 began at 05:00 UTC in New York: 98,917 windows of 5 hours before this one.
     const startMs = Date.UTC(1970, 0, 1, 5) + 98_917 * 5 * 3_600_000;
     const { startMs: start, endMs: end } = windowOf("America/New_York", hours(5), startMs / 1_000);

@@ -74,7 +74,7 @@ describe("an option of the client", () => {
     expect(made).toMatchObject({ guarantees: { name: "memory" } });
   });
 
-  it("does not tell the password of a URL", () => {
+  it("never shows the password of a URL", () => {
     const fault = makeAny({ store: "mysql://user:secret@host/db" });
     expect(fault.message).toContain('got "mysql:..."');
     expect(fault.message).not.toContain("secret");
@@ -96,7 +96,7 @@ describe("a variable", () => {
     }
   });
 
-  it("stands behind the option", async () => {
+  it("is overridden by the option", async () => {
     vi.stubEnv("DUCTAPE_STORE", "mysql://h");
     vi.stubEnv("DUCTAPE_ON_STORE_ERROR", "ignore");
     vi.stubEnv("DUCTAPE_TIMEOUT_MS", "never");
@@ -104,7 +104,7 @@ describe("a variable", () => {
     expect(await ductape.processor.quota.run(input)).toMatchObject({ used: 1 });
   });
 
-  it("sets what no option does", async () => {
+  it("applies if no option is given", async () => {
     vi.stubEnv("DUCTAPE_STORE", `sqlite:${folder.path}/store.db`);
     vi.stubEnv("DUCTAPE_ON_STORE_ERROR", "deny");
     const ductape = new Ductape({ logger: { warn: () => undefined } });

@@ -66,7 +66,7 @@ describe.runIf(canMove)("while the store is down", () => {
     await client.close();
   });
 
-  it("allow admits nobody whose token has ended meanwhile", async () => {
+  it("allow admits nobody whose token has expired meanwhile", async () => {
     const { client, clock, quota, inputFor, known } = await withoutStore("allow");
     clock.advance(7 * HOUR_MS - 1);
     expect(told(await quota.run(inputFor(known.token)))).toContain(true);

@@ -150,7 +150,7 @@ describe("to public addresses alone, nothing is sent to an address that is", () 
     expect(await reasonOf(outgoing.send(request("a.example")))).toMatch(FORBIDDEN_CHARS);
   });
 
-  it("is let through where it is public", () => {
+  it("is allowed if it is public", () => {
     const outgoing = new Outgoing([]);
     for (const host of ["8.8.8.8", "[2606:4700::1111]", "[64:ff9b::8.8.8.8]", "idp.example"]) {
       expect(outgoing.refusal(`https://${host}/keys`), host).toBe(null);
@@ -159,7 +159,7 @@ describe("to public addresses alone, nothing is sent to an address that is", () 
 });
 
 describe("a request to a name", () => {
-  it("goes to the addresses that were checked, whatever the resolver says later", async () => {
+  it("goes to the checked addresses, whatever the resolver says later", async () => {
     const answers = [["127.0.0.2"], ["127.0.0.1"], ["127.0.0.1"]];
     let asked = 0;
     const outgoing = new Outgoing(["127.0.0.2"], async () => found(...(answers[asked++] ?? [])));
@@ -174,7 +174,7 @@ describe("a request to a name", () => {
     expect([asked, reached.length]).toEqual([2, 1]);
   });
 
-  it("takes no forbidden one among several addresses", async () => {
+  it("uses no forbidden one among several addresses", async () => {
     const outgoing = new Outgoing(["127.0.0.3/32"], async () =>
       found("10.0.0.1", "::1", "127.0.0.3", "169.254.169.254"),
     );
@@ -187,7 +187,7 @@ describe("a request to a name", () => {
     expect(reached).toBe("::ffff:127.0.0.3");
   });
 
-  it("that does not exist is told as one that is forbidden", async () => {
+  it("that does not exist fails like one that is forbidden", async () => {
     const missing = new Outgoing([], () => Promise.reject(new Error("ENOTFOUND internal-secret")));
     const forbidden = new Outgoing([], async () => found("10.0.0.1"));
     const reasons = [missing, forbidden].map((each) => reasonOf(each.send(request("a.example"))));
@@ -199,7 +199,7 @@ describe("a request to a name", () => {
 describe("an answer", () => {
   const outgoing = new Outgoing(["127.0.0.1", "::1"]);
 
-  it("that leads elsewhere is told, and nobody goes there", async () => {
+  it("that redirects is reported, and not followed", async () => {
     const paths: (string | undefined)[] = [];
     listener = ({ url }, response) => {
       paths.push(url);
@@ -215,7 +215,7 @@ describe("an answer", () => {
     expect(await outgoing.send(request("127.0.0.1"))).toEqual({ status: 500, text: "" });
   });
 
-  it("of more bytes than wanted is given up, also where it never ends", async () => {
+  it("with too many bytes is cut off, even if it never ends", async () => {
     listener = (_, response) => {
       response.writeHead(200);
       const more = () =>
@@ -246,7 +246,7 @@ describe("an answer", () => {
     expect(performance.now() - startedMs).toBeLessThan(5_000);
   });
 
-  it("that is no HTTP, or is cut off, is told by a code alone", async () => {
+  it("that is not HTTP, or is cut off, fails with a code only", async () => {
     listener = (_, { socket }) => void socket?.end(`${INTERNAL}\r\n\r\n`);
     expect(await reasonOf(outgoing.send(request("127.0.0.1")))).toMatch(/^it failed \(HPE_\w+\)$/);
     listener = (_, response) => {
@@ -266,7 +266,7 @@ describe("an answer", () => {
 describe("the setting", () => {
   const parse = (value: unknown) => parseNetworks({ path: "DUCTAPE_OUTGOING", value });
 
-  it("takes any, public, and addresses and ranges as a text or an array", async () => {
+  it("accepts any, public, and addresses and ranges as a text or an array", async () => {
     expect(parse(undefined)).toBe("any");
     expect(parse("public")).toEqual([]);
     expect(parse("10.1.0.0/16, ::1")).toEqual(["10.1.0.0/16", "::1"]);

@@ -150,8 +150,8 @@ describe.runIf(started !== null)("a reply that is lost", () => {
   });
 });
 
-describe.runIf(started !== null)("a server that stands still", () => {
-  it("holds no call longer than it may wait, and goes on within a second", async () => {
+describe.runIf(started !== null)("a server that hangs", () => {
+  it("holds no call longer than its timeout, and continues within a second", async () => {
     await using ductape = await clientOn(running().freshUrl(), { timeoutMs: 400 });
     const load = new Load(ductape);
     await load.admits(1);

@@ -72,7 +72,7 @@ describe.runIf(started !== null)("a PostgreSQL server", () => {
     expect(fault.message).toContain(message);
   });
 
-  it("that refuses the password is told plainly", async () => {
+  it("that refuses the password is reported plainly", async () => {
     const server = running();
     await server.run("CREATE ROLE locked LOGIN PASSWORD 'other'");
     await server.allowFirst("host all locked 127.0.0.1/32 scram-sha-256");
@@ -141,7 +141,7 @@ describe.runIf(started !== null)("the tables of a schema", () => {
     expect((await server.run(tables)).rows).toEqual([{ relname: "orders" }]);
   });
 
-  it("that are dropped while in use are made anew by the next call", async () => {
+  it("that are dropped while in use are created again by the next call", async () => {
     const store = running().freshUrl();
     const schema = new URL(store).searchParams.get("schema");
     await using ductape = await clientWith([quota], { store });

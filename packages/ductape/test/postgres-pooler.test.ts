@@ -93,7 +93,7 @@ describe.runIf(pooler !== null)("postgres behind a pooler of transactions", () =
     run(),
   );
 
-  it("refuses a URL that asks for sessions, and says what to set", async () => {
+  it("refuses a URL that needs sessions, and says what to set", async () => {
     await using client = new Ductape({ store: pooledUrl().replace("&listen=false", "") });
     const error = await faultOf(client.product.fetchAll());
     expect(error).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: false });

@@ -96,7 +96,7 @@ describe("the estimate of the server's clock", () => {
 describe.runIf(started !== null)("a changed definition", () => {
   const quota = { tag: "q", limit: 1, period: "day" } as const;
 
-  it("is told at once to a client that listens, also after its connection was lost", async () => {
+  it("reaches a listening client at once, even after its connection was lost", async () => {
     const url = running().freshUrl();
     const logger = { warn: () => undefined };
     await using ductape = await clientWith([quota], { store: url, logger });
@@ -120,7 +120,7 @@ describe.runIf(started !== null)("a changed definition", () => {
     await store.close();
   });
 
-  it("is seen by polling where nobody listens", async () => {
+  it("is seen by polling if nobody listens", async () => {
     const store = running().freshUrl("&listen=false");
     await using one = await clientWith([quota], { store });
     await using other = new Ductape({ store });

@@ -48,7 +48,7 @@ describe("an RSA key with an exponent of 1, for which anybody can make a token,"
   const open = withExponent([1]);
   const token = tokenOfNobody("k");
 
-  it("does verify a token of nobody, where a program lets it", () => {
+  it("verifies anybody's token, if a program lets it", () => {
     const [head = "", body = "", signature = ""] = token.split(".");
     const key = createPublicKey({ key: { ...open }, format: "jwk" });
     const isVerified = verify(
@@ -79,7 +79,7 @@ describe("an RSA key with an exponent of 1, for which anybody can make a token,"
     expect(await faultOf(bench.run(token))).toBe("SESSION_INVALID");
   });
 
-  it("verifies nothing where a definition with it was stored before", async () => {
+  it("verifies nothing in a definition stored earlier", async () => {
     const store = openStore("memory:", contextOf(Date.now));
     for (const stored of [{ public_key: rsa }, { jwks: { keys: [rsa] } }]) {
       await using bench = await issuerBench({ algorithms: ["RS256"], ...stored }, { store });
@@ -138,7 +138,7 @@ describe("a key that is not for verifying by the named algorithms", () => {
     ["that is a secret", { kty: "oct", k: "c2VjcmV0" }, "RS256", /is a shared secret/],
   ];
 
-  it.each(CASES)("%s is refused where it is defined, and not shown", async (_, key, alg, why) => {
+  it.each(CASES)("%s is refused in a definition, and not shown", async (_, key, alg, why) => {
     await using client = await clientWith([]);
     const inSet = typeof key === "string" ? [] : [{ jwks: { keys: [jwkOf(alg, "right"), key] } }];
     for (const given of [{ public_key: key }, ...inSet]) {
@@ -182,7 +182,7 @@ describe("a key that is not for verifying by the named algorithms", () => {
     ).rejects.toMatchObject({ code: "VALIDATION" });
   });
 
-  it("is told from one that is, by what it says of itself", async () => {
+  it("is distinguished from a verifying key by its use, key_ops or alg", async () => {
     for (const says of [{ use: "sig" }, { key_ops: ["verify"] }, { alg: "RS256", x5c: ["x"] }]) {
       await using bench = await issuerBench({
         algorithms: ["RS256"],
@@ -262,7 +262,7 @@ describe("a token that does not say which key is its own", () => {
     expect(await faultOf(bench.run(token(0, { kid: "k" })))).toBe("SESSION_INVALID");
   });
 
-  it("is of a key that was fetched just now, where the set has changed", async () => {
+  it("uses a key just fetched, if the set has changed", async () => {
     const [first, second] = jwks(() => ({})).keys;
     keySet = { keys: [first] };
     await using bench = await issuerBench({ jwks: `${url}/rotated` });

@@ -264,7 +264,7 @@ describe("a stored product that cannot be read", () => {
   });
 });
 
-describe("a store with what this version does not know", () => {
+describe("a store with kinds that this version does not know", () => {
   it("is used as if nothing else was in it", async () => {
     const { client, path, warnings } = await brokenFile(KEYS.quota, (value) => value);
     await using ductape = client;
@@ -276,7 +276,7 @@ describe("a store with what this version does not know", () => {
     expect(warnings.filter((warning) => warning.includes("webhook"))).toEqual([]);
   });
 
-  it("is used also where the logger fails", async () => {
+  it("is used even if the logger fails", async () => {
     const { client, path } = await brokenFile(KEYS.quota, text("{"));
     await client.close();
     const logger = {

@@ -38,7 +38,7 @@ describe.runIf(hasRedis("what is special on a Redis Cluster"))("a Redis Cluster"
     expect(Math.min(...counts)).toBeGreaterThan(0);
   });
 
-  it("refuses to decide as one what lies in two slots, and names both", async () => {
+  it("refuses to decide together what is in two slots, and names both", async () => {
     const quotas = TAGS.map((tag) => ({ tag, ...LIMIT_ONE }));
     await using ductape = await clientWith(quotas, { store: `${url}?prefix=apart` });
     const inputs = ["q0", "q1"].map((quota_tag) => inputOf({ quota_tag }));

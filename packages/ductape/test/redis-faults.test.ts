@@ -110,7 +110,7 @@ describe.runIf(hasServers)("a Redis server", () => {
     expect(await call).toMatchObject({ code: "STORE_UNAVAILABLE", retryable: true });
   });
 
-  it("that stands still makes calls end in their time, and is used when it goes on", async () => {
+  it("that hangs makes calls end in time, and is used when it continues", async () => {
     const paused = await startRedis();
     ends.push(() => paused.remove());
     const { ductape } = await made(paused.url, { timeoutMs: 400 });
@@ -157,7 +157,7 @@ describe.runIf(hasServers)("a Redis server", () => {
     expect(await usedOf(ductape)).toBe(1);
   });
 
-  it("that is a replica takes no call", async () => {
+  it("that is a replica accepts no call", async () => {
     const replica = await startRedis({ replicaof: `127.0.0.1 ${server.port}` });
     ends.push(() => replica.remove());
     const ductape = new Ductape({ store: replica.url, timeoutMs: 1_000 });
@@ -186,7 +186,7 @@ describe.runIf(hasServers)("a Redis server", () => {
     expect(await usedOf(ductape)).toBe(0);
   });
 
-  it("that lost its data makes clients read all definitions anew", async () => {
+  it("that lost its data makes clients read all definitions again", async () => {
     const emptied = await startRedis({ save: "" });
     ends.push(() => emptied.remove());
     const { ductape } = await made(emptied.url, { logger: collector() });
@@ -240,7 +240,7 @@ describe.runIf(hasServers)("a warning at open", () => {
 });
 
 describe.runIf(hasServers)("a durable store", () => {
-  it("acknowledges what enough replicas have, and leaves the rest in doubt", async () => {
+  it("acknowledges what enough replicas have, and reports the rest as unknown", async () => {
     const master = await startRedis({ appendonly: "yes", appendfsync: "always" });
     const replica = await startRedis({ replicaof: `127.0.0.1 ${master.port}` });
     try {

@@ -164,7 +164,7 @@ describe("a process that dies after a rotation and before its answer", () => {
 });
 
 describe("a revoked session", () => {
-  it("is refused by another connection at its next poll, also where it was seen", async () => {
+  it("is refused by another connection at its next poll, even if verified before", async () => {
     const store = `sqlite:${folder.path}/revoked.db`;
     await using bench = await sessionBench({ store, clock: undefined });
     await using other = new Ductape({ store });

@@ -250,7 +250,7 @@ describe.each(URLS)("a rolling window on %s", (url) => {
     expect(await run(ductape, { amount: 2 })).toMatchObject({ alerts });
   });
 
-  it("keeps every amount while the clock stands back", async () => {
+  it("keeps every amount while the clock is behind", async () => {
     await using ductape = await open(url, { limit: 2, period: "minute" });
     await run(ductape);
     nowMs -= 30 * PART_MS;

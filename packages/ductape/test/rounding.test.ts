@@ -66,7 +66,7 @@ describe.each(storeUrls(folder.path))("computed costs on %s", (store) => {
     expect(amountText(used)).toBe(decimalText(paper, decimals));
   });
 
-  it("are refused where they are not exact, with both ways to have them counted", async () => {
+  it("are refused if they are not exact, with both ways to have them counted", async () => {
     await using quota = await open(store, 2);
     const cases = [
       [0.1 + 0.2, 'set its rounding to "nearest" to count 0.3, or to "up" to count 0.3'],
@@ -97,7 +97,7 @@ describe.each(storeUrls(folder.path))("computed costs on %s", (store) => {
 });
 
 describe.each(storeUrls(folder.path))("rounding on %s", (store) => {
-  it("counts the same number whatever the action, and tells it as the amount", async () => {
+  it("counts the same number whatever the action, and returns it as the amount", async () => {
     await using quota = await open(store, 2, "up");
     const told = async (action: Action) => {
       const { amount, used, limit } = await quota.run({ action, amount: 0.001 + 0.3 });
@@ -111,7 +111,7 @@ describe.each(storeUrls(folder.path))("rounding on %s", (store) => {
     expect(await told("grant")).toEqual(["grant", 0.31, 0.31, 1_000.31]);
   });
 
-  it("admits for nothing what rounds to nothing, but never up", async () => {
+  it("admits an amount that rounds to zero for free, but never with up", async () => {
     await using quota = await open(store, 2, "nearest");
     await quota.run({ action: "set", amount: 1_000 });
     const free = { allowed: true, amount: 0, used: 1_000 };
@@ -207,7 +207,7 @@ describe("decimals", () => {
     expect(fault.message).toContain("0.00000015 of 1000 used");
   });
 
-  it("takes -0 as 0", async () => {
+  it("reads -0 as 0", async () => {
     await using quota = await open("memory:", 0);
     expect(Object.is((await quota.run({ action: "set", amount: -0 })).used, 0)).toBe(true);
   });

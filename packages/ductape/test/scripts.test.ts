@@ -21,7 +21,7 @@ describe("the scripts of the Redis store", () => {
     for (const text of wanted) expect(text).not.toMatch(/^\s*(--.*)?$/m);
   });
 
-  it("are made from source where nothing was built", () => {
+  it("are read from source if nothing was built", () => {
     expect(textsOf(MODULE)).toEqual(wanted);
   });
 

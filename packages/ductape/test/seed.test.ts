@@ -67,7 +67,7 @@ describe.each(["memory:", `sqlite:${folder.path}/seed.db`])("the seed's example 
     await ductape.product.delete("shop", { force: true });
   });
 
-  it("takes each optional field with every action, in every form", async () => {
+  it("accepts each optional field with every action, in every form", async () => {
     const scope = "$Session{userId}";
     await using ductape = await clientWith([{ tag: "fields", limit: 100, period: "day", scope }], {
       store,
@@ -127,7 +127,7 @@ describe.each(["memory:", `sqlite:${folder.path}/seed.db`])("the seed's example 
     await ductape.product.delete("shop", { force: true });
   });
 
-  it("names the session and the cache that nobody has defined", async () => {
+  it("names a session and a cache that are not defined", async () => {
     await using ductape = await clientWith([{ tag: "q", limit: 1, period: "day" }]);
     const run = (input: Partial<QuotaInput>) =>
       ductape.processor.quota.run({ ...seed, quota_tag: "q", ...input });

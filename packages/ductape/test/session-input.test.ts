@@ -94,7 +94,7 @@ describe("the data of a session", () => {
 });
 
 describe("the input of a session call", () => {
-  it("names each field that is missing, wrong or unknown, and tells no token", async () => {
+  it("names each field that is missing, wrong or unknown, and shows no token", async () => {
     await using bench = await sessionBench({ logger });
     const calls: [name: string, input: unknown, paths: string[]][] = [
       ["start", {}, ["product", "env", "tag"]],
@@ -121,7 +121,7 @@ describe("the input of a session call", () => {
     ]);
   });
 
-  it("tells neither a token nor what a session holds in any fault of a quota", async () => {
+  it("shows neither a token nor the data of a session in any fault of a quota", async () => {
     await using bench = await sessionBench({ logger }, { schema: { userId: "u", x: null } });
     const { token } = await bench.start({ userId: "u-1", x: { deep: SECRET } });
     await bench.client.product.quotas.create("shop", {

@@ -55,7 +55,7 @@ describe.each(stores)("sessions on %s", (store) => {
     expect(await ductape.processor.quota.run(data(token))).toMatchObject({ allowed: false });
   });
 
-  it("tell their data, and when they end", async () => {
+  it("return their data and their expiry", async () => {
     await using bench = await sessionBench({ store: freshUrl(store) });
     const { token, expiresAt, sessionId } = await bench.start();
     expect(expiresAt).toBe("2026-05-15T19:00:00.000Z");
@@ -276,7 +276,7 @@ describe("stored secrets", () => {
     expect(await same.processor.sessions.decrypt({ ...TARGET, token })).toMatchObject(DATA_OTHER);
   });
 
-  it("refuses a secret that could be guessed, and does not tell it", () => {
+  it("refuses a secret that could be guessed, and does not show it", () => {
     const short = "too-short-to-be-one";
     expect(() => new Ductape({ store: "memory:", secret: short })).toThrow("options.secret");
     expect(() => new Ductape({ store: "memory:", secret: short })).not.toThrow(short);

@@ -115,7 +115,7 @@ describe.each(URLS)("several rules on %s", (url) => {
     expect(never).toMatchObject({ rule: "once", retry_after_ms: null });
   });
 
-  it("name the longest wait also where two differ by milliseconds", async () => {
+  it("name the longest wait even if two differ by milliseconds", async () => {
     const rules = [
       { name: "even", limit: 1, period: "second" },
       { name: "shifted", limit: 1, period: "second", anchor: "2026-01-01T00:00:00.050Z" },
@@ -126,7 +126,7 @@ describe.each(URLS)("several rules on %s", (url) => {
     expect(await run(ductape)).toMatchObject({ rule: "shifted", retry_after_ms: 150 });
   });
 
-  it("mix soft and hard: only a hard one denies, and a soft one still tells", async () => {
+  it("mix soft and hard: only a hard one denies, and a soft one still reports", async () => {
     const rules = [
       { name: "soft", limit: 2, period: "day", on_exceed: "allow" },
       { name: "hard", limit: 5, period: "day" },
@@ -145,7 +145,7 @@ describe.each(URLS)("several rules on %s", (url) => {
 });
 
 describe.each(URLS)("the rule field on %s", (url) => {
-  it("is wanted by reset, set and grant where there are several, by no other", async () => {
+  it("is required by reset, set and grant if there are several, and by no other", async () => {
     await using ductape = await open(url, TEAM);
     await run(ductape, { subject: ann, amount: 2 });
     for (const action of ["reset", "set", "grant"] as const) {
@@ -163,7 +163,7 @@ describe.each(URLS)("the rule field on %s", (url) => {
     expect(rules?.map(({ used }) => used)).toEqual([2, 2, 2]);
   });
 
-  it("speaks to one rule, or to all with *", async () => {
+  it("acts on one rule, or on all with *", async () => {
     await using ductape = await open(url, TEAM);
     const told = async (input: Partial<QuotaInput>) => {
       const { rules = [], ...result } = await run(ductape, { subject: ann, ...input });
@@ -329,7 +329,7 @@ describe.each(URLS)("an atomic runAll on %s", (url) => {
     expect(await usedOf(ductape, { quota_tag: "r" })).toBe(0);
   });
 
-  it("says of an input that was not applied that no limit of its own was in the way", async () => {
+  it("says of an input that was not applied that none of its own limits denied it", async () => {
     await using ductape = await open(url, ...PAIR);
     const inputs = [inputOf({ quota_tag: "r" }), inputOf({ amount: 4 })];
     const [other, refused] = await ductape.processor.quota.runAll(inputs, { atomic: true });
@@ -337,7 +337,7 @@ describe.each(URLS)("an atomic runAll on %s", (url) => {
     expect(other).toMatchObject({ code: "NOT_APPLIED", used: 0, remaining: 10, exceeded: false });
   });
 
-  it("reports an alert by the one input that crosses it, none where it was refused", async () => {
+  it("reports an alert by the one input that crosses it, none if it was denied", async () => {
     await using ductape = await open(url, ...PAIR);
     let events = 0;
     ductape.onAlert(() => events++);
@@ -379,7 +379,7 @@ describe.each(URLS)("a runAll on %s", (url) => {
     ]);
   });
 
-  it("takes up to 1,000 inputs and keeps their order", async () => {
+  it("accepts up to 1,000 inputs and keeps their order", async () => {
     await using ductape = await open(url, { tag: "q", limit: 600, period: "day" });
     const inputs = Array.from({ length: 1_000 }, () => inputOf());
     const { quota } = ductape.processor;

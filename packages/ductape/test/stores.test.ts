@@ -58,7 +58,7 @@ describe("a manual clock", () => {
     expect(clock()).toBe(0);
   });
 
-  it("refuses what is no instant", () => {
+  it("refuses a value that is not an instant", () => {
     expect(() => manualClock("2026-01-31")).toThrow("with its offset");
     expect(() => manualClock(1.5)).toThrow("whole milliseconds");
     expect(() => manualClock(0).set("nonsense Z")).toThrow("whole milliseconds");

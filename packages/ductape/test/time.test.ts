@@ -29,7 +29,7 @@ async function open(url: string, clock: () => number) {
 }
 
 describe.each(storeUrls(folder.path))("a client with a clock, on %s", (url) => {
-  it("reads no other: not for windows, waits, keys, stamps or what is dropped", async () => {
+  it("is the only clock: for windows, waits, keys, stamps and cleaning up", async () => {
     // The system's own time is long past: it would show in every instant.
     vi.useFakeTimers({ toFake: ["Date"], now: Date.UTC(1999, 0, 1) });
     const clock = manualClock(START);
@@ -76,7 +76,7 @@ describe.each(storeUrls(folder.path))("a client with a clock, on %s", (url) => {
     expect(await faultOf(bench.run(asked))).toMatchObject({ code: "SESSION_EXPIRED" });
   });
 
-  it("refuses what is no instant, naming the clock, counts nothing, and goes on", async () => {
+  it("refuses a value that is not an instant, naming the clock, and counts nothing", async () => {
     const given: object = { now: Date.parse(START) };
     const clock = (): number => Reflect.get(given, "now");
     await using bench = await open(url, clock);

@@ -70,7 +70,7 @@ describe.each(storeUrls(folder.path))("a change of a window on %s", (url) => {
     await store.close();
   });
 
-  it("says where it did not come to its end, and does the rest when it is made again", async () => {
+  it("reports if it could not finish, and does the rest when it is repeated", async () => {
     const { clock, store, client } = await counted(url);
     let plans = 0;
     const faulty = storeOver(store, {

@@ -4,7 +4,7 @@ import { luaOf } from "../translate.js";
 const of = (text: string) => luaOf(["root"], [], { "a.ts": text });
 
 describe("TypeScript made Lua", () => {
-  it("is what a root needs, in any file, and nothing else", () => {
+  it("contains what a root needs, in any file, and nothing else", () => {
     const lua = luaOf(["root"], ["given"], {
       "a.ts": 'import { A } from "./b.js"; export function root(): number { return given(A); }',
       "b.ts": `const C = 2; const A = C + 1; const B = 4; class D { #e = 1; }

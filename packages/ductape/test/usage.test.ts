@@ -27,7 +27,7 @@ async function count(ductape: Ductape, subject: QuotaInput["subject"], amount: n
 const named = ({ subject, used }: SubjectUsage) => [subject, used];
 
 describe.each(storeUrls(folder.path))("usage.subjects on %s", (url) => {
-  it("tells who has used how much, most first, from the counters that decide", async () => {
+  it("lists who has used how much, most first, from the counters that decide", async () => {
     const clock = manualClock("2026-05-15T12:00:00Z");
     const quota = { tag: "q", scope: SCOPE, limit: 10, period: "day" } as const;
     await using ductape = await clientWith([quota], { store: fresh(url), clock });
@@ -109,7 +109,7 @@ describe.each(storeUrls(folder.path))("usage.subjects on %s", (url) => {
     expect(await of("rolling")).toEqual([]);
   });
 
-  it("tells the limit that each subject's plan picked, in the units of the quota", async () => {
+  it("shows the limit that each subject's plan picked, in the units of the quota", async () => {
     const limit = { by: "$Session{plan}", values: { free: 1.5, team: null }, default: 2 } as const;
     const quota = { tag: "q", scope: SCOPE, limit, period: "day", decimals: 1 } as const;
     const store = fresh(url);
@@ -128,7 +128,7 @@ describe.each(storeUrls(folder.path))("usage.subjects on %s", (url) => {
     expect((await limits())[2]).toEqual(["ada", 2]);
   });
 
-  it("tells the default, as it stands, of a counter whose plan is not known yet", async () => {
+  it("shows the current default for a counter whose plan is not known yet", async () => {
     const by = "$Session{plan}";
     const limit = { by, values: { pro: 100, team: null }, default: 5 } as const;
     const store = openStore(fresh(url), contextOf(Date.now));
@@ -169,7 +169,7 @@ describe.each(storeUrls(folder.path))("usage.subjects on %s", (url) => {
     expect(subjects.map((each) => each.limit)).toEqual([7, 7, 100, null, 100]);
   });
 
-  it("tells the one counter of the whole product as nobody's", async () => {
+  it("lists the counter of the whole product without a subject", async () => {
     await using ductape = await clientWith([{ tag: "q", limit: 4, period: "day" }], {
       store: fresh(url),
     });
@@ -222,7 +222,7 @@ describe.each(storeUrls(folder.path))("usage.subjects on %s", (url) => {
   });
 });
 
-it("tells counters in a window's form that another client has just given them", async () => {
+it("lists counters in a window version that another client has just made", async () => {
   const clock = manualClock("2026-01-31T12:00:00Z");
   const options = { store: fresh(`sqlite:${folder.path}/store.db`), clock };
   const quota = { tag: "q", limit: 10, period: "day", scope: SCOPE } as const;

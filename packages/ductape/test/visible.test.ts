@@ -30,19 +30,19 @@ describe("text that people see", () => {
     );
   });
 
-  it("stays as it is where it can be seen", () => {
+  it("stays unchanged if it is visible", () => {
     const plain = "Zoë, Łukasz, 小明, 👩 \\ \"quoted\" 'x' é ﷺ $Session{userId} a\\u001b";
     expect(visible(plain)).toBe(plain);
   });
 
-  it("is JSON of the same value where it was JSON", () => {
+  it("stays JSON of the same value", () => {
     const value = Object.fromEntries(HOSTILE.map((char) => [`k${char}`, [char, "plain"]]));
     const shown = visible(JSON.stringify(value));
     expect(JSON.parse(shown)).toEqual(value);
     expect(shown).toBe(visible(shown));
   });
 
-  it("is what faults show of a value", () => {
+  it("is how faults show a value", () => {
     expect(show("\u001B]0;x\u0007\u009B2J\u202E")).toBe('"\\u001b]0;x\\u0007\\u009b2J\\u202e"');
   });
 });

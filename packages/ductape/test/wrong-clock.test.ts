@@ -79,7 +79,7 @@ describe.each(stores)("after one call under a clock ten years ahead, $name", (te
     expect(await windowsFact(bench.ductape)).toMatchObject({ advice: null });
   });
 
-  it("goes on keeping the windows that are, and shows them once the counter is reset", async () => {
+  it("keeps recording current windows, and shows them once the counter is reset", async () => {
     await using bench = await open(tested);
     await bench.run({ subject: "ada", amount: 2 });
     bench.clock.set(THEN);
@@ -159,7 +159,7 @@ describe("a session that a clock ten years ahead has changed", () => {
     }
   });
 
-  it("goes on with a refresh, whose token is of now", async () => {
+  it("continues with a refresh, which returns a token for the present", async () => {
     await using bench = await sessions();
     bench.clock.set(NOW);
     const run = (token: string) =>

@@ -61,7 +61,7 @@ describe.each(stores)("a counter in a window of other zone rules, on $name", ({ 
     return { clock, client, run, [Symbol.asyncDispose]: () => client.close() };
   }
 
-  it("goes on to its end, with its count, its grants and its alerts", async () => {
+  it("runs to its end, with its count, its grants and its alerts", async () => {
     await using counter = await counted(BEFORE, "2026-07-02T04:30Z");
     const held = { used: 4, limit: 12, window: textOf(BEFORE) };
     expect(await counter.run({ action: "check", amount: 8 })).toMatchObject(held);
@@ -83,7 +83,7 @@ describe.each(stores)("a counter in a window of other zone rules, on $name", ({ 
     expect(await counter.run()).toMatchObject({ used: 1, window: textOf(SECOND) });
   });
 
-  it("goes on over a boundary of the rules that hold now", async () => {
+  it("continues across a boundary of the new rules", async () => {
     const window = spanOf("2026-07-02T04:30Z", "2026-07-02T10:30Z");
     await using counter = await counted(window, "2026-07-02T05:00Z");
     const held = { used: 4, limit: 12, window: textOf(window) };

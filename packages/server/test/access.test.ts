@@ -112,7 +112,7 @@ it("a foreign product is answered in the words of the library", async () => {
   );
 });
 
-it("lists only what is the key's own", async () => {
+it("lists only what the key covers", async () => {
   const { product } = server.ductape;
   await product.create({ tag: "other" });
   await product.environments.create("shop", { slug: "dev" });

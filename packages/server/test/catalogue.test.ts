@@ -117,7 +117,7 @@ describe.each(KINDS)("%s", (path, id, input, patch, changed) => {
   });
 });
 
-it("deletes a product with counters in use by force alone", async () => {
+it("deletes a product with counters in use only with force", async () => {
   await call("/v1/products", { body: { tag: "used" } });
   await call("/v1/products/used/environments", { body: { slug: "prd" } });
   await call("/v1/products/used/quotas", { body: { tag: "q", limit: 5, period: "lifetime" } });
@@ -128,7 +128,7 @@ it("deletes a product with counters in use by force alone", async () => {
   expect((await call("/v1/products/used?force=true", { method: "DELETE" })).status).toBe(204);
 });
 
-it("writes down each change with what was before, also of several at once", async () => {
+it("logs each change with the values before, even of several at once", async () => {
   server.audit.length = 0;
   await call("/v1/products/shop/quotas", { body: { tag: "hot", limit: 1, period: "day" } });
   const limits = Array.from({ length: 8 }, (_, i) => i + 2);

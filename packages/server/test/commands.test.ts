@@ -10,7 +10,7 @@ afterAll(folder.remove);
 const words = (line: string): string[] => line.split(" ");
 
 describe("ductape serve", () => {
-  it("tells the first key once, and stops by SIGTERM with what was accepted", async () => {
+  it("prints the first key once, and finishes accepted calls on SIGTERM", async () => {
     const store = newStore();
     const args = [
       "serve",
@@ -61,7 +61,7 @@ describe("ductape serve", () => {
     expect(ended.stderr).not.toMatch(/secret|\n\s+at /);
   });
 
-  it("refuses a root key that could be guessed, and does not tell it", async () => {
+  it("refuses a root key that could be guessed, and does not show it", async () => {
     const { code, stderr } = await run(["serve", "--port", "0"], { DUCTAPE_ROOT_KEY: "hunter2" });
     expect(code).toBe(2);
     expect(stderr).toContain("DUCTAPE_ROOT_KEY: expects dk_");

@@ -130,7 +130,7 @@ describe("a limit that falls", () => {
     expect(isOver(subject, changed)).toBe(over);
   });
 
-  it("is read from the change of a quota alone", () => {
+  it("is read only from the change of a quota", () => {
     const change = {
       kind: "quota",
       product_tag: "shop",
@@ -158,7 +158,7 @@ function faultOf(work: () => unknown): ValidationError {
 }
 
 describe("ductape export", () => {
-  it("gives what apply takes, for the same store and for another", async () => {
+  it("prints a file for apply, for the same store and for another", async () => {
     await using one = new Ductape({ store: "memory:" });
     await using two = new Ductape({ store: "memory:" });
     const file = FILE.replace(
@@ -184,7 +184,7 @@ describe("ductape export", () => {
     expect(first).toEqual(second);
   });
 
-  it("prints YAML, and JSON where it is asked for", async () => {
+  it("prints YAML, and JSON on request", async () => {
     const store = newStore();
     await filled(store);
     const { stdout } = await run(["export", "--store", store]);
@@ -200,7 +200,7 @@ describe("ductape export", () => {
 });
 
 describe("ductape apply", () => {
-  it("shows what differs, and changes it all", async () => {
+  it("shows what differs, and changes all of it", async () => {
     const store = newStore();
     const dry = await run(["apply", "--store", store, "-f", fileOf(FILE), "--dry-run"]);
     const told = { code: 0, stdout: dry.stdout };

@@ -45,7 +45,7 @@ describe("npm start", () => {
     expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
-  it("goes on answering the call that was pasted before a restart", async () => {
+  it("still answers the call that was pasted before a restart", async () => {
     const store = newStore();
     const port = String(await freePort());
     const calls: string[] = [];
@@ -75,7 +75,7 @@ describe("npm start", () => {
     }
   });
 
-  it("says where it keeps its key, where it cannot", async () => {
+  it("says where it keeps its key if it cannot write it", async () => {
     const blocked = join(folder.path, "blocked");
     mkdirSync(join(blocked, "demo.key"), { recursive: true });
     const { code, stderr } = await run(["serve", "--demo", "--store", `sqlite:${blocked}/a.db`]);

@@ -26,7 +26,7 @@ function* fieldsOf(path: string, value: unknown): Generator<readonly [string, un
 }
 
 describe("the OpenAPI document", () => {
-  it("says of every field and parameter what it is", () => {
+  it("describes every field and parameter", () => {
     const fields = Object.entries(namedSchemas()).flatMap(([id, schema]) => [
       ...fieldsOf(id, schema),
     ]);

@@ -19,7 +19,7 @@ async function ask(path: string, headers: Record<string, string> = {}) {
 }
 
 describe("/", () => {
-  it("leads people to /docs, and programs that accept JSON alone to the document", async () => {
+  it("redirects people to /docs, and programs that accept only JSON to the document", async () => {
     for (const accept of ["text/html,application/json;q=0.9", "*/*"]) {
       const { status, headers } = await ask("/", { accept });
       expect([status, headers.get("location")]).toEqual([302, "docs"]);
@@ -31,7 +31,7 @@ describe("/", () => {
 });
 
 describe("/docs", () => {
-  it("loads its own files alone, under a policy without inline scripts or styles", async () => {
+  it("loads only its own files, under a policy without inline scripts or styles", async () => {
     const { headers, text } = await ask("/docs");
     expect(headers.get("content-type")).toBe("text/html; charset=utf-8");
     const policy = headers.get("content-security-policy");
@@ -42,7 +42,7 @@ describe("/docs", () => {
     expect(text).toContain('id="QUOTA_NOT_FOUND"');
   });
 
-  it("has files that a browser keeps for good, in gzip where it takes that", async () => {
+  it("has files that a browser can keep for good, gzipped if it accepts that", async () => {
     const { text } = await ask("/docs");
     const files = [...text.matchAll(/(?:src|href)="(docs\/[^"]+)"/g)].map(([, path]) => `/${path}`);
     expect(files).toHaveLength(5);

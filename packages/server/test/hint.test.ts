@@ -116,7 +116,7 @@ describe("a file of definitions that is nearly right", () => {
     expect(await faultOfFile(`products:\n${lines}\n`)).toBe(`${place}: ${tab}`);
   });
 
-  it("leaves a tab alone that indents nothing", () => {
+  it("ignores a tab that does not indent", () => {
     const text = "products:\n  - tag: shop\t# the shop\n\t\n    name:\tShop\n";
     expect(readConfiguration(text, "f").configuration).toEqual({
       products: [{ tag: "shop", name: "Shop" }],
@@ -134,7 +134,7 @@ describe("a file of definitions that is nearly right", () => {
     expect(told).toBe(`f:3:${column}: ${selector} ${rest}`);
   });
 
-  it("says nothing of quotes where brackets are wrong for another reason", async () => {
+  it("does not mention quotes if brackets are wrong for another reason", async () => {
     expect(await faultOfFile("products: [{ tag: a {b} }]")).toMatch(/^f:1:\d+: Unexpected/);
   });
 

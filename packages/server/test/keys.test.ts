@@ -8,7 +8,7 @@ const KEY_FORM = /^dk_[a-z0-9]{10}_[0-9A-Za-z]{33}$/;
 const ONE = { scopes: ["quota:increment"], products: ["shop"], environments: ["prd"] };
 
 describe("a key", () => {
-  it("is told once, is stored as a hash, and does what it is for until it is revoked", async () => {
+  it("is shown once, is stored as a hash, and works until it is revoked", async () => {
     const server = await startWith([{ tag: "q", limit: 5, period: "day" }]);
     const made = await server.call("/v1/keys", { body: { name: "shop", ...ONE } });
     const { key, ...view } = made.body;
@@ -142,7 +142,7 @@ describe("the first key", () => {
     folder.remove();
   });
 
-  it("is not made where DUCTAPE_ROOT_KEY is set, nor where no key is asked for", async () => {
+  it("is not created if DUCTAPE_ROOT_KEY is set or no key is required", async () => {
     const server = await start();
     expect(await server.firstKey).toBe(null);
     expect((await server.ductape.records.all("api-key")).size).toBe(0);

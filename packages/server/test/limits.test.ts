@@ -71,7 +71,7 @@ describe("what is too large is refused before it is read", () => {
   });
 });
 
-describe("what is no plain JSON is refused, and counts nothing", () => {
+describe("a body that is not plain JSON is refused, and counts nothing", () => {
   const bomb = gzipSync(Buffer.alloc(10_485_760));
   const input = JSON.stringify(inputOf());
   it.each([
@@ -125,7 +125,7 @@ describe("what is no plain JSON is refused, and counts nothing", () => {
     expect(status).toBe(200);
   });
 
-  it("what is no HTTP gets a problem too, and an upgrade nothing", async () => {
+  it("a request that is not HTTP also gets a problem, and an upgrade nothing", async () => {
     const { status, text } = await sendRaw(server.port, ["HELLO\r\n\r\n"]);
     expect([status, codeIn(text)]).toEqual([400, "VALIDATION"]);
     const two = post("/v1/quota/run", JSON_TYPE, "Content-Length: 5", "Transfer-Encoding: chunked");

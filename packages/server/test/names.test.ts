@@ -122,7 +122,7 @@ describe("a product, and all that it has, under the odd name", () => {
     },
   );
 
-  it("is at the Location that its creation tells", async () => {
+  it("is at the Location that its creation returns", async () => {
     for (const tag of ODD) {
       const made = await server.call("/v1/products", { body: { tag } });
       expect(made.status, shown(tag)).toBe(201);

@@ -64,7 +64,7 @@ describe("the keys at a jwks URL", () => {
     expect(hits).toBe(before);
   });
 
-  it("cannot be defined there where the address says so", async () => {
+  it("cannot be defined if the address shows that it is forbidden", async () => {
     await using server = await serverOn("https://idp.example/keys");
     const path = "/v1/products/shop/sessions";
     for (const jwks of [url, "https://169.254.169.254/a", "https://[::ffff:10.0.0.1]/a"]) {
@@ -78,7 +78,7 @@ describe("the keys at a jwks URL", () => {
     }
   });
 
-  it("are asked for there where a setting allows it, and what is no key is not told", async () => {
+  it("are fetched there if a setting allows it, and other content is not shown", async () => {
     for (const outgoing of ["127.0.0.0/8", ["127.0.0.1"], "any"]) {
       await using server = await serverOn(url, outgoing);
       for (const page of [internalPage, `"${internalPage}"`, `{"keys":"${internalPage}"}`]) {

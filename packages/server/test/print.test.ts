@@ -26,7 +26,7 @@ it("goes through one file: no other names a stream, the console or a colour", ()
   expect(writers).toEqual([]);
 });
 
-it("is YAML of the same values where a configuration is exported", async () => {
+it("is YAML of the same values in an exported configuration", async () => {
   const store = newStore();
   await using ductape = new Ductape({ store });
   const description = `${HOSTILE}\ttab\u007F\u{E0041}`;
@@ -42,7 +42,7 @@ it("is YAML of the same values where a configuration is exported", async () => {
   ]);
 });
 
-it("tells of a hostile subject in one row of a table, and as it is in JSON", async () => {
+it("shows a hostile subject in one row of a table, and unchanged in JSON", async () => {
   const store = newStore();
   await using ductape = new Ductape({ store });
   await ductape.product.create({ tag: "shop" });
@@ -67,7 +67,7 @@ it("tells of a hostile subject in one row of a table, and as it is in JSON", asy
   expect(unknown.stderr).toContain("ada\\u001b[2J\\u0007");
 });
 
-it("is what a server warns of, line by line", async () => {
+it("is how a server warns, line by line", async () => {
   const server = await startWith([]);
   const { sayWarning } = await import("../src/print.js");
   const lines: string[] = [];

@@ -39,7 +39,7 @@ describe.each([
   ["a store", onStore],
   ["a server", onServer],
 ])("commands on %s", (_, place) => {
-  it("decide, and end with 3 where it is denied", async () => {
+  it("decide, and exit with 3 if denied", async () => {
     const { flags, more, end } = await place();
     const who = ["--subject", "userId=u1", ...flags];
     const first = await run(["quota", "increment", ...AT, "--amount", "4", ...who], more);

@@ -59,7 +59,7 @@ describe("POST /v1/quota/run", () => {
     expect(headers.get("retry-after")).toBe("43200");
   });
 
-  it("tells no time to come back where waiting cannot help", async () => {
+  it("gives no time to retry if waiting cannot help", async () => {
     const { body, headers } = await run({ amount: 6 });
     expect(body).toMatchObject({ allowed: false, retry_after_ms: null });
     expect(headers.get("retry-after")).toBe(null);
@@ -85,7 +85,7 @@ describe("POST /v1/quota/run", () => {
     expect(unlimited.headers.get("ratelimit-policy")).toBe(null);
   });
 
-  it("takes the header Idempotency-Key for the field, with quotes and without", async () => {
+  it("reads the header Idempotency-Key as the field, with or without quotes", async () => {
     const first = await run({ quota_tag: "unlimited" }, { "idempotency-key": '"a-1"' });
     const again = await run({ quota_tag: "unlimited" }, { "idempotency-key": "a-1" });
     const field = await run({ quota_tag: "unlimited", idempotency_key: "a-1" });
@@ -177,7 +177,7 @@ describe("POST /v1/quota/run", () => {
 describe("POST /v1/quota/batch", () => {
   const input = (more = {}) => inputOf({ quota_tag: "batch", ...more });
 
-  it("decides each on its own: a fault stands in its place", async () => {
+  it("decides each on its own: a fault appears in its place", async () => {
     const inputs = [
       input({ amount: 2 }),
       input({ amuont: 2 }),
@@ -215,7 +215,7 @@ describe("POST /v1/quota/batch", () => {
     });
   });
 
-  it("takes a thousand inputs in one body of up to 1 MB, and no more", async () => {
+  it("accepts a thousand inputs in one body of up to 1 MB, and no more", async () => {
     const inputs = Array.from({ length: 1_000 }, () => inputOf({ quota_tag: "unlimited" }));
     const { status, body } = await batch({ inputs });
     expect(status).toBe(200);

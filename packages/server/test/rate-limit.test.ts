@@ -36,7 +36,7 @@ const keysIn = (field: string): string[] =>
   [...field.matchAll(/;pk=:([\w+/]{12}):/g)].map(([, key = ""]) => key);
 
 describe("the fields of sixteen rules", () => {
-  it("are all told where they fit", async () => {
+  it("are all listed if they fit", async () => {
     const [policy, limit] = fieldsOf(await run({ quota_tag: "few" }));
     expect([policy.split(", ").length, limit.split(", ").length]).toEqual([16, 16]);
     expect(keysIn(policy)).toEqual(keysIn(limit));
@@ -74,7 +74,7 @@ describe("the fields of sixteen rules", () => {
 describe("the unit of a quota", () => {
   const day = { limit: 5, period: "day" } as const;
 
-  it("is told where it is not requests, in the fields and in the body", async () => {
+  it("is named unless it is requests, in the fields and in the body", async () => {
     const { product } = server.ductape;
     await product.quotas.create("shop", { tag: "tokens", unit: "tokens", ...day });
     await product.quotas.create("shop", { tag: "bytes", unit: "content-bytes", ...day });

@@ -9,11 +9,11 @@ const place = (page: string): string =>
   new URL(`../../../docs/reference/${page}`, import.meta.url).pathname;
 
 // `npx vitest run packages/server/test/reference.test.ts --update` writes the pages anew.
-it("the page of HTTP tells of each route and body as it is", async () => {
+it("the HTTP page describes each route and body as it is", async () => {
   const routes = [...ROUTES, ...serverRoutes(ROUTES, VERSION)];
   await expect(httpPage(routes)).toMatchFileSnapshot(place("http.md"));
 });
 
-it("the page of the command line tells of each command and flag as it is", async () => {
+it("the command line page describes each command and flag as it is", async () => {
   await expect(cliPage(ductapeProgram())).toMatchFileSnapshot(place("cli.md"));
 });

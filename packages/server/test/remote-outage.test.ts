@@ -108,7 +108,7 @@ describe("a client of a server whose store is down", () => {
   const down = (onStoreError: OutagePolicy) =>
     serverOf(start({ store: NO_STORE, onStoreError, timeoutMs: 2_000 }));
 
-  it("answers by its own policy where the server throws", async () => {
+  it("answers under its own policy if the server throws", async () => {
     const url = await down("throw");
     expect(await codeOf(clientOf(url).quota.run(INPUT))).toBe("STORE_UNAVAILABLE");
     expect(await clientOf(url, "allow").quota.run(INPUT)).toEqual(degraded(true));

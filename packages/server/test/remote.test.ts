@@ -80,7 +80,7 @@ describe("a client of a server", () => {
     expect(paths.every((path) => path === "/v1/quota/batch")).toBe(true);
   });
 
-  it("applies a configuration as a client of the store does", async () => {
+  it("applies a configuration like a client of the store", async () => {
     const server = await running();
     const client = clientOf(server.url);
     const quotas = [
@@ -120,7 +120,7 @@ describe("a client of a server", () => {
     expect((await listing).map(({ tag }) => tag)).toEqual(["p1", "p2", "p3"]);
   });
 
-  it("counts once where the answer was lost and the call was sent again", async () => {
+  it("counts once if the answer was lost and the call was sent again", async () => {
     const server = await running();
     let lost = 0;
     const url = await between((request, response, body) => {
@@ -134,7 +134,7 @@ describe("a client of a server", () => {
     expect(lost).toBe(2);
   });
 
-  it("asks to keep its own keys for as long as it may retry, and 10 s more", async () => {
+  it("has its own keys kept for as long as it may retry, and 10 s more", async () => {
     const server = await running();
     const sent: QuotaInput[] = [];
     const url = await between((request, response, body) => {
@@ -170,7 +170,7 @@ describe("a client of a server", () => {
     expect([code, asked]).toEqual(["OUTCOME_UNKNOWN", 1]);
   });
 
-  it("says that the outcome is unknown where it must not send again", async () => {
+  it("reports an unknown outcome if it must not send again", async () => {
     const server = await running();
     const url = await between((request, _, body) => {
       void pass(server.url, request, body).then(() => request.socket.destroy());
@@ -199,7 +199,7 @@ describe("a client of a server", () => {
     expect(message).toContain(`${url} cannot be reached (ECONNREFUSED)`);
   });
 
-  it("takes no answer of another server for a decision", async () => {
+  it("accepts no answer of another server as a decision", async () => {
     const url = await between((_, response) => response.end("<html>"));
     const { message } = await faultOf(clientOf(url).processor.quota.run(INPUT));
     expect(message).toContain("answered 200, but not as a Ductape server");
@@ -225,7 +225,7 @@ describe("a client of a server", () => {
     }
   });
 
-  it("finishes the calls under way when it is closed, and takes no other", async () => {
+  it("finishes the calls in progress when it is closed, and accepts no other", async () => {
     const client = clientOf((await running()).url);
     const accepted = client.processor.quota.run(INPUT);
     await client.close();

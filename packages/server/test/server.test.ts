@@ -8,7 +8,7 @@ import { ask, inputOf, recordOf, ROOT_KEY, start, startWith } from "./support.js
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe("the server itself", () => {
-  it("tells without a key that it lives, is ready, and how it fares", async () => {
+  it("shows without a key that it is alive, whether it is ready, and its metrics", async () => {
     const server = await startWith([{ tag: "q", limit: 1, period: "day", scope: "$Session{u}" }]);
     const get = (path: string) => server.call(path, { key: null });
     expect((await get("/healthz")).body).toEqual({ status: "ok" });
@@ -58,7 +58,7 @@ describe("the server itself", () => {
 });
 
 describe("a server that stops", () => {
-  it("finishes what was accepted, tells that it drains, and takes nothing new", async () => {
+  it("finishes accepted calls, reports that it drains, and accepts nothing new", async () => {
     const server = await startWith([{ tag: "q", limit: null, period: "day" }]);
     let closing = Promise.resolve();
     const { status, head } = await sendRaw(
@@ -74,7 +74,7 @@ describe("a server that stops", () => {
     await server.close();
   });
 
-  it("takes an option it cannot use for what it is", async () => {
+  it("refuses an option it cannot use", async () => {
     await expect(startServer({ store: "redes://x", port: 0 })).rejects.toThrow(/store/);
     const server = await start();
     await expect(startServer({ store: "memory:", port: server.port })).rejects.toThrow(

@@ -27,7 +27,7 @@ const call = async (name: string, body: object) => {
 const start = (userId: string) => call("start", { ...target, data: { userId, plan: "free" } });
 const textIn = (body: object, name: string): string => String(Reflect.get(body, name));
 
-it("starts, uses, tells, refreshes, lists and revokes a session", async () => {
+it("starts, uses, decrypts, refreshes, lists and revokes a session", async () => {
   const started = await start("ada");
   expect(started).toMatchObject({ status: 200, expiresAt: "2026-05-15T13:00:00.000Z" });
   const token = textIn(started, "token");
@@ -78,7 +78,7 @@ it("starts, uses, tells, refreshes, lists and revokes a session", async () => {
   });
 });
 
-it("tells no token in a fault, and no session in a log", async () => {
+it("shows no token in a fault, and no session in a log", async () => {
   server.audit.length = 0;
   const started = await start("eve");
   const token = textIn(started, "token");

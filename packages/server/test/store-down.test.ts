@@ -115,7 +115,7 @@ describe.skipIf(!hasRedis("a server that goes down and comes up"))("a store on a
 });
 
 describe("a file that is lost under a server", () => {
-  it("is told by readyz, calls and the console, and no time to wait until it is back", async () => {
+  it("is reported by readyz, calls and the console, without a time to wait", async () => {
     const path = join(folder.path, "lost", "store.db");
     const server = await startWith([{ tag: "q", limit: 5, period: "day" }], {
       store: `sqlite:${path}`,
@@ -145,7 +145,7 @@ describe("a file that is lost under a server", () => {
     await server.close();
   });
 
-  it("is not served at all where it was no file from the beginning", async () => {
+  it("does not start if it was not a file from the beginning", async () => {
     const path = join(folder.path, "blocked", "store.db");
     mkdirSync(path, { recursive: true });
     await expect(start({ store: `sqlite:${path}` })).rejects.toMatchObject({

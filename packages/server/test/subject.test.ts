@@ -48,7 +48,7 @@ describe.each([
     expect(found).toMatchObject({ subject: "7", windows: [{ used: 5 }] });
   });
 
-  it("is told to be unknown where nothing was ever counted", async () => {
+  it("is reported as unknown if nothing was ever counted", async () => {
     expect(await history("calls", "nobody")).toMatchObject({
       last_seen: null,
       windows: [{ used: 0, limit: 1_000 }],
@@ -79,7 +79,7 @@ describe.each([
   });
 });
 
-it("HTTP takes a text, and JSON where it begins as JSON", async () => {
+it("HTTP accepts a text, or JSON if it begins like JSON", async () => {
   const ask = async (subject: string) => {
     const query = new URLSearchParams({ ...AT, quota_tag: "calls", subject });
     const { status, body } = await server.call(`/v1/usage/history?${query}`);

@@ -32,7 +32,7 @@ async function withServer() {
 }
 
 describe("ductape session", () => {
-  it("starts a session whose token decides, and tells what it holds", async () => {
+  it("starts a session whose token decides, and returns its data", async () => {
     const { server, at, key } = await withServer();
     const data = ["--data", '{"userId":"ada"}'];
     const started = await run(["session", "start", "login", ...at, ...data, "--json"], key);
@@ -50,7 +50,7 @@ describe("ductape session", () => {
     await server.close();
   });
 
-  it("refuses what is no JSON, and a token that is none, without telling it", async () => {
+  it("refuses invalid JSON, and an invalid token without showing it", async () => {
     const { server, at, key } = await withServer();
     const start = await run(["session", "start", "login", ...at, "--data", "{userId}"], key);
     expect(start).toMatchObject({ code: 2, stdout: "" });
@@ -64,7 +64,7 @@ describe("ductape session", () => {
 });
 
 describe("ductape doctor", () => {
-  it("tells of a store that all is well", async () => {
+  it("reports that all is well with a store", async () => {
     const { code, stdout, stderr } = await run(["doctor", "--store", newStore()]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "all is well\n" });
     for (const name of ["CHECK", "node", "store", "schema", "synchronous"]) {
@@ -95,7 +95,7 @@ describe("ductape doctor", () => {
     expect(await run(doctor)).toMatchObject({ code: 0, stderr: "all is well\n" });
   });
 
-  it("tells of a server whether it is ready", async () => {
+  it("reports whether a server is ready", async () => {
     const { server, key } = await withServer();
     const { code, stdout } = await run(["doctor", "--url", server.url, "--json"], key);
     expect(code).toBe(0);
@@ -108,7 +108,7 @@ describe("ductape doctor", () => {
     expect(gone.stderr).toContain(server.url);
   });
 
-  it("tells of a store that cannot be opened what is wrong with it", async () => {
+  it("reports what is wrong with a store that cannot be opened", async () => {
     const store = "sqlite:/dev/null/a.db";
     const { code, stdout, stderr } = await run(["doctor", "--store", store, "--json"]);
     expect(code).toBe(69);
@@ -119,7 +119,7 @@ describe("ductape doctor", () => {
     expect(stderr).toContain("/dev/null");
   });
 
-  it("advises what fits the fault of a file, a host and a port", async () => {
+  it("gives the advice that fits the fault of a file, a host and a port", async () => {
     const path = join(folder.path, "text.db");
     writeFileSync(path, "this is no database".repeat(500));
     const free = `127.0.0.1:${await freePort()}`;

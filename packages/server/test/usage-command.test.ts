@@ -32,7 +32,7 @@ async function countedYesterday(subjects: readonly string[]): Promise<string> {
 }
 
 describe("ductape usage subjects", () => {
-  it("prints the last window of all as CSV that no spreadsheet takes for a formula", async () => {
+  it("prints the last window of all as CSV that no spreadsheet reads as a formula", async () => {
     const store = await countedYesterday(ODD);
     const { code, stdout } = await run(["usage", "subjects", "--store", store, ...at, ...LAST]);
     expect(code).toBe(0);
@@ -45,7 +45,7 @@ describe("ductape usage subjects", () => {
     expect(new Set(rows.map((row) => row.slice(1, 4).join()))).toEqual(new Set(["2,50,48"]));
   });
 
-  it("lists more than a page with --all, and where the next begins without it", async () => {
+  it("lists more than a page with --all, and shows where the next begins without it", async () => {
     const users = Array.from({ length: 1_203 }, (_, i) => `user-${i}`);
     const store = await countedYesterday(users);
     const command = ["usage", "subjects", "--store", store, ...at, "--window", "last", "--json"];
@@ -76,7 +76,7 @@ describe("ductape usage subjects", () => {
   });
 });
 
-it("the last window is told by HTTP, and by the remote client", async () => {
+it("the last window is listed over HTTP and by the remote client", async () => {
   const clock = manualClock("2026-11-30T12:00:00Z");
   const server = await startWith([QUOTA, { ...QUOTA, tag: "hour", period: "hour" }], { clock });
   const place = { env: "prd", product_tag: "shop", quota_tag: "q" };
@@ -96,7 +96,7 @@ it("the last window is told by HTTP, and by the remote client", async () => {
   await server.close();
 });
 
-it("a line of CSV tells texts apart that begin alike", () => {
+it("a line of CSV keeps texts different that begin alike", () => {
   const texts = ["=a", "'=a", "''=a", "a", "", " =a", "＝a"];
   expect(csvLine(texts)).toBe("'=a,''=a,'''=a,a,, =a,'＝a");
   expect(csvLine([-1, null, 0.5])).toBe("-1,,0.5");

@@ -34,7 +34,7 @@ export const CLOCK_CASES: Readonly<Record<string, Body>> = {
     assert.equal(await admittedOf(client, 1), 0);
     assert.equal(await usedOf(client), 3);
   },
-  "frees a counter that a wrong clock moved years ahead, by reset or by set": async (bench) => {
+  "frees a counter that a wrong clock moved years ahead, with reset or set": async (bench) => {
     const { client, clock } = bench;
     await define(client, { ...BY_USER, limit: 10, period: "month", alerts: [0.5] });
     for (const subject of ["a", "b"]) await run(client, { subject, amount: 4 });
@@ -74,7 +74,7 @@ export const CLOCK_CASES: Readonly<Record<string, Body>> = {
     clock.advance(HOUR_MS);
     assert.equal(await admittedOf(client, 9, { subject: "b" }), 5);
   },
-  "resets the one rule named, and leaves the others where a wrong clock put them": async (
+  "resets only the named rule, and leaves the others where a wrong clock put them": async (
     bench,
   ) => {
     const { client, clock } = bench;

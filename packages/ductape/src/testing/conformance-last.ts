@@ -96,7 +96,7 @@ export const LAST_CASES: Readonly<Record<string, Body>> = {
     await run(client, { subject: "b" });
     assert.deepEqual(await lastOf(client), [["a", 2, 10]]);
   },
-  "changes nothing of the last window by what is changed after it": async ({ client, clock }) => {
+  "keeps the last window unchanged by later changes": async ({ client, clock }) => {
     await define(client, { ...BY_USER, limit: 10, period: "day" });
     const actions = ["set", "reset", "decrement", "grant"] as const;
     for (const subject of actions) await run(client, { subject, amount: 5 });
@@ -110,7 +110,7 @@ export const LAST_CASES: Readonly<Record<string, Body>> = {
       ["reset", 5, 10],
     ]);
   },
-  "tells of the last window the limit with its grants, of the plan known last": async (bench) => {
+  "shows for the last window the limit with its grants, by the last known plan": async (bench) => {
     const { client, clock } = bench;
     const limit = { by: "$Session{plan}", values: { pro: 9, team: null }, default: 3 } as const;
     await define(client, { ...BY_USER, limit, period: "month" });
@@ -133,7 +133,7 @@ export const LAST_CASES: Readonly<Record<string, Body>> = {
       ["team idle", 2, null],
     ]);
   },
-  "lists a last window in the form that the rule has now, and in no other": async (bench) => {
+  "lists a last window only in the rule's current window version": async (bench) => {
     const { client, clock } = bench;
     await define(client, { ...BY_USER, limit: 10, period: "day" });
     await run(client, { subject: "a", amount: 4 });
@@ -159,7 +159,7 @@ export const LAST_CASES: Readonly<Record<string, Body>> = {
     clock.advance(1);
     assert.equal((await lastOf(client)).length, 60);
   },
-  "lists the last window page by page, and mixes no two": async ({ client, clock }) => {
+  "lists the last window page by page, without mixing two windows": async ({ client, clock }) => {
     await define(client, { ...BY_USER, limit: null, period: "day" });
     for (const [i, subject] of ["a", "b", "c"].entries()) {
       await run(client, { subject, amount: 1 + i });

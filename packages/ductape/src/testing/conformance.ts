@@ -86,7 +86,7 @@ const CASES: Readonly<Record<string, Body>> = {
     assert.equal((await run(client, { amount: 2 })).allowed, true);
     assert.equal(await usedOf(client), 10);
   },
-  "decides by a bound quota as by whole inputs": async ({ client }) => {
+  "decides the same through a bound quota as with whole inputs": async ({ client }) => {
     await define(client, { ...BY_USER, limit: 10, period: "day" });
     const bound = client.quota({ product_tag: "shop", env: "prd", quota_tag: "q" });
     const subject = "u";
@@ -155,7 +155,7 @@ const CASES: Readonly<Record<string, Body>> = {
     }
     assert.ok(admittedMs.length > 180 && admittedMs.length < 300);
   },
-  "counts an idempotency key once, and tells its answer again": async ({ client, clock }) => {
+  "counts an idempotency key once, and repeats its answer": async ({ client, clock }) => {
     await define(client, { limit: 5, period: "hour" });
     const key = { idempotency_key: "k", amount: 4 };
     const results = await Promise.all(Array.from({ length: 20 }, () => run(client, key)));
@@ -264,7 +264,7 @@ const CASES: Readonly<Record<string, Body>> = {
     assert.ok(admitted.every(({ allowed }) => allowed));
     assert.equal(await usedOf(client, { subject: "a" }), 3);
   },
-  "counts fractions to the last digit, and rounds where the quota says so": async (bench) => {
+  "counts fractions to the last digit, and rounds if the quota says so": async (bench) => {
     const { client } = bench;
     await define(client, { limit: 9_000, period: "day", decimals: 12 });
     await rejectsWith("VALIDATION", run(client, { amount: 0.1 + 0.2 }));
@@ -284,14 +284,14 @@ const CASES: Readonly<Record<string, Body>> = {
     await rejectsWith("VALIDATION", run(client, { amount: 1 }));
     assert.equal(await usedOf(client), Number.MAX_SAFE_INTEGER);
   },
-  "carries a count into another window, and grants nothing afresh": async ({ client }) => {
+  "transfers a count into a changed window, without a fresh allowance": async ({ client }) => {
     await define(client, { limit: 10, period: "day" });
     await run(client, { amount: 7 });
     await client.product.quotas.update("shop", "q", { limit: 10, period: "month" });
     assert.equal(await usedOf(client), 7);
     assert.equal(await admittedOf(client, 9), 3);
   },
-  "keeps what it carried, though the window before is long past": async ({ client, clock }) => {
+  "keeps a transferred count, although the old window is long past": async ({ client, clock }) => {
     await define(client, { ...BY_USER, limit: 10, period: "day" });
     for (const subject of ["a", "b", "c"]) await run(client, { subject, amount: 7 });
     await client.product.quotas.update("shop", "q", { period: "month" });
@@ -302,7 +302,7 @@ const CASES: Readonly<Record<string, Body>> = {
       assert.equal((await run(client, { subject, amount: 4 })).allowed, false);
     }
   },
-  "starts at zero for a quota that is made again": async ({ client }) => {
+  "starts at zero for a quota that is created again": async ({ client }) => {
     await define(client, { limit: 10, period: "day" });
     await run(client, { amount: 7, idempotency_key: "k" });
     await client.product.quotas.delete("shop", "q");
@@ -327,7 +327,7 @@ const CASES: Readonly<Record<string, Body>> = {
     await rejectsWith("ABORTED", client.processor.quota.run(inputOf({}), { signal }));
     assert.equal(await usedOf(client), 1);
   },
-  "finishes what it accepted before it closes, and takes no more": async ({ client, connect }) => {
+  "finishes accepted calls before it closes, and accepts no more": async ({ client, connect }) => {
     await define(client, { limit: null, period: "day" });
     const calls = Array.from({ length: 50 }, () => run(client));
     const { durable } = client.guarantees;

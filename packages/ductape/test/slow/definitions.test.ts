@@ -15,7 +15,7 @@ const newStore = () => `sqlite:${folder.path}/${files++}.db`;
 const codes = (answers: readonly Answer[]) => answers.map(({ code = "OK" }) => code).toSorted();
 
 describe("a second process on the same file", () => {
-  it("sees what is made at once, and what is changed or deleted within a second", async () => {
+  it("sees a creation at once, and a change or deletion within a second", async () => {
     const store = newStore();
     await using ductape = await clientWith([], { store });
     await using other = otherProcess(store);

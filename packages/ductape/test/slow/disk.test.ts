@@ -122,7 +122,7 @@ describe.each(canStepDown ? drivers : [])("what may not be written, on %s", (dri
     expect(await asked.ask("increment")).toEqual({ allowed: true, used: 2 });
   });
 
-  it("a read-only folder is told, and opened once it may be written", async () => {
+  it("a read-only folder is reported, and opened once it is writable", async () => {
     const path = join(folder.path, `folder-${driver.replace(/\W/g, "-")}`, "store.db");
     await prepare(`sqlite:${path}?driver=${driver}`);
     give(path);
@@ -138,7 +138,7 @@ describe.each(canStepDown ? drivers : [])("what may not be written, on %s", (dri
     expect(await asked.ask("increment")).toEqual({ allowed: true, used: 2 });
   });
 
-  it("a folder that may not be made is told, and made once it may", async () => {
+  it("a folder that cannot be created is reported, and created once it can be", async () => {
     const parent = join(folder.path, `parent-${driver.replace(/\W/g, "-")}`);
     const path = join(parent, "new", "store.db");
     mkdirSync(parent);
@@ -248,7 +248,7 @@ describe.each(canMount ? drivers : [])("a full disk, on %s", (driver) => {
     });
   });
 
-  it("that is read-only is told, and written once it may be", async () => {
+  it("that is read-only is reported, and written once it is writable", async () => {
     await mounted("size=2m", async () => {
       await prepare(store);
       expect(works(["mount", "-o", "remount,ro", mountPoint])).toBe(true);

@@ -150,7 +150,7 @@ describe.each(NETWORKS)("$name", (network) => {
     },
   );
 
-  it("an answer that never comes: a fault in its time that tells what may count", async () => {
+  it("an answer that never comes: a fault in time that says what may have counted", async () => {
     await connected(proxy.port);
     proxy.replies = "hold";
     const sinceMs = performance.now();

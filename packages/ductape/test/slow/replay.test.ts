@@ -311,7 +311,7 @@ describe("the rows of a log", () => {
 });
 
 describe("the text of replay.ts", () => {
-  it("takes stdin, CRLF, a byte order mark, columns in any order and empty lines", async () => {
+  it("accepts stdin, CRLF, a byte order mark, columns in any order and empty lines", async () => {
     const lines = [
       "\uFEFFbytes,path,client,at_ms",
       `0,"/a,b",ada,${Date.UTC(2026, 10, 1, 5, 30)}`,
@@ -368,7 +368,7 @@ Clients with most refused bytes, 2 of 2
     ]);
   });
 
-  it("says so where nothing would have been refused", async () => {
+  it("says so if nothing would have been refused", async () => {
     const options = ["-", "--limit", "0", "--amount", "bytes"];
     const { out: ofNone } = await replay(options, HEADER);
     expect(ofNone).toMatch(/\nlog {5}no rows\n[^]*\nNothing would have been refused\.\n$/);

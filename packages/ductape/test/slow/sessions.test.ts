@@ -19,7 +19,7 @@ const USERS = 5;
 const dataOf = (userId: string) => ({ ...DATA, userId });
 
 describe("a revoked session", () => {
-  it(`is refused within a second where another process has seen it (SEED=${seed})`, async () => {
+  it(`is refused within a second even if another process has seen it (SEED=${seed})`, async () => {
     const store = `sqlite:${folder.path}/revoked.db`;
     const random = randomOf(seed);
     await using bench = await sessionBench({ store, clock: undefined });
