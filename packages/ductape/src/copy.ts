@@ -7,7 +7,7 @@ import { ConflictError, show, StoreError, ValidationError } from "./base/errors.
 import { QUOTA } from "./define/quota.js";
 import { shardKeyOf, keyParts, spaceParts } from "./base/key.js";
 import { readDefinition } from "./define/kind.js";
-import type { Store, StoreMaker, StorePiece } from "./stores/store.js";
+import type { Store, StoreMaker, StoreChunk } from "./stores/store.js";
 import { openStore } from "./stores/url.js";
 
 /** The progress of a copy: rows read from `from`, or compared once all are written. */
@@ -94,7 +94,7 @@ async function copied(
     const sinceMs = (source.clock ?? Date.now)();
     const homeIn = await homesOf(source);
     const before = new Tally("copying", sinceMs, tell);
-    const definitions: StorePiece[] = [];
+    const definitions: StoreChunk[] = [];
     for await (const piece of source.dump()) {
       before.add(piece);
       const watched = piece.documents.filter(({ isUnwatched }) => !isUnwatched);
@@ -152,7 +152,7 @@ class Tally {
     this.#tell = tell;
   }
 
-  add({ counters, answers, documents }: StorePiece): void {
+  add({ counters, answers, documents }: StoreChunk): void {
     const { progress } = this;
     for (const { space, subject, counter } of counters) {
       this.#sum(keptUntilMs(counter), "counter", space, subject, counterText(counter));

@@ -58,6 +58,6 @@ export type {
   StoreFact,
   StoreGuarantees,
   StoreMaker,
-  StorePiece,
+  StoreChunk,
   StoreRoom,
 } from "./stores/store.js";

@@ -10,7 +10,7 @@ import { sayWarning } from "./print.js";
 import { Partitions } from "./partition.js";
 import type { Service } from "./service.js";
 import { StoreNews } from "./store-news.js";
-import { Turns } from "./turns.js";
+import { EventLoop } from "./event-loop.js";
 import { VERSION } from "./version.js";
 
 /** Options of a server. `Policy` is the type of `onStoreError`. */
@@ -93,7 +93,7 @@ export async function startServer<const Policy extends OutagePolicy = "throw">(
     audit: new Audit(audit),
     metrics,
     prober,
-    turns: new Turns(),
+    eventLoop: new EventLoop(),
     partitions: new Partitions(ductape.records, warn),
     clock: now,
     random: options.random ?? Math.random,

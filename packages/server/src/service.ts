@@ -4,7 +4,7 @@ import type { Keys } from "./keys.js";
 import type { Metrics } from "./metrics.js";
 import type { Partitions } from "./partition.js";
 import type { Prober } from "./readiness.js";
-import type { Turns } from "./turns.js";
+import type { EventLoop } from "./event-loop.js";
 
 /** What the routes depend on. */
 export interface Service {
@@ -13,7 +13,7 @@ export interface Service {
   readonly audit: Audit;
   readonly metrics: Metrics;
   readonly prober: Prober;
-  readonly turns: Turns;
+  readonly eventLoop: EventLoop;
   readonly partitions: Partitions;
   /** Epoch milliseconds. */
   readonly clock: () => number;

@@ -24,7 +24,7 @@ export interface Follower {
 }
 
 /** A session definition in an active environment. */
-export interface SessionHome extends SessionPlace {
+export interface PlacedSession extends SessionPlace {
   readonly definition: SessionBody;
 }
 
@@ -61,7 +61,7 @@ export class Catalogue {
   edition = 0;
   readonly #store: Store;
   readonly #logger: Logger;
-  readonly #homes = new WeakMap<SessionBody, Map<string, SessionHome>>();
+  readonly #placed = new WeakMap<SessionBody, Map<string, PlacedSession>>();
   readonly #followers = new Map<string, Follower>();
   #sequence = 0;
   #changing: Promise<unknown> = Promise.resolve();
@@ -180,16 +180,16 @@ export class Catalogue {
    * The session definition with a tag in an environment, as known here. Throws like {@link
    * locateSession}.
    */
-  findSession(product: string, env: string, tag: string): SessionHome {
+  findSession(product: string, env: string, tag: string): PlacedSession {
     const entry = this.entry(product);
     const { uid } = activeEnvironment(entry, product, env);
     const { body, identity } = entry.sessions.read(product, tag);
     // One object for all tokens of the session, so that it stays in the processor's caches.
-    const known = this.#homes.get(body)?.get(env);
+    const known = this.#placed.get(body)?.get(env);
     if (known?.uid === uid) return known;
-    const home = { product, env, uid, tag, sessionUid: identity.uid, definition: body };
-    this.#homes.set(body, (this.#homes.get(body) ?? new Map()).set(env, home));
-    return home;
+    const session = { product, env, uid, tag, sessionUid: identity.uid, definition: body };
+    this.#placed.set(body, (this.#placed.get(body) ?? new Map()).set(env, session));
+    return session;
   }
 
   /**
@@ -197,7 +197,7 @@ export class Catalogue {
    * created. Throws `VALIDATION`, `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`,
    * `ENVIRONMENT_INACTIVE`, `SESSION_NOT_FOUND`.
    */
-  async locateSession(product: string, env: string, tag: string): Promise<SessionHome> {
+  async locateSession(product: string, env: string, tag: string): Promise<PlacedSession> {
     try {
       return this.findSession(product, env, tag);
     } catch (error) {
@@ -252,12 +252,12 @@ export class Catalogue {
     entry.compiled.clear();
     this.#lastFound = NOTHING_FOUND;
     // A newer version of this package may store kinds that this one does not know.
-    const shelf = Object.entries(entry.shelves).find(([name]) => name === kind)?.[1];
-    const unreadable = shelf?.take(id, revision, value) ?? null;
+    const set = Object.entries(entry.sets).find(([name]) => name === kind)?.[1];
+    const unreadable = set?.take(id, revision, value) ?? null;
     if (unreadable !== null) {
       this.#logger.warn(`the stored definition ${key} is set aside: ${unreadable}`);
     }
-    if (Object.values(entry.shelves).every(({ size }) => size === 0)) this.products.delete(product);
+    if (Object.values(entry.sets).every(({ size }) => size === 0)) this.products.delete(product);
   }
 }
 

@@ -25,7 +25,7 @@ export interface StoredAt {
 }
 
 /** The definitions of one kind in one product, by name. */
-export class Shelf<Body extends object, Identity> {
+export class DefinitionSet<Body extends object, Identity> {
   readonly kind: Kind<Body, Identity>;
   readonly #kept = new Map<string, Kept<Body, Identity>>();
 
@@ -88,15 +88,15 @@ export class Shelf<Body extends object, Identity> {
   }
 }
 
-/** A product with all that is defined in it: a shelf for each kind. */
+/** A product with all that is defined in it: a set for each kind. */
 export class ProductEntry {
   /** The product itself, or empty. */
-  readonly product = new Shelf(PRODUCT);
-  readonly environments = new Shelf(ENVIRONMENT);
-  readonly quotas = new Shelf(QUOTA);
-  readonly caches = new Shelf(CACHE);
-  readonly sessions = new Shelf(SESSION);
-  readonly shelves = {
+  readonly product = new DefinitionSet(PRODUCT);
+  readonly environments = new DefinitionSet(ENVIRONMENT);
+  readonly quotas = new DefinitionSet(QUOTA);
+  readonly caches = new DefinitionSet(CACHE);
+  readonly sessions = new DefinitionSet(SESSION);
+  readonly sets = {
     product: this.product,
     environment: this.environments,
     quota: this.quotas,
@@ -108,7 +108,7 @@ export class ProductEntry {
 
   /** The stored documents of the product and everything defined in it. */
   documents(product: string): StoredAt[] {
-    return Object.values(this.shelves).flatMap((shelf) => shelf.documents(product));
+    return Object.values(this.sets).flatMap((set) => set.documents(product));
   }
 
   /**

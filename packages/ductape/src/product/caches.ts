@@ -57,7 +57,7 @@ export class Caches extends ProductResource<CacheInput, CacheBody, Empty> {
     this.#store = parts.store;
   }
 
-  protected shelf(entry: ProductEntry) {
+  protected setIn(entry: ProductEntry) {
     return entry.caches;
   }
 

@@ -22,7 +22,7 @@ export interface Planner {
 
 /** What a configuration would change, and the single change that applies it. */
 interface PlannedConfiguration extends Change {
-  readonly told: AppliedConfiguration;
+  readonly report: AppliedConfiguration;
 }
 
 /**
@@ -45,10 +45,10 @@ export async function planConfiguration(
     writes.push(...besides(wanted.tag, entry, parts));
   }
   issues.throwAny();
-  const changes: DefinitionChange[] = planned.map(({ told }) => told);
+  const changes: DefinitionChange[] = planned.map(({ report }) => report);
   const applied = changes.some(({ action }) => action !== "keep");
   return {
-    told: { changes, applied },
+    report: { changes, applied },
     writes: [...planned.flatMap((each) => each.writes), ...writes],
     forget: planned.flatMap(({ forget = [] }) => forget),
   };

@@ -57,7 +57,7 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
     this.caches = new Caches(parts);
   }
 
-  protected shelf(entry: ProductEntry) {
+  protected setIn(entry: ProductEntry) {
     return entry.product;
   }
 
@@ -110,18 +110,18 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
     const plan = (catalogue: Catalogue) => planConfiguration(configuration, catalogue, planners);
     const { catalogue } = this.parts;
     await catalogue.refresh();
-    const { told } = await plan(catalogue);
-    if (dryRun || !told.applied) return { ...told, applied: false };
-    const done: { told: AppliedConfiguration } = { told };
+    const { report } = await plan(catalogue);
+    if (dryRun || !report.applied) return { ...report, applied: false };
+    const done: { report: AppliedConfiguration } = { report };
     await catalogue.change(async () => {
       const planned = await plan(catalogue);
-      done.told = planned.told;
+      done.report = planned.report;
       return planned;
     });
-    for (const change of done.told.changes) {
+    for (const change of done.report.changes) {
       if (change.kind === "quota") await this.quotas.carryApplied(change);
     }
-    return done.told;
+    return done.report;
   }
 
   /**
@@ -158,7 +158,7 @@ class Environments extends ProductResource<EnvironmentInput, EnvironmentBody, En
     super(ENVIRONMENT, parts);
   }
 
-  protected shelf(entry: ProductEntry) {
+  protected setIn(entry: ProductEntry) {
     return entry.environments;
   }
 
@@ -196,7 +196,7 @@ class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIdentity> 
     super(QUOTA, parts);
   }
 
-  protected shelf(entry: ProductEntry) {
+  protected setIn(entry: ProductEntry) {
     return entry.quotas;
   }
 
@@ -266,7 +266,7 @@ class Sessions extends ProductResource<SessionDefinition, SessionBody, SessionId
     super(SESSION, parts);
   }
 
-  protected shelf(entry: ProductEntry) {
+  protected setIn(entry: ProductEntry) {
     return entry.sessions;
   }
 

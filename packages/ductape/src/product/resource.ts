@@ -21,7 +21,7 @@ import {
   type DeleteOptions,
   type Patch,
 } from "../define/patch.js";
-import type { ProductEntry, Shelf, StoredAt } from "../define/definition-set.js";
+import type { ProductEntry, DefinitionSet, StoredAt } from "../define/definition-set.js";
 import type { Issuers } from "../sessions/issuer.js";
 import type { SigningKeys } from "../sessions/signing.js";
 import type { Gate } from "../base/gate.js";
@@ -51,7 +51,7 @@ export interface Place {
 
 /** The change that gives a definition its new content. */
 export interface Planned extends Change {
-  readonly told: DefinitionChange;
+  readonly report: DefinitionChange;
 }
 
 /**
@@ -68,7 +68,7 @@ export abstract class Resource<Body extends object, Identity> {
   }
 
   /** The set of this kind's definitions in a product. */
-  protected abstract shelf(entry: ProductEntry): Shelf<Body, Identity>;
+  protected abstract setIn(entry: ProductEntry): DefinitionSet<Body, Identity>;
 
   /**
    * The spaces of counters that are deleted with a definition; null if its identity is not known.
@@ -82,7 +82,7 @@ export abstract class Resource<Body extends object, Identity> {
 
   /** The documents that are deleted with a definition. */
   protected documents(entry: ProductEntry, product: string, id: string): StoredAt[] {
-    const { revision } = this.shelf(entry).find(product, id);
+    const { revision } = this.setIn(entry).find(product, id);
     return [{ key: definitionKey(this.kind.name, product, id), revision }];
   }
 
@@ -117,7 +117,7 @@ export abstract class Resource<Body extends object, Identity> {
       this.check?.(body);
       const { writes, forget = [] } = beside(catalogue);
       const entry = catalogue.products.get(product);
-      if (entry !== undefined && this.shelf(entry).get(id) !== undefined)
+      if (entry !== undefined && this.setIn(entry).get(id) !== undefined)
         throw exists(kind.id, kind.name, id);
       const write = this.#written(product, body, this.#making(entry, product), 0);
       return { writes: [write, ...writes], forget };
@@ -141,7 +141,7 @@ export abstract class Resource<Body extends object, Identity> {
   async plan(input: unknown, { product, entry, isNew, coLocate }: Place): Promise<Planned> {
     const { kind } = this;
     const named = isRecord(input) ? input[kind.id] : undefined;
-    const stored = typeof named === "string" && entry ? this.shelf(entry).get(named) : undefined;
+    const stored = typeof named === "string" && entry ? this.setIn(entry).get(named) : undefined;
     const old = isNew ? undefined : stored;
     const before = old?.body ?? null;
     const body = kind.parse(wantedOf(kind, input, before), before);
@@ -152,12 +152,12 @@ export abstract class Resource<Body extends object, Identity> {
       if (stored === undefined) this.#checkName(id);
       const making = { newUid, nowMs: this.parts.clock(), coLocate };
       const write = this.#written(product, body, making, stored?.revision ?? 0);
-      return { told: { ...of, action: "create", fields: [] }, writes: [write] };
+      return { report: { ...of, action: "create", fields: [] }, writes: [write] };
     }
     const fields = differences(old.body ?? {}, body);
-    if (fields.length === 0) return { told: { ...of, action: "keep", fields }, writes: [] };
+    if (fields.length === 0) return { report: { ...of, action: "keep", fields }, writes: [] };
     const change = this.#replace(entry, product, old, body);
-    return { told: { ...of, action: "update", fields }, ...change };
+    return { report: { ...of, action: "update", fields }, ...change };
   }
 
   /** The write of a new definition, which replaces revision `ifRevision`. */
@@ -177,7 +177,7 @@ export abstract class Resource<Body extends object, Identity> {
     const { fields, ifRevision } = parsePatch(patch, kind.fields, kind.nullable);
     await this.change(async (catalogue) => {
       const entry = catalogue.entry(product);
-      const old = this.shelf(entry).find(product, id);
+      const old = this.setIn(entry).find(product, id);
       checkRevision(ifRevision, old.revision);
       const base = old.body === null ? { [kind.id]: id, ...fields } : kind.merge(old.body, fields);
       const body = kind.parse(base, old.body);
@@ -218,7 +218,7 @@ export abstract class Resource<Body extends object, Identity> {
     const { force, ifRevision } = parseDeletion(options);
     await this.change(async (catalogue) => {
       const entry = catalogue.entry(product);
-      const { identity, revision } = this.shelf(entry).find(product, id);
+      const { identity, revision } = this.setIn(entry).find(product, id);
       checkRevision(ifRevision, revision);
       const spaces = this.spaces(entry, product, id, identity);
       if (guarded !== null && !force) await this.#refuseInUse(id, guarded, spaces);
@@ -250,7 +250,7 @@ export abstract class Resource<Body extends object, Identity> {
    */
   protected viewNow(product: string, id: string): Body & Stamps {
     const entry = this.parts.catalogue.entry(product);
-    return viewOf(this.shelf(entry).read(product, id));
+    return viewOf(this.setIn(entry).read(product, id));
   }
 
   /** By tag or slug. */
@@ -300,7 +300,7 @@ export abstract class ProductResource<
 
   /** All readable definitions, by tag or slug. Throws `PRODUCT_NOT_FOUND`. */
   async fetchAll(product: string): Promise<(Body & Stamps)[]> {
-    return this.read((catalogue) => this.views(this.shelf(catalogue.entry(product)).readable()));
+    return this.read((catalogue) => this.views(this.setIn(catalogue.entry(product)).readable()));
   }
 }
 

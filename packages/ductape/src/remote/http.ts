@@ -156,9 +156,9 @@ type Outcome =
 
 function failed(
   fault: DuctapeError,
-  told: { readonly isUncounted?: boolean; readonly isUnknown?: boolean; readonly waitMs?: number },
+  known: { readonly isUncounted?: boolean; readonly isUnknown?: boolean; readonly waitMs?: number },
 ): Outcome {
-  const { isUncounted = false, isUnknown = false, waitMs = 0 } = told;
+  const { isUncounted = false, isUnknown = false, waitMs = 0 } = known;
   return { fault, isUncounted, isUnknown, waitMs };
 }
 

@@ -73,7 +73,7 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     return this.#parts.http.gate.pass(async () => {
       const call = parseCall(options, this.#defaults);
       const plan = this.#planOf(input, call, "input");
-      return this.#told(await this.#batching.submit(plan, call), plan);
+      return this.#decided(await this.#batching.submit(plan, call), plan);
     });
   }
 
@@ -138,7 +138,7 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     return answers.map((answer, i) => {
       const plan = plans[i];
       if (answer instanceof Error || plan === undefined) throw answer;
-      return this.#told(answer, plan);
+      return this.#decided(answer, plan);
     });
   }
 
@@ -198,7 +198,7 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     });
   }
 
-  #told(answer: Answer, { isOurKey }: Plan): Decision {
+  #decided(answer: Answer, { isOurKey }: Plan): Decision {
     if (answer.degraded) throw new DegradedAnswer(answer);
     const decision = isOurKey && answer.replayed ? { ...answer, replayed: false } : answer;
     if (decision.alerts !== undefined) this.#parts.events.publish(decision);

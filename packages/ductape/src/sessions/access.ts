@@ -1,5 +1,5 @@
 import { CompactEncrypt, CompactSign } from "jose";
-import type { SessionHome } from "../define/catalogue.js";
+import type { PlacedSession } from "../define/catalogue.js";
 import { ValidationError } from "../base/errors.js";
 import { audienceOf } from "../base/key.js";
 import type { SessionData } from "../define/sample.js";
@@ -27,20 +27,20 @@ interface AccessSubject {
  * SigningKeys}.
  */
 export async function accessToken(
-  home: SessionHome,
+  session: PlacedSession,
   { sessionId, identifier, data }: AccessSubject,
   signing: SigningKeys,
   nowMs: number,
 ): Promise<AccessToken> {
-  const { encrypted } = home.definition;
-  const lifetimeMs = lifetimeMsOf(home.definition);
-  const key = await signing.current(home, lifetimeMs);
+  const { encrypted } = session.definition;
+  const lifetimeMs = lifetimeMsOf(session.definition);
+  const key = await signing.current(session, lifetimeMs);
   const exp = Math.ceil((nowMs + lifetimeMs) / 1_000);
   const claims = {
     iss: TOKEN_ISSUER,
-    aud: audienceOf(home),
-    tag: home.tag,
-    def: home.sessionUid,
+    aud: audienceOf(session),
+    tag: session.tag,
+    def: session.sessionUid,
     sid: sessionId,
     jti: randomText(12),
     sub: identifier,

@@ -1,4 +1,4 @@
-import type { Catalogue, SessionHome } from "../define/catalogue.js";
+import type { Catalogue, PlacedSession } from "../define/catalogue.js";
 import { DuctapeError, SessionError, show, StoreError, ValidationError } from "../base/errors.js";
 import { Fields, Issues } from "../base/field.js";
 import { revokedKey } from "../base/key.js";
@@ -109,12 +109,14 @@ export class UserSessions {
    */
   start(input: StartInput): Promise<StartedSession> {
     const dataIn = (fields: Fields) => fields.get("data") ?? {};
-    return this.#call(input, ["data"], dataIn, (home, given) => this.#start(ownOf(home), given));
+    return this.#call(input, ["data"], dataIn, (session, given) =>
+      this.#start(ownOf(session), given),
+    );
   }
 
-  async #start(home: SessionHome, given: unknown): Promise<StartedSession> {
+  async #start(session: PlacedSession, given: unknown): Promise<StartedSession> {
     const issues = new Issues();
-    const { schema, selector } = home.definition;
+    const { schema, selector } = session.definition;
     const data = likeSample(given, schema ?? {}, "data", issues);
     issues.throwAny();
     const identifier = identifierIn(data, selector);
@@ -122,9 +124,9 @@ export class UserSessions {
     const refresh = firstToken(sessionId);
     const { signing, clock, logins } = this.#parts;
     const nowMs = clock();
-    const access = await accessToken(home, { sessionId, identifier, data }, signing, nowMs);
+    const access = await accessToken(session, { sessionId, identifier, data }, signing, nowMs);
     const login = newLogin(refresh, identifier, data, nowMs, access.endsMs);
-    if (await logins.write(home, sessionId, login, 0)) {
+    if (await logins.write(session, sessionId, login, 0)) {
       return started(access, refresh.text, sessionId);
     }
     throw new StoreError("STORE_UNAVAILABLE", "the id of the new session is taken; try again");
@@ -148,30 +150,33 @@ export class UserSessions {
    */
   refresh(input: SessionTarget & { readonly refreshToken: string }): Promise<StartedSession> {
     const tokenIn = (fields: Fields) => parseToken(secretOf(fields, "refreshToken"));
-    return this.#call(input, ["refreshToken"], tokenIn, (home, token) =>
-      this.#refresh(ownOf(home), token),
+    return this.#call(input, ["refreshToken"], tokenIn, (session, token) =>
+      this.#refresh(ownOf(session), token),
     );
   }
 
-  async #refresh(home: SessionHome, token: ReturnType<typeof parseToken>): Promise<StartedSession> {
+  async #refresh(
+    session: PlacedSession,
+    token: ReturnType<typeof parseToken>,
+  ): Promise<StartedSession> {
     if (token === null) throw refreshRefused("unknown");
     const { signing, clock, logins } = this.#parts;
     const { sessionId } = token;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-      const stored = await logins.find(home, sessionId);
+      const stored = await logins.find(session, sessionId);
       if (stored === null) throw refreshRefused("unknown");
       const { login, revision } = stored;
       const nowMs = clock();
       const exchanged = exchange(login, token, nowMs);
-      if (exchanged.outcome === "reused") await this.#revoke(home, sessionId);
+      if (exchanged.outcome === "reused") await this.#revoke(session, sessionId);
       if (exchanged.outcome !== "exchanged") throw refreshRefused(exchanged.outcome);
       const { successor, data } = exchanged;
       const whose = { sessionId, identifier: login.identifier, data };
-      const access = await accessToken(home, whose, signing, nowMs);
+      const access = await accessToken(session, whose, signing, nowMs);
       const token_ends_ms = Math.max(login.token_ends_ms, access.endsMs);
       const next = { ...exchanged.login, token_ends_ms };
       // Another refresh of the session was quicker, so this token is checked again.
-      if (!(await logins.write(home, sessionId, next, revision))) continue;
+      if (!(await logins.write(session, sessionId, next, revision))) continue;
       return started(access, successor.text, sessionId);
     }
     throw new StoreError("STORE_UNAVAILABLE", "the session kept changing; try again");
@@ -183,20 +188,20 @@ export class UserSessions {
    * over, already revoked or unknown.
    */
   revoke(input: RevokeInput): Promise<{ readonly revoked: number }> {
-    return this.#call(input, ["sessionId", "identifier"], revocationIn, (home, revocation) =>
-      this.#revokeEach(ownOf(home), revocation),
+    return this.#call(input, ["sessionId", "identifier"], revocationIn, (session, revocation) =>
+      this.#revokeEach(ownOf(session), revocation),
     );
   }
 
   async #revokeEach(
-    home: SessionHome,
+    session: PlacedSession,
     { sessionId, identifier }: ReturnType<typeof revocationIn>,
   ): Promise<{ readonly revoked: number }> {
     let revoked = 0;
-    if (sessionId !== null) revoked += await this.#revoke(home, sessionId);
+    if (sessionId !== null) revoked += await this.#revoke(session, sessionId);
     if (identifier !== null) {
-      for await (const id of this.#parts.logins.idsOf(home, identifier)) {
-        revoked += await this.#revoke(home, id);
+      for await (const id of this.#parts.logins.idsOf(session, identifier)) {
+        revoked += await this.#revoke(session, id);
       }
     }
     return { revoked };
@@ -204,8 +209,8 @@ export class UserSessions {
 
   /** A page of the sessions that can still be used or refreshed, including revoked ones. */
   list(input: ListInput): Promise<SessionPage> {
-    return this.#call(input, ["identifier", "limit", "after"], pageIn, async (home, page) => {
-      const { logins, next } = await this.#parts.logins.page(ownOf(home), page);
+    return this.#call(input, ["identifier", "limit", "after"], pageIn, async (session, page) => {
+      const { logins, next } = await this.#parts.logins.page(ownOf(session), page);
       return { sessions: logins.map(([id, login]) => listed(id, login)), next };
     });
   }
@@ -218,7 +223,7 @@ export class UserSessions {
     input: unknown,
     known: readonly string[],
     parse: (fields: Fields) => Parsed,
-    work: (home: SessionHome, parsed: Parsed) => Promise<T>,
+    work: (session: PlacedSession, parsed: Parsed) => Promise<T>,
   ): Promise<T> {
     const issues = new Issues();
     const fields = new Fields(input, "input", [...TARGET, ...known], issues, "");
@@ -230,11 +235,11 @@ export class UserSessions {
   }
 
   /** Revokes one session; returns 0 if there is nothing to revoke. */
-  async #revoke(home: SessionHome, sessionId: string): Promise<0 | 1> {
+  async #revoke(session: PlacedSession, sessionId: string): Promise<0 | 1> {
     const { catalogue, clock, logins } = this.#parts;
     let revoked: 0 | 1 = 0;
     await catalogue.change(async () => {
-      const stored = await logins.find(home, sessionId);
+      const stored = await logins.find(session, sessionId);
       revoked = stored === null || stored.login.revoked_ms !== null ? 0 : 1;
       if (stored === null || revoked === 0) return { writes: [] };
       const { login, revision } = stored;
@@ -242,19 +247,19 @@ export class UserSessions {
       const value = JSON.stringify({ ends_ms: token_ends_ms });
       const isLive = token_ends_ms > clock();
       const watched: DocumentWrite[] = isLive
-        ? [{ key: revokedKey(home, sessionId), ifRevision: 0, value, expiresMs: token_ends_ms }]
+        ? [{ key: revokedKey(session, sessionId), ifRevision: 0, value, expiresMs: token_ends_ms }]
         : [];
       const ended = { ...login, revoked_ms: clock() };
-      return { writes: [...loginWrites(home, sessionId, ended, revision), ...watched] };
+      return { writes: [...loginWrites(session, sessionId, ended, revision), ...watched] };
     });
     return revoked;
   }
 }
 
 /** A definition whose sessions start and end here. Throws `VALIDATION` for any other. */
-function ownOf(home: SessionHome): SessionHome {
-  if (home.definition.issuer === null) return home;
-  const message = `session ${show(home.tag)} has an outside issuer, which manages its sessions`;
+function ownOf(session: PlacedSession): PlacedSession {
+  if (session.definition.issuer === null) return session;
+  const message = `session ${show(session.tag)} has an outside issuer, which manages its sessions`;
   throw new ValidationError([{ path: "tag", message }]);
 }
 

@@ -1,4 +1,4 @@
-import type { SessionHome } from "../define/catalogue.js";
+import type { PlacedSession } from "../define/catalogue.js";
 import { keyIn, loginFolder, loginsOfFolder } from "../base/key.js";
 import type { DocumentWrite, Store, StoredDocument } from "../stores/store.js";
 import { readLogin, type Login } from "./login.js";
@@ -33,8 +33,8 @@ export class Logins {
   }
 
   /** The record of a session; null if it is over or never existed. */
-  async find(home: SessionHome, sessionId: string): Promise<StoredLogin | null> {
-    const key = keyIn(loginFolder(home), sessionId);
+  async find(session: PlacedSession, sessionId: string): Promise<StoredLogin | null> {
+    const key = keyIn(loginFolder(session), sessionId);
     const document = await this.#store.documents.get(key);
     const login = document === null ? null : readLogin(document.value);
     return document === null || login === null ? null : { login, revision: document.revision };
@@ -42,24 +42,25 @@ export class Logins {
 
   /** Writes a record; false, with nothing changed, if another write was quicker. */
   async write(
-    home: SessionHome,
+    session: PlacedSession,
     sessionId: string,
     login: Login,
     ifRevision: number,
   ): Promise<boolean> {
-    const writes = loginWrites(home, sessionId, login, ifRevision);
+    const writes = loginWrites(session, sessionId, login, ifRevision);
     return (await this.#store.documents.write(writes, [])) === null;
   }
 
   /** A page of records by session id, and the id after which the next page begins. */
-  async page(home: SessionHome, { identifier, limit, after }: LoginPage) {
-    const folder = folderOf(home, identifier);
+  async page(session: PlacedSession, { identifier, limit, after }: LoginPage) {
+    const folder = folderOf(session, identifier);
     const from = after === null ? "" : keyIn(folder, after);
     const rows = await this.#store.documents.list(folder, { after: from, limit });
     const logins: [sessionId: string, login: Login][] = [];
     for (const row of rows) {
       const id = idIn(folder, row);
-      const login = identifier === null ? readLogin(row.value) : (await this.find(home, id))?.login;
+      const login =
+        identifier === null ? readLogin(row.value) : (await this.find(session, id))?.login;
       if (login) logins.push([id, login]);
     }
     const last = rows.at(-1);
@@ -68,8 +69,8 @@ export class Logins {
   }
 
   /** The ids of all sessions of one identifier. */
-  async *idsOf(home: SessionHome, identifier: string): AsyncGenerator<string> {
-    const folder = folderOf(home, identifier);
+  async *idsOf(session: PlacedSession, identifier: string): AsyncGenerator<string> {
+    const folder = folderOf(session, identifier);
     let after = "";
     for (;;) {
       const rows = await this.#store.documents.list(folder, { after, limit: PAGE_MAX });
@@ -85,22 +86,22 @@ export class Logins {
  * A record and its entry under its identifier, always written together, so with the same revision.
  */
 export function loginWrites(
-  home: SessionHome,
+  session: PlacedSession,
   sessionId: string,
   login: Login,
   ifRevision: number,
 ): DocumentWrite[] {
   const expiresMs = login.token_ends_ms + REFRESH_MS;
   const common = { ifRevision, unwatched: true, expiresMs };
-  const entry = keyIn(loginsOfFolder(home, login.identifier), sessionId);
+  const entry = keyIn(loginsOfFolder(session, login.identifier), sessionId);
   return [
-    { ...common, key: keyIn(loginFolder(home), sessionId), value: JSON.stringify(login) },
+    { ...common, key: keyIn(loginFolder(session), sessionId), value: JSON.stringify(login) },
     { ...common, key: entry, value: "{}" },
   ];
 }
 
-function folderOf(home: SessionHome, identifier: string | null): string {
-  return identifier === null ? loginFolder(home) : loginsOfFolder(home, identifier);
+function folderOf(session: PlacedSession, identifier: string | null): string {
+  return identifier === null ? loginFolder(session) : loginsOfFolder(session, identifier);
 }
 
 /** The name of a document in its folder. Session ids contain nothing to escape. */

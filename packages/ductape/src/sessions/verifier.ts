@@ -1,5 +1,5 @@
 import { compactDecrypt, type CryptoKey } from "jose";
-import type { Catalogue, SessionHome } from "../define/catalogue.js";
+import type { Catalogue, PlacedSession } from "../define/catalogue.js";
 import { DuctapeError, SessionError, show } from "../base/errors.js";
 import { audienceOf } from "../base/key.js";
 import type { Identity } from "../define/subject.js";
@@ -41,7 +41,7 @@ interface Verified extends Omit<Identity, "selector"> {
 
 /** A token verified before, and its definition. */
 interface Seen extends Verified, Identity {
-  readonly home: SessionHome;
+  readonly session: PlacedSession;
   /** The catalogue's version when the definition was last found unchanged. */
   edition: number;
 }
@@ -67,8 +67,8 @@ export class Verifier {
   seen(product: string, env: string, tag: string, token: string, nowMs: number): Identity | null {
     const seen = this.#seen.get(token);
     if (seen === undefined) return null;
-    const { home } = seen;
-    if (home.tag !== tag || home.env !== env || home.product !== product) return null;
+    const { session } = seen;
+    if (session.tag !== tag || session.env !== env || session.product !== product) return null;
     if (seen.expiresMs <= nowMs || !this.#stands(seen)) return null;
     return seen.sessionId !== null && this.#parts.revocations.has(seen.sessionId) ? null : seen;
   }
@@ -82,16 +82,16 @@ export class Verifier {
     const { catalogue, clock, revocations } = this.#parts;
     const known = this.seen(product, env, tag, token, clock());
     if (known !== null) return known;
-    const home = await catalogue.locateSession(product, env, tag);
+    const session = await catalogue.locateSession(product, env, tag);
     const { edition } = catalogue;
-    const verified = await this.#verify(home, bareToken(token, tag));
+    const verified = await this.#verify(session, bareToken(token, tag));
     if (verified === null) throw invalid();
     const { sessionId, expiresMs } = verified;
     if (expiresMs <= clock()) throw refused("SESSION_EXPIRED", "has expired");
     if (sessionId !== null && revocations.has(sessionId)) throw revoked();
     const { identifier, data } = verified;
-    const { selector } = home.definition;
-    const seen: Seen = { home, edition, expiresMs, sessionId, identifier, selector, data };
+    const { selector } = session.definition;
+    const seen: Seen = { session, edition, expiresMs, sessionId, identifier, selector, data };
     this.#seen.set(token, seen);
     return seen;
   }
@@ -100,9 +100,9 @@ export class Verifier {
   #stands(seen: Seen): boolean {
     const { catalogue } = this.#parts;
     if (seen.edition === catalogue.edition) return true;
-    const { product, env, tag } = seen.home;
+    const { product, env, tag } = seen.session;
     try {
-      if (catalogue.findSession(product, env, tag) !== seen.home) return false;
+      if (catalogue.findSession(product, env, tag) !== seen.session) return false;
     } catch (error) {
       if (DuctapeError.is(error)) return false;
       throw error;
@@ -111,32 +111,40 @@ export class Verifier {
     return true;
   }
 
-  #verify(home: SessionHome, token: string | null): Promise<Verified | null> {
+  #verify(session: PlacedSession, token: string | null): Promise<Verified | null> {
     const form = token === null ? null : formOf(token);
     if (token === null || form === null) return Promise.resolve(null);
-    return home.definition.issuer === null
-      ? this.#verifyOwn(home, token, form)
-      : this.#verifyOutside(home, token, form);
+    return session.definition.issuer === null
+      ? this.#verifyOwn(session, token, form)
+      : this.#verifyOutside(session, token, form);
   }
 
-  async #verifyOwn(home: SessionHome, token: string, form: TokenForm): Promise<Verified | null> {
-    const { encrypted } = home.definition;
+  async #verifyOwn(
+    session: PlacedSession,
+    token: string,
+    form: TokenForm,
+  ): Promise<Verified | null> {
+    const { encrypted } = session.definition;
     const kid = ownKeyId(form, encrypted);
-    const key = kid === null ? null : await this.#parts.signing.find(home, kid);
+    const key = kid === null ? null : await this.#parts.signing.find(session, kid);
     if (key === null) return null;
     const payload = encrypted
       ? await decrypted(token, key.encrypt)
       : signedPayload(token, key.sign);
-    const target = { audience: audienceOf(home), tag: home.tag, sessionUid: home.sessionUid };
+    const target = {
+      audience: audienceOf(session),
+      tag: session.tag,
+      sessionUid: session.sessionUid,
+    };
     return payload && ownClaims(objectOf(utf8(payload)), target, this.#parts.clock());
   }
 
   async #verifyOutside(
-    home: SessionHome,
+    session: PlacedSession,
     token: string,
     form: TokenForm,
   ): Promise<Verified | null> {
-    const { definition } = home;
+    const { definition } = session;
     const { issuer, audience, algorithms, selector } = definition;
     const header = outsideHeader(form, algorithms);
     if (issuer === null || audience === null || header === null) return null;
@@ -147,7 +155,7 @@ export class Verifier {
     if (expiresMs === null) return null;
     const path = selectorPath(selector) ?? [];
     const identifier = identifierOf(valueAt(data, path));
-    if (identifier === null) throw namesNobody(home.tag, path);
+    if (identifier === null) throw namesNobody(session.tag, path);
     return { identifier, data, sessionId: null, expiresMs };
   }
 }

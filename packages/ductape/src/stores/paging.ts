@@ -1,12 +1,12 @@
 /** The most rows that are read from, or written to, a store at once. */
-export const PIECE_ROWS = 1_000;
+export const CHUNK_ROWS = 1_000;
 
-/** The rows in pieces of at most {@link PIECE_ROWS}. */
-export async function* piecesOf<T>(rows: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T[]> {
+/** The rows in pieces of at most {@link CHUNK_ROWS}. */
+export async function* chunksOf<T>(rows: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T[]> {
   let piece: T[] = [];
   for await (const row of rows) {
     piece.push(row);
-    if (piece.length < PIECE_ROWS) continue;
+    if (piece.length < CHUNK_ROWS) continue;
     yield piece;
     piece = [];
   }
@@ -21,6 +21,6 @@ export async function* pagesOf<T extends { readonly key: string }>(
   while (after !== undefined) {
     const rows: readonly T[] = await read(after);
     if (rows.length > 0) yield rows;
-    after = rows.length < PIECE_ROWS ? undefined : rows.at(-1)?.key;
+    after = rows.length < CHUNK_ROWS ? undefined : rows.at(-1)?.key;
   }
 }

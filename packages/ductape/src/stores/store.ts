@@ -115,7 +115,7 @@ export interface AnswerRow {
 }
 
 /** A part of everything in a store. */
-export interface StorePiece {
+export interface StoreChunk {
   readonly counters: readonly CounterRow[];
   readonly answers: readonly AnswerRow[];
   readonly documents: readonly KeptDocument[];
@@ -168,12 +168,12 @@ export interface Store {
    * All that it holds and that has not expired, in pieces and in no order, read as by
    * {@link scan}. A store without `dump` and `load` works, but cannot be copied.
    */
-  dump?(): AsyncIterable<StorePiece>;
+  dump?(): AsyncIterable<StoreChunk>;
   /**
    * Writes what another store held, in place of what is stored under the same keys. `shardKeyOf`
    * returns the shard key of the quota of a space, or of the key of an answer.
    */
-  load?(piece: StorePiece, shardKeyOf: (key: string) => string): Promise<void>;
+  load?(piece: StoreChunk, shardKeyOf: (key: string) => string): Promise<void>;
   /** Waits for accepted calls to finish, then releases everything. */
   close(): Promise<void>;
 }

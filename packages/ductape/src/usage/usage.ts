@@ -153,10 +153,10 @@ function pageOf(
   ended: Span | null,
 ): SubjectsPage {
   const found = entries.toSorted(order);
-  const told = found.slice(0, limit);
-  const last = found.length > limit ? told.at(-1) : undefined;
+  const listed = found.slice(0, limit);
+  const last = found.length > limit ? listed.at(-1) : undefined;
   return {
-    subjects: told.map((entry) => viewOf(entry, scale)),
+    subjects: listed.map((entry) => viewOf(entry, scale)),
     next: last === undefined ? null : placeText(last, ended),
   };
 }

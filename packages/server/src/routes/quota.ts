@@ -50,12 +50,12 @@ const run = endpoint({
   faults: FAULTS,
   async handle(call, body) {
     const { service, reply } = call;
-    const turn = service.turns.now();
+    const turn = service.eventLoop.now();
     const input = withKey(body, call.header("idempotency-key"));
     try {
       authorize(call.access, input);
       const result = await service.ductape.processor.quota.run(input);
-      await service.turns.endOf(turn);
+      await service.eventLoop.endOf(turn);
       tell(call, result);
       if (result.degraded) return result;
       const making = service.partitions.ready();

@@ -53,29 +53,33 @@ export const BATCH_INPUT = object({
 
 const WINDOW = answer({ start: INSTANT, end: INSTANT.nullable() });
 
-const told = <S extends z.ZodType>(schema: S, description: string) => schema.meta({ description });
+const described = <S extends z.ZodType>(schema: S, description: string) =>
+  schema.meta({ description });
 
 const NUMBERS = {
-  rule: told(
+  rule: described(
     z.string(),
     "The rule of these numbers: the one that denies longest, else the one closest to its limit.",
   ),
-  subject: told(z.string().nullable(), "Whose counter it is; null: the whole product's."),
-  limit: told(COUNT.nullable(), "Includes the grants of the window; null: counts only."),
-  used: told(COUNT, "The amount counted in the window, including this call."),
-  held: told(COUNT, "Reserved, not yet used."),
-  remaining: told(COUNT.nullable(), "`limit - used`, never below 0; null if unlimited."),
-  overage: told(COUNT, "By how much `used` exceeds the limit."),
+  subject: described(z.string().nullable(), "Whose counter it is; null: the whole product's."),
+  limit: described(COUNT.nullable(), "Includes the grants of the window; null: counts only."),
+  used: described(COUNT, "The amount counted in the window, including this call."),
+  held: described(COUNT, "Reserved, not yet used."),
+  remaining: described(COUNT.nullable(), "`limit - used`, never below 0; null if unlimited."),
+  overage: described(COUNT, "By how much `used` exceeds the limit."),
   period: PERIOD,
-  window: told(WINDOW, "The window in which amounts are counted; `end` is null if it never ends."),
-  resets_at: told(
+  window: described(
+    WINDOW,
+    "The window in which amounts are counted; `end` is null if it never ends.",
+  ),
+  resets_at: described(
     INSTANT.nullable(),
     "When the window ends or, if rolling, its oldest amount leaves; null for a lifetime.",
   ),
 };
 
 const APPLIED = {
-  applied: told(
+  applied: described(
     COUNT.optional(),
     "For decrement: what was taken, less than `amount` if less was used.",
   ),
@@ -83,8 +87,8 @@ const APPLIED = {
 
 const RULE_RESULT = answer({
   ...NUMBERS,
-  admits: told(z.boolean(), "False if the rule denied the amount."),
-  retry_after_ms: told(
+  admits: described(z.boolean(), "False if the rule denied the amount."),
+  retry_after_ms: described(
     COUNT.nullable(),
     "Milliseconds until the amount may fit; null if waiting cannot help.",
   ),
@@ -102,23 +106,26 @@ const ASKED = {
 const DECISION = {
   ...ASKED,
   ...NUMBERS,
-  exceeded: told(z.boolean(), "Whether a limit denied the amount or is passed."),
-  source: told(z.enum(["store", "cache"]), "Where the numbers come from."),
-  age_ms: told(COUNT, "The age of the numbers in milliseconds; 0 from the store."),
-  replayed: told(z.boolean(), "True if this repeats the first answer to the same idempotency key."),
+  exceeded: described(z.boolean(), "Whether a limit denied the amount or is passed."),
+  source: described(z.enum(["store", "cache"]), "Where the numbers come from."),
+  age_ms: described(COUNT, "The age of the numbers in milliseconds; 0 from the store."),
+  replayed: described(
+    z.boolean(),
+    "True if this repeats the first answer to the same idempotency key.",
+  ),
   degraded: z.literal(false),
-  unit: told(z.string().optional(), "What amounts count, unless that is requests."),
-  asked_by: told(
+  unit: described(z.string().optional(), "What amounts count, unless that is requests."),
+  asked_by: described(
     z.string().optional(),
     "The user of the session, if the numbers belong to another subject.",
   ),
-  previous_used: told(COUNT.optional(), "For reset and set: what was counted before."),
+  previous_used: described(COUNT.optional(), "For reset and set: what was counted before."),
   ...APPLIED,
-  alerts: told(
+  alerts: described(
     z.array(answer({ rule: z.string(), fraction: z.number() })).optional(),
     "Alerts that only this decision in the window reports.",
   ),
-  rules: told(z.array(RULE_RESULT).optional(), "All rules, if there are several."),
+  rules: described(z.array(RULE_RESULT).optional(), "All rules, if there are several."),
 };
 
 const ADMITTED = answer({

@@ -76,24 +76,24 @@ export class MemoryDocuments implements Documents {
   }
 
   get(key: string): Promise<StoredDocument | null> {
-    return Promise.resolve(this.#told(key, this.#find(key)));
+    return Promise.resolve(this.#live(key, this.#find(key)));
   }
 
   list(folder: string, { after, limit }: DocumentPage): Promise<StoredDocument[]> {
     const keys = [...(this.#folders.get(folder)?.keys() ?? [])];
-    const told: StoredDocument[] = [];
+    const listed: StoredDocument[] = [];
     for (const key of keys.filter((each) => inOrder(after, each) < 0).toSorted(inOrder)) {
       const found = this.#find(key);
-      const document = found?.sequence === 0 ? this.#told(key, found) : null;
-      if (document !== null) told.push(document);
-      if (told.length >= limit) break;
+      const document = found?.sequence === 0 ? this.#live(key, found) : null;
+      if (document !== null) listed.push(document);
+      if (listed.length >= limit) break;
     }
-    return Promise.resolve(told);
+    return Promise.resolve(listed);
   }
 
   async write(writes: readonly DocumentWrite[], forget: readonly string[]): Promise<string | null> {
     const stale = writes.find(
-      ({ key, ifRevision }) => (this.#told(key, this.#find(key))?.revision ?? 0) !== ifRevision,
+      ({ key, ifRevision }) => (this.#live(key, this.#find(key))?.revision ?? 0) !== ifRevision,
     );
     if (stale !== undefined) return stale.key;
     if (this.#room.isTight) this.#checkRoom(writes);
@@ -132,10 +132,10 @@ export class MemoryDocuments implements Documents {
   all(): KeptDocument[] {
     return [...this.#folders.values()].flatMap((folder) =>
       [...folder].flatMap(([key, document]) => {
-        const told = this.#told(key, document);
+        const live = this.#live(key, document);
         const { expiresMs, sequence } = document;
         const expiry = expiresMs === Infinity ? null : expiresMs;
-        return told === null ? [] : [{ ...told, expiresMs: expiry, isUnwatched: sequence === 0 }];
+        return live === null ? [] : [{ ...live, expiresMs: expiry, isUnwatched: sequence === 0 }];
       }),
     );
   }
@@ -175,7 +175,7 @@ export class MemoryDocuments implements Documents {
     return this.#folders.get(folderOf(key))?.get(key);
   }
 
-  #told(key: string, document: MemoryDocument | undefined): StoredDocument | null {
+  #live(key: string, document: MemoryDocument | undefined): StoredDocument | null {
     if (document === undefined || document.value === null) return null;
     const { revision, value, expiresMs } = document;
     return expiresMs > this.#clock() ? { key, revision, value } : null;

@@ -5,13 +5,13 @@ import { StoreError } from "../../base/errors.js";
 import type { Outcome } from "../../decide/outcome.js";
 import type { Plan } from "../../decide/plan.js";
 import { type CallOptions, type Clock, abortedError } from "../../base/call.js";
-import type { CounterRow, Documents, Store, StoreFact, StorePiece, StoreRoom } from "../store.js";
+import type { CounterRow, Documents, Store, StoreFact, StoreChunk, StoreRoom } from "../store.js";
 import { fact } from "../facts.js";
 import { HEAP_BYTES_MAX } from "../heap.js";
 import { MemoryCounters } from "./counters.js";
 import { MemoryDocuments } from "./documents.js";
 import { MemoryRoom } from "./room.js";
-import { PIECE_ROWS, piecesOf } from "../paging.js";
+import { CHUNK_ROWS, chunksOf } from "../paging.js";
 
 const MB = 1e6;
 /** The most that a {@link MemoryStore} keeps: a map of the runtime has at most 2^24 entries. */
@@ -81,23 +81,23 @@ export class MemoryStore implements Store {
     for (const [space, counters] of this.#counters.under(prefix)) {
       let visits = 0;
       for (const [subject, counter] of counters) {
-        if (++visits % PIECE_ROWS === 0) await nextTurn();
+        if (++visits % CHUNK_ROWS === 0) await nextTurn();
         yield { space, subject, counter: copyOf(counter) };
       }
     }
   }
 
-  async *dump(): AsyncIterable<StorePiece> {
-    for await (const counters of piecesOf(this.scan(""))) {
+  async *dump(): AsyncIterable<StoreChunk> {
+    for await (const counters of chunksOf(this.scan(""))) {
       yield { counters, answers: [], documents: [] };
     }
-    for await (const answers of piecesOf(this.#counters.answers.rows(this.#clock()))) {
+    for await (const answers of chunksOf(this.#counters.answers.rows(this.#clock()))) {
       yield { counters: [], answers, documents: [] };
     }
     yield { counters: [], answers: [], documents: this.#documents.all() };
   }
 
-  load({ counters, answers, documents }: StorePiece): Promise<void> {
+  load({ counters, answers, documents }: StoreChunk): Promise<void> {
     for (const { space, subject, counter } of counters)
       this.#counters.load(space, subject, counter);
     for (const answer of answers) this.#counters.answers.load(answer, this.#clock());

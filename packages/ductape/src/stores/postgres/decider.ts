@@ -88,12 +88,12 @@ export class Decider {
     const isFree = keys.map((each) => !each.some((key) => held.has(key)));
     if (held.size > 0) this.#heldUntilMs = localMs() + HELD_MS;
     const free = plans.filter((_, i) => isFree[i]);
-    const told = free.length === 0 ? [] : await this.#decideOn(connection, free);
-    if (told === null) return null;
+    const answers = free.length === 0 ? [] : await this.#decideOn(connection, free);
+    if (answers === null) return null;
     let next = 0;
     return isFree.map((each) => {
       if (!each) return null;
-      const answer = told[next++];
+      const answer = answers[next++];
       if (answer === undefined) throw new Error("a plan has no answer");
       return answer;
     });
@@ -143,9 +143,9 @@ export class Decider {
     try {
       const sentMs = localMs();
       const { rows } = await connection.query(statement);
-      const [toldMs, isDone = "t"] = rows[0] ?? [];
-      if (toldMs !== undefined) this.#learn(toldMs, sentMs);
-      if (toldMs === undefined || isDone !== "t") return null;
+      const [serverMs, isDone = "t"] = rows[0] ?? [];
+      if (serverMs !== undefined) this.#learn(serverMs, sentMs);
+      if (serverMs === undefined || isDone !== "t") return null;
     } catch (error) {
       if (!isBusy(error)) throw storeError(error, this.#parts.shown, true);
       this.#learnHeld(error);
@@ -211,16 +211,16 @@ export class Decider {
     const keys = textArray(batch.keys.sort());
     const counted = batch.hasSeveral ? keys : "{}";
     const sentMs = localMs();
-    const [, locked, told] = await connection.all([
+    const [, locked, answers] = await connection.all([
       this.#begin,
       { text: this.#sql.lock, values: [keys] },
       { text: this.#sql.tell, values: [textArray(batch.answerKeys), counted] },
     ]);
     const rows = locked?.rows ?? [];
-    const engineMs = this.#learn(told?.rows[0]?.[0], sentMs);
+    const engineMs = this.#learn(answers?.rows[0]?.[0], sentMs);
     batch.load(rows);
-    if (batch.hasSeveral && told?.rows[0]?.[1] !== String(rows.length)) return null;
-    for (const [, , key, answer] of told?.rows ?? []) {
+    if (batch.hasSeveral && answers?.rows[0]?.[1] !== String(rows.length)) return null;
+    for (const [, , key, answer] of answers?.rows ?? []) {
       if (key != null && answer != null) batch.loadAnswer(key, answer);
     }
     return this.#instant(engineMs, batch);
@@ -250,9 +250,9 @@ export class Decider {
     if (isHeld(error)) this.#heldUntilMs = localMs() + HELD_MS;
   }
 
-  #learn(toldMs: string | null | undefined, sentMs: number): number {
-    const engineMs = Number(toldMs);
-    if (toldMs == null) throw new Error("the server did not return its clock");
+  #learn(serverMs: string | null | undefined, sentMs: number): number {
+    const engineMs = Number(serverMs);
+    if (serverMs == null) throw new Error("the server did not return its clock");
     this.#parts.engineClock.learn(engineMs, sentMs, localMs());
     return engineMs;
   }

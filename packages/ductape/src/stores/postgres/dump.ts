@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { answerExpiresMs } from "../../decide/answer.js";
 import type { Clock } from "../../base/call.js";
-import type { KeptDocument, StorePiece } from "../store.js";
+import type { KeptDocument, StoreChunk } from "../store.js";
 import { currentAnswer } from "../older-answers.js";
-import { PIECE_ROWS } from "../paging.js";
+import { CHUNK_ROWS } from "../paging.js";
 import { numberArray, textArray } from "./arrays.js";
 import { bodyValues } from "./batch.js";
 import type { Connection, Statement } from "./pool.js";
@@ -28,7 +28,7 @@ export class PostgresMoving {
   async answers(connection: Connection, after: string) {
     const text = `SELECT key, answer FROM ${this.#schema}.answers
       WHERE key > $1 AND expires_ms > coalesce($2::bigint, ${NOW_MS}) ORDER BY key LIMIT $3`;
-    const values = [after, this.#clock?.() ?? null, PIECE_ROWS];
+    const values = [after, this.#clock?.() ?? null, CHUNK_ROWS];
     const { rows } = await connection.query({ text, values });
     return rows.map(([key, answer]) => ({ key: String(key), text: currentAnswer(String(answer)) }));
   }
@@ -39,7 +39,7 @@ export class PostgresMoving {
       WHERE key > $1 AND value IS NOT NULL
       AND (expires_ms IS NULL OR expires_ms > coalesce($2::bigint, ${NOW_MS}))
       ORDER BY key LIMIT $3`;
-    const values = [after, this.#clock?.() ?? null, PIECE_ROWS];
+    const values = [after, this.#clock?.() ?? null, CHUNK_ROWS];
     const { rows } = await connection.query({ text, values });
     return rows.map(([key, revision, value, expiresMs, sequence]) => ({
       key: String(key),
@@ -51,13 +51,13 @@ export class PostgresMoving {
   }
 
   /** Writes the content of another store, in one transaction. */
-  async load(connection: Connection, piece: StorePiece): Promise<void> {
+  async load(connection: Connection, piece: StoreChunk): Promise<void> {
     await connection.all([this.#begin, ...this.#writes(piece)]);
     const { command } = await connection.query(COMMIT);
     if (command !== "COMMIT") throw new Error(`COMMIT answered ${command}`);
   }
 
-  #writes({ counters, answers, documents }: StorePiece): Statement[] {
+  #writes({ counters, answers, documents }: StoreChunk): Statement[] {
     const writes: Statement[] = [];
     if (counters.length > 0) {
       const keys = textArray(counters.map(({ space, subject }) => space + subject));
@@ -72,7 +72,7 @@ export class PostgresMoving {
     return writes;
   }
 
-  #answers(answers: StorePiece["answers"]): Statement {
+  #answers(answers: StoreChunk["answers"]): Statement {
     const text = `INSERT INTO ${this.#schema}.answers (key, expires_ms, answer)
       SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[])
       ON CONFLICT (key) DO UPDATE SET expires_ms = excluded.expires_ms, answer = excluded.answer`;

@@ -87,8 +87,8 @@ function isRefusal(error: Error): boolean {
 }
 
 function sayingOf(error: Error, code: string | null): string {
-  const told = error.message === "" ? "it cannot be reached" : error.message;
-  return code === null || told.includes(code) ? told : `${told} (${code})`;
+  const text = error.message === "" ? "it cannot be reached" : error.message;
+  return code === null || text.includes(code) ? text : `${text} (${code})`;
 }
 
 /** An SQLSTATE, or the code of a fault of the network. */

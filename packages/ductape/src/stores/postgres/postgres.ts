@@ -11,11 +11,11 @@ import type {
   Store,
   StoreContext,
   StoreMaker,
-  StorePiece,
+  StoreChunk,
   StoreFact,
 } from "../store.js";
 import { Batching } from "../batching.js";
-import { PIECE_ROWS, pagesOf, piecesOf } from "../paging.js";
+import { CHUNK_ROWS, pagesOf, chunksOf } from "../paging.js";
 import { rowCounter } from "./batch.js";
 import { EngineClock } from "./clock.js";
 import { Decider } from "./decider.js";
@@ -149,19 +149,19 @@ class PostgresStore implements Store {
     const text = counterStatements(this.#place.schema).scan;
     let after = "";
     for (;;) {
-      const values = [prefix, after, `${prefix}\u{10FFFF}`, PIECE_ROWS];
+      const values = [prefix, after, `${prefix}\u{10FFFF}`, CHUNK_ROWS];
       const { rows } = await this.#on((connection) => connection.query({ text, values }));
       for (const row of rows)
         yield { ...splitCounterKey(row[0] ?? ""), counter: rowCounter(row, null) };
       const last = rows.at(-1)?.[0];
-      if (last == null || rows.length < PIECE_ROWS) return;
+      if (last == null || rows.length < CHUNK_ROWS) return;
       after = last;
     }
   }
 
-  async *dump(): AsyncIterable<StorePiece> {
+  async *dump(): AsyncIterable<StoreChunk> {
     const nothing = { counters: [], answers: [], documents: [] };
-    for await (const counters of piecesOf(this.scan(""))) yield { ...nothing, counters };
+    for await (const counters of chunksOf(this.scan(""))) yield { ...nothing, counters };
     const moving = this.#moving;
     const answered = (after: string) => this.#on((on) => moving.answers(on, after));
     for await (const answers of pagesOf(answered)) yield { ...nothing, answers };
@@ -169,7 +169,7 @@ class PostgresStore implements Store {
     for await (const documents of pagesOf(kept)) yield { ...nothing, documents };
   }
 
-  async load(piece: StorePiece): Promise<void> {
+  async load(piece: StoreChunk): Promise<void> {
     await this.#on((connection) => this.#moving.load(connection, piece));
   }
 
@@ -197,8 +197,8 @@ class PostgresStore implements Store {
     const watch = (changed: () => void) => this.#listener.watch(changed);
     return {
       changes: async (sequence) => {
-        const told = await this.#on((connection) => documents.changes(connection, sequence));
-        if (told !== null) return told;
+        const changed = await this.#on((connection) => documents.changes(connection, sequence));
+        if (changed !== null) return changed;
         this.#lose();
         const why = "the server was set back to an older state; the next call reads it again";
         throw new StoreError("STORE_UNAVAILABLE", `the store ${this.#server.shown}: ${why}`);

@@ -6,7 +6,7 @@ import type {
   KeptDocument,
   StoredDocument,
 } from "../store.js";
-import { PIECE_ROWS } from "../paging.js";
+import { CHUNK_ROWS } from "../paging.js";
 import { backoffMs, type Nodes } from "./nodes.js";
 import { DOCUMENTS_SLOT, type Keyspace } from "./keys.js";
 import { PackedReader } from "./packed.js";
@@ -92,7 +92,7 @@ export class RedisDocuments implements Documents {
         this.#keys[0] ?? "",
         cursor,
         "COUNT",
-        PIECE_ROWS,
+        CHUNK_ROWS,
       );
       cursor = next.toString();
       for (const [key, text] of pairsOf(texts)) {

@@ -1,8 +1,8 @@
 import { answerExpiresMs } from "../../decide/answer.js";
 import { keptUntilMs, type Counter } from "../../decide/counter.js";
 import { FOREVER_MS } from "../../decide/period.js";
-import type { CounterRow, StorePiece } from "../store.js";
-import { piecesOf } from "../paging.js";
+import type { CounterRow, StoreChunk } from "../store.js";
+import { chunksOf } from "../paging.js";
 import type { RedisDocuments } from "./documents.js";
 import { unavailable } from "./errors.js";
 import { slotOfShardKey, type Keyspace } from "./keys.js";
@@ -23,15 +23,15 @@ export interface DumpParts {
   readonly isGivenClock: boolean;
 }
 
-const NOTHING: StorePiece = { counters: [], answers: [], documents: [] };
+const NOTHING: StoreChunk = { counters: [], answers: [], documents: [] };
 
 /** See `Store.dump`. */
-export async function* dumpRedis(parts: DumpParts): AsyncGenerator<StorePiece> {
+export async function* dumpRedis(parts: DumpParts): AsyncGenerator<StoreChunk> {
   const { nodes, keyspace, name } = parts;
   const counted: AsyncIterable<CounterRow> = scanCounters(nodes, keyspace, "", name);
-  for await (const counters of piecesOf(counted)) yield { ...NOTHING, counters };
-  for await (const answers of piecesOf(scanAnswers(parts))) yield { ...NOTHING, answers };
-  for await (const documents of piecesOf(keptDocuments(parts))) yield { ...NOTHING, documents };
+  for await (const counters of chunksOf(counted)) yield { ...NOTHING, counters };
+  for await (const answers of chunksOf(scanAnswers(parts))) yield { ...NOTHING, answers };
+  for await (const documents of chunksOf(keptDocuments(parts))) yield { ...NOTHING, documents };
 }
 
 async function* keptDocuments({ documents, name, nowMs }: DumpParts) {
@@ -43,17 +43,17 @@ async function* keptDocuments({ documents, name, nowMs }: DumpParts) {
 }
 
 async function* scanAnswers({ nodes, keyspace, name, nowMs }: DumpParts) {
-  const told = new Set<string>();
+  const seen = new Set<string>();
   try {
     for await (const [redis, keys] of keysOf(nodes, keyspace.pattern(""))) {
-      const fresh = keys.filter((key) => keyspace.answerKey(key) !== null && !told.has(key));
+      const fresh = keys.filter((key) => keyspace.answerKey(key) !== null && !seen.has(key));
       const texts = await Promise.all(fresh.map((key) => redis.getBuffer(key)));
       for (const [i, full] of fresh.entries()) {
         const [key, bytes] = [keyspace.answerKey(full), texts[i] ?? null];
-        if (key === null || bytes === null || told.has(full)) continue;
+        if (key === null || bytes === null || seen.has(full)) continue;
         const text = readAnswerText(bytes);
         if (answerExpiresMs(text) <= nowMs) continue;
-        told.add(full);
+        seen.add(full);
         yield { key, text };
       }
     }
@@ -65,7 +65,7 @@ async function* scanAnswers({ nodes, keyspace, name, nowMs }: DumpParts) {
 /** See `Store.load`. */
 export async function loadRedis(
   parts: DumpParts,
-  { counters, answers, documents }: StorePiece,
+  { counters, answers, documents }: StoreChunk,
   shardKeyOf: (key: string) => string,
 ): Promise<void> {
   const { nodes, keyspace, name, isGivenClock } = parts;

@@ -45,9 +45,9 @@ export function reasonOf(error: unknown): string {
 /** The fault of a server that cannot be reached or answered with an error; nothing was done. */
 export function unavailable(name: string, error: unknown): DuctapeError {
   if (DuctapeError.is(error)) return error;
-  const told = error instanceof Error ? error.message : "";
+  const reason = error instanceof Error ? error.message : "";
   // Older servers wrap the error of a command in that of its script.
-  const code = error instanceof Error && isReply(error) ? CODE.exec(told)?.[1] : codeOf(told);
+  const code = error instanceof Error && isReply(error) ? CODE.exec(reason)?.[1] : codeOf(reason);
   const [text, retryable] = REPLIES[code ?? ""] ?? [reasonOf(error), true];
   const message = `the store ${name}: ${text}; nothing was changed`;
   return new StoreError("STORE_UNAVAILABLE", message, { cause: error, retryable });

@@ -9,7 +9,7 @@ import type {
   Store,
   StoreContext,
   StoreMaker,
-  StorePiece,
+  StoreChunk,
   StoreFact,
 } from "../store.js";
 import { Batching } from "../batching.js";
@@ -105,11 +105,11 @@ export class RedisStore implements Store {
     return scanCounters(nodes, this.#keyspace, prefix, this.#settings.name);
   }
 
-  dump(): AsyncIterable<StorePiece> {
+  dump(): AsyncIterable<StoreChunk> {
     return dumpRedis(this.#dumpParts());
   }
 
-  load(piece: StorePiece, shardKeyOf: (key: string) => string): Promise<void> {
+  load(piece: StoreChunk, shardKeyOf: (key: string) => string): Promise<void> {
     return loadRedis(this.#dumpParts(), piece, shardKeyOf);
   }
 

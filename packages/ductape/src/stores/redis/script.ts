@@ -95,9 +95,9 @@ export class Runner {
   }
 
   /** While a slot moves, asks the server that receives it, once. */
-  #ask(told: Error, run: Run): Promise<unknown> {
-    const redis = this.#nodes.named(told.message.split(" ")[2] ?? "");
-    if (redis === null) throw told;
+  #ask(redirect: Error, run: Run): Promise<unknown> {
+    const redis = this.#nodes.named(redirect.message.split(" ")[2] ?? "");
+    if (redis === null) throw redirect;
     redis.asking().catch(() => undefined);
     return this.#send(redis, run, "EVAL", run.script.text);
   }
@@ -109,9 +109,9 @@ export class Runner {
     if (replicas === 0 || onlyReads) return reply;
     const waited = redis.call("WAIT", replicas, waitMs);
     waited.catch(() => undefined);
-    const told = await reply;
+    const answer = await reply;
     this.#assertReplicated(Number(await waited));
-    return told;
+    return answer;
   }
 
   #assertReplicated(count: number): void {

@@ -27,16 +27,16 @@ export async function* scanCounters(
   prefix: string,
   name: string,
 ): AsyncGenerator<CounterRow> {
-  const told = new Set<string>();
+  const seen = new Set<string>();
   try {
     for await (const [redis, keys] of keysOf(nodes, keyspace.pattern(prefix))) {
-      const fresh = keys.filter((key) => !told.has(key));
+      const fresh = keys.filter((key) => !seen.has(key));
       const texts = await Promise.all(fresh.map((key) => redis.getBuffer(key)));
       for (const [i, key] of fresh.entries()) {
         const parts = keyspace.split(key);
         const counter = parts === null ? undefined : readCounter(texts[i] ?? null);
-        if (told.has(key) || parts === null || counter === undefined) continue;
-        told.add(key);
+        if (seen.has(key) || parts === null || counter === undefined) continue;
+        seen.add(key);
         yield { ...parts, counter };
       }
     }

@@ -3,7 +3,7 @@ import type { Counter } from "../../decide/counter.js";
 import type { Counters } from "../../decide/counters.js";
 import type { Span } from "../../decide/period.js";
 import type { AnswerKey, RuleCheck, RuleTerms } from "../../decide/plan.js";
-import type { AnswerRow, StorePiece } from "../store.js";
+import type { AnswerRow, StoreChunk } from "../store.js";
 import {
   ALL_NUMBERS,
   counterOf,
@@ -165,7 +165,7 @@ export class SqliteCounters implements Counters {
   }
 
   /** Writes counters and answers, replacing existing ones, as part of a transaction. */
-  load({ counters, answers }: Omit<StorePiece, "documents">, nowMs: number): void {
+  load({ counters, answers }: Omit<StoreChunk, "documents">, nowMs: number): void {
     const changes: number[] = [];
     for (const { space, subject, counter } of counters) {
       changes.push(this.#upsertRow(space + subject, counter), REWRITTEN);

@@ -16,12 +16,12 @@ import type {
   KeptDocument,
   Store,
   StoredDocument,
-  StorePiece,
+  StoreChunk,
   StoreFact,
 } from "../store.js";
 import { type CallOptions, type Clock, timedOut } from "../../base/call.js";
 import { Batching } from "../batching.js";
-import { PIECE_ROWS, pagesOf, piecesOf } from "../paging.js";
+import { CHUNK_ROWS, pagesOf, chunksOf } from "../paging.js";
 import {
   FILE_SCHEMA,
   openSqlite,
@@ -118,22 +118,22 @@ export class SqliteStore implements Store {
       const rows = this.#opened().scan(prefix, after);
       for (const { key, counter } of rows) yield { ...splitCounterKey(key), counter };
       const last = rows.at(-1);
-      if (last === undefined || rows.length < PIECE_ROWS) return;
+      if (last === undefined || rows.length < CHUNK_ROWS) return;
       after = last.key;
       await nextTurn();
     }
   }
 
-  async *dump(): AsyncIterable<StorePiece> {
+  async *dump(): AsyncIterable<StoreChunk> {
     const nothing = { counters: [], answers: [], documents: [] };
-    for await (const counters of piecesOf(this.scan(""))) yield { ...nothing, counters };
+    for await (const counters of chunksOf(this.scan(""))) yield { ...nothing, counters };
     const answered = (after: string) => this.#whileBusy((engine) => engine.answers(after));
     for await (const answers of pagesOf(answered)) yield { ...nothing, answers };
     const kept = (after: string) => this.#whileBusy((engine) => engine.all(after));
     for await (const documents of pagesOf(kept)) yield { ...nothing, documents };
   }
 
-  async load(piece: StorePiece): Promise<void> {
+  async load(piece: StoreChunk): Promise<void> {
     await this.#whileBusy((engine) => engine.load(piece));
   }
 
@@ -286,7 +286,7 @@ class Engine {
       this.#begin.read.run();
       try {
         this.#readOn();
-        return this.#counters.scan(prefix, after, PIECE_ROWS);
+        return this.#counters.scan(prefix, after, CHUNK_ROWS);
       } finally {
         rollBack(this.#db);
       }
@@ -330,16 +330,16 @@ class Engine {
 
   /** Answers by key. Throws what SQLite throws. */
   answers(after: string): AnswerRow[] {
-    return this.#counters.answersAfter(after, this.#clock(), PIECE_ROWS);
+    return this.#counters.answersAfter(after, this.#clock(), CHUNK_ROWS);
   }
 
   /** Documents by key. Throws what SQLite throws. */
   all(after: string): KeptDocument[] {
-    return this.#documents.after(after, PIECE_ROWS);
+    return this.#documents.after(after, CHUNK_ROWS);
   }
 
   /** Writes the content of another store, in one transaction. Throws what SQLite throws. */
-  load(piece: StorePiece): void {
+  load(piece: StoreChunk): void {
     this.#begin.write.run();
     try {
       this.#readOn();

@@ -3,7 +3,7 @@
  * the answers leave together. Each answer wakes a caller on the network: written between requests,
  * each write costs as much as all other work on a request.
  */
-export class Turns {
+export class EventLoop {
   #end: Promise<void> | null = null;
 
   /** The current turn: resolves at its end. */
