@@ -2,7 +2,7 @@ import { CALLS, type Call } from "ductape/calls";
 
 /**
  * Every call that a server answers, except those on definitions: the calls of every client, and
- * those that a server alone has.
+ * those that only a server has.
  */
 export const SERVER_CALLS = {
   ...CALLS,

@@ -96,7 +96,7 @@ export function checkWire<S extends z.ZodType>(
 type Path = readonly PropertyKey[];
 type WireIssue = z.core.$ZodIssue;
 
-/** What is wrong, by the fields of `input`, which stands at `above`. */
+/** The issues in the fields of `input`, whose path is `above`. */
 function issuesOf(issue: WireIssue, input: unknown, above: Path): Issue[] {
   const path = [...above, ...issue.path];
   const value = issue.path.reduce(memberOf, input);

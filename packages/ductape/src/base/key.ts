@@ -92,7 +92,7 @@ export const ruleSpace = (
 ): string => `${spacePrefix(product, env, quota)}${join(rule, uid)}`;
 
 /**
- * The prefix of all counters and answers that lie where a space or a key of an answer does: those
+ * The prefix of all counters and answers in the same place as a space or a key of an answer: those
  * of its quota, or, co-located, those of its environment.
  */
 export function shardKeyOf(key: string, isCoLocated: boolean): string {

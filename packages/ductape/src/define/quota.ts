@@ -158,7 +158,7 @@ function parseUnit(fields: Fields): string {
   return UNIT_DEFAULT;
 }
 
-/** Null where they are wrong. */
+/** Null if they are wrong. */
 function parseDecimals(fields: Fields): number | null {
   const value = fields.get("decimals");
   if (value === undefined) return 0;

@@ -23,14 +23,14 @@ type Commands =
   | { readonly commands: readonly [string, ...string[]] }
   | { readonly commands: readonly []; readonly noCommand: string };
 
-/** What a call is on the wire and on the command line. */
+/** A call on the wire and on the command line. */
 export type Call = WireCall & Commands;
 
-/** What a kind of definition is on the wire and on the command line. */
+/** A kind of definition on the wire and on the command line. */
 export interface CallsOfKind {
-  /** Where all of them are. */
+  /** The path of all definitions of the kind. */
   readonly path: string;
-  /** What follows the path where one of them is. */
+  /** The part of the path after it for a single definition. */
   readonly id: `:${string}`;
   /** The word before the commands of {@link VERBS}. */
   readonly command: string;

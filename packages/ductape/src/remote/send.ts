@@ -7,7 +7,7 @@ import type { Http } from "./http.js";
 
 /** What a call gives beside its input. */
 interface SendOptions {
-  /** What stands at the `:parts` of the path, in their order; what comes after is ignored. */
+  /** The values of the `:parts` of the path, in order; further ones are ignored. */
   readonly parts?: readonly unknown[];
   /** What an error calls the input. Default `input`. */
   readonly name?: string | undefined;

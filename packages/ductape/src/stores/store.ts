@@ -137,8 +137,8 @@ export interface StoreFact {
 export interface Store {
   readonly guarantees: StoreGuarantees;
   /**
-   * False before `open`, and again once what was opened is lost: the client then opens it and reads
-   * all definitions anew.
+   * False before `open`, and again once what was opened is lost: the client then opens it and
+   * reads all definitions again.
    */
   readonly isOpen: boolean;
   /**

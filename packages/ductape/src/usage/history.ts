@@ -91,7 +91,7 @@ export async function readHistory(
     if (startMs <= step.checks[0].window.startMs || rule.terms.rollingMs !== 0) {
       return viewOf(outcome[0], rule, quota);
     }
-    // The clock stepped back over a boundary: the counter stands in a later window.
+    // The clock stepped back over a boundary: the counter is in a later window.
     fromMs = startMs;
   }
   throw new StoreError("STORE_UNAVAILABLE", "the rule or its window kept changing; try again");

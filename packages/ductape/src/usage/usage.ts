@@ -161,7 +161,7 @@ function pageOf(
   };
 }
 
-/** A counter's numbers at an instant, scaled; null where its window has ended. */
+/** A counter's numbers at an instant, scaled; null if its window has ended. */
 interface SubjectNumbers {
   readonly subject: string;
   readonly used: number;

@@ -1,6 +1,6 @@
 -- Answers to idempotency keys. A part of apply.lua.
 --
--- An answer is a text of three lines, as answer.ts says: numbers, the fingerprint, the details. One
+-- An answer is a text of three lines, as in answer.ts: numbers, the fingerprint, the details. One
 -- of an older version begins with a zero byte: expires, now, status, number of checks, length of
 -- the fingerprint (doubles); 12 doubles for each check; the fingerprint; the details.
 
@@ -10,10 +10,10 @@ local STATUSES = { 'done', 'denied', 'withheld', 'overflow', 'conflict' }
 local STATUS_NUMBERS = { done = 0, denied = 1, withheld = 2, overflow = 3, conflict = 4 }
 local STALE = 5
 local format = string.format
--- Those to keep, by their place in KEYS.
+-- Answers to store, by their place in KEYS.
 local keptAnswers = {}
 
--- Returns when it expires, its status and its fingerprint.
+-- Returns its expiry, its status and its fingerprint.
 local function readAnswer(text)
   if string.byte(text) == 0 then
     local expiresMs, _, status, checks, length = unpackText('<ddddd', text)

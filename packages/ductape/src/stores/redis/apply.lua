@@ -6,30 +6,30 @@
 -- ARGV[3]  the request: one JSON array of numbers and texts, as batch.ts writes it
 -- returns  { text of doubles: now, then each counter as it was before (0: none); one status for
 --          each step;
---          each answer as it was before }. From these the caller tells every number.
+--          each answer as it was before }. From these the caller computes every number.
 --
--- Atomic as every script is: the counters are read first, written last, and an error is raised
+-- Atomic like every script: counters are read first and written last, and an error is raised
 -- only before the first write. Numbers are doubles and exact up to 2^53; none passes through text.
 --
 -- A counter is a text of 8 doubles: version of its window, start and end, used, granted, alerted,
--- when it was seen, limit known last (-1: none, -2: not known). Where the version is negative the
--- window is rolling, and the number of its pairs (instant, amount) follows, 64 at most, then
--- these, oldest first. A half in the version says that the counter remembers the window before its
+-- when it was seen, last known limit (-1: none, -2: not known). If the version is negative the
+-- window is rolling, and the number of its pairs (instant, amount) follows, 64 at most, then the
+-- pairs, oldest first. A half in the version means that the counter remembers the window before its
 -- own, which follows: start, end, used (0: nothing), limit with its grants (-1: none).
 
 local AMOUNT_MAX = 9007199254740991
 local FOREVER_MS = 8640000000000000
 local PAST_GRACE_MIN_MS = 60000
 local PAST_GRACE_MAX_MS = 86400000
--- Fewer than the stack of a call holds.
+-- Fewer than fit on the stack of a call.
 local KEYS_PER_CALL = 4000
--- A limit that is not known.
+-- An unknown limit.
 local UNKNOWN = -2
 local CHECK, INCREMENT = 0, 1
 local DONE, DENIED, OVERFLOW, STALE = 0, 1, 3, 5
 -- How a counter is written: with a new expiry, or in the window that it has.
 local CHANGED, COUNTED = 1, 2
--- What follows the numbers of a counter that remembers a window, and where.
+-- What follows the numbers of a counter that remembers a window, and its place.
 local LAST_AT = 65
 
 local floor, min, max = math.floor, math.min, math.max
@@ -54,7 +54,7 @@ for from = 1, #KEYS, KEYS_PER_CALL do
   end
 end
 
--- What the caller is told of each counter and answer, before any is changed.
+-- What the caller gets of each counter and answer, before any is changed.
 local told = {}
 local NONE = pack('<d', 0)
 local NOTHING = pack('<dddd', 0, 0, 0, -1)
@@ -69,8 +69,8 @@ local changes = {}
 local counters = {}
 local statuses = {}
 
--- All that is not common. Its functions are made where a plan needs them: making them takes longer
--- than a common batch of one. It takes no upvalue, for the same reason.
+-- Everything uncommon. Its functions are created when a plan needs them, because that takes longer
+-- than a common batch of one. It uses no upvalue, for the same reason.
 local function general(
   now, isGivenClock, counterCount, request, stored, before, changes, counters, statuses
 )
@@ -108,7 +108,7 @@ while at <= requestEnd do
       else
         if sinceMs >= startMs then used, granted, alerted = u, g, a end
         if last ~= '' then
-          -- What did not end before the window that holds is left to general().
+          -- general() decides if the window did not end before the current one.
           isOfForm = isOfForm and untilMs <= startMs
           if u > 0 then
             local ended = p == UNKNOWN and request[terms + 7] or p
@@ -120,7 +120,7 @@ while at <= requestEnd do
     end
     local limit = request[terms + 7]
     if granted ~= 0 and limit >= 0 then limit = min(AMOUNT_MAX, limit + granted) end
-    -- Anything else than an amount is left to general(), which refuses it.
+    -- general() refuses anything that is not an amount.
     if isOfForm and amount >= 0 and amount <= AMOUNT_MAX and floor(amount) == amount then
       if isStale then status = STALE
       elseif limit >= 0 and amount ~= 0 and request[terms + 3] == 0 and used + amount > limit then
@@ -133,7 +133,7 @@ while at <= requestEnd do
         local counted = pack(
           '<dddddddd', formNow, startMs, endMs, used + amount, granted, alerted, now, planned
         )
-        -- In the window that it has, only these are written.
+        -- In an unchanged window only these are written.
         stored[place] = change == COUNTED and counted or counted .. last
         changes[place] = change
       end
@@ -154,13 +154,13 @@ while at <= requestEnd do
 end
 if finish then finish() end
 
--- Housekeeping only: a counter is kept as long again as its window, at least a minute and at most
--- a day, so that a changed rule can carry it over; one that remembers a window, until the one after
--- its own has ended. Under a given clock nothing expires by itself.
+-- Housekeeping only: a counter is kept for the length of its window again, at least a minute and at
+-- most a day, so that a changed rule can transfer it; one that remembers a window, until the window
+-- after its own has ended. Under a given clock nothing expires by itself.
 local expiries = {}
 for place, change in pairs(changes) do
   local text = stored[place]
-  -- As long as before, so it keeps its expiry too: half the cost of setting one.
+  -- The same length as before, so it keeps its expiry: half the cost of setting one.
   if change == COUNTED then redis.call('SETRANGE', KEYS[place], 0, text)
   else
     local form, startMs, endMs = unpackText('<ddd', text)

@@ -1,7 +1,7 @@
--- Counters as tables, as decide/counter.ts has them. A part of apply.lua.
+-- Counters as tables with the fields of decide/counter.ts. A part of apply.lua.
 
--- Places of the changed ones. In `counters` one is nil until looked at, false where nothing was
--- ever counted.
+-- Places of the changed counters. In `counters` an entry is nil until it is read, and false if
+-- nothing was ever counted.
 local dirty = {}
 local pairFormats = {}
 
@@ -36,11 +36,11 @@ local function readCounter(place)
     form = -form
     local count = 2 * unpackText('<d', text, LAST_AT)
     entries = { unpackText(pairFormat(count), text, LAST_AT + 8) }
-    -- The last is where the text ended.
+    -- The last value is the end of the text.
     entries[count + 1] = nil
   elseif form % 1 ~= 0 then
     form = floor(form)
-    -- One that was only counted since is stored without what it remembers.
+    -- A counter that has only counted since is stored without the window it remembers.
     last = readLast(#text >= LAST_AT and text or before[place + 1])
   end
   local counter = {
@@ -76,7 +76,7 @@ local function writeCounters()
   end
 end
 
--- What apply() reads and changes.
+-- The counters that apply() reads and changes.
 local known = {}
 
 function known:find(check)

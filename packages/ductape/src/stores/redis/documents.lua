@@ -1,11 +1,11 @@
--- Reads and writes documents. All lie in one slot, in five keys.
+-- Reads and writes documents, all in one slot.
 --
 -- KEYS     1 texts (hash: key -> text), 2 changes (sorted set: watched key by its sequence),
 --          3 unwatched (sorted set: key, all of score 0, so ordered by bytes), 4 expiries (sorted
 --          set: key by its expiry, epoch milliseconds), 5 the last sequence, 6 forgotten (set of
 --          prefixes of spaces)
 -- ARGV[1]  now in epoch milliseconds; 0: the clock of this server
--- ARGV[2]  what to do; ARGV[3] and on: with what
+-- ARGV[2]  the operation; ARGV[3] and on: its arguments
 --          changes  sequence         -> { now, lineage, sequence, key, text, ... }
 --          get      key              -> { now, text or nil }
 --          list     folder, after, limit -> { now, key, text, ... }
@@ -15,8 +15,8 @@
 --          load     number, for each: key, revision, value, expiry, watched
 --
 -- A text is 4 doubles: revision, sequence (0: unwatched), expiry (-1: none), 1 for a deleted one;
--- then the value. Atomic as every script is: all revisions are checked before the first write.
--- A lineage names a history of this server: another one may have lost the end of the one before.
+-- then the value. Atomic like every script: all revisions are checked before the first write.
+-- A lineage names a history of this server; a different one may lack the end of the earlier one.
 
 local DROPS_PER_WRITE = 2
 local LIST_PIECE = 100
@@ -101,7 +101,7 @@ end
 function operations.list()
   local folder, after, limit = ARGV[3], ARGV[4], tonumber(ARGV[5])
   local from = after == '' and '[' .. folder or '(' .. after
-  -- No text in UTF-8 holds this byte.
+  -- No UTF-8 text contains this byte.
   local to = '(' .. folder .. string.char(255)
   local count = 0
   while count < limit do
@@ -141,7 +141,7 @@ function operations.write()
   end
   for i = 5 + 6 * count, #ARGV do redis.call('SADD', forgotten, ARGV[i]) end
   if count > 0 then dropExpired(count * DROPS_PER_WRITE) end
-  -- Who may not publish still finds the change at the next poll.
+  -- Without the right to publish, others find the change at their next poll.
   if isChange then redis.pcall('PUBLISH', channel, whole(sequence)) end
 end
 

@@ -1,13 +1,13 @@
--- Every plan, decided by decide/apply.ts, which is made Lua where `decide` stands. A part of
--- apply.lua.
--- Returns what decides the plan that starts at a place of the request, and returns where the next
--- one starts; and what hands over all that was changed.
+-- Every plan, decided by decide/apply.ts, whose Lua translation replaces the line `decide`. A part
+-- of apply.lua.
+-- Returns two functions: one decides the plan at a place of the request and returns the place of
+-- the next one; the other hands over everything that was changed.
 
 local CHANGED = 1
 local LAST_AT = 65
--- What the form of a counter has more that remembers the window before its own.
+-- Added to the version of a counter that remembers the window before its own.
 local REMEMBERS = 0.5
--- A limit that is not known, and none.
+-- An unknown limit, and no limit.
 local UNKNOWN, UNLIMITED = -2, -1
 
 local floor = math.floor

@@ -1,11 +1,11 @@
--- Plans as the request writes them. A part of apply.lua.
+-- Reads the plans of the request. A part of apply.lua.
 
 local ACTIONS = { 'check', 'increment', 'decrement', 'set', 'reset', 'grant' }
--- Where it is in the request.
+-- The current place in the request.
 local at = 0
 
--- The names of rules that a step speaks to, and that it does not, where it speaks to one only: that
--- of a rule and that of its ledger are the same.
+-- Names for the rule that a step acts on and for the others, if it acts on one only. A rule and its
+-- ledger share a name.
 local SPOKEN_TO, OTHER = 1, -1
 
 -- Terms are a rule, a window and a limit, which many checks share. In the request: the version of
@@ -40,11 +40,10 @@ local function isAmount(value)
   return type(value) == 'number' and value >= 0 and value <= AMOUNT_MAX and floor(value) == value
 end
 
--- A step: action, amount, form; for each check the places of its terms and its counter, and where
--- the action speaks to one rule, 1 for that one; where it has an idempotency key, its place, for how
--- long its answer is kept, how many checks are reported (the others are ledgers), fingerprint and
--- details.
--- Form: 8 for each check, plus 1: more steps follow, 2: speaks to one rule, 4: has a key.
+-- A step: action, amount, form; for each check the places of its terms and its counter and, if the
+-- action acts on one rule, 1 for that one; if it has an idempotency key, its place, how long to
+-- keep its answer, how many checks are reported (the others are ledgers), fingerprint and details.
+-- Form: 8 for each check, plus 1: more steps follow, 2: acts on one rule, 4: has a key.
 local function readStep()
   local action, amount, form = ACTIONS[request[at] + 1], request[at + 1], request[at + 2]
   if not isAmount(amount) then error('an amount expects an integer from 0 to 2^53-1') end
