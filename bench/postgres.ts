@@ -3,6 +3,7 @@ import { compareOn, hotCounter } from "./network.js";
 
 const WIDTHS = [
   { inFlight: 1, ours: 3_000, theirs: 3_000 },
+  { inFlight: 10, ours: 4_000, theirs: 4_000 },
   { inFlight: 50, ours: 15_000, theirs: 3_000 },
   { inFlight: 1000, ours: 40_000, theirs: 4_000 },
 ];
