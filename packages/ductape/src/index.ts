@@ -53,7 +53,7 @@ export type {
 export { QuotaExceededError } from "./quota/exceeded.js";
 export { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
 export { unknownField, type Empty } from "./base/field.js";
-export type { Action } from "./decide/action.js";
+export { ACTIONS, type Action } from "./decide/action.js";
 export type { BoundChange, BoundInput, BoundQuota } from "./quota/bound.js";
 export type { QuotaTarget } from "./quota/target.js";
 export type { QuotaInput, SessionInput } from "./quota/request.js";
@@ -82,7 +82,7 @@ export type { QuotaDefinition, QuotaView } from "./define/quota.js";
 export type { Environment, EnvironmentInput } from "./define/environment.js";
 export type { DeleteOptions, Patch } from "./define/patch.js";
 export type { Product, ProductInput } from "./define/product.js";
-export type { Period, PeriodUnit, Weekday } from "./decide/period.js";
+export { PERIOD_UNITS, type Period, type PeriodUnit, type Weekday } from "./decide/period.js";
 export type { AlertEvent, AlertListener } from "./quota/events.js";
 export type { Logger } from "./base/logger.js";
 export type { CallOptions, CallSignal, Clock } from "./base/call.js";

@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import {
+  ACTIONS,
   amountText,
   DuctapeError,
   ERRORS,
@@ -39,7 +40,7 @@ interface QuotaFlags extends ClientFlags, PrintFlags {
   readonly yes?: boolean;
 }
 
-const ACTIONS: Readonly<Record<Action, string>> = {
+const ABOUT: Readonly<Record<Action, string>> = {
   check: "show whether an amount would be admitted; counts nothing",
   increment: "count an amount if the limit admits it",
   decrement: "give an amount back",
@@ -53,12 +54,12 @@ export function addDecisions(run: Command, quota: Command): void {
   run
     .description("decide with the action of a flag")
     .addOption(
-      new Option("--action <action>", "what to do").choices(actions()).makeOptionMandatory(),
+      new Option("--action <action>", "what to do").choices(ACTIONS).makeOptionMandatory(),
     );
   const decided = withYesFlag(withDecisionFlags(run.option("--amount <number>", AMOUNT)));
   decided.action((flags: QuotaFlags & { readonly action: Action }) => decide(flags.action, flags));
-  for (const action of actions()) {
-    const part = quota.command(action).description(ACTIONS[action]);
+  for (const action of ACTIONS) {
+    const part = quota.command(action).description(ABOUT[action]);
     part.option("--amount <number>", action === "reset" ? "ignored" : AMOUNT);
     if (action === "reset") withYesFlag(part);
     withDecisionFlags(part).action((flags: QuotaFlags) => decide(action, flags));
@@ -81,10 +82,6 @@ function withDecisionFlags(command: Command): Command {
     )
     .option("--rule <name>", "the rule to reset, set or grant, of several; * for all");
   return withClientFlags(command);
-}
-
-function actions(): readonly Action[] {
-  return ["check", "increment", "decrement", "set", "reset", "grant"];
 }
 
 async function decide(action: Action, flags: QuotaFlags): Promise<void> {

@@ -1,3 +1,5 @@
+import { PERIOD_UNITS } from "ductape";
+
 /** Nearly a number: digits in groups, in quotes, or followed by k or M. */
 const GROUPED = /^(\d{1,3}(?:[_,' ]\d{3})+|\d+(?:_\d+)*)(\.\d+)?$/;
 const SHORT = /^(\d+(?:\.\d+)?) ?([kKmM])$/;
@@ -13,17 +15,7 @@ const MS: Readonly<Record<string, number>> = {
 };
 const CACHE_MS_MAX = 86_400_000;
 const SESSION_UNITS = ["second", "minute", "hour", "day", "week", "month", "year"];
-const UNITS = [
-  "millisecond",
-  "second",
-  "minute",
-  "hour",
-  "day",
-  "week",
-  "month",
-  "quarter",
-  "year",
-];
+const UNITS: readonly string[] = ["millisecond", ...PERIOD_UNITS];
 const WORDS: Readonly<Record<string, string>> = {
   hourly: "hour",
   daily: "day",

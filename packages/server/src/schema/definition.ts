@@ -1,3 +1,4 @@
+import { PERIOD_UNITS } from "ductape";
 import { z } from "zod";
 import {
   answer,
@@ -13,7 +14,7 @@ import {
   TEXT,
 } from "./part.js";
 
-const UNIT = z.enum(["second", "minute", "hour", "day", "week", "month", "quarter", "year"]);
+const UNIT = z.enum(PERIOD_UNITS);
 
 /** The length of a window. */
 export const PERIOD = z

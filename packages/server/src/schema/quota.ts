@@ -1,11 +1,10 @@
+import { ACTIONS } from "ductape";
 import { z } from "zod";
 import { COUNT, DATA, INSTANT, object, optional, TEXT, answer } from "./part.js";
 import { PERIOD } from "./definition.js";
 import { PROBLEM } from "./problem.js";
 
-const ACTION = z
-  .enum(["check", "increment", "decrement", "set", "reset", "grant"])
-  .meta({ id: "Action" });
+const ACTION = z.enum(ACTIONS).meta({ id: "Action" });
 
 /** The input of `/v1/quota/run`. */
 export const QUOTA_INPUT = object({
