@@ -56,7 +56,7 @@ function partsRefusals({ limit, periodMs, calls }: Traffic): number {
 
 type Window = "calendar" | "rolling";
 
-/** One counter an hour long, whose clock goes on by a step before each call. */
+/** One counter with a window of an hour, whose clock advances by a step before each call. */
 async function counterOf(store: string, window: Window, stepMs: number, name: string) {
   let nowMs = START_MS;
   const ductape = new Ductape({ store, clock: () => nowMs });

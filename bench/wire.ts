@@ -31,7 +31,7 @@ export async function callOver(
   await Promise.all(each);
 }
 
-/** Resolves when one answer has come; rejects where it is no 200. */
+/** Resolves when one answer has come; rejects if it is not 200. */
 function answerTo(socket: Socket, request: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     let text = "";

@@ -1,4 +1,4 @@
-// Counts on a durable file and goes on counting at the next run.
+// Counts in a durable file and continues at the next run.
 import { Ductape, DuctapeError } from "ductape";
 
 const store = process.env["DUCTAPE_STORE"] ?? "sqlite:.ductape/ductape.db";
@@ -30,9 +30,9 @@ for (let call = 1; call <= 3; call++) {
     `${allowed ? "allowed" : "denied "}  ${used} of ${limit} used, resets at ${resets_at}`,
   );
 }
-console.log(`The count is in ${store.replace("sqlite:", "")}: run this again and it goes on.`);
+console.log(`The count is in ${store.replace("sqlite:", "")}: run this again and it continues.`);
 
-/** Each definition on its own, so that a first run that was cut short is completed by the next. */
+/** Each definition on its own, so that the next run completes an interrupted first one. */
 async function unlessExists(creation: Promise<unknown>): Promise<void> {
   try {
     await creation;

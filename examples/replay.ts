@@ -47,7 +47,7 @@ async function replay(options: Options): Promise<string> {
   return options.json ? jsonOf(tally, options) : textOf(tally, options);
 }
 
-/** The limit to try; and calendar windows to tell when a rolling one refused. */
+/** The limit to try, and calendar windows to report when a rolling one refused. */
 async function define(ductape: Ductape, options: Options): Promise<void> {
   const { limit, period, window, zone, scope } = options;
   const shape = { period, time_zone: zone };
@@ -76,7 +76,7 @@ function optionText({ issues }: ValidationError): string {
   return told.join("; ");
 }
 
-/** The window that refuses the row, or null where it is admitted. */
+/** The window that refuses the row, or null if it is admitted. */
 async function refusalOf(ductape: Ductape, row: Row, { amount, scope, window }: Options) {
   const { quota } = ductape.processor;
   const decision = await quota.run({
@@ -115,7 +115,7 @@ async function openLog(file: string) {
   return { chunks, sizeBytes, readBytes: () => chunks.bytesRead };
 }
 
-/** The one line that tells a user's mistake; null for any other error. */
+/** The one-line message of a user's mistake; null for any other error. */
 function explain(error: unknown): string | null {
   if (error instanceof BadInput) return error.message;
   if (DuctapeError.is(error) && error.code === "VALIDATION") return error.message;

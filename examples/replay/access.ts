@@ -20,7 +20,7 @@ export function isAccessLine(text: string): boolean {
   return LINE.test(text);
 }
 
-/** The request of a line. Throws `BadInput` that names the line and what it begins with. */
+/** The request of a line. Throws `BadInput`, which names the line and its beginning. */
 export function accessRow(text: string, line: number): Row {
   const parts = LINE.exec(text);
   if (parts === null) throw wrong(line, "line", notAccess(text));

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { visible, type Period, type PeriodUnit } from "ductape";
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface Options {
   /** A path, or "-" for stdin. */
   readonly file: string;
@@ -87,12 +87,12 @@ function readArgs(args: readonly string[]) {
   }
 }
 
-/** A value as a message shows it. */
+/** A value as shown in messages. */
 export function quote(value: string): string {
   return visible(JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value));
 }
 
-/** The integer that a text of digits writes, 0..2^53-1, or null. Every row passes here twice. */
+/** The integer in a text of digits, 0..2^53-1, or null. Called twice for every row. */
 export function integerIn(text: string): number | null {
   let value = 0;
   for (let i = 0; i < text.length; i++) {

@@ -115,7 +115,7 @@ function refusals(tally: Tally, options: Options, at: (ms: number) => string): s
   ];
 }
 
-/** Columns as wide as their widest cell: texts, of which there are `texts`, then numbers. */
+/** Columns as wide as their widest cell: first `texts` text columns, then numbers. */
 function table(
   texts: number,
   head: readonly string[],

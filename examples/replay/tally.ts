@@ -26,7 +26,7 @@ export class Tally implements Asked {
   firstRefused: Row | null = null;
   lastRefused: Row | null = null;
 
-  /** `refusedIn` is the window that refused the row, null where it was admitted. */
+  /** `refusedIn` is the window that refused the row, null if it was admitted. */
   add(row: Row, refusedIn: ResultWindow | null): void {
     const client = this.#clientOf(row.client);
     this.first ??= row;

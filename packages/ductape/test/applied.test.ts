@@ -1,4 +1,4 @@
-// What an action could not do in full is told, or refused: never done by less and left unsaid.
+// An action that cannot be done in full is reported or refused, never silently reduced.
 import { afterAll, describe, expect, it } from "vitest";
 import type { Decision, Ductape, QuotaDefinition, QuotaInput } from "ductape";
 import { clientWith, inputOf, storeUrls, temporaryFolder } from "./support.js";

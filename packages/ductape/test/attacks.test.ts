@@ -294,7 +294,7 @@ describe("a token is refused in the same words, and nothing is counted or fetche
       bench,
       started.flatMap(({ token, refreshToken }) => [token, refreshToken]),
     );
-    // A token that was verified where it belongs is still none elsewhere.
+    // A token verified in its own place is still invalid elsewhere.
     for (const [i, { token }] of started.entries()) {
       const target = { ...TARGET, ...targets[i], token };
       expect(await sessions.decrypt(target)).toEqual(DATA);

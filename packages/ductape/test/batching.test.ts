@@ -15,12 +15,12 @@ const body = QUOTA.parse({ tag: "q", limit: null, period: "lifetime" });
 const identity = QUOTA.identify(body, null, { newUid: () => "uid", nowMs: 0, coLocate: false });
 const quota = compileQuota({ body, identity }, "shop", { slug: "prd", uid: "uid" }, new Map());
 
-/** A plan that can be told from others by its amount. */
+/** A plan that its amount distinguishes from others. */
 function planOf(amount: number): Plan {
   return [planStep(parseRequest(inputOf({ amount })), null, quota, 0)];
 }
 
-/** Batches into an engine that notes what it was sent, may be busy and may fail. */
+/** Batches for an engine that records its plans, may be busy and may fail. */
 class Bench {
   readonly batches: number[][] = [];
   readonly batching: Batching;

@@ -249,7 +249,7 @@ describe.each(storeUrls(folder.path))("a cache on %s", (url) => {
   });
 });
 
-/** The part of a decision that tells the window. */
+/** The part of a decision about the window. */
 async function yearOf(client: Ductape) {
   const { period, window, resets_at } = await decided(client, { action: "check" });
   expect(period).toBe("year");

@@ -6,7 +6,7 @@ import type { Store } from "../src/stores/store.js";
 import { openStore } from "../src/stores/url.js";
 import { contextOf, clientWith, inputOf } from "./support.js";
 
-/** A store around a real one that counts what it is asked, and can be told to fail or to hold. */
+/** A wrapper of a real store that counts its calls, and can be made to fail or to wait. */
 export interface CountingStore extends Store {
   /** Plans that reached the store. */
   asked: number;
@@ -51,7 +51,7 @@ export async function closeClients(): Promise<void> {
   await Promise.all(clients.splice(0).map((client) => client.close()));
 }
 
-/** A client with quota `q` and cache `c`, on a store that counts what it is asked. */
+/** A client with quota `q` and cache `c`, on a store that counts its calls. */
 export async function setUp(url: string, quota: Omit<QuotaDefinition, "tag">) {
   const clock = manualClock("2026-03-10T12:00:00Z");
   const path = url === "memory:" ? url : `${url}${places++}`;

@@ -235,7 +235,7 @@ describe.each(URLS)("a limit on %s", (url) => {
   });
 });
 
-/** The fractions that a decision reports; none is told as an absent field. */
+/** The fractions that a decision reports; with none the field is absent. */
 async function fractions(answer: Promise<Decision>): Promise<number[]> {
   const { alerts } = await answer;
   expect(alerts).not.toEqual([]);

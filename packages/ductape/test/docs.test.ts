@@ -29,10 +29,10 @@ const FOLDERS = [
 ];
 const PAGES = FOLDERS.flatMap(markdownIn);
 if (existsSync(join(ROOT, "bench/README.md"))) PAGES.push("bench/README.md");
-// Inside the project, so that `ductape` is what it is in the examples.
+// Inside the project, so that `ductape` resolves as in the examples.
 const folder = mkdtempSync(join(ROOT, ".docs-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-// The command line, under the name that it has where it is installed.
+// The command line, under its installed name.
 mkdirSync(join(folder, "bin"));
 writeFileSync(join(folder, "bin/ductape"), `#!/bin/sh\nexec node ${PROGRAM} "$@"\n`, {
   mode: 0o755,

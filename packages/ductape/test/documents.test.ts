@@ -73,7 +73,7 @@ describe.each(stores)("documents on $name", (tested) => {
       for (const [one, follower] of followers.entries()) {
         if (random.below(1 + 60 * one) > 0) continue;
         const { sequence, changes } = await documents.changes(follower.sequence);
-        // Each is told once, whatever became of it in between.
+        // Each appears once, whatever happened to it in between.
         expect(new Set(changes.map(({ key }) => key)).size).toBe(changes.length);
         for (const { key, ...as } of changes) {
           if (key.startsWith("n/")) follower.known.set(key, as);

@@ -13,7 +13,7 @@ const WORLDS = 40;
 const TELLING = [15, 36] as const;
 const WORLD_PLANS = 5_000;
 
-/** Faults planted in the script: what stands there, and what stood. */
+/** Faults planted in the script: the faulty text and the original. */
 const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   // The common call, which is written by hand.
   ["and used + amount >= limit then", "and used + amount > limit then"],

@@ -128,7 +128,9 @@ for i = 1, #entries do entries[i] = string.format('%.0f', entries[i]) end
 return entries
 `;
 
-/** Where the entries kept by Lua and by JavaScript differ first; null where they never do. */
+/**
+ * The first difference between the entries kept by Lua and by JavaScript; null if there is none.
+ */
 export async function firstRollingDifference(
   redis: Redis,
   rollingLua: string,

@@ -33,7 +33,7 @@ describe("the quickstart", { retry: 1 }, () => {
 
   it("continues counting at the next run, and then denies", async () => {
     const file = newFile();
-    const last = `The count is in ${file}: run this again and it goes on.`;
+    const last = `The count is in ${file}: run this again and it continues.`;
     const first = [count("allowed", 1), count("allowed", 2), count("allowed", 3), last];
     expect(await linesOf("quickstart.ts", `sqlite:${file}`)).toEqual(first);
     const second = [count("allowed", 4), count("allowed", 5), count("denied ", 5), last];

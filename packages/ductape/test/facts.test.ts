@@ -8,7 +8,7 @@ import { testedStores } from "./tested.js";
 const { stores, stop } = await testedStores();
 afterAll(stop);
 
-/** What each store tells, by name. */
+/** The facts of each store, by name. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   memory: ["kept", "windows"],
   sqlite: ["file", "sqlite", "schema", "journal_mode", "synchronous", "windows"],

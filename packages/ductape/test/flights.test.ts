@@ -15,7 +15,7 @@ const QUOTA_OF_USER = (() => {
   return compileQuota({ body, identity }, "shop", { slug: "prd", uid: "uid" }, new Map());
 })();
 
-/** A plan; `amount` tells it from others. */
+/** A plan; `amount` distinguishes it from others. */
 function planOf(amount: number): Plan {
   return [planStep(parseRequest(inputOf({ amount, subject: "u" })), null, QUOTA_OF_USER, 0)];
 }
@@ -29,7 +29,7 @@ interface Flight {
   fail(fault: Error): void;
 }
 
-/** An engine that answers when it is told to. */
+/** An engine that answers on command. */
 class Engine {
   readonly flights: Flight[] = [];
 

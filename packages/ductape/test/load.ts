@@ -8,7 +8,7 @@ import {
 } from "ductape";
 import { inputOf } from "./support.js";
 
-/** What callers of one quota were told. */
+/** The answers that callers of one quota got. */
 export interface Told {
   /** Admitted increments. */
   acknowledged: number;

@@ -26,7 +26,7 @@ async function open() {
   return { ductape, clock, run, start, [Symbol.asyncDispose]: () => ductape.close() };
 }
 
-/** Calls until one is refused; tells how many were not, and the fault. */
+/** Calls until one is refused; returns the number of accepted calls and the fault. */
 async function untilFull(call: (number: number) => Promise<unknown>) {
   for (let number = 0; number < 20_000; number++) {
     const fault: unknown = await call(number).then(

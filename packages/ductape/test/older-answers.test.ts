@@ -9,7 +9,7 @@ import { POSTGRES_BIN, startPostgres } from "./postgres.js";
 import { hasRedis, startRedis } from "./redis.js";
 import { clientWith, faultOf, inputOf, temporaryFolder } from "./support.js";
 
-/** Recorded from the last version that stored them so: what it decided, and what it wrote. */
+/** Recorded from the last version with that form: its decisions, and what it wrote. */
 interface Recorded {
   readonly results: readonly [Decision, Decision];
   readonly json: Readonly<Record<string, string>>;

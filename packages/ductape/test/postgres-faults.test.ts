@@ -27,7 +27,7 @@ async function usedOf(ductape: Ductape): Promise<number> {
   return result.used;
 }
 
-/** What the load has been told agrees with what is counted. */
+/** The answers to the load agree with what is counted. */
 async function expectExact(load: Load, ductape: Ductape): Promise<void> {
   const used = await usedOf(ductape);
   const { acknowledged, faults } = load.told;
@@ -166,7 +166,7 @@ describe.runIf(started !== null)("a server that hangs", () => {
     expect(performance.now() - backMs).toBeLessThan(1_000);
     await load.stop();
     expect(load.told.longestMs).toBeLessThan(900);
-    // What was sent before is decided when the server goes on, also where nobody waits for it.
+    // What was sent before is decided when the server continues, even if nobody waits for it.
     await delay(500);
     await expectExact(load, ductape);
   });

@@ -78,7 +78,7 @@ describe("the estimate of the server's clock", () => {
     expect(clock.now()).toBe(5_100);
     clock.learn(5_104, 1_098, 1_100);
     expect(clock.estimate()).toBe(5_104);
-    // A slow answer tells less, and takes nothing back.
+    // A slow answer gives a wider bound, which does not replace a closer one.
     here.mockReturnValue(1_200);
     clock.learn(5_150, 1_101, 1_200);
     expect(clock.estimate()).toBe(5_204);

@@ -8,7 +8,7 @@ export type Replies = "pass" | "hold" | "cut" | "half";
 
 const NOTHING = Buffer.alloc(0);
 
-/** A proxy on a free port that forwards, until it is told otherwise. */
+/** A proxy on a free port that forwards until it is stopped. */
 export class Proxy {
   /** Called with each piece that a client sends; true cuts the connection after it is forwarded. */
   cutsAfter: (sent: Buffer) => boolean = () => false;

@@ -48,7 +48,7 @@ interface Told {
   readonly outcome: StartedSession | string;
 }
 
-/** Refreshes `rounds` times, each time with the token that was told last. */
+/** Refreshes `rounds` times, each time with the last token received. */
 async function refreshes(client: Ductape, first: string, rounds: number): Promise<Told[]> {
   const told: Told[] = [];
   let refreshToken = first;

@@ -7,7 +7,7 @@ const LOGS: unknown[] = [];
 const logger = { warn: (...told: unknown[]) => void LOGS.push(told) };
 const SECRET = "what-nobody-may-read-in-a-log-or-an-error";
 
-/** The fault of a call, which must be one of bad input that tells nothing of the secret. */
+/** The fault of a call, which must be bad input and must not show the secret. */
 async function issuesOf(call: Promise<unknown>): Promise<string[]> {
   const fault = await call.then(
     () => null,

@@ -14,7 +14,7 @@ export interface TestedStore {
   readonly hasClock: boolean;
   /** The URL of a place that is empty at the first call with this name, an identifier. */
   url(name: string): string;
-  /** Rows of a table of that place; NaN where there are no tables. */
+  /** Rows of a table of that place; NaN if there are no tables. */
   rows(name: string, table: string): Promise<number>;
 }
 

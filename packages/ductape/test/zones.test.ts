@@ -40,7 +40,7 @@ const ZONES: ZonesFile = readVectors("zones.json");
 const POSTGRES: PostgresFile = readVectors("postgres.json");
 const SEED = seedOf();
 
-/** One recorded answer, in epoch seconds; `end` is null where the source tells only the start. */
+/** One recorded answer, in epoch seconds; `end` is null if the source gives only the start. */
 interface Vector {
   readonly timeZone: string;
   readonly period: Period;
@@ -93,7 +93,7 @@ function pick<T>(items: readonly T[], index: number): T {
   return item;
 }
 
-/** True where this runtime's time-zone data has the recorded offsets where they decide. */
+/** True if this runtime's time zone data has the recorded offsets where they matter. */
 function isAgreed({ timeZone, anchor, now, start, end }: Vector): boolean {
   const dayAndHalf = 129_600;
   const instants = [now, start - dayAndHalf, start - 1, start];

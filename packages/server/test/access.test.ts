@@ -26,7 +26,7 @@ const REACHES = {
 } as const;
 type ReachName = keyof typeof REACHES;
 
-/** What a request that is refused by its key is told. */
+/** The answer to a request that its key does not allow. */
 const REFUSALS = ["FORBIDDEN", "PRODUCT_NOT_FOUND", "ENVIRONMENT_NOT_FOUND"];
 
 function hasScope(scope: Scope, needed: Sample["scope"]): boolean {

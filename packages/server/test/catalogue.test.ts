@@ -13,7 +13,7 @@ const codeOf = async (path: string, more: Call = {}) => {
   return [status, body["code"]];
 };
 
-/** Of each kind: where it is, what makes one, what changes it, and what then stands there. */
+/** For each kind: its path, the input that creates one, a change, and the result. */
 const KINDS = [
   ["/v1/products", "tag", { tag: "p", name: "P" }, { name: "Q" }, { name: "Q" }],
   ["/v1/products/shop/environments", "slug", { slug: "dev" }, { active: false }, { active: false }],
@@ -64,7 +64,7 @@ describe.each(KINDS)("%s", (path, id, input, patch, changed) => {
   });
 
   it("changes the revision that is asked for and no other", async () => {
-    // One that is made again goes on with the revisions of the one before.
+    // A definition created again continues the revisions of the earlier one.
     const revision = Number((await call(path, { body: input })).body["revision"]);
     const [etag, other] = [`"${revision}"`, `"${revision + 6}"`];
     const change = (headers: Record<string, string>, more = {}) =>

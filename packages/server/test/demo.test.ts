@@ -36,7 +36,7 @@ describe("npm start", () => {
       expect(text.stdout.trimEnd().split("\n")).toHaveLength(3);
       expect(text.stderr).toBe("");
     }
-    // It counts by the real day: a midnight between two calls begins anew.
+    // It counts by the real day, so a midnight between two calls starts at zero.
     expect(codes.filter((code) => code === "OK").length).toBeGreaterThanOrEqual(5);
     expect(codes.at(-1)).toMatch(/^(QUOTA_EXCEEDED|OK)$/);
     expect(keys.size, "a restart keeps the key").toBe(1);

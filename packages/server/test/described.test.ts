@@ -13,7 +13,7 @@ import { recordOf } from "./support.js";
 
 const ALL = [...ROUTES, ...serverRoutes(ROUTES, "0.1.0")];
 
-/** Every field of a schema by its path, with what it says of itself. */
+/** Every field of a schema by its path, with its description. */
 function* fieldsOf(path: string, value: unknown): Generator<readonly [string, unknown]> {
   if (typeof value !== "object" || value === null) return;
   const { properties = {}, anyOf = [], items } = recordOf(value);
@@ -76,7 +76,7 @@ describe("the OpenAPI document", () => {
     expect(Object.keys(EXAMPLES).filter((id) => !ids.has(id))).toEqual([]);
   });
 
-  // `npx vitest run packages/server/test/described.test.ts --update` writes the answers anew.
+  // `npx vitest run packages/server/test/described.test.ts --update` rewrites the answers.
   it("shows the answers that a server gives to the requests it shows", async () => {
     const played = await play();
     expect(played.map(([, { status }]) => status)).toEqual(SCENES.map(({ status }) => status));

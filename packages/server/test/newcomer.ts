@@ -29,7 +29,7 @@ interface Wanted {
 let played = 0;
 let wrong = 0;
 
-/** Runs a command line in a folder, prints what it answers, and compares. Returns its output. */
+/** Runs a command line in a folder, prints its output, and compares it. Returns the output. */
 async function play(folder: string, line: string, wanted: Wanted = {}): Promise<string> {
   const { code = 0, shows = [], hides = [] } = wanted;
   const startedMs = performance.now();
@@ -106,7 +106,7 @@ class Running {
     return "";
   }
 
-  /** Ends it, and judges how it ended and what it printed. */
+  /** Ends it, and checks its exit and its output. */
   async end(signal: NodeJS.Signals, shows: readonly RegExp[]): Promise<void> {
     const closed = new Promise((resolve) =>
       this.#child.on("close", (code, by) => resolve(code ?? by)),

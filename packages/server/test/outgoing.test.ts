@@ -1,4 +1,4 @@
-// What a definition makes the server ask, and what it tells of the answer.
+// The requests that a definition causes, and what is shown of the answers.
 import { createServer, type Server } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EmbeddedDuctape } from "ductape";

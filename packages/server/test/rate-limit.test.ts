@@ -11,7 +11,7 @@ const LONG = {
   "as long as a tag may be": (i: number) => `${"日".repeat(253)}${String(i).padStart(2, "0")}`,
 };
 
-/** Sixteen rules, of which the one in the middle is the tightest. */
+/** Sixteen rules; the one in the middle is the tightest. */
 const severalOf = (tag: string, name: (i: number) => string): QuotaDefinition => ({
   tag,
   rules: Array.from({ length: 16 }, (_, i): RuleInput => {

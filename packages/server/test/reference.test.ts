@@ -8,7 +8,7 @@ import { cliPage, httpPage } from "./reference.js";
 const place = (page: string): string =>
   new URL(`../../../docs/reference/${page}`, import.meta.url).pathname;
 
-// `npx vitest run packages/server/test/reference.test.ts --update` writes the pages anew.
+// `npx vitest run packages/server/test/reference.test.ts --update` rewrites the pages.
 it("the HTTP page describes each route and body as it is", async () => {
   const routes = [...ROUTES, ...serverRoutes(ROUTES, VERSION)];
   await expect(httpPage(routes)).toMatchFileSnapshot(place("http.md"));

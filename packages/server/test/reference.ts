@@ -94,7 +94,7 @@ function schemaParts(name: string, schema: Schema): string[] {
   return [`### ${name}`, ...(prose === "" ? [] : [prose]), ...form];
 }
 
-/** A table of an object's fields; none where it is no object or has none. */
+/** A table of an object's fields; empty if it is not an object or has none. */
 function fieldsOf({ properties = {}, required = [] }: Schema, head: string): string[] {
   const rows = Object.entries(properties).map(([name, field]) => {
     if (typeof field === "boolean") throw new Error(`the field ${name} is no schema`);
@@ -111,7 +111,7 @@ function typeOf(schema: Schema): string {
   if (only !== undefined) return code(JSON.stringify(only));
   if (values !== undefined) return values.map((each) => code(JSON.stringify(each))).join(", ");
   if (anyOf !== undefined) {
-    // That any optional field may be `{}` is told once.
+    // The page says only once that any optional field may be `{}`.
     const all = anyOf.filter((each) => each.$ref !== `${SCHEMAS_AT}Empty`).map(typeOf);
     return [...new Set(all)].join(" or ");
   }

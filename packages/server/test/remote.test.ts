@@ -27,7 +27,7 @@ async function running() {
 
 type Handle = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 
-/** What stands between a client and the server, and may do as it likes. */
+/** A proxy between a client and the server that may misbehave in any way. */
 async function between(handle: Handle): Promise<string> {
   const server = createServer((request, response) => {
     const parts: Buffer[] = [];

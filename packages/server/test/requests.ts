@@ -11,7 +11,7 @@ export type Reach =
   /** Nothing: only what is in its reach is listed or made. */
   | "none";
 
-/** A request that changes nothing, whoever may make it: what it asks for cannot be done. */
+/** A request that changes nothing, whoever makes it, because it cannot be carried out. */
 export interface Sample {
   readonly method: string;
   /** The pattern of its route. */

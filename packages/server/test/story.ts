@@ -80,7 +80,7 @@ function patch(path: string, body: NonNullable<Scene["body"]>): Scene {
   return { method: "PATCH", path, body, status: 200 };
 }
 
-/** The example of a schema. Throws where there is none. */
+/** The example of a schema. Throws if there is none. */
 export function exampleOf([id, title]: readonly [schema: string, title?: string]): unknown {
   const examples = REQUESTS[id] ?? {};
   const value = title === undefined ? Object.values(examples)[0] : examples[title];

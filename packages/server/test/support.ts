@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { OutagePolicy, QuotaDefinition } from "ductape";
 import { rootKeyOf, startServer, type RunningServer, type ServerOptions } from "ductape-server";
 
-/** What a call got: the status, the headers and the body as JSON; null where it has none. */
+/** The answer to a call: status, headers and body as JSON; null if it has no body. */
 export interface Reply {
   readonly status: number;
   readonly headers: Headers;
@@ -31,7 +31,7 @@ export interface Started<Policy extends OutagePolicy = "throw"> extends RunningS
 /** A key that may do all; its form is that of `DUCTAPE_ROOT_KEY`. */
 export const ROOT_KEY = `dk_${"r00t".repeat(8)}`;
 
-/** Starts a server in this process, on `memory:` unless told otherwise. */
+/** Starts a server in this process, by default on `memory:`. */
 export async function start<const Policy extends OutagePolicy = "throw">(
   options: ServerOptions<Policy> = {},
 ): Promise<Started<Policy>> {

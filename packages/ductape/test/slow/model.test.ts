@@ -54,7 +54,7 @@ function randomInput(random: Random, tag: string, rules: readonly ModelRule[]): 
   return action === "reset" ? named : { ...named, amount: random.below(8) };
 }
 
-/** The rule the result tells: the longest wait of those that refused, else the least left. */
+/** The rule in the result: the longest wait of those that denied, else the least left. */
 function bindingOf(expected: ReturnType<Model["run"]>, spoken: string | null): string {
   const wait = (ms: number | null) => (ms === null ? Infinity : ms);
   const refused = expected.rules.filter(({ admits }) => !admits);

@@ -9,7 +9,7 @@ import { NETWORKS } from "./networks.js";
 import { usedOf } from "./processes.js";
 import type { Server } from "./network.js";
 
-/** How long a server stands still; `PAUSE_MS=30000` for the long one. */
+/** How long a server hangs; `PAUSE_MS=30000` for the long run. */
 const PAUSE_MS = Number(process.env["PAUSE_MS"] ?? 3_000);
 const TIMEOUT_MS = 1_000;
 /** What a call may take beyond its time, on a machine that does much else. */

@@ -6,7 +6,7 @@ export interface Server {
   readonly port: number;
   /** SIGKILL. */
   kill(): Promise<void>;
-  /** Starts it again, on what it left. Resolves when it answers. */
+  /** Starts it again on its old data. Resolves when it answers. */
   restart(): Promise<void>;
   /** SIGSTOP for all its processes, and SIGCONT. */
   pause(): void;

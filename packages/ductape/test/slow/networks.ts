@@ -36,7 +36,7 @@ const postgres: Network = {
   url: (_, port) => `postgres://tester@127.0.0.1:${port}/postgres?schema=quotas`,
 };
 
-/** The stores on servers that this machine has; what it has not is said loudly. */
+/** The stores whose servers this machine has; missing ones are reported loudly. */
 export const NETWORKS: readonly Network[] = [
   ...(hasRedis("the faults of networks on Redis") ? [redis] : []),
   ...(POSTGRES_BIN === null ? [] : [postgres]),

@@ -206,7 +206,7 @@ class Sequence {
       const oldest = Math.max(own, aged === -1 ? this.#changes.length : aged);
       for (let known = oldest; known <= this.#changes.length; known++) {
         const model = replayed(this.#rules, this.#changes.slice(0, known));
-        // A refusal tells a rule's counter as it stands, as a check does.
+        // A denial reports a rule's counter unchanged, like a check.
         const expected = model.run({ ...asked, action: "check" });
         possible.add(JSON.stringify(expectedNumbers(expected)[i]));
       }

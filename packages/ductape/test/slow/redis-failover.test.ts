@@ -43,7 +43,7 @@ function quotasOf({ unlimited, limited, keyed }: Tags): QuotaDefinition[] {
   ];
 }
 
-/** What was told of one subject of a limited quota, which was filled over a failover. */
+/** The answers for one subject of a limited quota that was filled across a failover. */
 interface Round {
   readonly quota_tag: string;
   readonly subject: string;

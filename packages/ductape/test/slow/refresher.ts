@@ -1,5 +1,5 @@
-// A process of the tests: users who refresh their sessions until it is killed. Each is told its
-// next tokens a moment after they were made, as an answer takes its way; then they are noted.
+// A test process: users who refresh their sessions until it is killed. Each is told its next tokens
+// a moment after they were made, as an answer takes its way; then they are noted.
 import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { Ductape } from "ductape";

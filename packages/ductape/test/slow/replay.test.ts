@@ -20,7 +20,7 @@ interface Told {
   readonly errors: string;
 }
 
-/** Runs `replay.ts` and returns what it told. */
+/** Runs `replay.ts` and returns its output. */
 function replay(args: readonly string[], stdin = ""): Promise<Told> {
   const command = ["--import", "tsx", "examples/replay.ts", ...args];
   const child = spawn(process.execPath, command, {
@@ -37,7 +37,7 @@ function replay(args: readonly string[], stdin = ""): Promise<Told> {
   });
 }
 
-/** One candidate limit; `local` is the text of a window, told by the platform's own calendar. */
+/** One candidate limit; `local` is the text of a window by the platform's own calendar. */
 interface Case {
   readonly name: string;
   readonly limit: number;

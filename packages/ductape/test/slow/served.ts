@@ -20,7 +20,7 @@ let admitted = 0;
 const stopped = new AbortController();
 let callers: Promise<void>[] = [];
 
-/** Increments a quota until it is told to stop. */
+/** Increments a quota until it is stopped. */
 async function count(input: unknown): Promise<void> {
   while (!stopped.signal.aborted) {
     try {

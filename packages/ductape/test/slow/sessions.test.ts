@@ -61,18 +61,18 @@ describe("a revoked session", () => {
   });
 });
 
-/** A user: the session that it began, and the refresh tokens that it was told, the newest last. */
+/** A user: its session and the refresh tokens it has received, the newest last. */
 interface User {
   readonly identifier: string;
   sessionId: string;
   told: string[];
-  /** The newest access token that it was told. */
+  /** The newest access token it has received. */
   access: string;
 }
 
 const heldBy = ({ told }: User): string => told.at(-1) ?? "";
 
-/** Lets processes refresh until they are killed; each user has then what it was told. */
+/** Lets processes refresh until they are killed; each user then has the tokens it received. */
 async function refreshUntilKilled(
   store: string,
   users: readonly User[],

@@ -121,7 +121,7 @@ export class Shards {
   }
 }
 
-/** What CLUSTER SLOTS tells as soon as every master has a replica. */
+/** The answer to CLUSTER SLOTS as soon as every master has a replica. */
 async function slotsOf([server]: readonly RedisServer[]): Promise<readonly (readonly unknown[])[]> {
   let ranges: readonly (readonly unknown[])[] = [];
   await until(async () => {
@@ -135,7 +135,7 @@ async function isWhole(server: RedisServer): Promise<boolean> {
   return String(await ask(server, "CLUSTER", "INFO")).includes("cluster_state:ok");
 }
 
-/** What ROLE tells; [] of a server that does not answer. */
+/** The answer to ROLE; [] if the server does not answer. */
 async function roleOf(server: RedisServer): Promise<readonly unknown[]> {
   return arrayOf(await ask(server, "ROLE"));
 }

@@ -1,4 +1,4 @@
-// A process of the tests whose clock is off by some milliseconds. It tells what it was told.
+// A test process whose clock is off by some milliseconds. It prints the answers it gets.
 import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Ductape as Client, DuctapeError, QuotaInput, QuotaResult } from "ductape";
@@ -12,7 +12,7 @@ globalThis.Date = new Proxy(Date, {
   get: (target, name) => (name === "now" ? now : Reflect.get(target, name)),
 });
 
-/** What a process was told of one quota. */
+/** The answers that a process got for one quota. */
 export interface ToldOfQuota {
   allowed: number;
   denied: number;

@@ -34,7 +34,7 @@ export class ServerProcess {
     return server;
   }
 
-  /** Resolves when it listens; throws where it ends before. */
+  /** Resolves when it listens; throws if it ends before. */
   async restart(): Promise<void> {
     const env = environment({ DUCTAPE_ROOT_KEY: ROOT_KEY, DUCTAPE_AUDIT_LOG: "off" });
     const child = spawn(process.execPath, this.#args, {

@@ -20,7 +20,7 @@ export async function inShell(
   wrap: (line: string) => string,
 ): Promise<Told> {
   const main = `${process.execPath} ${PROGRAM}`;
-  // A server goes on until it is told to stop, and then ends with 0.
+  // A server runs until it is stopped, and then exits with 0.
   const until = line.startsWith("serve") ? "timeout --preserve-status 5 " : "";
   const { NO_COLOR: _, ...env } = environment({ DUCTAPE_STORE: store, TERM: "xterm" });
   const options = { cwd: ROOT, env: { ...env, CI: "" } };
