@@ -173,7 +173,7 @@ export interface Store {
    * Writes what another store held, in place of what is stored under the same keys. `shardKeyOf`
    * returns the shard key of the quota of a space, or of the key of an answer.
    */
-  load?(piece: StoreChunk, shardKeyOf: (key: string) => string): Promise<void>;
+  load?(chunk: StoreChunk, shardKeyOf: (key: string) => string): Promise<void>;
   /** Waits for accepted calls to finish, then releases everything. */
   close(): Promise<void>;
 }

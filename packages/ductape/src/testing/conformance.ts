@@ -336,6 +336,25 @@ const CASES: Readonly<Record<string, Body>> = {
     await assert.rejects(run(client), { code: "STORE_UNAVAILABLE", retryable: false });
     if (durable) assert.equal(await usedOf(connect()), 51);
   },
+  "lets one of several connections change a definition at a revision": async (bench) => {
+    const { client, connect } = bench;
+    if (client.guarantees.shared === "process") return;
+    await define(client, { limit: 1, period: "day" });
+    const clients = [client, connect(), connect()];
+    for (const each of clients) assert.equal(await usedOf(each), 0);
+    const changes = clients.map((each, i) =>
+      each.product.quotas.update("shop", "q", { limit: 2 + i, if_revision: 1 }),
+    );
+    const settled = await Promise.allSettled(changes);
+    const refused = settled.filter((each) => each.status === "rejected");
+    assert.equal(refused.length, clients.length - 1);
+    for (const { reason } of refused) {
+      await rejectsWith("REVISION_CONFLICT", Promise.reject(reason));
+    }
+    const limit = 2 + settled.findIndex(({ status }) => status === "fulfilled");
+    const quota = await client.product.quotas.fetch("shop", "q");
+    assert.deepEqual([quota.revision, quota.rules[0]?.limit], [2, limit]);
+  },
   "shares one limit exactly between connections": async ({ client, connect }) => {
     if (client.guarantees.shared === "process") return;
     await define(client, { limit: 100, period: "day" });
