@@ -1,5 +1,5 @@
-// The scripts of the Redis store. From source they are made of their parts when a store is; a build
-// takes their texts in.
+// The scripts of the Redis store. Run from source, they are assembled when a store is created; a
+// build embeds the finished texts.
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { luaOf } from "./translate.js";

@@ -110,4 +110,4 @@ export type {
   SessionTarget,
   StartedSession,
   StartInput,
-} from "./sessions/calls.js";
+} from "./sessions/user-sessions.js";

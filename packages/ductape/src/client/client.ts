@@ -22,7 +22,7 @@ import type {
   SessionTarget,
   StartedSession,
   StartInput,
-} from "../sessions/calls.js";
+} from "../sessions/user-sessions.js";
 import type { CallOptions } from "../base/call.js";
 import type { StoreGuarantees } from "../stores/store.js";
 import type { HistoryInput, UsageHistory } from "../usage/history.js";

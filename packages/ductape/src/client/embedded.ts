@@ -19,7 +19,7 @@ import { Outgoing, parseNetworks, type Networks } from "../base/outgoing.js";
 import { Products } from "../product/products.js";
 import { Quota } from "../quota/quota.js";
 import { probeStore, StoredRecords, type Records } from "../define/records.js";
-import { UserSessions } from "../sessions/calls.js";
+import { UserSessions } from "../sessions/user-sessions.js";
 import { Issuers } from "../sessions/issuer.js";
 import { Logins } from "../sessions/logins.js";
 import { Revocations } from "../sessions/revocations.js";

@@ -3,7 +3,7 @@ import type { Action } from "../decide/action.js";
 import { refuseTwice, type QuotaTarget } from "./target.js";
 import type { QuotaInput } from "./request.js";
 
-/** The input of a bound quota: what its place and its method do not say already. */
+/** The input of a bound quota: everything that its place and the method do not already give. */
 export type BoundInput = Omit<QuotaInput, keyof QuotaTarget | "action">;
 
 /** The input of `set` and `grant`, which need an amount. */

@@ -146,7 +146,8 @@ function windowOf(rule: CompiledRule, nowMs: number): Span {
   return (rule.cached = rule.windowAt(nowMs));
 }
 
-// The path of every call is separate from that of few, so that it is small enough to be inlined.
+// The path that every call takes is kept apart from the rare one, so that it is small enough to be
+// inlined.
 
 function scaledAmount(request: Request, quota: CompiledQuota): number {
   const { amount } = request;

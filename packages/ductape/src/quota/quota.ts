@@ -79,7 +79,7 @@ export class Quota {
         const call = options === undefined ? this.#defaults : parseCall(options, this.#defaults);
         const opening = gate.open(call);
         if (opening !== null) return this.#runOn(request, null, call, opening);
-        // Whether a cache still exists, only a search finds out.
+        // Only a lookup shows whether the cache still exists.
         if (request.cache !== null) {
           return this.#runOn(request, catalogue.find(request), call, null);
         }

@@ -1,6 +1,6 @@
 import { emptyCounter, NOTHING, type Counter } from "../decide/counter.js";
 
-// How stores keep a counter. Each field is one line here, and its meaning is in the decision.
+// How stores keep a counter: one entry for each field. What a field means is in decide/.
 
 /** A number of a counter and its column. */
 export interface NumberField {

@@ -133,7 +133,7 @@ export class Batch implements Counters {
     return this.#slot(check).counter;
   }
 
-  /** True if the script has written it. */
+  /** Does nothing: the script has written it. */
   changed(): void {}
 
   put(check: RuleCheck, counter: Counter): void {

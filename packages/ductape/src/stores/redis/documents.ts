@@ -10,7 +10,7 @@ import { CHUNK_ROWS } from "../paging.js";
 import { backoffMs, type Nodes } from "./nodes.js";
 import { DOCUMENTS_SLOT, type Keyspace } from "./keys.js";
 import { PackedReader } from "./packed.js";
-import { scriptOf, type Runner } from "./script.js";
+import { scriptOf, type Runner } from "./runner.js";
 import { scriptText } from "./scripts.js";
 
 /** What documents depend on in their store. */

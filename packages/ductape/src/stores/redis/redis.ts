@@ -21,7 +21,7 @@ import { RedisDocuments } from "./documents.js";
 import { Keyspace, slotOfRule } from "./keys.js";
 import { dumpRedis, loadRedis, type DumpParts } from "./dump.js";
 import { loadConnect, SingleNode, type Nodes } from "./nodes.js";
-import { Runner, scriptOf } from "./script.js";
+import { Runner, scriptOf } from "./runner.js";
 import { scriptText } from "./scripts.js";
 import {
   settingsOfClient,
