@@ -22,7 +22,8 @@ export interface StoreListener {
 
 /**
  * Probes whether the store can be read and written, at most twice a second. While the store is
- * down it probes every second, so that its return is noticed without a call.
+ * down it probes every second, so that its return is noticed without a call; and once more after
+ * that, as the library reports no outage that begins before it has read the definitions again.
  */
 export class Prober {
   readonly #ductape: Pick<Client, "probe">;
@@ -69,13 +70,14 @@ export class Prober {
 
   #note(fault: DuctapeError | null): void {
     const isUp = fault === null;
+    const hasChanged = isUp !== this.#isUp;
     this.#listener.looked(isUp);
-    if (isUp !== this.#isUp) {
+    if (hasChanged) {
       this.#isUp = isUp;
       this.#listener.changed(fault);
     }
     clearTimeout(this.#timer);
-    if (isUp || this.#isStopped) return;
+    if ((isUp && !hasChanged) || this.#isStopped) return;
     this.#timer = setTimeout(() => void this.lookAgain(), AGAIN_MS).unref();
   }
 }

@@ -101,7 +101,7 @@ describe.skipIf(!hasRedis("a server that goes down and comes up"))("a store on a
       await until(async () => (await ask(url, "/readyz")).status === 200);
       expect((await ask(url, "/v1/products", { key })).status).toBe(flap === 0 ? 200 : 401);
       await redis.kill();
-      // Nobody asks: the poll of definitions notices it.
+      // Nobody asks: the poll of definitions notices it, or the probe after the return.
       expect(await server.line("stderr", said++)).toMatch(/^ductape: the store cannot be used: /);
     }
     const call = await ask(url, "/v1/quota/run", { key, body: inputOf() });
