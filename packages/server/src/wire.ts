@@ -74,8 +74,8 @@ const shown = (name: string): string => (/^\w{1,64}$/.test(name) ? name : show(n
 
 /**
  * Checks the form of a value that came over the wire; its meaning is checked by the library. The
- * value itself goes on, and no copy. Throws `VALIDATION` with one issue for each wrong field, after
- * `prefix`; `name` is that of the whole.
+ * value itself is passed on, not a copy. Throws `VALIDATION` with one issue for each wrong field,
+ * after `prefix`; `name` is that of the whole.
  */
 export function checkWire<S extends z.ZodType>(
   schema: S,

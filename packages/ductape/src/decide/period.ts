@@ -100,14 +100,14 @@ const NOW_MS_MAX = FOREVER_MS / 2;
  * Windows tile time: no gap, no overlap, none empty. A lifetime is `[0, FOREVER_MS)`.
  *
  * Days and longer are civil: a boundary is the first instant whose local time is not before it, so
- * a midnight that does not exist is the first instant after the gap, and a doubled one the first of
- * the two; a day that a zone skipped has no window. Steps are counted from the anchor itself, so a
- * 31st clamps and comes back. Multiples without an anchor count from 1970-01-01, local time, weeks
- * from the `weekStart` on or before it.
+ * a midnight that does not exist is the first instant after the gap, and a doubled one the first
+ * of the two; a day that a zone skipped has no window. Steps are counted from the anchor itself,
+ * so a 31st clamps and comes back. Multiples without an anchor count from 1970-01-01, local time,
+ * weeks from the `weekStart` on or before it.
  *
  * Seconds, minutes and hours with an anchor, or in multiples that do not divide the day, are
- * elapsed time. All others begin anew at each local midnight. Up to an hour they are elapsed time
- * too, cut where the offset changes, so no window is longer than it says and an hour that comes
+ * elapsed time. All others start again at each local midnight. Up to an hour they are elapsed time
+ * too, cut where the offset changes, so no window is longer than its period and an hour that comes
  * twice is two; longer ones follow the local clock like days, so six hours may be five or seven.
  *
  * Throws `RangeError` for a zone that {@link isTimeZone} refuses and a `nowMs` beyond reason.

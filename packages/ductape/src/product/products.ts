@@ -211,7 +211,7 @@ class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIdentity> 
 
   /**
    * Changes what the patch names and keeps the rest. Where that is the form of a window, it goes
-   * through all counters of the quota and resolves when each stands in its new window. Throws
+   * through all counters of the quota and resolves when each is in its new window. Throws
    * `VALIDATION`, `*_NOT_FOUND`, `REVISION_CONFLICT`, and as the store does.
    */
   override update(product: string, tag: string, patch: Patch<QuotaDefinition>): Promise<QuotaView> {
@@ -236,7 +236,7 @@ class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIdentity> 
     if (isOfForm) await this.#carry(product_tag, id);
   }
 
-  /** In all environments, also those that are not active. */
+  /** In all environments, including inactive ones. */
   async #carry(product: string, tag: string): Promise<void> {
     const { catalogue, store, clock } = this.parts;
     const entry = catalogue.products.get(product);

@@ -46,7 +46,7 @@ const MIGRATIONS: readonly ((schema: string) => string)[] = [
   (schema) => `ALTER TABLE ${schema}.cells ADD COLUMN last text`,
 ];
 
-/** PostgreSQL 13, as \`server_version_num\` tells it. */
+/** PostgreSQL 13, in the form of `server_version_num`. */
 const SERVER_MIN = 130_000;
 
 /** "duct" in ASCII: the first key of this program's locks. */
