@@ -43,7 +43,7 @@ const RETRY_MS_MAX = 8;
 /** How late a call may time out while the engine works, in milliseconds. */
 const LOOK_MS = 20;
 /** A smaller wave than this is not split over free flights. */
-const SPLIT_PLANS_MIN = 8;
+const SPLIT_PLANS_MIN = 16;
 
 /**
  * Group commit: plans that arrive in one turn of the event loop, or while the engine is busy, form
@@ -107,7 +107,8 @@ export class Batching<P = Plan, A = Outcome> {
 
   /** The next batch; a wave is split over all batches that may be in progress. */
   #take(free: number): Batch<P, A> {
-    const share = Math.max(SPLIT_PLANS_MIN, Math.ceil(this.#queue.length / free));
+    const flights = Math.min(free, Math.floor(this.#queue.length / SPLIT_PLANS_MIN));
+    const share = Math.ceil(this.#queue.length / Math.max(1, flights));
     const count = Math.min(share, this.#options.batchPlansMax);
     const batch = this.#queue.slice(0, count);
     this.#queue = this.#queue.slice(count);
