@@ -2,6 +2,7 @@
 // build embeds the finished texts.
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { ALL_NUMBERS } from "./src/stores/counter-record.js";
 import { luaOf } from "./translate.js";
 
 const FOLDER = new URL("src/stores/redis/", import.meta.url);
@@ -18,7 +19,47 @@ export function scriptSource(name: string): string {
     .replaceAll(/^ *--@ include (\S+)\.lua$/gm, (_, part: string) => scriptSource(part))
     .replaceAll(/^ *--@ decide (\S+) with (.+)$/gm, (_, root: string, given: string) =>
       decideLua([root], given.split(" ")),
-    );
+    )
+    .replaceAll(/^ *--@ unpack counter$/gm, unpackCounter)
+    .replaceAll(/^ *--@ counter fields$/gm, counterFields)
+    .replaceAll(/^ *--@ pack counter$/gm, packCounter);
+}
+
+/** The numbers of a counter after the first one, `form`, and the format of all. */
+const AFTER_FORM = ALL_NUMBERS.slice(1).map(({ path, isOptional }) => {
+  return { path, isOptional, name: path.replace(".", "_") };
+});
+const FORMAT = `'<${"d".repeat(ALL_NUMBERS.length)}'`;
+
+/** Lua that reads `text` into `form` and a local for each number. */
+function unpackCounter(): string {
+  const names = AFTER_FORM.map(({ name }) => name);
+  const optional = AFTER_FORM.filter(({ isOptional }) => isOptional);
+  const unknown = optional.map(({ name }) => `if ${name} == UNKNOWN then ${name} = nil end`);
+  return [`local form, ${names.join(", ")} = unpackText(${FORMAT}, text)`, ...unknown].join("\n");
+}
+
+/** Members of a Lua table made of these locals. */
+function counterFields(): string {
+  const members = new Map<string, string[]>();
+  for (const { path, name } of AFTER_FORM) {
+    const [outer = "", inner] = path.split(".");
+    if (inner === undefined) members.set(outer, [name]);
+    else members.set(outer, [...(members.get(outer) ?? []), `${inner} = ${name}`]);
+  }
+  const texts = [...members].map(([outer, values]) => {
+    const [value = ""] = values;
+    return `${outer} = ${value.includes("=") ? `{ ${values.join(", ")} }` : value},`;
+  });
+  return texts.join(" ");
+}
+
+/** Lua that packs `form` and the numbers of the table `counter` into `text`. */
+function packCounter(): string {
+  const values = AFTER_FORM.map(
+    ({ path, isOptional }) => `counter.${path}${isOptional ? " or UNKNOWN" : ""}`,
+  );
+  return `local text = pack(${FORMAT}, form, ${values.join(", ")})`;
 }
 
 /** Functions of `decide/` as Lua, but for those given: see {@link luaOf}. */

@@ -119,7 +119,7 @@ const MUTANTS: readonly (readonly [to: string, from: string])[] = [
     "last = readLast(#text >= LAST_AT and text or before[place + 1])",
   ],
   ["last = readLast(text)", "last = readLast(#text >= LAST_AT and text or before[place + 1])"],
-  ["if limit ~= UNLIMITED then knownLimit", "if limit ~= UNKNOWN then knownLimit"],
+  ["if knownLimit == UNLIMITED then knownLimit", "if knownLimit == UNKNOWN then knownLimit"],
   ["if number > 0 then return number end", "if number >= 0 then return number end"],
   ["picksLimit = picks == 2", "picksLimit = picks ~= 0"],
   ["defaultLimit = limit, alerts", "defaultLimit = picks == 2 and UNKNOWN or limit, alerts"],

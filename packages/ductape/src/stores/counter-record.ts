@@ -1,12 +1,19 @@
 import { emptyCounter, NOTHING, type Counter } from "../decide/counter.js";
+import type { Span } from "../decide/period.js";
 
 // How stores keep a counter: one entry for each field. What a field means is in decide/.
 
-/** A number of a counter and its column. */
+/** A number of a counter, and where it is kept. */
 export interface NumberField {
+  /** Its place in a {@link Counter}, such as `window.startMs`. */
+  readonly path: string;
   readonly column: string;
   readonly type: "integer" | "bigint" | "real";
-  /** Null only if the column may be null. */
+  /** Counting alone changes it: stores may write such numbers apart from the others. */
+  readonly isCounted: boolean;
+  /** It may be null, which Redis keeps as -2. */
+  readonly isOptional: boolean;
+  /** Null only if it is optional. */
   get(counter: Readonly<Counter>): number | null;
   set(counter: Counter, value: number | null): void;
 }
@@ -18,60 +25,56 @@ export interface ListField {
   set(counter: Counter, values: readonly number[] | null): void;
 }
 
-/** The fields that counting alone changes: stores may write these two separately. */
-const USED: NumberField = {
-  column: "used",
-  type: "bigint",
-  get: ({ used }) => used,
-  set: (counter, value) => (counter.used = value ?? 0),
-};
-/** When a counter last changed. */
-const SEEN: NumberField = {
-  column: "seen_ms",
-  type: "bigint",
-  get: ({ seenMs }) => seenMs,
-  set: (counter, value) => (counter.seenMs = value ?? 0),
-};
-
-/** The numbers beside {@link USED} and {@link SEEN}. */
-export const NUMBERS: readonly NumberField[] = [
-  {
-    column: "shape",
-    type: "integer",
-    get: ({ windowVersion }) => windowVersion,
-    set: (counter, value) => (counter.windowVersion = value ?? 1),
-  },
-  {
-    column: "start_ms",
-    type: "bigint",
-    get: ({ window }) => window.startMs,
-    set: (counter, value) => (counter.window = { ...counter.window, startMs: value ?? 0 }),
-  },
-  {
-    column: "end_ms",
-    type: "bigint",
-    get: ({ window }) => window.endMs,
-    set: (counter, value) => (counter.window = { ...counter.window, endMs: value ?? 0 }),
-  },
-  {
-    column: "granted",
-    type: "bigint",
-    get: ({ granted }) => granted,
-    set: (counter, value) => (counter.granted = value ?? 0),
-  },
-  {
-    column: "alerted",
-    type: "real",
-    get: ({ alerted }) => alerted,
-    set: (counter, value) => (counter.alerted = value ?? 0),
-  },
-  {
-    column: "planned_limit",
-    type: "bigint",
-    get: ({ knownLimit }) => knownLimit,
-    set: (counter, value) => (counter.knownLimit = value),
-  },
+/** All numbers, in the order in which stores keep them. */
+export const ALL_NUMBERS: readonly NumberField[] = [
+  number("windowVersion", "shape", "integer"),
+  bound("startMs", "start_ms"),
+  bound("endMs", "end_ms"),
+  { ...number("used", "used", "bigint"), isCounted: true },
+  number("granted", "granted", "bigint"),
+  number("alerted", "alerted", "real"),
+  { ...number("seenMs", "seen_ms", "bigint"), isCounted: true },
+  optional("knownLimit", "planned_limit"),
 ];
+
+/** The numbers that counting alone does not change. */
+export const NUMBERS = ALL_NUMBERS.filter(({ isCounted }) => !isCounted);
+
+type Plain = Omit<NumberField, "get" | "set">;
+
+function plain(path: string, column: string, type: NumberField["type"]): Plain {
+  return { path, column, type, isCounted: false, isOptional: false };
+}
+
+function number(
+  member: "windowVersion" | "used" | "granted" | "alerted" | "seenMs",
+  column: string,
+  type: NumberField["type"],
+): NumberField {
+  return {
+    ...plain(member, column, type),
+    get: (counter) => counter[member],
+    set: (counter, value) => (counter[member] = value ?? 0),
+  };
+}
+
+function optional(member: "knownLimit", column: string): NumberField {
+  return {
+    ...plain(member, column, "bigint"),
+    isOptional: true,
+    get: (counter) => counter[member],
+    set: (counter, value) => (counter[member] = value),
+  };
+}
+
+/** A window is shared by counters, so it is replaced and never changed. */
+function bound(member: keyof Span, column: string): NumberField {
+  return {
+    ...plain(`window.${member}`, column, "bigint"),
+    get: ({ window }) => window[member],
+    set: (counter, value) => (counter.window = { ...counter.window, [member]: value ?? 0 }),
+  };
+}
 
 /** Stands for no limit in a list. */
 const NO_LIMIT = -1;
@@ -104,12 +107,9 @@ export const LISTS: readonly ListField[] = [
   },
 ];
 
-/** All numbers, in the order in which stores keep them. */
-export const ALL_NUMBERS: readonly NumberField[] = [...NUMBERS, USED, SEEN];
-
 /** A counter by its columns; a list as the text that {@link listText} makes. */
 export function counterOf(column: (name: string) => unknown): Counter {
-  const counter = emptyCounter(1, { startMs: 0, endMs: 0 });
+  const counter = newCounter();
   for (const field of ALL_NUMBERS) {
     const value = column(field.column);
     field.set(counter, value == null ? null : Number(value));
@@ -120,6 +120,13 @@ export function counterOf(column: (name: string) => unknown): Counter {
   }
   return counter;
 }
+
+/** A counter to fill in. */
+export function newCounter(): Counter {
+  return emptyCounter(1, NO_WINDOW);
+}
+
+const NO_WINDOW = { startMs: 0, endMs: 0 };
 
 /** A list as stored in a column. */
 export function listText(field: ListField, counter: Readonly<Counter>): string | null {
@@ -146,7 +153,7 @@ export function writtenOf(counter: Readonly<Counter>): Written {
   return counter.entries === null ? { ...counter } : null;
 }
 
-/** True if only {@link USED} and {@link SEEN} differ from what was written. */
+/** True if counting alone has changed what was written. */
 export function onlyCounted(written: Written, counter: Readonly<Counter>): boolean {
   if (written === null || counter.entries !== null || written.last !== counter.last) return false;
   return NUMBERS.every((field) => field.get(written) === field.get(counter));

@@ -29,9 +29,8 @@ local function readCounter(place)
     counters[place] = false
     return nil
   end
-  local form, startMs, endMs, used, granted, alerted, seenMs, limit = unpackText('<dddddddd', text)
-  local knownLimit, entries, last
-  if limit ~= UNKNOWN then knownLimit = limit end
+  --@ unpack counter
+  local entries, last
   if form < 0 then
     form = -form
     local count = 2 * unpackText('<d', text, LAST_AT)
@@ -44,22 +43,17 @@ local function readCounter(place)
     last = readLast(#text >= LAST_AT and text or before[place + 1])
   end
   local counter = {
-    windowVersion = form, window = { startMs = startMs, endMs = endMs }, used = used,
-    granted = granted, alerted = alerted, entries = entries, seenMs = seenMs,
-    knownLimit = knownLimit, last = last,
+    --@ counter fields
+    windowVersion = form, entries = entries, last = last,
   }
   counters[place] = counter
   return counter
 end
 
 local function counterText(counter)
-  local version, window, entries, last =
-    counter.windowVersion, counter.window, counter.entries, counter.last
+  local version, entries, last = counter.windowVersion, counter.entries, counter.last
   local form = entries and -version or last and version + REMEMBERS or version
-  local text = pack(
-    '<dddddddd', form, window.startMs, window.endMs, counter.used, counter.granted,
-    counter.alerted, counter.seenMs, counter.knownLimit or UNKNOWN
-  )
+  --@ pack counter
   if entries then
     local count = #entries
     return text .. pack(pairFormat(count + 1), count / 2, unpack(entries))

@@ -1,12 +1,16 @@
 import { STATUSES } from "../../decide/answer.js";
 import { NOTHING, type Counter, type LastWindow } from "../../decide/counter.js";
 import type { CheckNumbers } from "../../decide/outcome.js";
+import { ALL_NUMBERS, newCounter } from "../counter-record.js";
 import { answerOfOlder, type OlderAnswer } from "../older-answers.js";
 
 // Counters as stored by apply.lua: little-endian doubles, which represent every amount and every
 // instant exactly.
 
 const DOUBLE_BYTES = 8;
+
+/** The numbers that follow the first one, which holds the version of the window. */
+const AFTER_FORM = ALL_NUMBERS.slice(1);
 
 /** Reads packed doubles one after another. */
 export class PackedReader {
@@ -28,20 +32,13 @@ export class PackedReader {
   counter(): Counter | undefined {
     const form = this.next();
     if (form === 0) return undefined;
-    const windowVersion = Math.floor(Math.abs(form));
-    const window = { startMs: this.next(), endMs: this.next() };
-    const counter: Counter = {
-      windowVersion,
-      window,
-      used: this.next(),
-      granted: this.next(),
-      alerted: this.next(),
-      entries: null,
-      seenMs: this.next(),
-      knownLimit: orUnknown(this.next()),
-      last: null,
-    };
-    if (form === windowVersion + REMEMBERS) counter.last = this.#last();
+    const counter = newCounter();
+    counter.windowVersion = Math.floor(Math.abs(form));
+    for (const field of AFTER_FORM) {
+      const value = this.next();
+      field.set(counter, value === UNKNOWN ? null : value);
+    }
+    if (form === counter.windowVersion + REMEMBERS) counter.last = this.#last();
     if (form < 0) counter.entries = Array.from({ length: 2 * this.next() }, () => this.next());
     return counter;
   }
@@ -109,21 +106,15 @@ const REMEMBERS = 0.5;
 /** An unknown limit; -1 means none. */
 const UNKNOWN = -2;
 
-function orUnknown(value: number): number | null {
-  return value === UNKNOWN ? null : value;
-}
-
 function orNull(value: number): number | null {
   return value === -1 ? null : value;
 }
 
 /** The packed form of a counter, the reverse of {@link readCounter}. */
 export function packCounter(counter: Counter): Buffer {
-  const { windowVersion, window, used, granted, alerted, entries, seenMs, last } = counter;
-  const { startMs, endMs } = window;
-  const known = counter.knownLimit ?? UNKNOWN;
-  const form = formOf(windowVersion, entries !== null, last !== null);
-  const numbers = [form, startMs, endMs, used, granted, alerted, seenMs, known];
+  const { windowVersion, entries, last } = counter;
+  const numbers = [formOf(windowVersion, entries !== null, last !== null)];
+  for (const field of AFTER_FORM) numbers.push(field.get(counter) ?? UNKNOWN);
   if (entries !== null) return packed([...numbers, entries.length / 2, ...entries]);
   if (last === null) return packed(numbers);
   return packed([...numbers, last.window.startMs, last.window.endMs, last.used, last.limit ?? -1]);
