@@ -45,7 +45,7 @@ export function rememberingInPlaces<K, V>(
   return (key) => {
     const at = place(key);
     const known = kept[at];
-    if (known !== undefined && isSame(known.key, key)) return known.value;
+    if (known !== undefined && (known.key === key || isSame(known.key, key))) return known.value;
     const value = compute(key);
     kept[at] = { key, value };
     return value;

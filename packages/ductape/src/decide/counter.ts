@@ -69,7 +69,10 @@ export function keptUntilMs({ window, last }: Readonly<Pick<Counter, "window" | 
 }
 
 /** A counter at zero. */
-export function emptyCounter(windowVersion: number, window: Span): Counter {
+export function emptyCounter<W extends Span>(
+  windowVersion: number,
+  window: W,
+): Counter & { window: W } {
   return {
     windowVersion,
     window,

@@ -152,18 +152,13 @@ export type EnforcedResult<Policy extends OutagePolicy = "throw"> = Extract<
   { allowed: true }
 >;
 
-/** The request that a decision answers. */
-interface Asked {
-  readonly request: Request;
-  readonly identity: Identity | null;
-}
-
 /**
  * The outcome of a step in the caller's units and names. Pure. Throws `IDEMPOTENCY_CONFLICT`, and
  * `VALIDATION` for a count past 2^53-1.
  */
 export function decisionOf(
-  asked: Asked,
+  request: Request,
+  identity: Identity | null,
   quota: CompiledQuota,
   step: Step,
   outcome: StepOutcome,
@@ -172,24 +167,25 @@ export function decisionOf(
   const binding = checks.length === 1 ? checks[0] : bindingCheck(step, outcome);
   const decision =
     status === "done"
-      ? report(asked, step, outcome, binding, quota.scale, ADMITTED)
-      : refusal(asked, step, outcome, binding, quota);
+      ? report(request, identity, step, outcome, binding, quota.scale, ADMITTED)
+      : refusal(request, identity, step, outcome, binding, quota);
   if (quota.unit !== undefined) decision.unit = quota.unit;
   return decision;
 }
 
 function refusal(
-  asked: Asked,
+  request: Request,
+  identity: Identity | null,
   step: Step,
   outcome: StepOutcome,
   binding: CheckOutcome,
   { scale, decimals }: CompiledQuota,
 ): Decision {
   const { status } = outcome;
-  if (status === "conflict") throw idempotencyConflict(asked.request);
-  if (status === "overflow") throw overflow(asked.request, decimals);
+  if (status === "conflict") throw idempotencyConflict(request);
+  if (status === "overflow") throw overflow(request, decimals);
   const withheld = status === "withheld";
-  return report(asked, step, outcome, binding, scale, {
+  return report(request, identity, step, outcome, binding, scale, {
     allowed: false as const,
     success: false as const,
     code: withheld ? ("NOT_APPLIED" as const) : ("QUOTA_EXCEEDED" as const),
@@ -203,7 +199,8 @@ const ADMITTED = { allowed: true, success: true, code: "OK", retry_after_ms: 0 }
 
 /** One literal for every answer: spreading or merging two would cost more than the decision. */
 function report<A extends Answer>(
-  { request, identity }: Asked,
+  request: Request,
+  identity: Identity | null,
   step: Step,
   outcome: StepOutcome,
   binding: CheckOutcome,
@@ -234,7 +231,7 @@ function report<A extends Answer>(
     overage: limit !== null && used > limit ? unscaled(used - limit, scale) : 0,
     period: rule.period,
     window: { start: window.start, end: window.end },
-    resets_at: resetsText(binding),
+    resets_at: binding.rolling === null ? window.end : isoOf(binding.rolling.leavesMs),
     retry_after_ms: answer.retry_after_ms,
     source: ageMs === null ? "store" : "cache",
     age_ms: ageMs ?? 0,
@@ -311,7 +308,8 @@ function waitMs(
 
 function ruleResults(step: Step, outcome: StepOutcome, scale: number): RuleResult[] {
   return outcome.checks.map((each) => {
-    const { check, used, admits } = each;
+    const { check, used, admits, rolling } = each;
+    const window = windowText(each.window);
     const limit = limitOf(each);
     const result: RuleResult = {
       rule: check.rule.name,
@@ -322,8 +320,8 @@ function ruleResults(step: Step, outcome: StepOutcome, scale: number): RuleResul
       remaining: limit === null ? null : Math.max(0, limit - used) / scale,
       overage: limit === null ? 0 : Math.max(0, used - limit) / scale,
       period: check.rule.period,
-      window: { ...windowText(each.window) },
-      resets_at: resetsText(each),
+      window: { ...window },
+      resets_at: rolling === null ? window.end : isoOf(rolling.leavesMs),
       admits,
       retry_after_ms: admits ? 0 : waitMs(step, outcome, each),
     };
@@ -355,10 +353,6 @@ export const windowText: (window: Span) => ResultWindow = rememberingInPlaces(
     end: endMs === FOREVER_MS ? null : isoOf(endMs),
   }),
 );
-
-function resetsText({ rolling, window }: CheckOutcome): string | null {
-  return rolling === null ? windowText(window).end : isoOf(rolling.leavesMs);
-}
 
 /** An instant, ISO 8601 in UTC. */
 export const isoOf = (atMs: number): string => new Date(atMs).toISOString();

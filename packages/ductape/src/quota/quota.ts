@@ -9,7 +9,7 @@ import { QuotaExceededError } from "./exceeded.js";
 import type { Events } from "./events.js";
 import { planStep } from "./plan.js";
 import { nonEmpty } from "../decide/non-empty.js";
-import type { Outcome } from "../decide/outcome.js";
+import type { StepOutcome } from "../decide/outcome.js";
 import type { Step } from "../decide/plan.js";
 import type { Identity } from "../define/subject.js";
 import { BoundQuota } from "./bound.js";
@@ -107,7 +107,7 @@ export class Quota {
     if (session !== null && identity === null) {
       return this.#parts.gate.track(this.#meet(request, call));
     }
-    return this.#decide({ request, identity, call }, quota, nowMs, 1);
+    return this.#decide(request, identity, call, quota, nowMs, 1);
   }
 
   async #locate(
@@ -120,7 +120,7 @@ export class Quota {
     await ready;
     const quota = await this.#parts.catalogue.locate(request);
     const identity = await this.#identify(request);
-    return this.#decide({ request, identity, call }, quota, this.#parts.clock(), 1);
+    return this.#decide(request, identity, call, quota, this.#parts.clock(), 1);
   }
 
   /** The path of a token not seen before, whose quota is known. */
@@ -128,7 +128,7 @@ export class Quota {
     const identity = await this.#identify(request);
     const { catalogue, clock } = this.#parts;
     const quota = catalogue.find(request) ?? (await catalogue.locate(request));
-    return this.#decide({ request, identity, call }, quota, clock(), 1);
+    return this.#decide(request, identity, call, quota, clock(), 1);
   }
 
   /** A request for the input as it is now; null if {@link run} refuses it. */
@@ -158,16 +158,27 @@ export class Quota {
     return this.#parts.verifier.identify(productTag, env, session.tag, session.token);
   }
 
-  #decide(asked: Asked, quota: CompiledQuota, nowMs: number, plans: number): Promise<Decision> {
-    const step = planStep(asked.request, asked.identity, quota, nowMs);
-    const outcome = this.#parts.store.apply([step], asked.call);
-    if (!(outcome instanceof Promise)) return this.#conclude(asked, quota, step, outcome, plans);
+  #decide(
+    request: Request,
+    identity: Identity | null,
+    call: CallOptions,
+    quota: CompiledQuota,
+    nowMs: number,
+    plans: number,
+  ): Promise<Decision> {
+    const step = planStep(request, identity, quota, nowMs);
+    const outcome = this.#parts.store.apply([step], call);
+    if (outcome === "stale") return this.#again(request, identity, call, plans);
+    if (!(outcome instanceof Promise)) {
+      return Promise.resolve(this.#conclude(request, identity, quota, step, outcome[0]));
+    }
     const { gate } = this.#parts;
     gate.begin();
     return outcome.then(
       (later) => {
         try {
-          return this.#conclude(asked, quota, step, later, plans);
+          if (later === "stale") return this.#again(request, identity, call, plans);
+          return this.#conclude(request, identity, quota, step, later[0]);
         } finally {
           gate.end();
         }
@@ -180,26 +191,38 @@ export class Quota {
   }
 
   #conclude(
-    asked: Asked,
+    request: Request,
+    identity: Identity | null,
     quota: CompiledQuota,
     step: Step,
-    outcome: Outcome,
-    plans: number,
-  ): Promise<Decision> {
-    if (outcome === "stale") return this.#parts.gate.track(this.#decideAgain(asked, plans));
-    const [decided] = outcome;
-    const decision = decisionOf(asked, quota, step, decided);
-    this.#parts.ahead.look(step, decided);
+    outcome: StepOutcome,
+  ): Decision {
+    const decision = decisionOf(request, identity, quota, step, outcome);
+    this.#parts.ahead.look(step, outcome);
     if (decision.alerts !== undefined) this.#parts.events.publish(decision);
-    return Promise.resolve(decision);
+    return decision;
   }
 
-  async #decideAgain(asked: Asked, plans: number): Promise<Decision> {
+  #again(
+    request: Request,
+    identity: Identity | null,
+    call: CallOptions,
+    plans: number,
+  ): Promise<Decision> {
+    return this.#parts.gate.track(this.#decideAgain(request, identity, call, plans));
+  }
+
+  async #decideAgain(
+    request: Request,
+    identity: Identity | null,
+    call: CallOptions,
+    plans: number,
+  ): Promise<Decision> {
     if (plans >= REPLANS_MAX) throw neverCurrent();
     const { catalogue } = this.#parts;
     await catalogue.refresh();
-    const quota = catalogue.find(asked.request) ?? (await catalogue.locate(asked.request));
-    return this.#decide(asked, quota, this.#parts.clock(), plans + 1);
+    const quota = catalogue.find(request) ?? (await catalogue.locate(request));
+    return this.#decide(request, identity, call, quota, this.#parts.clock(), plans + 1);
   }
 
   /** Like `run`, for code that prefers an exception: a denial throws `QUOTA_EXCEEDED`. */
@@ -243,12 +266,12 @@ export class Quota {
   async #runAtomic(requests: readonly Request[], call: CallOptions): Promise<Decision[]> {
     const { catalogue, clock, store, events, ahead } = this.#parts;
     for (let plans = 0; plans < REPLANS_MAX; plans++) {
-      const asked: (Asked & { readonly quota: CompiledQuota })[] = [];
+      const asked: Asked[] = [];
       for (const [i, request] of requests.entries()) {
         const quota =
           catalogue.find(request) ?? (await catalogue.locate(request).catch(throwAt(i)));
         const identity = await this.#identify(request).catch(throwAt(i));
-        asked.push({ request, identity, call, quota });
+        asked.push({ request, identity, quota });
       }
       const nowMs = clock();
       const steps = eachOf(asked, ({ request, identity, quota }) =>
@@ -258,7 +281,7 @@ export class Quota {
       const outcome = await store.apply(nonEmpty(steps), call);
       if (outcome !== "stale") {
         const decisions = eachOf(asked, (each, i) =>
-          decisionOf(each, each.quota, at(steps, i), at(outcome, i)),
+          decisionOf(each.request, each.identity, each.quota, at(steps, i), at(outcome, i)),
         );
         steps.forEach((step, i) => ahead.look(step, at(outcome, i)));
         for (const decision of decisions) events.publish(decision);
@@ -270,12 +293,12 @@ export class Quota {
   }
 }
 
-/** A request, the owner of its session, and how long it may wait. */
+/** One of several requests that are decided together. */
 interface Asked {
   readonly request: Request;
   /** Null: no session. */
   readonly identity: Identity | null;
-  readonly call: CallOptions;
+  readonly quota: CompiledQuota;
 }
 
 /**

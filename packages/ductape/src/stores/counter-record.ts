@@ -3,6 +3,11 @@ import type { Span } from "../decide/period.js";
 
 // How stores keep a counter: one entry for each field. What a field means is in decide/.
 
+/** A counter that is being read: its window is its own until then. */
+interface NewCounter extends Counter {
+  window: { startMs: number; endMs: number };
+}
+
 /** A number of a counter, and where it is kept. */
 export interface NumberField {
   /** Its place in a {@link Counter}, such as `window.startMs`. */
@@ -15,7 +20,7 @@ export interface NumberField {
   readonly isOptional: boolean;
   /** Null only if it is optional. */
   get(counter: Readonly<Counter>): number | null;
-  set(counter: Counter, value: number | null): void;
+  set(counter: NewCounter, value: number | null): void;
 }
 
 /** A bounded list of a counter, oldest first, and the column that stores it as a JSON array. */
@@ -67,12 +72,11 @@ function optional(member: "knownLimit", column: string): NumberField {
   };
 }
 
-/** A window is shared by counters, so it is replaced and never changed. */
 function bound(member: keyof Span, column: string): NumberField {
   return {
     ...plain(`window.${member}`, column, "bigint"),
     get: ({ window }) => window[member],
-    set: (counter, value) => (counter.window = { ...counter.window, [member]: value ?? 0 }),
+    set: ({ window }, value) => (window[member] = value ?? 0),
   };
 }
 
@@ -122,11 +126,9 @@ export function counterOf(column: (name: string) => unknown): Counter {
 }
 
 /** A counter to fill in. */
-export function newCounter(): Counter {
-  return emptyCounter(1, NO_WINDOW);
+export function newCounter(): NewCounter {
+  return emptyCounter(1, { startMs: 0, endMs: 0 });
 }
-
-const NO_WINDOW = { startMs: 0, endMs: 0 };
 
 /** A list as stored in a column. */
 export function listText(field: ListField, counter: Readonly<Counter>): string | null {

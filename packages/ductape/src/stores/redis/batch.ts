@@ -121,10 +121,12 @@ export class Batch implements Counters {
     let at = 0;
     const outcomes = this.plans.map((plan) => {
       const outcome = apply(this, plan, nowMs);
-      const statusesOfPlan = statuses.slice(at, at + plan.length);
-      at += plan.length;
-      const wanted = statusText(plan, outcome);
-      return statusesOfPlan === wanted ? outcome : unlike(statusesOfPlan, wanted);
+      const from = at;
+      let isSame = true;
+      for (let i = 0; i < plan.length; i++) {
+        if (statuses.charCodeAt(at++) !== digitOf(outcome, i)) isSame = false;
+      }
+      return isSame ? outcome : unlike(statuses.slice(from, at), outcome);
     });
     return { nowMs, outcomes };
   }
@@ -224,15 +226,16 @@ function pickedLimit({ picksLimit, defaultLimit }: RuleTerms, limit: number | nu
   return limit === defaultLimit ? 1 : 2;
 }
 
-/** The script's decision of a plan: one digit for each step. */
-function statusText(plan: Plan, outcome: Outcome): string {
-  if (outcome === "stale") return String(STATUSES.length).repeat(plan.length);
-  let text = "";
-  for (const { status } of outcome) text += String(STATUSES.indexOf(status));
-  return text;
+/** The character with which the script gives the status of a step. */
+function digitOf(outcome: Outcome, i: number): number {
+  const status = outcome === "stale" ? undefined : outcome[i]?.status;
+  return DIGIT_0 + (status === undefined ? STATUSES.length : STATUSES.indexOf(status));
 }
 
-function unlike(got: string, wanted: string): Error {
+const DIGIT_0 = 48;
+
+function unlike(got: string, outcome: Outcome): Error {
+  const wanted = outcome === "stale" ? outcome : outcome.map(({ status }) => status).join();
   return new Error(`the script decided ${got}, but the specification decides ${wanted}`);
 }
 
