@@ -1,9 +1,9 @@
 import { deepStrictEqual } from "node:assert/strict";
 import { afterAll, describe, it } from "vitest";
 import type { Ductape, Period, RuleInput } from "ductape";
-import { draws } from "../draws.js";
 import { Model, type ModelRule } from "../model.js";
-import { clientWith, randomOf, seedOf } from "../support.js";
+import { randomOf, seedOf } from "../support.js";
+import { runSequences } from "../sequences.js";
 import { testedStores } from "../tested.js";
 
 const { stores, stop } = await testedStores();
@@ -77,15 +77,6 @@ describe.each(stores)("the window that ended last, by the naive model and $name"
   const store = url("last");
 
   it(`is the same after each of ${COMMANDS} random commands (SEED=${seed})`, async () => {
-    const clock = { nowMs: Date.UTC(2026, 0, 1) };
-    await using ductape = await clientWith([], { store, clock: () => clock.nowMs });
-    for (const number of draws("SEQUENCES", { least: 10, seconds: 8 })) {
-      try {
-        await runSequence(ductape, clock, number);
-      } catch (error) {
-        throw new Error(`sequence ${number} of SEED=${seed} differs`, { cause: error });
-      }
-      await ductape.product.quotas.delete("shop", `q${number}`);
-    }
+    await runSequences(store, seed, { least: 10, seconds: 8 }, runSequence);
   }, 3_600_000);
 });

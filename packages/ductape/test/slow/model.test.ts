@@ -2,9 +2,9 @@ import { deepStrictEqual } from "node:assert/strict";
 import { afterAll, describe, expect, it } from "vitest";
 import type { Decision, Ductape, QuotaInput, RuleInput } from "ductape";
 import { Model, type ModelRule } from "../model.js";
-import { clientWith, randomOf, seedOf } from "../support.js";
+import { randomOf, seedOf } from "../support.js";
+import { runSequences } from "../sequences.js";
 import { testedStores } from "../tested.js";
-import { draws } from "../draws.js";
 
 const { stores, stop } = await testedStores();
 afterAll(stop);
@@ -177,15 +177,6 @@ describe.each(stores)("the naive model and $name", ({ url }) => {
   const store = url("model");
 
   it(`agree on random sequences of ${COMMANDS} commands (SEED=${seed})`, async () => {
-    const clock = { nowMs: Date.UTC(2026, 0, 1) };
-    await using ductape = await clientWith([], { store, clock: () => clock.nowMs });
-    for (const number of draws("SEQUENCES", { least: 40, seconds: 12 })) {
-      try {
-        await runSequence(ductape, clock, number);
-      } catch (error) {
-        throw new Error(`sequence ${number} of SEED=${seed} differs`, { cause: error });
-      }
-      await ductape.product.quotas.delete("shop", `q${number}`);
-    }
+    await runSequences(store, seed, { least: 40, seconds: 12 }, runSequence);
   }, 3_600_000);
 });
