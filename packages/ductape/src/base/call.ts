@@ -1,4 +1,4 @@
-import { show, StoreError, ValidationError } from "./errors.js";
+import { DuctapeError, show, StoreError, ValidationError } from "./errors.js";
 import { isLeftOut, isRecord } from "./json.js";
 import { checkTimeout, invalid } from "./settings.js";
 
@@ -65,6 +65,19 @@ export function parseBatchCall(
   const atomic = isLeftOut(given) ? false : given;
   if (typeof atomic === "boolean") return { atomic, call };
   throw invalid("options.atomic", `expects true or false, got ${show(atomic)}`);
+}
+
+/** What each input comes to; a fault stands in its place. Throws what is no fault. */
+export async function settleEach<I, T>(
+  inputs: readonly I[],
+  run: (input: I) => Promise<T>,
+): Promise<(T | DuctapeError)[]> {
+  const settled = await Promise.allSettled(inputs.map(run));
+  return settled.map((result) => {
+    if (result.status === "fulfilled") return result.value;
+    if (DuctapeError.is(result.reason)) return result.reason;
+    throw result.reason;
+  });
 }
 
 function optionsOf(options: unknown): Record<string, unknown> {

@@ -1,6 +1,12 @@
 import type { AheadWarnings } from "./clock-ahead.js";
 import { answerKeyOf } from "../decide/answer.js";
-import { parseBatchCall, parseCall, type CallOptions, type Clock } from "../base/call.js";
+import {
+  parseBatchCall,
+  parseCall,
+  settleEach,
+  type CallOptions,
+  type Clock,
+} from "../base/call.js";
 import type { Catalogue } from "../define/catalogue.js";
 import type { CompiledQuota } from "../define/quota.js";
 import { decisionOf, type Admitted, type Decision } from "./decision.js";
@@ -255,12 +261,7 @@ export class Quota {
       const requests = eachOf(inputs, parseRequest);
       return this.#parts.gate.pass(() => this.#runAtomic(requests, call), call);
     }
-    const settled = await Promise.allSettled(inputs.map((input) => this.run(input, call)));
-    return settled.map((result) => {
-      if (result.status === "fulfilled") return result.value;
-      if (DuctapeError.is(result.reason)) return result.reason;
-      throw result.reason;
-    });
+    return settleEach(inputs, (input) => this.run(input, call));
   }
 
   async #runAtomic(requests: readonly Request[], call: CallOptions): Promise<Decision[]> {

@@ -4,7 +4,7 @@ import { DuctapeError, StoreError } from "../base/errors.js";
 import type { Events } from "../quota/events.js";
 import { QuotaExceededError } from "../quota/exceeded.js";
 import { isLeftOut, isRecord } from "../base/json.js";
-import { parseBatchCall, parseCall, type CallOptions } from "../base/call.js";
+import { parseBatchCall, parseCall, settleEach, type CallOptions } from "../base/call.js";
 import { DegradedAnswer, type Asked, type Flow } from "../client/outage.js";
 import { ACTIONS, ANSWER_TTL_MS } from "../decide/action.js";
 import { type QuotaInput } from "../quota/request.js";
@@ -105,12 +105,7 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     const { atomic, call } = parseBatchCall(inputs, options, this.#defaults);
     if (inputs.length === 0) return [];
     if (atomic) return this.#runAtomic(inputs, call);
-    const settled = await Promise.allSettled(inputs.map((input) => this.run(input, call)));
-    return settled.map((result) => {
-      if (result.status === "fulfilled") return result.value;
-      if (DuctapeError.is(result.reason)) return result.reason;
-      throw result.reason;
-    });
+    return settleEach(inputs, (input) => this.run(input, call));
   }
 
   askedOf(input: QuotaInput): RemoteAsked | null {
