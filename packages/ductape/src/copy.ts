@@ -95,16 +95,16 @@ async function copied(
     const homeIn = await homesOf(source);
     const before = new Tally("copying", sinceMs, tell);
     const definitions: StoreChunk[] = [];
-    for await (const piece of source.dump()) {
-      before.add(piece);
-      const watched = piece.documents.filter(({ isUnwatched }) => !isUnwatched);
-      const unwatched = piece.documents.filter(({ isUnwatched }) => isUnwatched);
+    for await (const chunk of source.dump()) {
+      before.add(chunk);
+      const watched = chunk.documents.filter(({ isUnwatched }) => !isUnwatched);
+      const unwatched = chunk.documents.filter(({ isUnwatched }) => isUnwatched);
       definitions.push({ counters: [], answers: [], documents: watched });
-      await target.load({ ...piece, documents: unwatched }, homeIn);
+      await target.load({ ...chunk, documents: unwatched }, homeIn);
     }
     const after = await tallied(source, new Tally("comparing", sinceMs, tell));
     if (after.sum !== before.sum) continue;
-    const documents = definitions.flatMap((piece) => piece.documents);
+    const documents = definitions.flatMap((chunk) => chunk.documents);
     await target.load({ counters: [], answers: [], documents }, homeIn);
     const there = await tallied(target, new Tally("comparing", sinceMs, tell));
     if (there.sum === before.sum) return before.progress;
@@ -131,7 +131,7 @@ async function homesOf(source: Store): Promise<(key: string) => string> {
 }
 
 async function tallied(store: Copyable, tally: Tally): Promise<Tally> {
-  for await (const piece of store.dump()) tally.add(piece);
+  for await (const chunk of store.dump()) tally.add(chunk);
   return tally;
 }
 

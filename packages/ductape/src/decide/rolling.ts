@@ -23,7 +23,7 @@ export function liveSum(entries: readonly number[], leftMs: number): number {
   return sum;
 }
 
-/** When the oldest counted amount leaves, in epoch milliseconds; `nowMs` if there is none. */
+/** When the oldest counted amount leaves, in epoch milliseconds; `nowMs` if nothing is counted. */
 export function oldestLeavesMs(
   entries: readonly number[],
   periodMs: number,

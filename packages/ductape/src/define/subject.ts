@@ -25,8 +25,8 @@ const NAMES_MAX = 5;
 
 /**
  * The value of a subject at the path of a selector; `what`, such as `quota "calls"`, counts by it.
- * Throws `SUBJECT_REQUIRED` if there is none, naming the fields there are, and `VALIDATION` for a
- * value that names nobody. No message shows the data of a session.
+ * Throws `SUBJECT_REQUIRED` if the subject has no such value, naming the fields it has, and
+ * `VALIDATION` for a value that names nobody. No message shows the data of a session.
  */
 export function pickSubject(
   path: readonly string[],

@@ -69,8 +69,8 @@ export class SigningKeys implements Follower {
   }
 
   /**
-   * The key that signs tokens with a life of `lifetimeMs`; created if there is none. Throws
-   * `STORE_UNAVAILABLE`, `TIMEOUT`, and `VALIDATION` if the stored key needs another secret.
+   * The key that signs tokens with a life of `lifetimeMs`; created if the store has no such key.
+   * Throws `STORE_UNAVAILABLE`, `TIMEOUT`, and `VALIDATION` if the stored key needs another secret.
    */
   async current(place: EnvironmentPlace, lifetimeMs: number): Promise<SigningKey> {
     const isLongEnough = (key: StoredKey | undefined) => (key?.longest_ms ?? -1) >= lifetimeMs;

@@ -45,6 +45,15 @@ export class CachedStore implements Store {
   readonly clock: Clock | undefined;
   readonly #inner: Store;
   readonly #entries = new Entries();
+  /** The copies, only to be read; changes to them are discarded. */
+  readonly #read = copiesIn((check) => this.#entries.get(check));
+  /**
+   * Copies of the copies: an increment that they would admit changes them, and then asks the store.
+   */
+  readonly #scratch = copiesIn((check) => {
+    const entry = this.#entries.get(check);
+    return entry === undefined ? undefined : copyOf(entry);
+  });
   /** The origin of the instants of entries, in epoch milliseconds. */
   #originMs = 0;
 
@@ -232,16 +241,6 @@ export class CachedStore implements Store {
       }
     }
   }
-
-  /** The copies, only to be read; changes to them are discarded. */
-  readonly #read = copiesIn((check) => this.#entries.get(check));
-  /**
-   * Copies of the copies: an increment that they would admit changes them, and then asks the store.
-   */
-  readonly #scratch = copiesIn((check) => {
-    const entry = this.#entries.get(check);
-    return entry === undefined ? undefined : copyOf(entry);
-  });
 }
 
 function copiesIn(find: (check: RuleCheck) => Counter | undefined): Counters {

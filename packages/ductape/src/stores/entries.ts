@@ -58,7 +58,7 @@ export class Entries {
     return this.#lastSpace?.get(subject) ?? this.#rejuvenate(rule.space, subject);
   }
 
-  /** Like `get`, with a new place if there is none. */
+  /** Like `get`, but makes a place for a counter that has no copy yet. */
   keep(check: RuleCheck): Entry {
     const found = this.get(check);
     if (found !== undefined) return found;

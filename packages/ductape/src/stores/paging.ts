@@ -1,19 +1,19 @@
 /** The most rows that are read from, or written to, a store at once. */
 export const CHUNK_ROWS = 1_000;
 
-/** The rows in pieces of at most {@link CHUNK_ROWS}. */
+/** The rows in chunks of at most {@link CHUNK_ROWS}. */
 export async function* chunksOf<T>(rows: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T[]> {
-  let piece: T[] = [];
+  let chunk: T[] = [];
   for await (const row of rows) {
-    piece.push(row);
-    if (piece.length < CHUNK_ROWS) continue;
-    yield piece;
-    piece = [];
+    chunk.push(row);
+    if (chunk.length < CHUNK_ROWS) continue;
+    yield chunk;
+    chunk = [];
   }
-  if (piece.length > 0) yield piece;
+  if (chunk.length > 0) yield chunk;
 }
 
-/** All rows of a kind by key, in pieces; `read` returns those after a key. */
+/** All rows of a kind by key, in chunks; `read` returns those after a key. */
 export async function* pagesOf<T extends { readonly key: string }>(
   read: (after: string) => Promise<readonly T[]>,
 ): AsyncGenerator<readonly T[]> {

@@ -165,7 +165,7 @@ export interface Store {
    */
   scan(prefix: string): AsyncIterable<CounterRow>;
   /**
-   * All that it holds and that has not expired, in pieces and in no order, read as by
+   * All that it holds and that has not expired, in chunks and in no order, read as by
    * {@link scan}. A store without `dump` and `load` works, but cannot be copied.
    */
   dump?(): AsyncIterable<StoreChunk>;

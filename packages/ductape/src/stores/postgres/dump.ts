@@ -24,7 +24,7 @@ export class PostgresMoving {
     this.#begin = begin(timeoutMs);
   }
 
-  /** Answers under keys later than `after` that have not expired, by key: at most one piece. */
+  /** Answers under keys later than `after` that have not expired, by key: at most one chunk. */
   async answers(connection: Connection, after: string) {
     const text = `SELECT key, answer FROM ${this.#schema}.answers
       WHERE key > $1 AND expires_ms > coalesce($2::bigint, ${NOW_MS}) ORDER BY key LIMIT $3`;
@@ -33,7 +33,7 @@ export class PostgresMoving {
     return rows.map(([key, answer]) => ({ key: String(key), text: currentAnswer(String(answer)) }));
   }
 
-  /** Documents under keys later than `after` that have not expired, by key: at most one piece. */
+  /** Documents under keys later than `after` that have not expired, by key: at most one chunk. */
   async documents(connection: Connection, after: string): Promise<KeptDocument[]> {
     const text = `SELECT key, revision, value, expires_ms, sequence FROM ${this.#schema}.documents
       WHERE key > $1 AND value IS NOT NULL
@@ -51,8 +51,8 @@ export class PostgresMoving {
   }
 
   /** Writes the content of another store, in one transaction. */
-  async load(connection: Connection, piece: StoreChunk): Promise<void> {
-    await connection.all([this.#begin, ...this.#writes(piece)]);
+  async load(connection: Connection, chunk: StoreChunk): Promise<void> {
+    await connection.all([this.#begin, ...this.#writes(chunk)]);
     const { command } = await connection.query(COMMIT);
     if (command !== "COMMIT") throw new Error(`COMMIT answered ${command}`);
   }

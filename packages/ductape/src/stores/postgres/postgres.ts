@@ -169,8 +169,8 @@ class PostgresStore implements Store {
     for await (const documents of pagesOf(kept)) yield { ...nothing, documents };
   }
 
-  async load(piece: StoreChunk): Promise<void> {
-    await this.#on((connection) => this.#moving.load(connection, piece));
+  async load(chunk: StoreChunk): Promise<void> {
+    await this.#on((connection) => this.#moving.load(connection, chunk));
   }
 
   async close(): Promise<void> {

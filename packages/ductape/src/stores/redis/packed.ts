@@ -74,7 +74,7 @@ export class PackedReader {
   }
 }
 
-/** A stored counter; undefined if there is none. */
+/** A stored counter; undefined if nothing is stored. */
 export function readCounter(bytes: Buffer | null): Counter | undefined {
   return bytes === null ? undefined : new PackedReader(bytes).counter();
 }

@@ -109,8 +109,8 @@ export class RedisStore implements Store {
     return dumpRedis(this.#dumpParts());
   }
 
-  load(piece: StoreChunk, shardKeyOf: (key: string) => string): Promise<void> {
-    return loadRedis(this.#dumpParts(), piece, shardKeyOf);
+  load(chunk: StoreChunk, shardKeyOf: (key: string) => string): Promise<void> {
+    return loadRedis(this.#dumpParts(), chunk, shardKeyOf);
   }
 
   #dumpParts(): DumpParts {

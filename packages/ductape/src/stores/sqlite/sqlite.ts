@@ -133,8 +133,8 @@ export class SqliteStore implements Store {
     for await (const documents of pagesOf(kept)) yield { ...nothing, documents };
   }
 
-  async load(piece: StoreChunk): Promise<void> {
-    await this.#whileBusy((engine) => engine.load(piece));
+  async load(chunk: StoreChunk): Promise<void> {
+    await this.#whileBusy((engine) => engine.load(chunk));
   }
 
   facts(): Promise<readonly StoreFact[]> {
@@ -280,7 +280,7 @@ class Engine {
     }
   }
 
-  /** Reads a piece in one transaction, so that rows and log agree. */
+  /** Reads a chunk in one transaction, so that rows and log agree. */
   scan(prefix: string, after: string): { key: string; counter: Counter }[] {
     try {
       this.#begin.read.run();
@@ -339,12 +339,12 @@ class Engine {
   }
 
   /** Writes the content of another store, in one transaction. Throws what SQLite throws. */
-  load(piece: StoreChunk): void {
+  load(chunk: StoreChunk): void {
     this.#begin.write.run();
     try {
       this.#readOn();
-      this.#counters.load(piece, this.#clock());
-      this.#documents.load(piece.documents);
+      this.#counters.load(chunk, this.#clock());
+      this.#documents.load(chunk.documents);
       this.#commit.run();
       this.#file.assertKept();
     } catch (error) {
