@@ -86,11 +86,11 @@ export function checkWire<S extends z.ZodType>(
   const { success, error } = schema.safeParse(value);
   if (success) return;
   const issues = error.issues.flatMap((issue) => issuesOf(issue, value, []));
-  const told = issues.slice(0, ISSUES_MAX).map(({ path, message }) => ({
+  const listed = issues.slice(0, ISSUES_MAX).map(({ path, message }) => ({
     path: path === "" ? name : `${prefix}${path}`,
     message,
   }));
-  throw new ValidationError(told);
+  throw new ValidationError(listed);
 }
 
 type Path = readonly PropertyKey[];

@@ -184,7 +184,7 @@ class Environments extends ProductResource<EnvironmentInput, EnvironmentBody, En
 }
 
 /** What a patch may change the form of a window by. */
-const FORM_FIELDS = ["rules", "period", "window", "time_zone", "week_start", "anchor"];
+const WINDOW_FIELDS = ["rules", "period", "window", "time_zone", "week_start", "anchor"];
 
 /**
  * Quotas of a product: `ductape.product.quotas`. A quota is made at zero. In a changed one a rule
@@ -224,20 +224,20 @@ class Quotas extends ProductResource<QuotaDefinition, QuotaBody, QuotaIdentity> 
     patch: Patch<QuotaDefinition>,
   ): Promise<QuotaView> {
     const changed = await super.update(product, tag, patch);
-    if (FORM_FIELDS.some((field) => field in patch)) await this.#carry(product, tag);
+    if (WINDOW_FIELDS.some((field) => field in patch)) await this.#transfer(product, tag);
     return changed;
   }
 
   /** Carries the counters of a quota whose change was applied with others. */
   async carryApplied({ product_tag, id, fields }: DefinitionChange): Promise<void> {
-    const isOfForm = FORM_FIELDS.some((form) =>
+    const changesWindow = WINDOW_FIELDS.some((form) =>
       fields.some(({ field }) => field === form || field.endsWith(`.${form}`)),
     );
-    if (isOfForm) await this.#carry(product_tag, id);
+    if (changesWindow) await this.#transfer(product_tag, id);
   }
 
   /** In all environments, including inactive ones. */
-  async #carry(product: string, tag: string): Promise<void> {
+  async #transfer(product: string, tag: string): Promise<void> {
     const { catalogue, store, clock } = this.parts;
     const entry = catalogue.products.get(product);
     const quota = entry?.quotas.readable().find(({ body }) => body.tag === tag);

@@ -198,17 +198,17 @@ const CASES: Readonly<Record<string, Body>> = {
   "answers in the order in which it decides": async ({ client }) => {
     await define(client, { limit: null, period: "day" });
     await run(client);
-    const told: number[] = [];
-    const tell = (result: QuotaResult) => void told.push(result.used);
+    const counts: number[] = [];
+    const note = (result: QuotaResult) => void counts.push(result.used);
     const calls: Promise<void>[] = [];
     // Waves of every size: some are one batch, some are many, and some come while one is under way.
     for (const count of [1, 300, 7, 4_500, 40, 1, 900, 2]) {
-      for (let call = 0; call < count; call++) calls.push(run(client).then(tell));
+      for (let call = 0; call < count; call++) calls.push(run(client).then(note));
       await new Promise((resolve) => setImmediate(resolve));
     }
     await Promise.all(calls);
     assert.deepEqual(
-      told,
+      counts,
       calls.map((_, i) => i + 2),
     );
   },
@@ -227,7 +227,7 @@ const CASES: Readonly<Record<string, Body>> = {
         quota_tag: "q",
       });
       assert.deepEqual(
-        subjects.map(({ subject, used, limit: told }) => [subject, used, told]),
+        subjects.map((listed) => [listed.subject, listed.used, listed.limit]),
         [
           ["free", 1, 3],
           ["pro", 1, 9],

@@ -32,8 +32,8 @@ async function examine(flags: DoctorFlags): Promise<void> {
     facts.push({ name, value: error.code, advice: adviceOf(error) });
   }
   if (flags.json === true) {
-    const told = fault === null ? null : { code: fault.code, message: fault.message };
-    printLine(JSON.stringify({ facts, fault: told }));
+    const shown = fault === null ? null : { code: fault.code, message: fault.message };
+    printLine(JSON.stringify({ facts, fault: shown }));
   } else {
     printTable(
       ["CHECK", "FOUND", "DO"],

@@ -121,10 +121,10 @@ async function mayReset({ processor }: Client<OutagePolicy>, input: QuotaInput):
   // Several rules without --rule are a mistake, which the reset itself reports.
   const isMistake = reset.length === 0 || (reset.length > 1 && rule !== "*");
   if (!isWide || isMistake) return true;
-  const told = reset.map(
+  const places = reset.map(
     (each) => `rule ${each.rule}: ${each.used} used by ${whose(each.subject)}`,
   );
-  return mayDo(`reset ${counted(reset.length)} of quota ${quota_tag} (${told.join("; ")})`);
+  return mayDo(`reset ${counted(reset.length)} of quota ${quota_tag} (${places.join("; ")})`);
 }
 
 function print(result: QuotaResult<OutagePolicy>): void {

@@ -49,9 +49,9 @@ async function start(tag: string, flags: StartFlags): Promise<void> {
   const { product, env, json } = flags;
   const input = { product, env, tag, data: dataOf(flags.data) };
   const started = await withClient(flags, ({ processor }) => processor.sessions.start(input));
-  const told = startedWire(started);
-  if (json === true) return printLine(JSON.stringify({ ...told, ...started }));
-  printTable(["NAME", "VALUE"], Object.entries(told));
+  const wire = startedWire(started);
+  if (json === true) return printLine(JSON.stringify({ ...wire, ...started }));
+  printTable(["NAME", "VALUE"], Object.entries(wire));
 }
 
 async function inspect(tag: string, flags: InspectFlags): Promise<void> {

@@ -37,14 +37,14 @@ async function printHistory(flags: HistoryFlags): Promise<void> {
   const { subject, json } = flags;
   const whom = subject === undefined ? {} : { subject: subjectOf(subject) };
   const input = { ...targetOf(flags), ...whom };
-  const told = await withClient(flags, ({ usage }) => usage.history(input));
-  if (told.last_seen === null) process.exitCode = ERRORS.QUOTA_NOT_FOUND.exitCode;
-  if (json === true) return printLine(JSON.stringify(told));
-  if (told.last_seen === null)
-    return say(`there is no counter for ${whose(told.subject)}: ${GONE}`);
+  const history = await withClient(flags, ({ usage }) => usage.history(input));
+  if (history.last_seen === null) process.exitCode = ERRORS.QUOTA_NOT_FOUND.exitCode;
+  if (json === true) return printLine(JSON.stringify(history));
+  if (history.last_seen === null)
+    return say(`there is no counter for ${whose(history.subject)}: ${GONE}`);
   printTable(
     ["WINDOW STARTS", "ENDS", "USED", "LIMIT", "REMAINING"],
-    told.windows.map(({ start, end, used, limit, remaining }) => [
+    history.windows.map(({ start, end, used, limit, remaining }) => [
       start,
       end ?? "never",
       amountText(used),
@@ -52,8 +52,8 @@ async function printHistory(flags: HistoryFlags): Promise<void> {
       remaining === null ? "unlimited" : amountText(remaining),
     ]),
   );
-  if (told.keeps > 0) return;
-  say(`rule "${told.rule}" keeps no ended windows; history: 12 keeps 12, if its windows end`);
+  if (history.keeps > 0) return;
+  say(`rule "${history.rule}" keeps no ended windows; history: 12 keeps 12, if its windows end`);
 }
 
 const GONE = "nothing was ever counted, or it is already deleted";

@@ -13,7 +13,7 @@ import { begin, COMMIT, loadStatement, NOW_MS } from "./statements.js";
  * Reads and writes everything in the tables, for a move to or from another store. The methods work
  * on a given connection and throw what `pg` throws.
  */
-export class PostgresMoving {
+export class PostgresDump {
   readonly #schema: string;
   readonly #clock: Clock | undefined;
   readonly #begin: Statement;

@@ -23,7 +23,7 @@ import { channelOf, PostgresDocuments } from "./documents.js";
 import { isBusy, isLost, storeError } from "./errors.js";
 import { PostgresHousekeeping } from "./housekeeping.js";
 import { Listener } from "./listener.js";
-import { PostgresMoving } from "./dump.js";
+import { PostgresDump } from "./dump.js";
 import { Connections, type Connection, type PostgresPool } from "./pool.js";
 import { migrate } from "./schema.js";
 import { ownServer, type PostgresServer, sharedServer } from "./server.js";
@@ -80,7 +80,7 @@ class PostgresStore implements Store {
   readonly #housekeeping: PostgresHousekeeping;
   readonly #stored: PostgresDocuments;
   readonly #listener: Listener;
-  readonly #moving: PostgresMoving;
+  readonly #dump: PostgresDump;
   #opened: Opened | null = null;
   #opening: Promise<void> | null = null;
   #isClosed = false;
@@ -94,7 +94,7 @@ class PostgresStore implements Store {
     this.clock = clock ?? this.#engineClock.now;
     this.#housekeeping = new PostgresHousekeeping(schema);
     this.#stored = new PostgresDocuments(schema, clock, timeoutMs);
-    this.#moving = new PostgresMoving(schema, clock, timeoutMs);
+    this.#dump = new PostgresDump(schema, clock, timeoutMs);
     this.#listener = new Listener({
       channel: channelOf(schema),
       connect: () => this.#server.connectListener(),
@@ -162,15 +162,15 @@ class PostgresStore implements Store {
   async *dump(): AsyncIterable<StoreChunk> {
     const nothing = { counters: [], answers: [], documents: [] };
     for await (const counters of chunksOf(this.scan(""))) yield { ...nothing, counters };
-    const moving = this.#moving;
-    const answered = (after: string) => this.#on((on) => moving.answers(on, after));
+    const dump = this.#dump;
+    const answered = (after: string) => this.#on((on) => dump.answers(on, after));
     for await (const answers of pagesOf(answered)) yield { ...nothing, answers };
-    const kept = (after: string) => this.#on((on) => moving.documents(on, after));
+    const kept = (after: string) => this.#on((on) => dump.documents(on, after));
     for await (const documents of pagesOf(kept)) yield { ...nothing, documents };
   }
 
   async load(chunk: StoreChunk): Promise<void> {
-    await this.#on((connection) => this.#moving.load(connection, chunk));
+    await this.#on((connection) => this.#dump.load(connection, chunk));
   }
 
   async close(): Promise<void> {

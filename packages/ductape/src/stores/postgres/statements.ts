@@ -122,13 +122,13 @@ function guarded(cells: string, body: string, types: readonly string[]): string 
     locked AS MATERIALIZED (SELECT g.* FROM given g CROSS JOIN LATERAL (
       SELECT FROM ${cells} k WHERE k.key = g.key AND k.version = g.version
       FOR UPDATE SKIP LOCKED) c),
-    told AS MATERIALIZED (SELECT ${NOW_MS} AS ms, count(*) AS found FROM locked),
-    verdict AS MATERIALIZED (SELECT ms, found = cardinality($1::text[])
+    clock AS MATERIALIZED (SELECT ${NOW_MS} AS ms, count(*) AS found FROM locked),
+    result AS MATERIALIZED (SELECT ms, found = cardinality($1::text[])
       AND ($6::bigint IS NULL OR ($4::bigint <= ms AND $4::bigint > ms - $6::bigint)) AS isDone
-      FROM told),
+      FROM clock),
     written AS (UPDATE ${cells} c SET used = l.used, seen_ms = $4, version = $5${set}
-      FROM locked l WHERE c.key = l.key AND l.used IS NOT NULL AND (SELECT isDone FROM verdict))
-    SELECT ms, isDone FROM verdict`;
+      FROM locked l WHERE c.key = l.key AND l.used IS NOT NULL AND (SELECT isDone FROM result))
+    SELECT ms, isDone FROM result`;
 }
 
 /** Begins a transaction whose waits are bounded, in milliseconds. */

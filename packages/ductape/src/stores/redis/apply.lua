@@ -55,13 +55,13 @@ for from = 1, #KEYS, KEYS_PER_CALL do
 end
 
 -- What the caller gets of each counter and answer, before any is changed.
-local told = {}
+local reply = {}
 local NONE = pack('<d', 0)
 local NOTHING = pack('<dddd', 0, 0, 0, -1)
 local before = { pack('<d', now) }
 for place = 1, counterCount do before[place + 1] = stored[place] or NONE end
-told[1] = table.concat(before)
-for place = counterCount + 1, #KEYS do told[place - counterCount + 2] = stored[place] end
+reply[1] = table.concat(before)
+for place = counterCount + 1, #KEYS do reply[place - counterCount + 2] = stored[place] end
 
 -- How each changed counter is written, by place.
 local changes = {}
@@ -179,5 +179,5 @@ for place, change in pairs(changes) do
   end
 end
 
-told[2] = table.concat(statuses)
-return told
+reply[2] = table.concat(statuses)
+return reply

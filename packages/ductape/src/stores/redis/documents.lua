@@ -72,19 +72,19 @@ local function lineage()
   return type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or ''
 end
 
-local told = { whole(now) }
+local reply = { whole(now) }
 
 local function tell(key, text)
-  told[#told + 1] = key
-  told[#told + 1] = text
+  reply[#reply + 1] = key
+  reply[#reply + 1] = text
 end
 
 local operations = {}
 
 function operations.changes()
   local sequence = redis.call('GET', lastSequence) or '0'
-  told[2] = lineage()
-  told[3] = sequence
+  reply[2] = lineage()
+  reply[3] = sequence
   if tonumber(sequence) == tonumber(ARGV[3]) then return end
   local keys = redis.call('ZRANGEBYSCORE', changes, '(' .. ARGV[3], '+inf')
   for _, key in ipairs(keys) do
@@ -95,7 +95,7 @@ function operations.changes()
 end
 
 function operations.get()
-  told[2] = live(ARGV[3]) or false
+  reply[2] = live(ARGV[3]) or false
 end
 
 function operations.list()
@@ -125,7 +125,7 @@ function operations.write()
     local at = 5 + 6 * i
     local _, revision = live(ARGV[at])
     if (revision or 0) ~= tonumber(ARGV[at + 1]) then
-      told[2] = ARGV[at]
+      reply[2] = ARGV[at]
       return
     end
     if ARGV[at + 5] == '1' then isChange = true end
@@ -155,4 +155,4 @@ function operations.load()
 end
 
 operations[ARGV[2]]()
-return told
+return reply

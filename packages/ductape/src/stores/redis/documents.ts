@@ -85,7 +85,7 @@ export class RedisDocuments implements Documents {
   /** All documents neither expired at `nowMs` nor deleted, read in parts. */
   async *all(nowMs: number): AsyncGenerator<KeptDocument> {
     const redis = this.#parts.opened().nodes.at(DOCUMENTS_SLOT);
-    const told = new Set<string>();
+    const seen = new Set<string>();
     let cursor = "0";
     do {
       const [next, texts] = await redis.hscanBuffer(
@@ -98,8 +98,8 @@ export class RedisDocuments implements Documents {
       for (const [key, text] of pairsOf(texts)) {
         const { sequence, expiresMs, isDeleted } = headOf(text);
         const isGone = isDeleted || (expiresMs >= 0 && expiresMs <= nowMs);
-        if (isGone || told.has(key)) continue;
-        told.add(key);
+        if (isGone || seen.has(key)) continue;
+        seen.add(key);
         const expiry = expiresMs < 0 ? null : expiresMs;
         yield { ...documentOf(key, text), expiresMs: expiry, isUnwatched: sequence === 0 };
       }
@@ -157,15 +157,15 @@ export class RedisDocuments implements Documents {
   async #run(operation: string, onlyReads: boolean, args: readonly Text[]): Promise<unknown[]> {
     const { now, learn, opened } = this.#parts;
     const sentMs = performance.now();
-    const told = await opened().runner.run({
+    const reply = await opened().runner.run({
       script: this.#script,
       slot: DOCUMENTS_SLOT,
       keys: this.#keys,
       args: [now(), operation, ...args],
       onlyReads,
     });
-    if (!Array.isArray(told)) throw new Error("the script of documents returned no array");
-    const [nowMs, ...rest]: unknown[] = told;
+    if (!Array.isArray(reply)) throw new Error("the script of documents returned no array");
+    const [nowMs, ...rest]: unknown[] = reply;
     learn(Number(nowMs), sentMs);
     return rest;
   }
