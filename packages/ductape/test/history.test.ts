@@ -256,13 +256,13 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
     ] as const;
     await using ductape = await clientWith([{ tag: "q", rules }], { store: fresh(url), clock });
     const counted: { subject: string; atMs: number; amount: number }[] = [];
-    for (let call = 0; call < 400; call++) {
+    for (let call = 0; call < 1000; call++) {
       const subject = random.pick(["a", "b", "c"]);
       const amount = 1 + random.below(9);
       const result = await run(ductape, { subject, amount });
       if (result.allowed) counted.push({ subject, atMs: clock(), amount });
       if (random.below(3) === 0) clock.advance(random.below(6) * HOUR_MS);
-      if (call % 20 > 0) continue;
+      if (call % 40 > 0) continue;
       for (const rule of ["day", "all"]) {
         const { windows } = await ductape.usage.history({
           ...asked,

@@ -2,7 +2,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import { Client, Pool } from "pg";
 import { Ductape, postgresStore } from "ductape";
 import { openStore } from "../src/stores/url.js";
-import { freePort, POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
+import { freePort } from "./ports.js";
+import { POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
 import { clientWith, contextOf, faultOf, inputOf, until } from "./support.js";
 
 const started = POSTGRES_BIN === null ? null : await startPostgres(["fsync = off"]);

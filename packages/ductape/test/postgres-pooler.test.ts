@@ -6,7 +6,8 @@ import { afterAll, describe, expect, it } from "vitest";
 import { Client } from "pg";
 import { Ductape } from "ductape";
 import { storeSuite } from "ductape/testing";
-import { freePort, POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
+import { freePort } from "./ports.js";
+import { POSTGRES_BIN, startPostgres, type TestServer } from "./postgres.js";
 import { clientWith, faultOf, inputOf, temporaryFolder } from "./support.js";
 
 const PGBOUNCER = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].find((path) => existsSync(path));

@@ -2,10 +2,10 @@
 import { once } from "node:events";
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { chownSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { Client, type QueryResult } from "pg";
 import type { StorePlace } from "ductape/testing";
+import { freePort } from "./ports.js";
 import { temporaryFolder } from "./support.js";
 
 /** The folder of the newest server programs; null: there are none. */
@@ -28,20 +28,6 @@ function owner(): { uid: number; gid: number } | Record<string, never> {
   if (process.getuid?.() !== 0) return {};
   const id = (flag: string) => Number(execFileSync("id", [flag, "postgres"], { encoding: "utf8" }));
   return { uid: id("-u"), gid: id("-g") };
-}
-
-/** A port that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const address = server.address();
-  const { port } = isPort(address) ? address : { port: 0 };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-function isPort(address: string | AddressInfo | null): address is AddressInfo {
-  return typeof address === "object" && address !== null;
 }
 
 const START_MS_MAX = 30_000;

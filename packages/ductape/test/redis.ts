@@ -1,9 +1,9 @@
 // Redis servers for tests, each in a folder of its own, on a free port.
 import { execFile, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { promisify } from "node:util";
 import { Redis } from "ioredis";
+import { freePort } from "./ports.js";
 import { temporaryFolder, until } from "./support.js";
 
 /** A server that a test starts, stops and kills. */
@@ -114,7 +114,8 @@ async function launch(port: number, folder: string, config: RedisConfig) {
   const endWithUs = () => child.kill("SIGKILL");
   process.once("exit", endWithUs);
   child.once("exit", () => process.off("exit", endWithUs));
-  await until(() => answers(port, config["requirepass"]));
+  await until(() => child.exitCode !== null || answers(port, config["requirepass"]));
+  if (child.exitCode !== null) throw new Error(`redis-server ended at once: ${args.join(" ")}`);
   return child;
 }
 
@@ -137,20 +138,4 @@ async function end(child: ChildProcess): Promise<void> {
   child.kill("SIGCONT");
   child.kill("SIGKILL");
   await exited;
-}
-
-/** Cluster servers also listen 10,000 above their port. */
-const PORTS_END = 50_000;
-
-/** A port on which nothing listens. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const probe = createServer().listen(0, "127.0.0.1");
-    await once(probe, "listening");
-    const address = probe.address();
-    probe.close();
-    await once(probe, "close");
-    const port = typeof address === "object" && address !== null ? address.port : 0;
-    if (port > 0 && port < PORTS_END) return port;
-  }
 }

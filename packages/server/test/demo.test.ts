@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
-import { freePort } from "../../ductape/test/redis.js";
+import { freePort } from "../../ductape/test/ports.js";
 import { endAll, environment, folder, launch, newStore, ROOT, run } from "./command.js";
 import { ask, recordOf } from "./support.js";
 

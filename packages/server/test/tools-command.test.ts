@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { EmbeddedDuctape } from "ductape";
 import { afterAll, describe, expect, it } from "vitest";
 import { nodeFact } from "../src/commands/doctor.js";
-import { freePort, hasRedis, startRedis } from "../../ductape/test/redis.js";
+import { freePort } from "../../ductape/test/ports.js";
+import { hasRedis, startRedis } from "../../ductape/test/redis.js";
 import { folder, newStore, run } from "./command.js";
 import { ROOT_KEY, startWith } from "./support.js";
 
