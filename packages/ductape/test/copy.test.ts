@@ -156,6 +156,7 @@ describe("a store that changes while it is copied", () => {
     granted: 0,
     alerted: 0,
     entries: null,
+    holds: null,
     seenMs: 1,
     knownLimit: null,
     last: null,

@@ -7,6 +7,7 @@ import { answerKeyOf, readAnswer } from "../src/decide/answer.js";
 import type { Counter } from "../src/decide/counter.js";
 import type { Counters } from "../src/decide/counters.js";
 import type { Outcome } from "../src/decide/outcome.js";
+import type { Hold } from "../src/decide/hold.js";
 import type { AnswerKey, RuleCheck } from "../src/decide/plan.js";
 import { addAmount, dropLeft } from "../src/decide/rolling.js";
 import { Batch, replyOf } from "../src/stores/redis/batch.js";
@@ -19,6 +20,7 @@ import { randomOf } from "./support.js";
 class PlainCounters implements Counters {
   readonly counters = new Map<string, Counter>();
   readonly answers = new Map<string, string>();
+  readonly holds = new Map<string, Hold>();
   readonly #keyspace: Keyspace;
 
   constructor(keyspace: Keyspace) {
@@ -41,6 +43,14 @@ class PlainCounters implements Counters {
 
   putAnswer(key: AnswerKey, text: string): void {
     this.answers.set(answerKeyOf(key), text);
+  }
+
+  findHold(key: AnswerKey): Hold | undefined {
+    return this.holds.get(answerKeyOf(key));
+  }
+
+  putHold(key: AnswerKey, hold: Hold): void {
+    this.holds.set(answerKeyOf(key), hold);
   }
 }
 

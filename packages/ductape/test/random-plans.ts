@@ -84,6 +84,7 @@ export class RandomPlans {
       rule: {
         ...counters,
         rollingMs: isRolling ? random.pick(ROLLING_MS) : 0,
+        isConcurrent: false,
         isSoft: random.below(5) === 0,
         picksLimit: random.below(3) === 0,
         remembersLast:
@@ -169,7 +170,16 @@ export function stepOf(
   asked: Pick<Step, "action" | "amount" | "rule" | "answerKey" | "plannedMs">,
   checks: readonly RuleCheck[],
 ): Step {
-  return { ...asked, checks: nonEmpty(checks), ledgers: [], cache: null };
+  return {
+    ...asked,
+    atLeast: null,
+    allowsExcess: false,
+    hold: null,
+    charge: null,
+    checks: nonEmpty(checks),
+    ledgers: [],
+    cache: null,
+  };
 }
 
 /** The windows of calendar rules are kept for one subject. */

@@ -1,7 +1,17 @@
 /** The action of a call. `check` changes nothing. */
-export type Action = "check" | "increment" | "decrement" | "set" | "reset" | "grant";
+export type Action =
+  | "check"
+  | "increment"
+  | "decrement"
+  | "set"
+  | "reset"
+  | "grant"
+  | "reserve"
+  | "commit"
+  | "extend"
+  | "release";
 
-/** Every action. */
+/** Every action of a call. */
 export const ACTIONS: readonly Action[] = [
   "check",
   "increment",

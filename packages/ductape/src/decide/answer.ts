@@ -2,6 +2,7 @@ import { nonEmpty } from "./non-empty.js";
 import type {
   CheckNumbers,
   CheckOutcome,
+  HoldOutcome,
   ReportedCheck,
   StepOutcome,
   StepStatus,
@@ -19,6 +20,7 @@ export const STATUSES: readonly StepStatus[] = [
   "withheld",
   "overflow",
   "conflict",
+  "unknown",
 ];
 
 /**
@@ -26,8 +28,12 @@ export const STATUSES: readonly StepStatus[] = [
  * answers.lua writes too: numbers, the fingerprint, the details. The numbers are `now,ttl,status`,
  * then for each check `;` and, without the zeros at the end: how long before `now` its window
  * began, how long after it ends, used, previously used, flags (1 admits, 2 in the way, 4 rolling),
- * granted, the alert before and after where one fired, and how long after `now` a rolling one has
- * room (oldest amount gone; the amount fits, or `n` for never). Zero is written as nothing.
+ * granted, the alert before and after where one fired, how long after `now` a rolling one has room
+ * (oldest amount gone; the amount fits, or `n` for never), held, how long after `now` it fits as
+ * holds have ended, and how long before `now` and after it the window of a settled hold. Zero is
+ * written as nothing. Where the amount is not that of the request, the status is followed by it,
+ * and after a step on a hold by `,` and: how long after `now` it expires, held, charged, excess,
+ * flags (1 had expired). The last of the details is then the hold's id.
  */
 export interface Answer {
   readonly nowMs: number;
@@ -36,14 +42,21 @@ export interface Answer {
   readonly fingerprint: string;
   /** In the form of {@link detailsText}. */
   readonly details: string;
+  /** Null: that of the request. */
+  readonly amount: number | null;
+  /** Its id is in the details. */
+  readonly hold: Omit<HoldOutcome, "id"> | null;
   /** The numbers of each check that a decision reports, in order. */
   readonly checks: readonly CheckNumbers[];
 }
 
+/** An answer as the record of a hold keeps it: in Lua a text. */
+export type KeptAnswer = Answer;
+
 /** What a decision reports of a check besides its numbers, so that a replay needs no definition. */
 type Detail = readonly [
   rule: string,
-  period: Period,
+  period: Period | null,
   limit: number | null,
   /** Left out or null if it is the caller. */
   subject?: string | null,
@@ -51,42 +64,67 @@ type Detail = readonly [
   alerts?: readonly number[],
 ];
 
-const [ADMITS, IN_THE_WAY, ROLLING] = [1, 2, 4];
+const [ADMITS, IN_THE_WAY, ROLLING, ELSEWHERE] = [1, 2, 4, 8];
 const NEVER = "n";
 
-/** The details of each check as JSON. `caller` is the same for every repeat; null: unknown. */
-export function detailsText(checks: readonly ReportedCheck[], caller: string | null): string {
+/**
+ * The details of each check as JSON. `caller` is the same for every repeat; null: unknown. `id` is
+ * that of a hold.
+ */
+export function detailsText(
+  checks: readonly ReportedCheck[],
+  caller: string | null,
+  id: string | null = null,
+): string {
   const details = checks.map(({ rule, limit, subject }): Detail => {
     const whose = subject === caller ? null : subject;
     if (rule.alerts.length > 0) return [rule.name, rule.period, limit, whose, rule.alerts];
     if (whose !== null) return [rule.name, rule.period, limit, whose];
     return [rule.name, rule.period, limit];
   });
-  return JSON.stringify(details);
+  return JSON.stringify(id === null ? details : [...details, id]);
 }
 
-/** The outcome of a step as the text that is stored under its key. */
-export function outcomeText(outcome: StepOutcome, key: AnswerKey): string {
-  const { nowMs, status, checks } = outcome;
+/** The outcome of a step as it is kept under its key. */
+export function keptAnswer(outcome: StepOutcome, key: AnswerKey): KeptAnswer {
+  const { nowMs, status, amount, hold, checks } = outcome;
   const { ttlMs, fingerprint, details } = key;
-  return answerText({ nowMs, expiresMs: nowMs + ttlMs, status, fingerprint, details, checks });
+  return {
+    nowMs,
+    expiresMs: nowMs + ttlMs,
+    status,
+    fingerprint,
+    details,
+    amount,
+    hold,
+    checks,
+  };
 }
 
 /** The text of an answer. */
-export function answerText({ nowMs, expiresMs, status, checks, ...texts }: Answer): string {
-  const head = [nowMs, expiresMs - nowMs, STATUSES.indexOf(status)].join(",");
-  const numbers = [head, ...checks.map((check) => numbersText(check, nowMs))].join(";");
+export function answerText(answer: Answer): string {
+  const { nowMs, checks, fingerprint, details } = answer;
+  const numbers = [headText(answer), ...checks.map((check) => numbersText(check, nowMs))].join(";");
   // Joined, not concatenated: a concatenated text keeps all of its parts in memory.
-  return [numbers, texts.fingerprint, texts.details].join("\n");
+  return [numbers, fingerprint, details].join("\n");
+}
+
+function headText({ nowMs, expiresMs, status, amount, hold }: Answer): string {
+  const head = [nowMs, expiresMs - nowMs, STATUSES.indexOf(status)];
+  if (amount !== null) head.push(amount);
+  if (hold === null || amount === null) return head.join(",");
+  const { held, charged, excess, isExpired } = hold;
+  return [...head, hold.expiresMs - nowMs, held, charged, excess, isExpired ? 1 : 0].join(",");
 }
 
 function numbersText(check: CheckNumbers, nowMs: number): string {
-  const { window, rolling, alertedFrom, alerted } = check;
+  const { window, rolling, alertedFrom, alerted, heldFitsMs, countedIn } = check;
   const hasFired = alerted !== alertedFrom;
   const flags =
     (check.admits ? ADMITS : 0) +
     (check.inTheWay ? IN_THE_WAY : 0) +
-    (rolling === null ? 0 : ROLLING);
+    (rolling === null ? 0 : ROLLING) +
+    (countedIn === null ? 0 : ELSEWHERE);
   const numbers = [
     nowMs - window.startMs,
     window.endMs - nowMs,
@@ -98,6 +136,10 @@ function numbersText(check: CheckNumbers, nowMs: number): string {
     hasFired ? alerted : 0,
     rolling === null ? 0 : rolling.leavesMs - nowMs,
     rolling === null ? 0 : rolling.fitsMs === null ? NEVER : rolling.fitsMs - nowMs,
+    check.held,
+    heldFitsMs === 0 ? 0 : heldFitsMs - nowMs,
+    countedIn === null ? 0 : nowMs - countedIn.startMs,
+    countedIn === null ? 0 : countedIn.endMs - nowMs,
   ].map((number) => (number === 0 ? "" : number));
   return numbers.join(",").replace(/,+$/, "");
 }
@@ -106,7 +148,7 @@ function numbersText(check: CheckNumbers, nowMs: number): string {
 export function readAnswer(text: string): Answer {
   const [numbers = "", fingerprint, details] = text.split("\n");
   const [head = "", ...checks] = numbers.split(";");
-  const [now, ttl, status] = head.split(",");
+  const [now, ttl, status, amount, ...hold] = head.split(",");
   const nowMs = Number(now);
   const known = STATUSES[Number(status)];
   if (fingerprint === undefined || details === undefined || known === undefined) {
@@ -118,8 +160,16 @@ export function readAnswer(text: string): Answer {
     status: known,
     fingerprint,
     details,
+    amount: amount === undefined ? null : Number(amount),
+    hold: readHoldNumbers(hold.map(Number), nowMs),
     checks: checks.map((each) => readNumbers(each.split(","), nowMs)),
   };
+}
+
+function readHoldNumbers(numbers: readonly number[], nowMs: number): Answer["hold"] {
+  const [expires, held = 0, charged = 0, excess = 0, flags = 0] = numbers;
+  if (expires === undefined) return null;
+  return { held, charged, excess, isExpired: flags === 1, expiresMs: nowMs + expires };
 }
 
 /** When an answer expires, epoch milliseconds. Throws as {@link readAnswer} does. */
@@ -143,6 +193,10 @@ function readNumbers(parts: readonly string[], nowMs: number): CheckNumbers {
       (flags & ROLLING) === 0
         ? null
         : { leavesMs: nowMs + at(8), fitsMs: fits === NEVER ? null : nowMs + at(9) },
+    held: at(10),
+    heldFitsMs: at(11) === 0 ? 0 : nowMs + at(11),
+    countedIn:
+      (flags & ELSEWHERE) === 0 ? null : { startMs: nowMs - at(12), endMs: nowMs + at(13) },
   };
 }
 
@@ -150,21 +204,34 @@ function readNumbers(parts: readonly string[], nowMs: number): CheckNumbers {
 export function replayOf(text: string, key: AnswerKey, nowMs: number): StepOutcome | null {
   const answer = readAnswer(text);
   if (answer.expiresMs <= nowMs) return null;
+  return repeatOf(answer, key, answer.fingerprint === key.fingerprint);
+}
+
+/** An answer as the outcome of a repeat; a conflict if that has another input. */
+export function repeatOf(answer: KeptAnswer, key: AnswerKey, isSame: boolean): StepOutcome {
+  const details: readonly (Detail | string)[] = JSON.parse(answer.details);
+  const id = details.at(-1);
+  const { hold } = answer;
   return {
-    status: answer.fingerprint === key.fingerprint ? answer.status : "conflict",
+    status: isSame ? answer.status : "conflict",
     nowMs: answer.nowMs,
     isReplayed: true,
     ageMs: null,
-    checks: nonEmpty(reportedChecks(answer, key.caller)),
+    amount: answer.amount,
+    hold: hold === null ? null : { ...hold, id: typeof id === "string" ? id : "" },
+    checks: nonEmpty(reportedChecks(answer, details, key.caller)),
     ledgers: [],
   };
 }
 
-function reportedChecks({ details, checks }: Answer, caller: string): CheckOutcome[] {
-  const parsed: readonly Detail[] = JSON.parse(details);
+function reportedChecks(
+  { checks }: Answer,
+  details: readonly (Detail | string)[],
+  caller: string,
+): CheckOutcome[] {
   return checks.flatMap((numbers, i) => {
-    const detail = parsed[i];
-    if (detail === undefined) return [];
+    const detail = details[i];
+    if (detail === undefined || typeof detail === "string") return [];
     const [name, period, limit, subject, alerts] = detail;
     const rule = { name, period, alerts: alerts ?? [] };
     return { ...numbers, check: { rule, limit, subject: subject ?? caller }, counter: null };

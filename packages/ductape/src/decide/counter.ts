@@ -1,3 +1,4 @@
+import type { Holds } from "./holds.js";
 import type { Span } from "./period.js";
 import { liveSum } from "./rolling.js";
 
@@ -28,6 +29,8 @@ export interface Counter {
   /** The highest alert reported in this window, a fraction of the limit; 0: none. */
   alerted: number;
   entries: number[] | null;
+  /** What open holds set aside; null: nothing ever was. */
+  holds: Holds | null;
   /** When it was last changed: epoch milliseconds. */
   seenMs: number;
   /**
@@ -80,6 +83,7 @@ export function emptyCounter<W extends Span>(
     granted: 0,
     alerted: 0,
     entries: null,
+    holds: null,
     seenMs: 0,
     knownLimit: null,
     last: null,

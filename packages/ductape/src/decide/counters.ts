@@ -1,4 +1,5 @@
 import type { Counter } from "./counter.js";
+import type { Hold } from "./hold.js";
 import type { AnswerKey, RuleCheck } from "./plan.js";
 
 /**
@@ -16,4 +17,8 @@ export interface Counters {
   findAnswer(key: AnswerKey): string | undefined;
   /** Stores the text of an answer until it expires, in epoch milliseconds. */
   putAnswer(key: AnswerKey, text: string, expiresMs: number): void;
+  /** The hold of a name in a space of answers; it may be past the time it is remembered. */
+  findHold(key: AnswerKey): Hold | undefined;
+  /** Stores a hold, or replaces it. */
+  putHold(key: AnswerKey, hold: Hold): void;
 }

@@ -1,5 +1,7 @@
 import { copyOf, type Counter } from "./counter.js";
 import type { Counters } from "./counters.js";
+import { answerKeyOf } from "./answer.js";
+import type { Hold } from "./hold.js";
 import type { AnswerKey, RuleCheck } from "./plan.js";
 
 /** Copies of counters whose changes reach the originals only when they are committed. */
@@ -15,6 +17,8 @@ export function draftOf(counters: Counters): Draft {
 class CopiedCounters implements Draft {
   readonly #base: Counters;
   readonly #copies = new Map<string, Map<string, { check: RuleCheck; counter: Counter }>>();
+
+  readonly #holds = new Map<string, { key: AnswerKey; hold: Hold }>();
 
   constructor(base: Counters) {
     this.#base = base;
@@ -47,7 +51,16 @@ class CopiedCounters implements Draft {
     this.#base.putAnswer(key, text, expiresMs);
   }
 
+  findHold(key: AnswerKey): Hold | undefined {
+    return this.#holds.get(answerKeyOf(key))?.hold ?? this.#base.findHold(key);
+  }
+
+  putHold(key: AnswerKey, hold: Hold): void {
+    this.#holds.set(answerKeyOf(key), { key, hold });
+  }
+
   commit(): void {
+    for (const { key, hold } of this.#holds.values()) this.#base.putHold(key, hold);
     for (const copies of this.#copies.values()) {
       for (const { check, counter } of copies.values()) this.#base.put(check, counter);
     }

@@ -27,7 +27,8 @@ const NO_DEFAULT = -1;
 
 /** The ledger of a calendar rule in a space of its own; null if no windows are kept. */
 export function ledgerOf(rule: RuleTerms, windows: number, space: string | null): Ledger | null {
-  if (windows === 0 || space === null || rule.period === "lifetime") return null;
+  const { period } = rule;
+  if (windows === 0 || space === null || period === null || period === "lifetime") return null;
   return {
     rule: {
       ...rule,
@@ -43,7 +44,7 @@ export function ledgerOf(rule: RuleTerms, windows: number, space: string | null)
       remembersLast: false,
     },
     windows,
-    keptMs: windows * rollingMs(rule.period) + ZONE_MS,
+    keptMs: windows * rollingMs(period) + ZONE_MS,
   };
 }
 

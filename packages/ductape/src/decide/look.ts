@@ -1,14 +1,20 @@
 import type { Action } from "./action.js";
 import { limitWith, usedAt, type Counter } from "./counter.js";
+import type { Effect } from "./effect.js";
+import { heldAt, heldFitsMs, type Holds } from "./holds.js";
 import type { CheckNumbers } from "./outcome.js";
 import type { Span } from "./period.js";
 import type { RuleCheck } from "./plan.js";
-import { fitsMs, liveSum, oldestLeavesMs } from "./rolling.js";
+import { amountFrom, fitsMs, liveSum, oldestLeavesMs } from "./rolling.js";
 
 /** The outcome a check would have, until it is written or undone. */
 export interface Look extends Mutable<CheckNumbers> {
   readonly check: RuleCheck;
   counter: Counter | null;
+  /** What is set aside in the window before the step. */
+  readonly holds: Holds | null;
+  /** What the step does to the counter, where its action and amount do not say it all. */
+  readonly effect: Effect | null;
 }
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
@@ -23,20 +29,25 @@ export function look(
   counter: Counter | undefined,
   action: Action,
   amount: number,
+  effect: Effect | null,
   nowMs: number,
 ): Look {
-  if (check.rule.rollingMs !== 0) return lookRolling(check, counter, action, amount, nowMs);
+  if (check.rule.rollingMs !== 0) return lookRolling(check, counter, action, amount, effect, nowMs);
   let window = check.window;
   let previousUsed = 0;
   let granted = 0;
   let alertedFrom = 0;
+  let holds: Holds | null = null;
   if (counter !== undefined) {
     if (counter.windowVersion === check.rule.windowVersion) {
       // Time zone rules change. A window under the old rules runs to its end, and one that ended
       // within a current window transfers its count: neither gives a fresh allowance.
       const goesOn = nowMs < counter.window.endMs;
-      if (nowMs < counter.window.startMs && entersNow(action)) previousUsed = counter.used;
-      else if (goesOn || counter.window.startMs >= window.startMs) {
+      if (nowMs < counter.window.startMs && entersNow(action)) {
+        previousUsed = counter.used;
+        holds = counter.holds;
+      } else if (goesOn || counter.window.startMs >= window.startMs) {
+        holds = counter.holds;
         if (goesOn) window = counter.window;
         previousUsed = counter.used;
         granted = counter.granted;
@@ -45,11 +56,24 @@ export function look(
     } else {
       previousUsed = transferred(counter, check, nowMs);
       alertedFrom = previousUsed === 0 ? 0 : counter.alerted;
+      holds = transferredHolds(counter, check, nowMs);
     }
   }
   if (action === "grant") granted += amount;
   if (action === "reset") alertedFrom = 0;
-  return lookAt(check, counter, window, action, amount, previousUsed, granted, alertedFrom);
+  return lookAt(
+    check,
+    counter,
+    window,
+    action,
+    amount,
+    effect,
+    previousUsed,
+    holds,
+    granted,
+    alertedFrom,
+    nowMs,
+  );
 }
 
 /** The part that calendar and rolling windows share. */
@@ -59,32 +83,53 @@ function lookAt(
   window: Span,
   action: Action,
   amount: number,
+  effect: Effect | null,
   previousUsed: number,
+  holds: Holds | null,
   granted: number,
   alertedFrom: number,
+  nowMs: number,
 ): Look {
   const { rule } = check;
   const limit = limitWith(check.limit, granted);
-  const asks = amount !== 0 && (action === "increment" || action === "check");
-  const inTheWay = asks && limit !== null && previousUsed + amount > limit;
-  const used = usedAfter(action, previousUsed, amount);
+  const previousHeld = holds === null ? 0 : heldAt(holds, nowMs);
+  const asks = effect === null ? asksOf(action, amount) : effect.asks;
+  const inTheWay = asks !== 0 && limit !== null && previousUsed + previousHeld + asks > limit;
+  const use = effect === null || effect.lateIn !== null ? 0 : effect.use;
+  const used =
+    effect === null ? usedAfter(action, previousUsed, amount) : Math.max(0, previousUsed + use);
+  const held = effect === null ? previousHeld : previousHeld - effect.takes + effect.adds;
+  const counted = effect === null ? amount : use;
   const alerted =
     limit === null || rule.alerts.length === 0
       ? alertedFrom
-      : alertedAfter(rule.alerts, action, amount, used, limit, alertedFrom);
+      : alertedAfter(rule.alerts, action, counted, used, limit, alertedFrom);
   return {
     check,
     counter: counter ?? null,
     window,
     used,
+    held,
     granted,
     previousUsed,
     admits: !inTheWay || rule.isSoft,
     inTheWay,
     rolling: null,
+    heldFitsMs:
+      inTheWay && previousHeld > 0
+        ? (heldFitsMs(holds, limit - previousUsed - asks, nowMs) ?? 0)
+        : 0,
+    countedIn: effect === null ? null : effect.lateIn,
     alertedFrom,
     alerted,
+    holds,
+    effect,
   };
+}
+
+/** What the limit must have room for. */
+function asksOf(action: Action, amount: number): number {
+  return action === "increment" || action === "check" ? amount : 0;
 }
 
 function usedAfter(action: Action, used: number, amount: number): number {
@@ -101,10 +146,19 @@ function usedAfter(action: Action, used: number, amount: number): number {
  */
 function transferred(counter: Counter, check: RuleCheck, nowMs: number): number {
   const atMs = changedMs(check, nowMs);
-  const { rollingMs } = check.rule;
-  const isPast = rollingMs === 0 ? atMs < check.window.startMs : atMs <= nowMs - rollingMs;
-  if (isPast) return 0;
-  return usedAt(counter, atMs);
+  return isPastChange(check, atMs, nowMs) ? 0 : usedAt(counter, atMs);
+}
+
+/** True if the window that was current when the version changed has ended. */
+function isPastChange({ rule, window }: RuleCheck, atMs: number, nowMs: number): boolean {
+  return rule.rollingMs === 0 ? atMs < window.startMs : atMs <= nowMs - rule.rollingMs;
+}
+
+/** What was set aside in a window that was current when the version changed stays so. */
+function transferredHolds(counter: Counter, check: RuleCheck, nowMs: number): Holds | null {
+  const atMs = changedMs(check, nowMs);
+  if (isPastChange(check, atMs, nowMs)) return null;
+  return counter.entries !== null || atMs < counter.window.endMs ? counter.holds : null;
 }
 
 /**
@@ -123,9 +177,9 @@ function alertedAfter(
   limit: number,
   from: number,
 ): number {
-  if (action !== "increment" && action !== "set") return from;
+  if (action !== "increment" && action !== "set" && action !== "commit") return from;
   // Adding nothing writes nothing, so it must not report an alert that it cannot record.
-  if (used === 0 || (action === "increment" && amount === 0)) return from;
+  if (used === 0 || (action !== "set" && amount === 0)) return from;
   let reached = from;
   for (const fraction of alerts) {
     if (fraction > reached && used >= shareOf(limit, fraction)) reached = fraction;
@@ -150,6 +204,7 @@ function lookRolling(
   counter: Counter | undefined,
   action: Action,
   amount: number,
+  effect: Effect | null,
   nowMs: number,
 ): Look {
   const periodMs = check.rule.rollingMs;
@@ -159,13 +214,36 @@ function lookRolling(
   const window = { startMs: nowMs - periodMs, endMs: nowMs };
   const granted = action === "grant" ? amount : 0;
   const alertedFrom = isArmed ? 0 : counter.alerted;
-  const seen = lookAt(check, counter, window, action, amount, previousUsed, granted, alertedFrom);
-  const room = seen.inTheWay && check.limit !== null ? check.limit - amount : null;
+  const holds = counter === undefined ? null : rollingHolds(counter, check, nowMs);
+  const seen = lookAt(
+    check,
+    counter,
+    window,
+    action,
+    amount,
+    effect,
+    previousUsed,
+    holds,
+    granted,
+    alertedFrom,
+    nowMs,
+  );
+  if (effect !== null && effect.use < 0 && effect.lateIn === null) {
+    const own = amountFrom(entries, effect.atMs, nowMs - periodMs);
+    seen.used = previousUsed - Math.min(-effect.use, own);
+  }
+  const asks = effect === null ? amount : effect.asks;
+  const room = seen.inTheWay && check.limit !== null ? check.limit - asks : null;
   seen.rolling = {
     leavesMs: oldestLeavesMs(entries, periodMs, nowMs),
-    fitsMs: room === null ? nowMs : fitsMs(entries, room, periodMs, nowMs),
+    fitsMs: room === null ? nowMs : fitsMs(entries, holds, room, periodMs, nowMs),
   };
   return seen;
+}
+
+function rollingHolds(counter: Counter, check: RuleCheck, nowMs: number): Holds | null {
+  if (counter.windowVersion === check.rule.windowVersion) return counter.holds;
+  return transferredHolds(counter, check, nowMs);
 }
 
 /**

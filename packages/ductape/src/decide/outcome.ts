@@ -6,15 +6,17 @@ import type { RuleCheck } from "./plan.js";
 /**
  * - `done`: admitted and written. `denied`: a limit refused it, nothing is changed.
  * - `withheld`: would be admitted, but another step of the same plan was not.
- * - `overflow`: the count would pass 2^53-1. `conflict`: the key was used with another input.
+ * - `overflow`: the count would pass 2^53-1. `conflict`: the key was used with another input, or
+ *   the hold is settled. `unknown`: there is no such hold of these counters.
  */
-export type StepStatus = "done" | "denied" | "withheld" | "overflow" | "conflict";
+export type StepStatus = "done" | "denied" | "withheld" | "overflow" | "conflict" | "unknown";
 
 /** What a decision reports of a rule besides its numbers. */
 export interface ReportedCheck extends Pick<RuleCheck, "subject" | "limit"> {
   readonly rule: {
     readonly name: string;
-    readonly period: Period;
+    /** Null: the rule counts open holds. */
+    readonly period: Period | null;
     readonly alerts: readonly number[];
   };
 }
@@ -38,6 +40,8 @@ export interface CheckNumbers {
   /** The window it was decided in. */
   readonly window: Span;
   readonly used: number;
+  /** What open holds set aside. */
+  readonly held: number;
   readonly granted: number;
   readonly previousUsed: number;
   readonly admits: boolean;
@@ -48,6 +52,13 @@ export interface CheckNumbers {
    * if waiting cannot help), in epoch milliseconds.
    */
   readonly rolling: RollingTimes | null;
+  /**
+   * If the amount is in the way and would fit once enough holds have ended: when, in epoch
+   * milliseconds; else 0.
+   */
+  readonly heldFitsMs: number;
+  /** The window that a settled hold was counted in, if it is another one; else null. */
+  readonly countedIn: Span | null;
   /** Alerts that the step reports: those above `alertedFrom` up to `alerted`. */
   readonly alertedFrom: number;
   readonly alerted: number;
@@ -59,6 +70,20 @@ export interface RollingTimes {
   readonly fitsMs: number | null;
 }
 
+/** What became of a hold. */
+export interface HoldOutcome {
+  readonly id: string;
+  /** What it sets aside after the step; after a `commit`, what it did before. */
+  readonly held: number;
+  /** What the step committed. */
+  readonly charged: number;
+  /** What it committed without its being set aside. */
+  readonly excess: number;
+  /** It had expired before the step. */
+  readonly isExpired: boolean;
+  readonly expiresMs: number;
+}
+
 /** The outcome of a step. */
 export interface StepOutcome {
   readonly status: StepStatus;
@@ -68,6 +93,10 @@ export interface StepOutcome {
   readonly isReplayed: boolean;
   /** The age of the oldest copy it was decided on, in milliseconds; null: decided by the store. */
   readonly ageMs: number | null;
+  /** What was admitted or, if it was denied, asked for; null: the amount of the step. */
+  readonly amount: number | null;
+  /** Null for a step without a hold, and for one that was refused. */
+  readonly hold: HoldOutcome | null;
   /**
    * The outcomes of the step's checks, in order; for a replayed answer, those of the first time.
    */

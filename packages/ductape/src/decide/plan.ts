@@ -15,8 +15,10 @@ export interface RuleTerms {
   readonly windowVersion: number;
   /** Since when that version applies, in epoch milliseconds; 0: since the rule exists. */
   readonly versionSinceMs: number;
-  /** Length of a rolling window in milliseconds; 0: a calendar window. */
+  /** Length of a rolling window in milliseconds; 0: another window. */
   readonly rollingMs: number;
+  /** Counts open holds, each as one, and no amounts. */
+  readonly isConcurrent: boolean;
   /** Admits past the limit. */
   readonly isSoft: boolean;
   /** A value of the subject picks its limit. */
@@ -25,7 +27,8 @@ export interface RuleTerms {
   readonly defaultLimit: number | null;
   /** Fractions of the limit to report, ascending. */
   readonly alerts: readonly number[];
-  readonly period: Period;
+  /** Null: it counts open holds. */
+  readonly period: Period | null;
   /**
    * Its counters remember what was used in the window before: calendar windows of a day or longer.
    */
@@ -62,6 +65,30 @@ export interface AnswerKey {
   readonly details: string;
 }
 
+/** The hold that a step reserves, extends or settles. */
+export interface HoldTerms extends AnswerKey {
+  /** Names its counters: see `Hold`. */
+  readonly owners: string;
+  /** What settles a hold, or only books a part of it. */
+  readonly isFinal: boolean;
+  /** The step gives no amount: it is what the hold sets aside. */
+  readonly isWhole: boolean;
+  /**
+   * When the hold was reserved, if the step was planned from its record: its windows may have
+   * ended. 0: planned for the current windows.
+   */
+  readonly openedMs: number;
+}
+
+/** A charge that a `decrement` takes back, from what was kept of it. */
+export interface Charge {
+  /** When it was counted, epoch milliseconds. */
+  readonly atMs: number;
+  /** For each check, the window it was counted in, and that window's version. */
+  readonly windows: readonly Span[];
+  readonly windowVersions: readonly number[];
+}
+
 /** The greatest age of an answer from a cache. */
 export interface CachePolicy {
   readonly tag: string;
@@ -74,6 +101,14 @@ export interface Step {
   readonly action: Action;
   /** Scaled by the quota's decimals. */
   readonly amount: number;
+  /** Admit less than `amount`, if that is at least this much; null: all or nothing. */
+  readonly atLeast: number | null;
+  /** Counts past the limit, whatever the rules say: the work is done. */
+  readonly allowsExcess: boolean;
+  /** For `reserve`, `commit`, `extend` and `release`; else null. */
+  readonly hold: HoldTerms | null;
+  /** What a `decrement` takes back; null: the newest amounts of the current window. */
+  readonly charge: Charge | null;
   /** The one rule that the action acts on; null: all. */
   readonly rule: string | null;
   /** The checks that decide, in the order of the quota's rules. */

@@ -1,3 +1,5 @@
+import { heldAt, type Holds } from "./holds.js";
+
 // Rolling windows. `entries` are pairs (instant, amount), oldest first; instants in epoch
 // milliseconds, amounts in integers. An amount counts until its instant plus the period.
 //
@@ -36,20 +38,29 @@ export function oldestLeavesMs(
   return nowMs;
 }
 
-/** When all but `room` has left, in epoch milliseconds; null: never. */
+/**
+ * When all but `room` has left or is no longer held, in epoch milliseconds; null: never. Both lists
+ * are in the order in which their amounts end.
+ */
 export function fitsMs(
   entries: readonly number[],
+  holds: Holds | null,
   room: number,
   periodMs: number,
   nowMs: number,
 ): number | null {
   if (room < 0) return null;
-  let left = liveSum(entries, nowMs - periodMs);
-  for (let i = 0; i < entries.length; i += 2) {
-    const atMs = entries[i] ?? 0;
-    if (atMs <= nowMs - periodMs) continue;
-    left -= entries[i + 1] ?? 0;
-    if (left <= room) return atMs + periodMs;
+  const parts = holds === null ? [] : holds.parts;
+  let left = liveSum(entries, nowMs - periodMs) + heldAt(holds, nowMs);
+  let [i, part] = [0, 0];
+  while (i < entries.length || part < parts.length) {
+    const leavesMs = i < entries.length ? (entries[i] ?? 0) + periodMs : Infinity;
+    const endsMs = part < parts.length ? (parts[part] ?? 0) : Infinity;
+    const nextMs = Math.min(leavesMs, endsMs);
+    if (nextMs > nowMs) left -= (leavesMs <= endsMs ? entries[i + 1] : parts[part + 1]) ?? 0;
+    if (leavesMs <= endsMs) i += 2;
+    else part += 3;
+    if (nextMs > nowMs && left <= room) return nextMs;
   }
   return nowMs + periodMs;
 }
@@ -79,6 +90,49 @@ export function addAmount(
   entries.push(nowMs);
   entries.push(amount);
   if (entries.length > 2 * ROLLING_ENTRIES_MAX) joinTwo(entries, periodMs);
+}
+
+/** Adds an amount that counts from an instant that may have passed, in place. */
+export function addAmountAt(
+  entries: number[],
+  amount: number,
+  atMs: number,
+  periodMs: number,
+): void {
+  const place = placeOf(entries, atMs);
+  if (entries[place] === atMs) {
+    entries[place + 1] = (entries[place + 1] ?? 0) + amount;
+    return;
+  }
+  entries.push(0);
+  entries.push(0);
+  for (let i = entries.length - 1; i > place + 1; i--) entries[i] = entries[i - 2] ?? 0;
+  entries[place] = atMs;
+  entries[place + 1] = amount;
+  if (entries.length > 2 * ROLLING_ENTRIES_MAX) joinTwo(entries, periodMs);
+}
+
+/** The place of the first amount that is not earlier than `atMs`. */
+function placeOf(entries: readonly number[], atMs: number): number {
+  let place = 0;
+  while (place < entries.length && (entries[place] ?? 0) < atMs) place += 2;
+  return place;
+}
+
+/**
+ * What is left of the entry that an amount was counted in at `atMs`: a merged one is dated later.
+ */
+export function amountFrom(entries: readonly number[], atMs: number, leftMs: number): number {
+  const place = placeOf(entries, atMs);
+  return (entries[place] ?? 0) > leftMs ? (entries[place + 1] ?? 0) : 0;
+}
+
+/** Removes up to `amount` of that entry, in place. */
+export function takeFrom(entries: number[], amount: number, atMs: number): void {
+  const place = placeOf(entries, atMs);
+  const own = entries[place + 1] ?? 0;
+  if (own > amount) entries[place + 1] = own - amount;
+  else if (place < entries.length) removeAt(entries, place, 2);
 }
 
 /**

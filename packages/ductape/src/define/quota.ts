@@ -293,6 +293,7 @@ function compileRule(
     ...counters,
     name: rule.name,
     rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
+    isConcurrent: false,
     isSoft: rule.on_exceed === "allow",
     picksLimit: picked !== null,
     defaultLimit: picked === null ? null : scale1(picked.default),

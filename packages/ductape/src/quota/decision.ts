@@ -32,7 +32,8 @@ export interface RuleResult {
   remaining: number | null;
   /** By how much `used` exceeds the limit. */
   overage: number;
-  period: Period;
+  /** Null: the rule counts open holds. */
+  period: Period | null;
   window: ResultWindow;
   /** When the window ends or, if rolling, its oldest amount leaves; null for a lifetime. */
   resets_at: string | null;

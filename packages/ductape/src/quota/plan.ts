@@ -43,6 +43,10 @@ export function planStep(
   return {
     action,
     amount,
+    atLeast: null,
+    allowsExcess: false,
+    hold: null,
+    charge: null,
     rule,
     checks,
     ledgers: quota.keepsHistory && action !== "check" ? ledgersOf(checks, quota) : NO_LEDGERS,
@@ -107,6 +111,10 @@ export function planNothing(
   return {
     action,
     amount: 0,
+    atLeast: null,
+    allowsExcess: false,
+    hold: null,
+    charge: null,
     rule: null,
     checks: [checkOf(rule, subject, limit, nowMs)],
     ledgers: NO_LEDGERS,

@@ -250,6 +250,8 @@ function copiesIn(find: (check: RuleCheck) => Counter | undefined): Counters {
     put: () => undefined,
     findAnswer: () => undefined,
     putAnswer: () => undefined,
+    findHold: () => undefined,
+    putHold: () => undefined,
   };
 }
 

@@ -70,6 +70,7 @@ export class Entries {
       granted: 0,
       alerted: 0,
       entries: null,
+      holds: null,
       readMs: 0,
       cache: null,
       seenMs: 0,

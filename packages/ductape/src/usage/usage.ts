@@ -228,6 +228,12 @@ class OneCounter implements Counters {
   }
 
   putAnswer(): void {}
+
+  findHold(): undefined {
+    return undefined;
+  }
+
+  putHold(): void {}
 }
 
 /** The first entries after a place, in order, with never more than a page of them in memory. */

@@ -47,6 +47,10 @@ const ABOUT: Readonly<Record<Action, string>> = {
   set: "set what is used",
   reset: "set what is used to zero",
   grant: "raise the limit of this window",
+  reserve: "set an amount aside if the limit admits it",
+  commit: "count what was used of a reservation",
+  extend: "keep a reservation for longer",
+  release: "free a reservation; counts nothing",
 };
 
 /** `ductape quota run`, and `check`, `increment` and so on: one decision. A denial exits with 3. */

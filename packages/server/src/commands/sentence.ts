@@ -32,6 +32,14 @@ function doneBy(result: Decision): string {
       return `reset ${who} from ${before} to 0`;
     case "grant":
       return `granted ${amount} to ${who}, ${untilEnd(result)}`;
+    case "reserve":
+      return `set ${amount} aside for ${who}`;
+    case "commit":
+      return `committed ${amount} for ${who}`;
+    case "extend":
+      return `keeps ${amount} aside for ${who}`;
+    case "release":
+      return `released what was set aside for ${who}`;
   }
 }
 

@@ -1,5 +1,6 @@
 import { copyOf, keptUntilMs, type Counter } from "../../decide/counter.js";
 import type { Counters } from "../../decide/counters.js";
+import type { Hold } from "../../decide/hold.js";
 import {
   allChecks,
   type AnswerKey,
@@ -9,6 +10,7 @@ import {
   type Step,
 } from "../../decide/plan.js";
 import { answerBytes, MemoryAnswers } from "./answers.js";
+import { HOLD_BYTES, MemoryHolds } from "./holds.js";
 import { textBytes, type MemoryRoom, type Tenant } from "./room.js";
 
 /** How long a counter outlives its window, in milliseconds: a clock may be set back a little. */
@@ -39,6 +41,7 @@ interface Space {
 export class MemoryCounters implements Counters {
   nowMs = 0;
   readonly answers: MemoryAnswers;
+  readonly holds: MemoryHolds;
   readonly #spaces = new Map<string, Space>();
   readonly #room: MemoryRoom;
   /** Counters created since the last {@link dropPast}. */
@@ -50,6 +53,7 @@ export class MemoryCounters implements Counters {
   constructor(room: MemoryRoom) {
     this.#room = room;
     this.answers = new MemoryAnswers(room);
+    this.holds = new MemoryHolds(room);
   }
 
   find(check: RuleCheck): Counter | undefined {
@@ -71,10 +75,19 @@ export class MemoryCounters implements Counters {
     this.answers.put(space, name, text, expiresMs, this.nowMs);
   }
 
+  findHold(key: AnswerKey): Hold | undefined {
+    return this.holds.get(key);
+  }
+
+  putHold(key: AnswerKey, hold: Hold): void {
+    this.holds.put(key.space, key.name, hold, this.nowMs);
+  }
+
   /** Throws `OVERLOADED` if there is no room for what a plan may add. */
   checkRoom(plan: Plan): void {
     for (let visit = 0; visit < VISITS_WHEN_TIGHT; visit++) this.#visit();
     this.answers.dropExpired(this.nowMs);
+    this.holds.dropPast(this.nowMs);
     let bytes = 0;
     for (const step of plan) {
       const before = bytes;
@@ -96,6 +109,7 @@ export class MemoryCounters implements Counters {
       this.#spaces.delete(name);
     }
     this.answers.forget(prefix);
+    this.holds.forget(prefix);
   }
 
   /** A few visits for each new counter. Never during a decision. */
@@ -120,7 +134,9 @@ export class MemoryCounters implements Counters {
         bytes += counterBytesOf(check.rule.rollingMs !== 0) + textBytes(check.subject);
       }
     }
-    const { answerKey, checks } = step;
+    const { answerKey, checks, hold } = step;
+    if (hold !== null && step.action === "reserve")
+      bytes += HOLD_BYTES + 2 * textBytes(hold.owners);
     if (answerKey === null || this.answers.get(answerKey) !== undefined) return bytes;
     const { name, fingerprint, details } = answerKey;
     return bytes + answerBytes(name, fingerprint + details) + checks.length * NUMBERS_BYTES;

@@ -135,6 +135,14 @@ export class Batch implements Counters {
     return this.#newAnswers.get(key)?.text ?? this.#answers.get(key);
   }
 
+  findHold(): undefined {
+    return undefined;
+  }
+
+  putHold(): void {
+    throw new Error("this store keeps no holds");
+  }
+
   putAnswer(of: AnswerKey, text: string, expiresMs: number): void {
     const key = answerKeyOf(of);
     this.#newAnswers.set(key, { key, text, expiresMs });

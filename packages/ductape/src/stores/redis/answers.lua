@@ -6,9 +6,10 @@
 
 local NEWLINE = string.char(10)
 local HEAD = '^(%d+),(%d+),(%d)[^' .. NEWLINE .. ']*' .. NEWLINE .. '([^' .. NEWLINE .. ']*)'
-local STATUSES = { 'done', 'denied', 'withheld', 'overflow', 'conflict' }
-local STATUS_NUMBERS = { done = 0, denied = 1, withheld = 2, overflow = 3, conflict = 4 }
-local STALE = 5
+local STATUSES = { 'done', 'denied', 'withheld', 'overflow', 'conflict', 'unknown' }
+local STATUS_NUMBERS =
+  { done = 0, denied = 1, withheld = 2, overflow = 3, conflict = 4, unknown = 5 }
+local STALE = 6
 local format = string.format
 -- Answers to store, by their place in KEYS.
 local keptAnswers = {}
@@ -53,19 +54,44 @@ local function checkText(check, nowMs)
     leaves = whole(rolling.leavesMs - nowMs)
     fits = rolling.fitsMs and whole(rolling.fitsMs - nowMs) or 'n'
   end
+  local heldFits, from, to = '', '', ''
+  if check.heldFitsMs ~= 0 then heldFits = whole(check.heldFitsMs - nowMs) end
+  local countedIn = check.countedIn
+  if countedIn then
+    flags = flags + 8
+    from, to = whole(nowMs - countedIn.startMs), whole(countedIn.endMs - nowMs)
+  end
   local numbers = table.concat({
     whole(nowMs - window.startMs), whole(window.endMs - nowMs), whole(check.used),
     whole(check.previousUsed), whole(flags), whole(check.granted), fraction(alertedFrom),
-    fraction(alerted), leaves, fits,
+    fraction(alerted), leaves, fits, whole(check.held), heldFits, from, to,
   }, ',')
   return (string.gsub(numbers, ',+$', ''))
 end
 
-local function answerText(answer)
-  local nowMs, status = answer.nowMs, format('%d', STATUS_NUMBERS[answer.status])
-  local numbers = { whole(nowMs) .. ',' .. whole(answer.expiresMs - nowMs) .. ',' .. status }
-  for i, check in ipairs(answer.checks) do numbers[i + 1] = checkText(check, nowMs) end
-  return table.concat({ table.concat(numbers, ';'), answer.fingerprint, answer.details }, NEWLINE)
+-- A number that is written even if it is zero.
+local function digits(number) return format('%.0f', number) end
+
+-- As a record keeps it, an answer is its text.
+local function keptAnswer(outcome, key)
+  local nowMs, hold = outcome.nowMs, outcome.hold
+  local head = { digits(nowMs), digits(key.ttlMs), digits(STATUS_NUMBERS[outcome.status]) }
+  if outcome.amount then head[4] = digits(outcome.amount) end
+  if hold then
+    head[5], head[6] = digits(hold.expiresMs - nowMs), digits(hold.held)
+    head[7], head[8] = digits(hold.charged), digits(hold.excess)
+    head[9] = hold.isExpired and '1' or '0'
+  end
+  local numbers = { table.concat(head, ',') }
+  for i, check in ipairs(outcome.checks) do numbers[i + 1] = checkText(check, nowMs) end
+  return table.concat({ table.concat(numbers, ';'), key.fingerprint, key.details }, NEWLINE)
+end
+
+local function answerText(kept) return kept end
+
+local function repeatOf(kept, key, isSame)
+  local _, status = readAnswer(kept)
+  return { status = isSame and STATUSES[status + 1] or 'conflict', isReplayed = true }
 end
 
 function known:findAnswer(key) return stored[key.place] or nil end

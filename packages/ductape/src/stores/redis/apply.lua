@@ -26,7 +26,7 @@ local KEYS_PER_CALL = 4000
 -- An unknown limit.
 local UNKNOWN = -2
 local CHECK, INCREMENT = 0, 1
-local DONE, DENIED, OVERFLOW, STALE = 0, 1, 3, 5
+local DONE, DENIED, OVERFLOW, STALE = 0, 1, 3, 6
 -- How a counter is written: with a new expiry, or in the window that it has.
 local CHANGED, COUNTED = 1, 2
 -- What follows the numbers of a counter that remembers a window, and its place.

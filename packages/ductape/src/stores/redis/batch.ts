@@ -59,6 +59,10 @@ const ACTIONS: Readonly<Record<Action, number>> = {
   set: 3,
   reset: 4,
   grant: 5,
+  reserve: 6,
+  commit: 7,
+  extend: 8,
+  release: 9,
 };
 const MORE_STEPS = 1;
 const SPEAKS_TO_ONE = 2;
@@ -144,6 +148,14 @@ export class Batch implements Counters {
 
   findAnswer(key: AnswerKey): string | undefined {
     return this.#answers.get(answerKeyOf(key))?.text;
+  }
+
+  findHold(): undefined {
+    return undefined;
+  }
+
+  putHold(): void {
+    throw new Error("this store keeps no holds");
   }
 
   putAnswer(key: AnswerKey, text: string): void {

@@ -17,7 +17,7 @@ local pack, unpackText = struct.pack, struct.unpack
 --@ include answers.lua
 local function nonEmpty(items) return items end
 
---@ decide apply with draftOf replayOf answerText nonEmpty
+--@ decide apply with draftOf replayOf repeatOf keptAnswer answerText nonEmpty
 
 --@ include request.lua
 

@@ -1,6 +1,5 @@
 import { STATUSES } from "../../decide/answer.js";
 import { NOTHING, type Counter, type LastWindow } from "../../decide/counter.js";
-import type { CheckNumbers } from "../../decide/outcome.js";
 import { ALL_NUMBERS, newCounter } from "../counter-record.js";
 import { answerOfOlder, type OlderAnswer } from "../older-answers.js";
 
@@ -50,7 +49,7 @@ export class PackedReader {
   }
 
   /** The numbers of the next check of an older answer. */
-  check(): CheckNumbers {
+  check(): OlderAnswer["legs"][number] {
     const window = { startMs: this.next(), endMs: this.next() };
     const [used, granted, previousUsed] = [this.next(), this.next(), this.next()];
     const [admits, inTheWay, isRolling] = [this.next() === 1, this.next() === 1, this.next() === 1];

@@ -97,6 +97,14 @@ export class SqliteCounters implements Counters {
     return row === undefined ? undefined : currentAnswer(String(row["answer"]));
   }
 
+  findHold(): undefined {
+    return undefined;
+  }
+
+  putHold(): void {
+    throw new Error("this store keeps no holds");
+  }
+
   putAnswer(key: AnswerKey, text: string, expiresMs: number): void {
     this.#answers.set(answerKeyOf(key), [text, expiresMs]);
   }
