@@ -76,6 +76,22 @@ export type {
 export type { OutagePolicy } from "./base/settings.js";
 export type { Cache, CacheInput } from "./define/cache.js";
 export type { CachedCounter, CacheQuery, CacheValue } from "./product/caches.js";
+export type {
+  Feature,
+  FeatureBody,
+  FeatureInput,
+  HandlerInput,
+  HandlerPlace,
+} from "./define/feature.js";
+export type { InputField, InputFieldBody, InputType } from "./define/feature-input.js";
+export type {
+  EventInput,
+  SequenceEvent,
+  SequenceInput,
+  SequenceStep,
+} from "./define/feature-sequence.js";
+export type { AmountInput, QuotaUse, QuotaUseInput } from "./define/quota-use.js";
+export type { Template } from "./define/template.js";
 export type { LimitInput } from "./define/limit.js";
 export type { Rule, RuleInput } from "./define/rule.js";
 export type { QuotaDefinition, QuotaView } from "./define/quota.js";

@@ -19,6 +19,7 @@ const SHOP = {
   ],
   sessions: [{ tag: "login", schema: { userId: "u" }, selector: "$Session{userId}", expiry: 7 }],
   caches: [{ tag: "c", name: "C", expiry: 1_000 }],
+  features: [{ tag: "f", quotas: [{ quota: "q", amount: 2 }], ttl_ms: 5_000 }],
 } as const satisfies Configuration["products"][number];
 
 const actions = (changes: readonly DefinitionChange[]) =>
@@ -30,7 +31,13 @@ describe.each(stores)("a configuration on $name", ({ url }) => {
   const newClient = () => new Ductape({ store: url(`apply${++places}`), timeoutMs: 10_000 });
   /** All definitions, with their revisions. */
   const all = async ({ product }: Ductape) => {
-    const kinds = [product.environments, product.quotas, product.sessions, product.caches];
+    const kinds = [
+      product.environments,
+      product.quotas,
+      product.sessions,
+      product.caches,
+      product.features,
+    ];
     const products = await product.fetchAll();
     const parts = await Promise.all(
       products.flatMap(({ tag }) => kinds.map((kind) => kind.fetchAll(tag))),
@@ -43,7 +50,7 @@ describe.each(stores)("a configuration on $name", ({ url }) => {
     const made = await ductape.product.apply({ products: [SHOP] });
     expect(made.applied).toBe(true);
     const ids = ["product shop", "environment prd", "environment dev", "quota q", "quota users"];
-    const names = [...ids, "session login", "cache c"];
+    const names = [...ids, "session login", "cache c", "feature f"];
     expect(actions(made.changes)).toEqual(names.map((name) => `create ${name}`));
     expect(await ductape.processor.quota.run(inputOf())).toMatchObject({ used: 1, limit: 5 });
     const before = await all(ductape);
@@ -104,7 +111,7 @@ describe.each(stores)("a configuration on $name", ({ url }) => {
     await using ductape = newClient();
     const dry = await ductape.product.apply({ products: [SHOP] }, { dry_run: true });
     expect(dry.applied).toBe(false);
-    expect(dry.changes).toHaveLength(7);
+    expect(dry.changes).toHaveLength(8);
     expect(await ductape.product.fetchAll()).toEqual([]);
     expect((await ductape.product.apply({ products: [SHOP] })).changes).toEqual(dry.changes);
   });

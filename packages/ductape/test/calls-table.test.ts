@@ -10,10 +10,9 @@ const ANSWER = JSON.stringify({
   results: [{ allowed: true }],
   next: null,
   ...Object.fromEntries(
-    ["products", "environments", "quotas", "sessions", "caches", "values"].map((name) => [
-      name,
-      [],
-    ]),
+    ["products", "environments", "quotas", "sessions", "caches", "features", "values"].map(
+      (name) => [name, []],
+    ),
   ),
 });
 /** The arguments of calls that take others than an input. A count without a key is sent once. */

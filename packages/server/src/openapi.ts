@@ -95,6 +95,7 @@ const GROUPS: Readonly<Record<string, readonly [name: string, description: strin
     "session definitions",
     "The data of user sessions, and how to identify the user.",
   ],
+  "products/features": ["features", "What a product does, with the quotas that it uses."],
   "products/caches": ["caches", "How old an answer to a check may be."],
   apply: ["configuration", "All definitions of a file at once."],
   sessions: ["sessions", "Tokens that identify the user."],

@@ -136,9 +136,11 @@ function messageOf(issue: WireIssue, value: unknown, path: Path): string {
     const values = issue.values.map(String);
     const wanted =
       values.length === 1 ? `expects ${values[0]}` : `expects one of ${values.join(", ")}`;
-    if (typeof value !== "string") return `${wanted}; got ${got}`;
+    // A schema may say what to do instead.
+    const note = issue.message.startsWith("Invalid ") ? "" : `; ${issue.message}`;
+    if (typeof value !== "string") return `${wanted}; got ${got}${note}`;
     const near = /did you mean (.*)\?$/.exec(unknownField(value, values))?.[1];
-    return `${wanted}; got ${got}${near === undefined ? "" : `: did you mean ${near}?`}`;
+    return `${wanted}; got ${got}${near === undefined ? note : `: did you mean ${near}?`}`;
   }
   return `${issue.message}, got ${got}`;
 }

@@ -32,6 +32,17 @@ const KINDS = [
     { expiry: 2, period: "days" },
   ],
   ["/v1/products/shop/caches", "tag", { tag: "c", expiry: 500 }, { expiry: 900 }, { expiry: 900 }],
+  [
+    "/v1/products/shop/features",
+    "tag",
+    {
+      tag: "f",
+      quotas: [{ quota: "q", amount: "$Input{n} * 2" }],
+      input: { n: { type: "number" } },
+    },
+    { ttl_ms: 5_000, quotas: null },
+    { ttl_ms: 5_000, quotas: [] },
+  ],
 ] as const;
 
 beforeAll(async () => {

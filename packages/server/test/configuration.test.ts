@@ -39,6 +39,22 @@ products:
         expiry: 7
     caches:
       - { tag: fast, expiry: 1000 }
+    features:
+      - tag: summarise
+        input:
+          pages: { type: integer, min: 1 }
+          style: { type: string, default: plain }
+          hint: { type: json, required: false }
+        quotas:
+          - { quota: calls }
+          - { quota: tokens, amount: "$Input{pages} * 8", settle: "$Result{n}", allow_fail: true }
+        sequence:
+          - tag: first
+            events:
+              - { type: feature, event: extract, input: { n: "$Input{pages}", amount: 1 } }
+        output: { text: "$Result{text}", none: null, amount: 1 }
+        handler: { url: "https://example.com/run" }
+      - { tag: extract, ttl_ms: 5000 }
 `;
 
 let files = 0;
@@ -204,7 +220,7 @@ describe("ductape apply", () => {
     const store = newStore();
     const dry = await run(["apply", "--store", store, "-f", fileOf(FILE), "--dry-run"]);
     const told = { code: 0, stdout: dry.stdout };
-    expect(dry.stderr).toBe("would apply: 7 new, 0 changed, 0 as they were\n");
+    expect(dry.stderr).toBe("would apply: 9 new, 0 changed, 0 as they were\n");
     expect(dry.stdout.split("\n").slice(0, 3)).toEqual([
       "+ product shop",
       "+ environment shop/prd",
@@ -212,7 +228,7 @@ describe("ductape apply", () => {
     ]);
     expect(await filled(store)).toMatchObject({
       ...told,
-      stderr: "applied: 7 new, 0 changed, 0 as they were\n",
+      stderr: "applied: 9 new, 0 changed, 0 as they were\n",
     });
     const changed = await filled(store, FILE.replace("limit: 3.5", "limit: 4"));
     expect(changed.stdout).toBe("~ quota shop/tokens\n    rules[burst].limit: 3.5 -> 4\n");

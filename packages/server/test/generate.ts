@@ -43,6 +43,12 @@ export const HOSTILE: readonly unknown[] = [
   Array.from({ length: 300 }, (_, i) => i),
 ];
 
+/** A feature without its tag, which reads its input. */
+export const FEATURE: Json = {
+  input: { n: { type: "integer", min: 1 } },
+  quotas: [{ quota: "q", amount: "min($Input{n} * 2, 9)" }],
+};
+
 /** Makes values that a JSON Schema of the document allows. */
 export class Generator {
   readonly #schemas: Json;

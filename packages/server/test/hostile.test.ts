@@ -6,7 +6,7 @@ import type { Store } from "ductape";
 import { MemoryStore } from "../../ductape/src/stores/memory/memory.js";
 import { draws } from "../../ductape/test/draws.js";
 import { randomOf, seedOf } from "../../ductape/test/support.js";
-import { Generator, HOSTILE, mutated, type Json, type Random } from "./generate.js";
+import { FEATURE, Generator, HOSTILE, mutated, type Json, type Random } from "./generate.js";
 import { filesOfDocs, recordOf, start, type Started } from "./support.js";
 
 const seed = seedOf();
@@ -93,6 +93,7 @@ let pools: Record<string, readonly unknown[]> = {
   tag: TAGS,
   "tag of quotas": ["q", "users", "several", "nope", "a/b"],
   "tag of caches": ["c", "c", "nope"],
+  "tag of features": ["f", "f", "nope"],
   "tag of sessions": ["login", "login", "nope"],
   subject: ["u1", "u2", { userId: "u3", plan: "pro" }, { userId: 5 }],
   cache: ["c", "c", "nope"],
@@ -144,6 +145,8 @@ const FITTING: Readonly<Record<string, (random: Random) => unknown>> = {
   "PATCH /v1/products/{product}/quotas/{tag}": () => ({ description: "Changed" }),
   "POST /v1/products/{product}/caches": (random) => ({ tag: newTag(random), expiry: 9 }),
   "PATCH /v1/products/{product}/caches/{tag}": () => ({ expiry: 10 }),
+  "POST /v1/products/{product}/features": (random) => ({ tag: newTag(random), ...FEATURE }),
+  "PATCH /v1/products/{product}/features/{tag}": () => ({ ttl_ms: 1_000 }),
   "POST /v1/products/{product}/sessions": (random) => ({
     tag: newTag(random),
     schema: { userId: "u" },
@@ -182,12 +185,8 @@ async function prepare(): Promise<Record<string, readonly unknown[]>> {
   const { product, processor } = server.ductape;
   const scope = "$Session{userId}";
   const rules = ["a", "b"].map((name) => ({ name, limit: 50, period: "day" as const }));
-  const session = {
-    tag: "login",
-    schema: { userId: "u", plan: "free" },
-    selector: scope,
-    expiry: 9,
-  };
+  const schema = { userId: "u", plan: "free" };
+  const session = { tag: "login", schema, selector: scope, expiry: 9 };
   const made: (() => Promise<unknown>)[] = [
     () => product.create({ tag: "shop" }),
     () => product.environments.create("shop", { slug: "prd" }),
@@ -196,6 +195,7 @@ async function prepare(): Promise<Record<string, readonly unknown[]>> {
     () => product.quotas.create("shop", { tag: "users", limit: 20, period: "day", scope }),
     () => product.quotas.create("shop", { tag: "several", rules }),
     () => product.caches.create("shop", { tag: "c", expiry: 50 }),
+    () => product.features.create("shop", { tag: "f", quotas: [{ quota: "q" }] }),
     () => product.sessions.create("shop", session),
   ];
   for (const make of made) await make().catch(() => undefined);

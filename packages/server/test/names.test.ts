@@ -86,12 +86,13 @@ describe("a product, and all that it has, under the odd name", () => {
     "%s is made, read, changed, used and deleted by a remote client",
     async (_, name) => {
       const { product, processor } = remote;
-      const { environments, quotas, sessions, caches } = product;
+      const { environments, quotas, sessions, caches, features } = product;
       await product.create({ tag: name });
       await environments.create(name, { slug: name });
       await quotas.create(name, { tag: name, limit: 5, period: "lifetime" });
       await sessions.create(name, { tag: name, ...SESSION });
       await caches.create(name, { tag: name, expiry: 1_000 });
+      await features.create(name, { tag: name, quotas: [{ quota: name }] });
       const place = { product: name, env: name, tag: name };
       const { token } = await processor.sessions.start({ ...place, data: { userId: "u" } });
       for (const text of [token, `${name}:${token}`]) {
@@ -103,7 +104,7 @@ describe("a product, and all that it has, under the odd name", () => {
       expect(await caches.values(name, { cache_tag: name })).toHaveLength(1);
       const usage = await remote.usage.subjects({ product_tag: name, env: name, quota_tag: name });
       expect(usage.subjects).toMatchObject([{ used: 2 }]);
-      for (const kind of [quotas, sessions, caches]) {
+      for (const kind of [quotas, sessions, caches, features]) {
         expect(await kind.update(name, name, { name: "new" })).toMatchObject({ revision: 2 });
         expect(await kind.fetch(name, name)).toMatchObject({ tag: name, name: "new" });
         expect(await kind.fetchAll(name)).toMatchObject([{ tag: name }]);
@@ -134,8 +135,8 @@ describe("a product, and all that it has, under the odd name", () => {
 });
 
 describe("a name that no URL can hold, or that means all", () => {
-  const CASES = ["product", "environments", "quotas", "sessions", "caches"].flatMap((kind) =>
-    [".", "..", "*", ""].map((name) => [kind, name] as const),
+  const CASES = ["product", "environments", "quotas", "sessions", "caches", "features"].flatMap(
+    (kind) => [".", "..", "*", ""].map((name) => [kind, name] as const),
   );
   const rest: Readonly<Record<string, object>> = {
     quotas: { limit: 1, period: "day" },

@@ -48,6 +48,7 @@ export function samplesOf(product: string, env: string): Sample[] {
     ),
     ...kindSamples(base, "quotas", { tag: "q", limit: 1, period: "day" }),
     ...kindSamples(base, "caches", { tag: "q", expiry: 1 }),
+    ...kindSamples(base, "features", { tag: "q" }),
     ...kindSamples(base, "sessions", {
       tag: "q",
       schema: { u: "u" },

@@ -34,8 +34,14 @@ function checkSurrogates(value: string): string | null {
  * not a selector.
  */
 export function selectorPath(text: string): string[] | null {
-  if (checkText(text) !== null || !/^\$Session(\{[^{}]+\})+$/.test(text)) return null;
-  return text.slice("$Session{".length, -1).split("}{");
+  return checkText(text) === null ? pathAfter("$Session", text) : null;
+}
+
+/** The path of `root{a}{b}`, which is `["a", "b"]`; null if the text is not one of that root. */
+export function pathAfter(root: string, text: string): string[] | null {
+  const names = text.startsWith(root) ? text.slice(root.length) : "";
+  if (!/^(\{[^{}]+\})+$/.test(names) || checkText(names) !== null) return null;
+  return names.slice(1, -1).split("}{");
 }
 
 /** The selector of a path. */

@@ -6,6 +6,7 @@ import type { EnforcedResult, QuotaResult } from "../quota/decision.js";
 import type { OutagePolicy } from "../base/settings.js";
 import type { QuotaDefinition, QuotaView } from "../define/quota.js";
 import type { Environment, EnvironmentInput } from "../define/environment.js";
+import type { Feature, FeatureInput } from "../define/feature.js";
 import type { DuctapeError } from "../base/errors.js";
 import type { AlertListener } from "../quota/events.js";
 import type { DeleteOptions, Patch } from "../define/patch.js";
@@ -33,7 +34,7 @@ import type { SubjectsInput, SubjectsPage } from "../usage/usage.js";
  * `Policy`, determines whether decisions can have {@link QuotaResult | degraded answers}.
  */
 export interface Client<Policy extends OutagePolicy = "throw"> {
-  /** Definitions: products, their environments, quotas, sessions and caches. */
+  /** Definitions: products, their environments, quotas, sessions, caches and features. */
   readonly product: ProductCalls;
   /** Decisions, and the sessions of users. */
   readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
@@ -122,6 +123,8 @@ export interface ProductCalls {
   readonly quotas: DefinitionCalls<QuotaDefinition, QuotaView>;
   readonly sessions: SessionDefinitionCalls;
   readonly caches: CacheCalls;
+  /** What a product does, with the quotas that it uses: {@link FeatureInput}. */
+  readonly features: DefinitionCalls<FeatureInput, Feature>;
   /** Creates a product. Throws `VALIDATION`, `ALREADY_EXISTS`. */
   create(input: ProductInput): Promise<Product>;
   /**

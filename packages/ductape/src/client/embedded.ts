@@ -125,8 +125,9 @@ export class EmbeddedDuctape<
     const gate = new StoreGate(this.#store, () => this.#open());
     this.#gate = gate;
     const signing = new SigningKeys({ catalogue, clock, secret });
-    const issuers = new Issuers(clock, new Outgoing(parsed.networks));
-    const shared = { store: this.#store, catalogue, clock, signing, issuers, gate };
+    const outgoing = new Outgoing(parsed.networks);
+    const issuers = new Issuers(clock, outgoing);
+    const shared = { store: this.#store, catalogue, clock, signing, issuers, outgoing, gate };
     const revocations = new Revocations(catalogue, clock);
     const verifier = new Verifier({ ...shared, revocations });
     const ahead = new AheadWarnings(logger);

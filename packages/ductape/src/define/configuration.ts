@@ -1,6 +1,7 @@
 import type { CacheInput } from "./cache.js";
 import type { QuotaDefinition } from "./quota.js";
 import type { EnvironmentInput } from "./environment.js";
+import type { FeatureInput } from "./feature.js";
 import { show } from "../base/errors.js";
 import { Fields, type Issues, type Empty } from "../base/field.js";
 import { isRecord } from "../base/json.js";
@@ -14,6 +15,7 @@ export interface ProductConfiguration extends ProductInput {
   readonly quotas?: readonly QuotaDefinition[] | Empty | undefined;
   readonly sessions?: readonly SessionDefinition[] | Empty | undefined;
   readonly caches?: readonly CacheInput[] | Empty | undefined;
+  readonly features?: readonly FeatureInput[] | Empty | undefined;
 }
 
 /** The input of `product.apply`: definitions as written in a file. */
@@ -73,6 +75,7 @@ const LISTS = {
   quotas: { kind: "quota", id: "tag" },
   sessions: { kind: "session", id: "tag" },
   caches: { kind: "cache", id: "tag" },
+  features: { kind: "feature", id: "tag" },
 } as const satisfies Record<string, { kind: KindName; id: string }>;
 
 const FIELDS = [...PRODUCT.fields, ...Object.keys(LISTS)];

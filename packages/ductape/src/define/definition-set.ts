@@ -1,5 +1,6 @@
 import { CACHE } from "./cache.js";
 import { QUOTA, type CompiledQuota } from "./quota.js";
+import { FEATURE } from "./feature.js";
 import { ENVIRONMENT, type EnvironmentIdentity } from "./environment.js";
 import { spacesOf, type QuotaIdentity } from "./identity.js";
 import { definitionKey } from "../base/key.js";
@@ -96,12 +97,14 @@ export class ProductEntry {
   readonly quotas = new DefinitionSet(QUOTA);
   readonly caches = new DefinitionSet(CACHE);
   readonly sessions = new DefinitionSet(SESSION);
+  readonly features = new DefinitionSet(FEATURE);
   readonly sets = {
     product: this.product,
     environment: this.environments,
     quota: this.quotas,
     cache: this.caches,
     session: this.sessions,
+    feature: this.features,
   } satisfies Record<KindName, unknown>;
   /** By environment, then quota; compiled at first use. */
   readonly compiled = new Map<string, Map<string, CompiledQuota>>();

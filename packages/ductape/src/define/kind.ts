@@ -11,7 +11,7 @@ export interface Stamps {
 }
 
 /** The kinds; each is the first part of its keys. */
-export type KindName = "product" | "environment" | "quota" | "session" | "cache";
+export type KindName = "product" | "environment" | "quota" | "session" | "cache" | "feature";
 
 /**
  * One kind of definition: everything that differs from other kinds. `Body` is what a user defines;

@@ -1,5 +1,6 @@
 import { planConfiguration, type Planner } from "./configure.js";
 import { Caches, type CachesParts } from "./caches.js";
+import { Features, type FeaturesParts } from "./features.js";
 import { transferCounters } from "./transfer.js";
 import type { Catalogue } from "../define/catalogue.js";
 import type {
@@ -48,13 +49,15 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
   readonly quotas: Quotas;
   readonly sessions: Sessions;
   readonly caches: Caches;
+  readonly features: Features;
 
-  constructor(parts: CachesParts) {
+  constructor(parts: CachesParts & FeaturesParts) {
     super(PRODUCT, parts);
     this.environments = new Environments(parts);
     this.quotas = new Quotas(parts);
     this.sessions = new Sessions(parts);
     this.caches = new Caches(parts);
+    this.features = new Features(parts);
   }
 
   protected setIn(entry: ProductEntry) {
@@ -106,6 +109,7 @@ export class Products extends Resource<ProductBody, ProductIdentity> {
       quota: this.quotas,
       session: this.sessions,
       cache: this.caches,
+      feature: this.features,
     };
     const plan = (catalogue: Catalogue) => planConfiguration(configuration, catalogue, planners);
     const { catalogue } = this.parts;

@@ -157,6 +157,7 @@ export const KINDS = {
   "product.quotas": { path: "/v1/products/:product/quotas", id: ":tag", command: "quota" },
   "product.sessions": { path: "/v1/products/:product/sessions", id: ":tag", command: "session" },
   "product.caches": { path: "/v1/products/:product/caches", id: ":tag", command: "cache" },
+  "product.features": { path: "/v1/products/:product/features", id: ":tag", command: "feature" },
 } as const satisfies Readonly<Record<string, CallsOfKind>>;
 
 /** The name of a kind of definition. */

@@ -4,6 +4,7 @@ import { invalid } from "../base/settings.js";
 import type { ProductCalls } from "../client/client.js";
 import type { Cache } from "../define/cache.js";
 import type { Environment } from "../define/environment.js";
+import type { Feature } from "../define/feature.js";
 import type { Product } from "../define/product.js";
 import type { QuotaView } from "../define/quota.js";
 import type { SessionView } from "../define/session.js";
@@ -44,6 +45,7 @@ export function productCalls(http: Http): ProductCalls {
         return viewsOf<CacheValue>(page["values"]);
       },
     },
+    features: definitionCalls<Feature>(http, "/v1/products/:product/features"),
     async apply(configuration, options = {}) {
       const given: unknown = configuration;
       if (!isRecord(given)) throw invalid("configuration", `expects an object, got ${show(given)}`);

@@ -4,6 +4,7 @@ import {
   type Cache,
   type Client,
   type Environment,
+  type Feature,
   type LimitInput,
   type OutagePolicy,
   type Period,
@@ -23,6 +24,7 @@ import {
   QUOTA,
   QUOTA_PATCH,
 } from "../schema/definition.js";
+import { FEATURE, FEATURE_PATCH } from "../schema/feature.js";
 import { SESSION, SESSION_PATCH } from "../schema/session.js";
 import { addDefinitions, type Listed } from "./definitions.js";
 
@@ -106,6 +108,21 @@ export const KIND_COMMANDS: Readonly<Record<KindCommand, (command: Command) => v
       heads: ["TAG", "NAME", "EXPIRY MS"],
       rowsOf: ({ tag, name, expiry }: Cache) => [[tag, name, String(expiry)]],
       example: "fast --product shop --expiry 1000",
+      countersOf: () => null,
+    }),
+  feature: (command) =>
+    addDefinitions(command, {
+      name: "feature",
+      id: "tag",
+      description: "list, print, create, update and delete features of a product",
+      input: FEATURE,
+      patch: FEATURE_PATCH,
+      of: inProduct((client) => client.product.features),
+      heads: ["TAG", "NAME", "QUOTAS"],
+      rowsOf: ({ tag, name, quotas }: Feature) => [
+        [tag, name, quotas.map(({ quota }) => quota).join(", ")],
+      ],
+      example: `summarise --product shop --quotas '[{"quota":"calls"}]'`,
       countersOf: () => null,
     }),
 };

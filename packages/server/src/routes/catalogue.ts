@@ -22,6 +22,7 @@ import {
   QUOTA_VIEW,
   QUOTAS_PAGE,
 } from "../schema/definition.js";
+import { FEATURE, FEATURE_PATCH, FEATURE_VIEW, FEATURES_PAGE } from "../schema/feature.js";
 import { SESSION, SESSION_PATCH, SESSION_VIEW, SESSIONS_DEFINED } from "../schema/session.js";
 import { definitionRoutes } from "./definitions.js";
 
@@ -115,6 +116,18 @@ const caches = definitionRoutes(KINDS["product.caches"], {
   ...OF_PRODUCT,
 });
 
+const features = definitionRoutes(KINDS["product.features"], {
+  one: "a feature",
+  missing: ["FEATURE_NOT_FOUND", "PRODUCT_NOT_FOUND"],
+  input: FEATURE,
+  patch: FEATURE_PATCH,
+  view: FEATURE_VIEW,
+  page: FEATURES_PAGE,
+  of: ({ product }: Pick<Client, "product">) => product.features,
+  idOf: ({ tag }) => tag,
+  ...OF_PRODUCT,
+});
+
 const cacheValues = endpoint({
   summary: "List the entries in use of a cache, in the process that answers",
   input: CACHE_QUERY,
@@ -138,6 +151,7 @@ export const KIND_ROUTES: Readonly<Record<KindName, Readonly<Record<Verb, Route>
   "product.quotas": quotas,
   "product.sessions": sessions,
   "product.caches": caches,
+  "product.features": features,
 };
 
 /** The endpoint of the entries of a cache. */

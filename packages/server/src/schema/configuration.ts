@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { CACHE, ENVIRONMENT, PRODUCT, QUOTA } from "./definition.js";
+import { FEATURE } from "./feature.js";
 import { answer, object, optional } from "./part.js";
 import { SESSION } from "./session.js";
 
@@ -9,6 +10,7 @@ const PRODUCT_CONFIGURATION = object({
   quotas: optional(z.array(QUOTA)),
   sessions: optional(z.array(SESSION)),
   caches: optional(z.array(CACHE)),
+  features: optional(z.array(FEATURE)),
 }).meta({ id: "ProductConfiguration" });
 
 const PRODUCTS = z.array(PRODUCT_CONFIGURATION);
@@ -34,7 +36,7 @@ const FIELD_CHANGE = answer({
 export const APPLIED = answer({
   changes: z.array(
     answer({
-      kind: z.enum(["product", "environment", "quota", "session", "cache"]),
+      kind: z.enum(["product", "environment", "quota", "session", "cache", "feature"]),
       product_tag: z.string(),
       id: z.string().meta({ description: "The tag, or the slug of an environment." }),
       action: z.enum(["create", "update", "keep"]),

@@ -32,6 +32,19 @@ export const REQUESTS: Examples = {
     "One second": { tag: "quota-api-requests", name: "Quota of API requests", expiry: 1000 },
   },
   CachePatch: { "Five seconds": { expiry: 5000 } },
+  Feature: {
+    "Pages of a summary": {
+      tag: "summarise",
+      name: "Summarise",
+      input: { pages: { type: "integer", min: 1, max: 50 } },
+      quotas: [
+        { quota: "api-requests" },
+        { quota: "tokens", amount: "$Input{pages} * 10", settle: "$Result{tokens}" },
+      ],
+      output: { text: "$Result{text}", left: "$Quota{tokens}{remaining}" },
+    },
+  },
+  FeaturePatch: { "Longer work": { ttl_ms: 300_000, if_revision: 1 } },
   Quota: {
     "By user and plan": {
       tag: "api-requests",
