@@ -2,11 +2,13 @@ import { createHash } from "node:crypto";
 import { readAnswer } from "./decide/answer.js";
 import type { Logger } from "./base/logger.js";
 import { keptUntilMs } from "./decide/counter.js";
+import { rememberedMs } from "./decide/hold.js";
 import { counterText } from "./stores/counter-record.js";
 import { ConflictError, show, StoreError, ValidationError } from "./base/errors.js";
 import { QUOTA } from "./define/quota.js";
 import { shardKeyOf, keyParts, spaceParts } from "./base/key.js";
 import { readDefinition } from "./define/kind.js";
+import { holdText } from "./stores/hold-record.js";
 import type { Store, StoreMaker, StoreChunk } from "./stores/store.js";
 import { openStore } from "./stores/url.js";
 
@@ -17,6 +19,8 @@ export interface CopyProgress {
   readonly documents: number;
   /** Answers kept for idempotency keys. */
   readonly answers: number;
+  /** Records of holds, settled ones among them. */
+  readonly holds: number;
 }
 
 /** Options of {@link copyStore}. */
@@ -33,8 +37,8 @@ const ATTEMPTS_MAX = 3;
 const COMPARED_MS = 3_600_000;
 
 /**
- * Copies everything in a store into an empty one (definitions, counters, sessions and the answers
- * of idempotency keys), then compares the two. Both are URLs, like the option `store` of a
+ * Copies everything in a store into an empty one (definitions, counters, sessions, holds and the
+ * answers of idempotency keys), then compares the two. Both are URLs, like the option `store` of a
  * client, or functions that return a store. The definitions are written last, so that an
  * unfinished copy serves no call.
  *
@@ -78,8 +82,8 @@ function isCopyable(store: Store): store is Copyable {
 }
 
 async function refuseFull(target: Copyable): Promise<void> {
-  for await (const { counters, answers, documents } of target.dump()) {
-    if (counters.length + answers.length + documents.length === 0) continue;
+  for await (const { counters, answers, holds, documents } of target.dump()) {
+    if (counters.length + answers.length + holds.length + documents.length === 0) continue;
     const message = "to: expects an empty store, but this one has counters or definitions";
     throw new ConflictError("ALREADY_EXISTS", message);
   }
@@ -99,13 +103,13 @@ async function copied(
       before.add(chunk);
       const watched = chunk.documents.filter(({ isUnwatched }) => !isUnwatched);
       const unwatched = chunk.documents.filter(({ isUnwatched }) => isUnwatched);
-      definitions.push({ counters: [], answers: [], documents: watched });
+      definitions.push({ counters: [], answers: [], holds: [], documents: watched });
       await target.load({ ...chunk, documents: unwatched }, homeIn);
     }
     const after = await tallied(source, new Tally("comparing", sinceMs, tell));
     if (after.sum !== before.sum) continue;
     const documents = definitions.flatMap((chunk) => chunk.documents);
-    await target.load({ counters: [], answers: [], documents }, homeIn);
+    await target.load({ counters: [], answers: [], holds: [], documents }, homeIn);
     const there = await tallied(target, new Tally("comparing", sinceMs, tell));
     if (there.sum === before.sum) return before.progress;
     throw new StoreError("STORE_UNAVAILABLE", "to: does not hold what was written; copy again");
@@ -147,12 +151,12 @@ class Tally {
     sinceMs: number,
     tell: (progress: CopyProgress) => void,
   ) {
-    this.progress = { phase, counters: 0, documents: 0, answers: 0 };
+    this.progress = { phase, counters: 0, documents: 0, answers: 0, holds: 0 };
     this.#lastingMs = sinceMs + COMPARED_MS;
     this.#tell = tell;
   }
 
-  add({ counters, answers, documents }: StoreChunk): void {
+  add({ counters, answers, holds, documents }: StoreChunk): void {
     const { progress } = this;
     for (const { space, subject, counter } of counters) {
       this.#sum(keptUntilMs(counter), "counter", space, subject, counterText(counter));
@@ -162,6 +166,9 @@ class Tally {
       const numbers = JSON.stringify(checks);
       this.#sum(expiresMs, "answer", key, fingerprint, details, status, nowMs, expiresMs, numbers);
     }
+    for (const { space, name, hold } of holds) {
+      this.#sum(rememberedMs(hold), "hold", space, name, holdText(hold));
+    }
     for (const { key, revision, value, expiresMs, isUnwatched } of documents) {
       this.#sum(expiresMs ?? Infinity, "document", key, revision, value, expiresMs, isUnwatched);
     }
@@ -170,6 +177,7 @@ class Tally {
       counters: progress.counters + counters.length,
       documents: progress.documents + documents.length,
       answers: progress.answers + answers.length,
+      holds: progress.holds + holds.length,
     };
     this.#tell(this.progress);
   }

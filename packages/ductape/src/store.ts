@@ -9,6 +9,8 @@ export {
   type LastWindow,
 } from "./decide/counter.js";
 export type { Counters } from "./decide/counters.js";
+export { rememberedMs, type Hold, type HoldPart, type HoldStatus } from "./decide/hold.js";
+export type { Holds } from "./decide/holds.js";
 export type { NonEmpty } from "./decide/non-empty.js";
 export type {
   CheckNumbers,
@@ -44,6 +46,7 @@ export {
   type ListField,
   type NumberField,
 } from "./stores/counter-record.js";
+export { holdText, readHold } from "./stores/hold-record.js";
 export type {
   AnswerRow,
   CounterRow,
@@ -51,7 +54,11 @@ export type {
   DocumentPage,
   Documents,
   DocumentWrite,
+  HoldPage,
+  HoldRow,
   KeptDocument,
+  RecordPlace,
+  Records,
   Store,
   StoreContext,
   StoredDocument,

@@ -21,6 +21,7 @@ export function countingStore(inner: Store): CountingStore {
   return {
     guarantees: inner.guarantees,
     documents: inner.documents,
+    records: inner.records,
     get isOpen() {
       return inner.isOpen;
     },

@@ -142,7 +142,8 @@ describe("a store that changes while it is copied", () => {
         yield* dump();
         if (left-- > 0) {
           const counter = { ...COUNTER, used: left };
-          await store.load({ counters: [{ ...PLACE, counter }], answers: [], documents: [] });
+          const counters = [{ ...PLACE, counter }];
+          await store.load({ counters, answers: [], holds: [], documents: [] });
         }
       };
       return store;

@@ -83,6 +83,7 @@ export function storeOver(
   const inner = store.documents;
   return {
     guarantees: store.guarantees,
+    records: store.records,
     clock: store.clock,
     get isOpen() {
       return store.isOpen;

@@ -1,4 +1,4 @@
-// Stores as an earlier version left them, whose counters remember no window before.
+// Stores as an earlier version left them, without holds, whose counters remember no window before.
 import { afterAll, describe, expect, it } from "vitest";
 import { Ductape } from "ductape";
 import { manualClock } from "ductape/testing";
@@ -47,7 +47,10 @@ describe("a store of the version before counts on, and remembers from the next c
     const path = `${folder.path}/old.db`;
     await countOver(`sqlite:${path}`, async () => {
       const db = await openSqlite(path);
-      db.exec(`ALTER TABLE ${FILE_SCHEMA}.cells DROP COLUMN last`);
+      db.exec(`DROP TABLE ${FILE_SCHEMA}.holds`);
+      for (const column of ["last", "holds"]) {
+        db.exec(`ALTER TABLE ${FILE_SCHEMA}.cells DROP COLUMN ${column}`);
+      }
       db.exec(`PRAGMA ${FILE_SCHEMA}.user_version = 1`);
       db.close();
     });
@@ -56,7 +59,8 @@ describe("a store of the version before counts on, and remembers from the next c
   it.runIf(POSTGRES_BIN !== null)("on postgres", async () => {
     const server = await startPostgres(["fsync = off"]);
     await countOver(`${server.url()}?schema=old`, async () => {
-      await server.run("ALTER TABLE old.cells DROP COLUMN last");
+      await server.run("DROP TABLE old.holds");
+      await server.run("ALTER TABLE old.cells DROP COLUMN last, DROP COLUMN holds");
       await server.run("UPDATE old.ductape_meta SET version = 1");
     });
     await server.stop();

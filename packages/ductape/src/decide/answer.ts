@@ -96,9 +96,34 @@ export function keptAnswer(outcome: StepOutcome, key: AnswerKey): KeptAnswer {
     fingerprint,
     details,
     amount,
-    hold,
-    checks,
+    hold: hold === null ? null : holdNumbers(hold),
+    checks: checks.map(checkNumbers),
   };
+}
+
+/** Copied, because a record must not keep the counters and the checks of its decision in memory. */
+function checkNumbers(check: CheckNumbers): CheckNumbers {
+  const { window, used, held, granted, previousUsed, admits, inTheWay } = check;
+  const { rolling, heldFitsMs, countedIn, alertedFrom, alerted } = check;
+  return {
+    window,
+    used,
+    held,
+    granted,
+    previousUsed,
+    admits,
+    inTheWay,
+    rolling,
+    heldFitsMs,
+    countedIn,
+    alertedFrom,
+    alerted,
+  };
+}
+
+function holdNumbers(hold: HoldOutcome): Answer["hold"] {
+  const { held, charged, excess, isExpired, expiresMs } = hold;
+  return { held, charged, excess, isExpired, expiresMs };
 }
 
 /** The text of an answer. */

@@ -135,16 +135,15 @@ function effect(
 
 /** What a hold sets aside on a counter; -1: it is over there. */
 function aliveOf(
-  check: RuleCheck,
+  { rule }: RuleCheck,
   { held }: Hold,
-  part: HoldPart,
-  { holds, window }: Seen,
+  { endMs, edition }: HoldPart,
+  { holds }: Seen,
   nowMs: number,
 ): number {
-  const { endMs, edition, windowVersion } = part;
   if (nowMs >= endMs) return -1;
-  const own = check.rule.isConcurrent ? 1 : held;
-  if (own === 0) return isClosed(check, part.window, windowVersion, window, nowMs) ? -1 : 0;
+  const own = rule.isConcurrent ? 1 : held;
+  if (own === 0) return 0;
   return partAt(holds, endMs, edition, nowMs) >= own ? own : -1;
 }
 

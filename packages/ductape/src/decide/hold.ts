@@ -14,7 +14,7 @@ export interface HoldPart {
 }
 
 /** `open`: it may be settled. An expired hold stays open: its work may still be committed. */
-type HoldStatus = "open" | "committed" | "released";
+export type HoldStatus = "open" | "committed" | "released";
 
 /**
  * An amount set aside on the counters of a quota, until it is settled or expires. Shared, and never
@@ -43,10 +43,15 @@ export interface Hold {
   readonly settlement: KeptAnswer | null;
 }
 
+/** The longest time that a hold may be reserved for, in milliseconds: 24 h. */
+export const HOLD_TTL_MS_MAX = 86_400_000;
 /** How long a hold is remembered after it was settled or has expired, in milliseconds: 24 h. */
 const REMEMBERED_MS = 86_400_000;
 
 /** Until when a hold is remembered, epoch milliseconds. */
-export function rememberedMs({ settledMs, expiresMs }: Hold): number {
+export function rememberedMs({
+  settledMs,
+  expiresMs,
+}: Pick<Hold, "settledMs" | "expiresMs">): number {
   return (settledMs === 0 ? expiresMs : settledMs) + REMEMBERED_MS;
 }

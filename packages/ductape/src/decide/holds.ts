@@ -35,7 +35,7 @@ export function onGrid(atMs: number, lengthMs: number): number {
 }
 
 /** Holds of these parts. */
-function holdsOf(edition: number, parts: readonly number[]): Holds {
+export function holdsOf(edition: number, parts: readonly number[]): Holds {
   let sum = 0;
   for (let i = 1; i < parts.length; i += TRIPLE) sum += parts[i] ?? 0;
   return { sum, firstMs: parts[0] ?? NEVER_MS, edition, parts };

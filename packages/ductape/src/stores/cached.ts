@@ -14,6 +14,7 @@ import { Entries, NEVER, type Entry } from "./entries.js";
 import type {
   CounterRow,
   Documents,
+  Records,
   Store,
   StoreFact,
   StoreGuarantees,
@@ -42,6 +43,7 @@ export interface Copy {
 export class CachedStore implements Store {
   readonly guarantees: StoreGuarantees;
   readonly documents: Documents;
+  readonly records: Records;
   readonly clock: Clock | undefined;
   readonly #inner: Store;
   readonly #entries = new Entries();
@@ -61,6 +63,7 @@ export class CachedStore implements Store {
     this.#inner = inner;
     this.guarantees = inner.guarantees;
     this.documents = inner.documents;
+    this.records = inner.records;
     this.clock = inner.clock;
   }
 

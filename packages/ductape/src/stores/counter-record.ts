@@ -1,4 +1,5 @@
 import { emptyCounter, NOTHING, type Counter } from "../decide/counter.js";
+import { holdsOf } from "../decide/holds.js";
 import type { Span } from "../decide/period.js";
 
 // How stores keep a counter: one entry for each field. What a field means is in decide/.
@@ -109,6 +110,14 @@ export const LISTS: readonly ListField[] = [
       }
     },
   },
+  {
+    column: "holds",
+    get: ({ holds }) => (holds === null ? null : [holds.edition, ...holds.parts]),
+    set: (counter, values) => {
+      const [edition = 0, ...parts] = values ?? [];
+      counter.holds = values === null ? null : holdsOf(edition, parts);
+    },
+  },
 ];
 
 /** A counter by its columns; a list as the text that {@link listText} makes. */
@@ -157,6 +166,7 @@ export function writtenOf(counter: Readonly<Counter>): Written {
 
 /** True if counting alone has changed what was written. */
 export function onlyCounted(written: Written, counter: Readonly<Counter>): boolean {
-  if (written === null || counter.entries !== null || written.last !== counter.last) return false;
+  if (written === null || counter.entries !== null) return false;
+  if (written.last !== counter.last || written.holds !== counter.holds) return false;
   return NUMBERS.every((field) => field.get(written) === field.get(counter));
 }

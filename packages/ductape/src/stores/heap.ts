@@ -12,3 +12,6 @@ const COUNTER_BYTES_MAX = 2_500;
  * and fills again.
  */
 export const COPIES_MAX = Math.min(200_000, Math.floor(HEAP_BYTES_MAX / 4 / COUNTER_BYTES_MAX));
+
+/** The most holds of a file or a server that are also kept in memory, the latest ones. */
+export const HOLDS_MAX = Math.min(50_000, Math.floor(COPIES_MAX / 4));

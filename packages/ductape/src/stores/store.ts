@@ -1,5 +1,6 @@
 import type { CallOptions, Clock } from "../base/call.js";
 import type { Counter } from "../decide/counter.js";
+import type { Hold } from "../decide/hold.js";
 import type { Logger } from "../base/logger.js";
 import type { Outcome } from "../decide/outcome.js";
 import type { Plan } from "../decide/plan.js";
@@ -114,10 +115,54 @@ export interface AnswerRow {
   readonly text: string;
 }
 
+/** Where the answers and holds of a quota in one environment are kept. */
+export interface RecordPlace {
+  /** The start of all keys of its answers and holds. */
+  readonly space: string;
+  /** That of its rules: an engine of several machines keeps everything under it on one of them. */
+  readonly shardKey: string;
+}
+
+/** The record of a hold. */
+export interface HoldRow {
+  /** Its place's. */
+  readonly space: string;
+  /** The hold's id. */
+  readonly name: string;
+  readonly hold: Hold;
+}
+
+/** Selects open holds to list. */
+export interface HoldPage {
+  /** Begins after this hold, which need not exist any more; null: at the oldest. */
+  readonly after: { readonly openedMs: number; readonly name: string } | null;
+  /** At most this many. */
+  readonly limit: number;
+}
+
+/**
+ * Reads what a store keeps of single calls, after the last acknowledged change or a later one. The
+ * decision alone writes it. Every method throws `STORE_UNAVAILABLE` if the store cannot answer.
+ */
+export interface Records {
+  /**
+   * The text of the first answer to an idempotency key; null: there is none, or it has expired.
+   */
+  answer(place: RecordPlace, name: string): Promise<string | null>;
+  /** The record of a hold; null: there is none, or it is past the time that it is remembered. */
+  hold(place: RecordPlace, name: string): Promise<Hold | null>;
+  /**
+   * The holds of a place that are neither settled nor expired, those reserved first first, and
+   * those of one instant by the code points of their ids.
+   */
+  openHolds(place: RecordPlace, page: HoldPage): Promise<readonly HoldRow[]>;
+}
+
 /** A part of everything in a store. */
 export interface StoreChunk {
   readonly counters: readonly CounterRow[];
   readonly answers: readonly AnswerRow[];
+  readonly holds: readonly HoldRow[];
   readonly documents: readonly KeptDocument[];
 }
 
@@ -131,8 +176,9 @@ export interface StoreFact {
 }
 
 /**
- * Keeps counters, answers and definitions. A store runs `apply` under its own lock and adds nothing
- * to the decision. Every plan is atomic, and resolves once it is as durable as `guarantees` says.
+ * Keeps counters, answers, holds and definitions. A store runs `apply` under its own lock and adds
+ * nothing to the decision. Every plan is atomic, and resolves once it is as durable as `guarantees`
+ * says.
  */
 export interface Store {
   readonly guarantees: StoreGuarantees;
@@ -157,6 +203,7 @@ export interface Store {
    */
   apply(plan: Plan, options?: CallOptions): Outcome | Promise<Outcome>;
   readonly documents: Documents;
+  readonly records: Records;
   /** Versions, settings that decide what survives, and how far its clock is from this machine's. */
   facts?(): Promise<readonly StoreFact[]>;
   /**

@@ -43,13 +43,13 @@ export class MemoryAnswers {
 
   /** The text of an answer, which may have expired. */
   get({ space, name }: AnswerKey): string | undefined {
-    const known = this.#spaces.get(space);
-    if (known === undefined) return undefined;
-    for (const { texts } of known.buckets) {
-      const text = texts.get(name);
-      if (text !== undefined) return text;
-    }
-    return undefined;
+    return this.#find(space, name);
+  }
+
+  /** The text of an answer that has not expired; null: there is none. */
+  live(space: string, name: string, nowMs: number): string | null {
+    const text = this.#find(space, name);
+    return text === undefined || answerExpiresMs(text) <= nowMs ? null : text;
   }
 
   /** Stores an answer until it expires, replacing one with the same key. */
@@ -98,6 +98,16 @@ export class MemoryAnswers {
       for (const { bytes } of space.buckets) this.#room.take(space.tenant, -bytes);
       this.#spaces.delete(name);
     }
+  }
+
+  #find(space: string, name: string): string | undefined {
+    const known = this.#spaces.get(space);
+    if (known === undefined) return undefined;
+    for (const { texts } of known.buckets) {
+      const text = texts.get(name);
+      if (text !== undefined) return text;
+    }
+    return undefined;
   }
 
   #newSpace(name: string): Space {

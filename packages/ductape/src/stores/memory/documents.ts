@@ -232,7 +232,7 @@ function folderOf(key: string): string {
 }
 
 /** By code point, like SQLite's order of UTF-8; the order of UTF-16 units differs past U+FFFF. */
-function inOrder(a: string, b: string): number {
+export function inOrder(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) {
     if (a.charCodeAt(i) === b.charCodeAt(i)) continue;

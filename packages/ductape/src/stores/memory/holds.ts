@@ -1,5 +1,7 @@
 import { rememberedMs, type Hold } from "../../decide/hold.js";
 import type { AnswerKey } from "../../decide/plan.js";
+import type { HoldPage, HoldRow } from "../store.js";
+import { inOrder } from "./documents.js";
 import { textBytes, type MemoryRoom, type Tenant } from "./room.js";
 
 /** The holds of one space, the oldest first: a hold keeps its place when it changes. */
@@ -49,11 +51,32 @@ export class MemoryHolds {
     }
   }
 
-  /** The holds of all spaces, by space and name. */
-  *all(): Generator<readonly [space: string, name: string, hold: Hold]> {
+  /** All that are still remembered. */
+  *rows(nowMs: number): Generator<HoldRow> {
     for (const [space, { holds }] of this.#spaces) {
-      for (const [name, hold] of holds) yield [space, name, hold];
+      for (const [name, hold] of holds) {
+        if (rememberedMs(hold) > nowMs) yield { space, name, hold };
+      }
     }
+  }
+
+  /** See `Records.hold`. */
+  live(space: string, name: string, nowMs: number): Hold | null {
+    const hold = this.#spaces.get(space)?.holds.get(name);
+    return hold === undefined || rememberedMs(hold) <= nowMs ? null : hold;
+  }
+
+  /** See `Records.openHolds`. */
+  open(space: string, { after, limit }: HoldPage, nowMs: number): HoldRow[] {
+    const rows: HoldRow[] = [];
+    for (const [name, hold] of this.#spaces.get(space)?.holds ?? []) {
+      if (hold.status !== "open" || hold.expiresMs <= nowMs) continue;
+      if (after === null || inOpenedOrder(after, { name, openedMs: hold.openedMs }) < 0) {
+        rows.push({ space, name, hold });
+      }
+    }
+    const placeOf = ({ name, hold: { openedMs } }: HoldRow) => ({ name, openedMs });
+    return rows.toSorted((a, b) => inOpenedOrder(placeOf(a), placeOf(b))).slice(0, limit);
   }
 
   /** Deletes the holds of all spaces that start with `prefix`. */
@@ -87,4 +110,11 @@ export class MemoryHolds {
 
 function bytesOf(name: string, hold: Hold): number {
   return HOLD_BYTES + textBytes(name) + textBytes(hold.owners);
+}
+
+/** A hold's place in a list of open ones. */
+type Place = NonNullable<HoldPage["after"]>;
+
+function inOpenedOrder(a: Place, b: Place): number {
+  return a.openedMs - b.openedMs || inOrder(a.name, b.name);
 }

@@ -5,7 +5,15 @@ import { StoreError } from "../../base/errors.js";
 import type { Outcome } from "../../decide/outcome.js";
 import type { Plan } from "../../decide/plan.js";
 import { type CallOptions, type Clock, abortedError } from "../../base/call.js";
-import type { CounterRow, Documents, Store, StoreFact, StoreChunk, StoreRoom } from "../store.js";
+import type {
+  CounterRow,
+  Documents,
+  Records,
+  Store,
+  StoreFact,
+  StoreChunk,
+  StoreRoom,
+} from "../store.js";
 import { fact } from "../facts.js";
 import { HEAP_BYTES_MAX } from "../heap.js";
 import { MemoryCounters } from "./counters.js";
@@ -43,6 +51,15 @@ export class MemoryStore implements Store {
   get documents(): Documents {
     return this.#documents;
   }
+
+  readonly records: Records = {
+    answer: ({ space }, name) =>
+      Promise.resolve(this.#counters.answers.live(space, name, this.#clock())),
+    hold: ({ space }, name) =>
+      Promise.resolve(this.#counters.holds.live(space, name, this.#clock())),
+    openHolds: ({ space }, page) =>
+      Promise.resolve(this.#counters.holds.open(space, page, this.#clock())),
+  };
 
   get isOpen(): boolean {
     return !this.#isClosed;
@@ -89,18 +106,24 @@ export class MemoryStore implements Store {
 
   async *dump(): AsyncIterable<StoreChunk> {
     for await (const counters of chunksOf(this.scan(""))) {
-      yield { counters, answers: [], documents: [] };
+      yield { ...NOTHING, counters };
     }
     for await (const answers of chunksOf(this.#counters.answers.rows(this.#clock()))) {
-      yield { counters: [], answers, documents: [] };
+      yield { ...NOTHING, answers };
     }
-    yield { counters: [], answers: [], documents: this.#documents.all() };
+    for await (const holds of chunksOf(this.#counters.holds.rows(this.#clock()))) {
+      yield { ...NOTHING, holds };
+    }
+    yield { ...NOTHING, documents: this.#documents.all() };
   }
 
-  load({ counters, answers, documents }: StoreChunk): Promise<void> {
+  load({ counters, answers, holds, documents }: StoreChunk): Promise<void> {
     for (const { space, subject, counter } of counters)
       this.#counters.load(space, subject, counter);
     for (const answer of answers) this.#counters.answers.load(answer, this.#clock());
+    for (const { space, name, hold } of holds) {
+      this.#counters.holds.put(space, name, hold, this.#clock());
+    }
     this.#documents.load(documents);
     return Promise.resolve();
   }
@@ -110,6 +133,8 @@ export class MemoryStore implements Store {
     return Promise.resolve();
   }
 }
+
+const NOTHING: StoreChunk = { counters: [], answers: [], holds: [], documents: [] };
 
 /** Half of the maximum heap of this process. */
 function defaultMb(): number {

@@ -2,6 +2,7 @@ import { apply } from "../../decide/apply.js";
 import { answerKeyOf } from "../../decide/answer.js";
 import type { Counter } from "../../decide/counter.js";
 import type { Counters } from "../../decide/counters.js";
+import type { Hold } from "../../decide/hold.js";
 import type { Outcome } from "../../decide/outcome.js";
 import { allChecks, type AnswerKey, type Plan, type RuleCheck } from "../../decide/plan.js";
 import {
@@ -16,6 +17,8 @@ import {
 } from "../counter-record.js";
 import { currentAnswer } from "../older-answers.js";
 import { numberArray, textArray } from "./arrays.js";
+import type { KeptHolds } from "../kept-holds.js";
+import { BatchHolds, type KnownHold } from "./holds.js";
 import { CALM_MIN, type Known, type KnownCounters } from "./known.js";
 import type { Row, Value } from "./pool.js";
 
@@ -49,9 +52,10 @@ export function keysOf(plan: Plan): string[] {
 
 const keyOf = ({ rule, subject }: RuleCheck): string => rule.space + subject;
 
-/** The counters and answers of one batch. */
+/** The counters, answers and holds of one batch. */
 export class Batch implements Counters {
   readonly plans: readonly Plan[];
+  readonly holds: BatchHolds;
   readonly #slots = new Map<string, Slot>();
   /** The requested answers, the existing ones, and the new ones. */
   readonly #answerKeys = new Set<string>();
@@ -63,13 +67,15 @@ export class Batch implements Counters {
   /** True if a plan has several counters. */
   readonly hasSeveral: boolean;
 
-  constructor(plans: readonly Plan[], known: KnownCounters) {
+  constructor(plans: readonly Plan[], known: KnownCounters, knownHolds: KeptHolds<KnownHold>) {
     this.plans = plans;
+    this.holds = new BatchHolds(knownHolds);
     let hasSeveral = false;
     for (const plan of plans) {
       if (plan.length > 1) hasSeveral = true;
       for (const step of plan) {
         if (step.answerKey !== null) this.#answerKeys.add(answerKeyOf(step.answerKey));
+        if (step.hold !== null) this.holds.add(step.hold, step.action);
         const checks = allChecks(step);
         if (checks.length > 1) hasSeveral = true;
         for (const check of checks) this.#add(check, known);
@@ -84,15 +90,15 @@ export class Batch implements Counters {
     this.#slots.set(key, newSlot(key, check, known.take(key)));
   }
 
-  /** True if all counters are in memory and no other process seems to use them. */
+  /** True if all counters and holds are in memory and no other process seems to use them. */
   get isCalm(): boolean {
-    if (this.#answerKeys.size > 0) return false;
+    if (this.#answerKeys.size > 0 || !this.holds.isCalm) return false;
     for (const { calm } of this.#slots.values()) if (calm < CALM_MIN) return false;
     return true;
   }
 
   get hasChanged(): boolean {
-    return this.#dirty.length > 0 || this.#newAnswers.size > 0;
+    return this.#dirty.length > 0 || this.#newAnswers.size > 0 || this.holds.hasChanged;
   }
 
   get slots(): Iterable<Slot> {
@@ -135,17 +141,17 @@ export class Batch implements Counters {
     return this.#newAnswers.get(key)?.text ?? this.#answers.get(key);
   }
 
-  findHold(): undefined {
-    return undefined;
-  }
-
-  putHold(): void {
-    throw new Error("this store keeps no holds");
-  }
-
   putAnswer(of: AnswerKey, text: string, expiresMs: number): void {
     const key = answerKeyOf(of);
     this.#newAnswers.set(key, { key, text, expiresMs });
+  }
+
+  findHold(key: AnswerKey): Hold | undefined {
+    return this.holds.find(key);
+  }
+
+  putHold(key: AnswerKey, hold: Hold): void {
+    this.holds.put(key, hold);
   }
 
   /** Decides all plans at one instant, each after those before it. */
@@ -196,6 +202,7 @@ export class Batch implements Counters {
 
   /** Keeps the results of the batch, committed under `version`, in memory for the next one. */
   keep(known: KnownCounters, version: string): void {
+    this.holds.keep(version);
     for (const slot of this.#slots.values()) {
       const { key, counter, isDirty, calm } = slot;
       const now = isDirty ? version : slot.version;
@@ -217,14 +224,20 @@ export class Batch implements Counters {
       used: numberArray(
         slots.map(({ isDirty, counter }) => (isDirty ? (counter?.used ?? null) : null)),
       ),
-      body: this.#dirty.every(hasOnlyCounted) ? null : bodyValues(slots),
+      body: this.holds.isEmpty && this.#dirty.every(hasOnlyCounted) ? null : bodyValues(slots),
     };
   }
 
   /** The counter of a batch that has only one and only counted; else null. */
   single(): Slot | null {
     const [slot] = this.#dirty;
-    if (this.#slots.size !== 1 || slot === undefined || !hasOnlyCounted(slot)) return null;
+    if (
+      this.#slots.size !== 1 ||
+      !this.holds.isEmpty ||
+      slot === undefined ||
+      !hasOnlyCounted(slot)
+    )
+      return null;
     return slot;
   }
 

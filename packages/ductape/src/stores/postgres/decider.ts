@@ -7,6 +7,8 @@ import { Batch, bodyValues, keysOf, type Slot } from "./batch.js";
 import { localMs, type EngineClock } from "./clock.js";
 import { isBusy, isHeld, storeError } from "./errors.js";
 import type { PostgresHousekeeping } from "./housekeeping.js";
+import { KeptHolds } from "../kept-holds.js";
+import { holdValues, type HoldSlot, type KnownHold } from "./holds.js";
 import { KnownCounters } from "./known.js";
 import type { Connection, Connections, Statement } from "./pool.js";
 import {
@@ -46,6 +48,7 @@ export class Decider {
   readonly #parts: DeciderParts;
   readonly #sql: CounterStatements;
   readonly #known = new KnownCounters();
+  readonly #knownHolds = new KeptHolds<KnownHold>();
   readonly #begin: Statement;
   /**
    * Starts at random in 62 bits and counts up, so no two changes of any process share a version.
@@ -100,12 +103,12 @@ export class Decider {
   }
 
   async #decideOn(connection: Connection, plans: readonly Plan[]): Promise<Answers> {
-    const batch = new Batch(plans, this.#known);
+    const batch = new Batch(plans, this.#known, this.#knownHolds);
     // It moves if a lock of this batch times out, which is waited for once.
     const heldUntilMs = this.#heldUntilMs;
     if (plans.every(onlyReads)) return this.#read(connection, batch);
-    // Rows of deleted spaces are cleared under locks.
-    if (batch.isCalm && !this.#parts.housekeeping.isBehind) {
+    // Rows of deleted spaces and past holds are cleared under locks.
+    if (batch.isCalm && !this.#parts.housekeeping.isDue) {
       const answers = await this.#guard(connection, batch);
       if (answers !== null || this.#heldUntilMs !== heldUntilMs) return answers;
     }
@@ -136,7 +139,7 @@ export class Decider {
     if (estimateMs === null) return null;
     const nowMs = this.#instant(estimateMs, batch);
     const outcomes = batch.decide(nowMs);
-    if (!batch.hasChanged) return this.#read(connection, batch);
+    if (!batch.hasChanged) return batch.holds.isEmpty ? this.#read(connection, batch) : null;
     const version = this.#nextVersion();
     const guardMs = clock === undefined ? GUARD_BEHIND_MS : null;
     const statement = this.#guardStatement(batch, nowMs, version, guardMs);
@@ -151,6 +154,7 @@ export class Decider {
       this.#learnHeld(error);
       return null;
     }
+    this.#parts.housekeeping.oweHolds(batch.holds.inserts().length);
     batch.keep(this.#known, version);
     return outcomes;
   }
@@ -165,7 +169,9 @@ export class Decider {
     const { keys, versions, used, body } = batch.guardValues();
     const values = [keys, versions, used, nowMs, version, guardMs];
     if (body === null) return { text: this.#sql.countAll, values };
-    return { text: this.#sql.guardAll, values: [...values, ...body] };
+    if (batch.holds.isEmpty) return { text: this.#sql.guardAll, values: [...values, ...body] };
+    const held = batch.holds.guardValues();
+    return { text: this.#sql.guardHolds, values: [...values, ...body, ...held] };
   }
 
   /** Decides under locks; null, with nothing done, if others were using the same rows. */
@@ -182,7 +188,8 @@ export class Decider {
       const outcomes = batch.decide(nowMs);
       const version = this.#nextVersion();
       const writes = this.#writes(batch, nowMs, version);
-      if (batch.hasChanged) chores = housekeeping.statements(batch.insertCount, nowMs);
+      if (batch.hasChanged)
+        chores = housekeeping.statements(batch.insertCount, batch.holds.inserts().length, nowMs);
       const work = [...writes, ...chores];
       // A connection that sends all statements at once has sent the commit with the first of them.
       isCommitting = connection.isPipelined;
@@ -211,12 +218,17 @@ export class Decider {
     const keys = textArray(batch.keys.sort());
     const counted = batch.hasSeveral ? keys : "{}";
     const sentMs = localMs();
-    const [, locked, answers] = await connection.all([
+    const { holds } = batch;
+    const results = await connection.all([
       this.#begin,
       { text: this.#sql.lock, values: [keys] },
+      // After the counters, like in every process.
+      ...(holds.isEmpty ? [] : [{ text: this.#sql.lockHolds, values: holds.keys() }]),
       { text: this.#sql.tell, values: [textArray(batch.answerKeys), counted] },
     ]);
-    const rows = locked?.rows ?? [];
+    const rows = results[1]?.rows ?? [];
+    const answers = results.at(-1);
+    if (!holds.isEmpty) holds.load(results[2]?.rows ?? []);
     const engineMs = this.#learn(answers?.rows[0]?.[0], sentMs);
     batch.load(rows);
     if (batch.hasSeveral && answers?.rows[0]?.[1] !== String(rows.length)) return null;
@@ -236,6 +248,11 @@ export class Decider {
     };
     counters(this.#sql.update, batch.updates());
     counters(this.#sql.insert, batch.inserts());
+    const heldRows = (text: string, slots: HoldSlot[]) => {
+      if (slots.length > 0) writes.push({ text, values: [...holdValues(slots), version] });
+    };
+    heldRows(this.#sql.updateHolds, batch.holds.updates());
+    heldRows(this.#sql.insertHolds, batch.holds.inserts());
     const answers = batch.newAnswers();
     if (answers.length === 0) return writes;
     const keys = textArray(answers.map(({ key }) => key));

@@ -2,16 +2,16 @@ import { randomBytes } from "node:crypto";
 import { answerExpiresMs } from "../../decide/answer.js";
 import type { Clock } from "../../base/call.js";
 import type { KeptDocument, StoreChunk } from "../store.js";
-import { currentAnswer } from "../older-answers.js";
 import { CHUNK_ROWS } from "../paging.js";
 import { numberArray, textArray } from "./arrays.js";
 import { bodyValues } from "./batch.js";
+import { holdValues } from "./holds.js";
 import type { Connection, Statement } from "./pool.js";
-import { begin, COMMIT, loadStatement, NOW_MS } from "./statements.js";
+import { begin, COMMIT, loadHoldsStatement, loadStatement, NOW_MS } from "./statements.js";
 
 /**
- * Reads and writes everything in the tables, for a move to or from another store. The methods work
- * on a given connection and throw what `pg` throws.
+ * Reads documents and writes everything, for a move to or from another store. The methods work on a
+ * given connection and throw what `pg` throws.
  */
 export class PostgresDump {
   readonly #schema: string;
@@ -22,15 +22,6 @@ export class PostgresDump {
     this.#schema = schema;
     this.#clock = clock;
     this.#begin = begin(timeoutMs);
-  }
-
-  /** Answers under keys later than `after` that have not expired, by key: at most one chunk. */
-  async answers(connection: Connection, after: string) {
-    const text = `SELECT key, answer FROM ${this.#schema}.answers
-      WHERE key > $1 AND expires_ms > coalesce($2::bigint, ${NOW_MS}) ORDER BY key LIMIT $3`;
-    const values = [after, this.#clock?.() ?? null, CHUNK_ROWS];
-    const { rows } = await connection.query({ text, values });
-    return rows.map(([key, answer]) => ({ key: String(key), text: currentAnswer(String(answer)) }));
   }
 
   /** Documents under keys later than `after` that have not expired, by key: at most one chunk. */
@@ -57,17 +48,21 @@ export class PostgresDump {
     if (command !== "COMMIT") throw new Error(`COMMIT answered ${command}`);
   }
 
-  #writes({ counters, answers, documents }: StoreChunk): Statement[] {
+  #writes({ counters, answers, holds, documents }: StoreChunk): Statement[] {
     const writes: Statement[] = [];
+    const version = (randomBytes(8).readBigUInt64BE() >> 2n).toString();
     if (counters.length > 0) {
       const keys = textArray(counters.map(({ space, subject }) => space + subject));
       const used = numberArray(counters.map(({ counter }) => counter.used));
       const seen = numberArray(counters.map(({ counter }) => counter.seenMs));
-      const version = (randomBytes(8).readBigUInt64BE() >> 2n).toString();
       const values = [keys, used, seen, version, ...bodyValues(counters)];
       writes.push({ text: loadStatement(this.#schema), values });
     }
     if (answers.length > 0) writes.push(this.#answers(answers));
+    if (holds.length > 0) {
+      const values = holdValues(holds.map((row) => ({ ...row, isDirty: true })));
+      writes.push({ text: loadHoldsStatement(this.#schema), values: [...values, version] });
+    }
     if (documents.length > 0) writes.push(...this.#documents(documents));
     return writes;
   }

@@ -8,6 +8,7 @@ import type {
   CounterRow,
   Documents,
   DocumentWrite,
+  Records,
   Store,
   StoreContext,
   StoreMaker,
@@ -24,6 +25,7 @@ import { isBusy, isLost, storeError } from "./errors.js";
 import { PostgresHousekeeping } from "./housekeeping.js";
 import { Listener } from "./listener.js";
 import { PostgresDump } from "./dump.js";
+import { PostgresRecords } from "./records.js";
 import { Connections, type Connection, type PostgresPool } from "./pool.js";
 import { migrate } from "./schema.js";
 import { ownServer, type PostgresServer, sharedServer } from "./server.js";
@@ -71,6 +73,7 @@ const BATCH_PLANS_MAX = 2_048;
 class PostgresStore implements Store {
   readonly guarantees = { name: "postgres", durable: true, shared: "network" } as const;
   readonly documents: Documents;
+  readonly records: Records;
   readonly clock: Clock;
   readonly #server: PostgresServer;
   readonly #place: PostgresPlace;
@@ -79,6 +82,7 @@ class PostgresStore implements Store {
   readonly #batching: Batching;
   readonly #housekeeping: PostgresHousekeeping;
   readonly #stored: PostgresDocuments;
+  readonly #recorded: PostgresRecords;
   readonly #listener: Listener;
   readonly #dump: PostgresDump;
   #opened: Opened | null = null;
@@ -94,6 +98,7 @@ class PostgresStore implements Store {
     this.clock = clock ?? this.#engineClock.now;
     this.#housekeeping = new PostgresHousekeeping(schema);
     this.#stored = new PostgresDocuments(schema, clock, timeoutMs);
+    this.#recorded = new PostgresRecords(schema, clock);
     this.#dump = new PostgresDump(schema, clock, timeoutMs);
     this.#listener = new Listener({
       channel: channelOf(schema),
@@ -106,6 +111,12 @@ class PostgresStore implements Store {
     const bounds = { batchPlansMax: BATCH_PLANS_MAX, queuePlansMax: QUEUE_PLANS_MAX, timeoutMs };
     this.#batching = new Batching((plans) => this.#flush(plans), bounds);
     this.documents = this.#makeDocuments();
+    const records = this.#recorded;
+    this.records = {
+      answer: ({ space }, name) => this.#on((on) => records.answer(on, space + name)),
+      hold: ({ space }, name) => this.#on((on) => records.hold(on, space, name)),
+      openHolds: ({ space }, page) => this.#on((on) => records.openHolds(on, space, page)),
+    };
   }
 
   get isOpen(): boolean {
@@ -160,11 +171,13 @@ class PostgresStore implements Store {
   }
 
   async *dump(): AsyncIterable<StoreChunk> {
-    const nothing = { counters: [], answers: [], documents: [] };
+    const nothing = { counters: [], answers: [], holds: [], documents: [] };
     for await (const counters of chunksOf(this.scan(""))) yield { ...nothing, counters };
-    const dump = this.#dump;
-    const answered = (after: string) => this.#on((on) => dump.answers(on, after));
+    const [dump, records] = [this.#dump, this.#recorded];
+    const answered = (after: string) => this.#on((on) => records.answersAfter(on, after));
     for await (const answers of pagesOf(answered)) yield { ...nothing, answers };
+    const held = (after: string) => this.#on((on) => records.holdsAfter(on, after));
+    for await (const holds of pagesOf(held)) yield { ...nothing, holds };
     const kept = (after: string) => this.#on((on) => dump.documents(on, after));
     for await (const documents of pagesOf(kept)) yield { ...nothing, documents };
   }

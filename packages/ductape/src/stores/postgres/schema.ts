@@ -44,6 +44,21 @@ const MIGRATIONS: readonly ((schema: string) => string)[] = [
   `,
   // Null: it remembers no window before.
   (schema) => `ALTER TABLE ${schema}.cells ADD COLUMN last text`,
+  (schema) => `
+  ALTER TABLE ${schema}.cells ADD COLUMN holds text;
+  CREATE TABLE ${schema}.holds (
+    space text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    opened_ms bigint NOT NULL,
+    kept_ms bigint NOT NULL,
+    is_open boolean NOT NULL,
+    record text NOT NULL,
+    version bigint NOT NULL,
+    PRIMARY KEY (space, name)
+  ) WITH (fillfactor = 70);
+  CREATE INDEX holds_open ON ${schema}.holds (space, opened_ms, name) WHERE is_open;
+  CREATE INDEX holds_by_expiry ON ${schema}.holds (kept_ms);
+  `,
 ];
 
 /** PostgreSQL 13, in the form of `server_version_num`. */

@@ -220,7 +220,7 @@ export class Batch implements Counters {
     const place = FIRST_TERMS + this.#termNumbers.length;
     terms.push({ place, startMs, endMs, limit });
     const { versionSinceMs, rollingMs, isSoft, alerts, remembersLast } = rule;
-    const form = formOf(rule.windowVersion, false, remembersLast);
+    const form = formOf(rule.windowVersion, false, remembersLast, false);
     const picked = pickedLimit(rule, limit);
     this.#termNumbers.push(form, versionSinceMs, rollingMs, isSoft ? 1 : 0, picked);
     this.#termNumbers.push(startMs, endMs, limit ?? NO_LIMIT, alerts.length, ...alerts);

@@ -1,7 +1,9 @@
 import { answerExpiresMs } from "../../decide/answer.js";
 import { keptUntilMs, type Counter } from "../../decide/counter.js";
+import { rememberedMs } from "../../decide/hold.js";
 import { FOREVER_MS } from "../../decide/period.js";
-import type { CounterRow, StoreChunk } from "../store.js";
+import { holdText, readHold } from "../hold-record.js";
+import type { CounterRow, HoldRow, StoreChunk } from "../store.js";
 import { chunksOf } from "../paging.js";
 import type { RedisDocuments } from "./documents.js";
 import { unavailable } from "./errors.js";
@@ -23,7 +25,7 @@ export interface DumpParts {
   readonly isGivenClock: boolean;
 }
 
-const NOTHING: StoreChunk = { counters: [], answers: [], documents: [] };
+const NOTHING: StoreChunk = { counters: [], answers: [], holds: [], documents: [] };
 
 /** See `Store.dump`. */
 export async function* dumpRedis(parts: DumpParts): AsyncGenerator<StoreChunk> {
@@ -31,6 +33,7 @@ export async function* dumpRedis(parts: DumpParts): AsyncGenerator<StoreChunk> {
   const counted: AsyncIterable<CounterRow> = scanCounters(nodes, keyspace, "", name);
   for await (const counters of chunksOf(counted)) yield { ...NOTHING, counters };
   for await (const answers of chunksOf(scanAnswers(parts))) yield { ...NOTHING, answers };
+  for await (const holds of chunksOf(scanHolds(parts))) yield { ...NOTHING, holds };
   for await (const documents of chunksOf(keptDocuments(parts))) yield { ...NOTHING, documents };
 }
 
@@ -42,19 +45,37 @@ async function* keptDocuments({ documents, name, nowMs }: DumpParts) {
   }
 }
 
-async function* scanAnswers({ nodes, keyspace, name, nowMs }: DumpParts) {
+async function* scanAnswers(parts: DumpParts) {
+  const { keyspace, nowMs } = parts;
+  for await (const [key, bytes] of recordsOf(parts, (full) => keyspace.answerKey(full))) {
+    const text = readAnswerText(bytes);
+    if (answerExpiresMs(text) > nowMs) yield { key, text };
+  }
+}
+
+async function* scanHolds(parts: DumpParts) {
+  const { keyspace, nowMs } = parts;
+  for await (const [key, bytes] of recordsOf(parts, (full) => keyspace.holdKey(full))) {
+    const hold = readHold(bytes.toString("utf8"));
+    if (rememberedMs(hold) > nowMs) yield { ...key, hold };
+  }
+}
+
+/** All records whose key `keyOf` takes apart, each once. */
+async function* recordsOf<K>(
+  { nodes, keyspace, name }: DumpParts,
+  keyOf: (key: string) => K | null,
+): AsyncGenerator<[K, Buffer]> {
   const seen = new Set<string>();
   try {
     for await (const [redis, keys] of keysOf(nodes, keyspace.pattern(""))) {
-      const fresh = keys.filter((key) => keyspace.answerKey(key) !== null && !seen.has(key));
+      const fresh = keys.filter((key) => keyOf(key) !== null && !seen.has(key));
       const texts = await Promise.all(fresh.map((key) => redis.getBuffer(key)));
       for (const [i, full] of fresh.entries()) {
-        const [key, bytes] = [keyspace.answerKey(full), texts[i] ?? null];
+        const [key, bytes] = [keyOf(full), texts[i] ?? null];
         if (key === null || bytes === null || seen.has(full)) continue;
-        const text = readAnswerText(bytes);
-        if (answerExpiresMs(text) <= nowMs) continue;
         seen.add(full);
-        yield { key, text };
+        yield [key, bytes];
       }
     }
   } catch (error) {
@@ -65,7 +86,7 @@ async function* scanAnswers({ nodes, keyspace, name, nowMs }: DumpParts) {
 /** See `Store.load`. */
 export async function loadRedis(
   parts: DumpParts,
-  { counters, answers, documents }: StoreChunk,
+  { counters, answers, holds, documents }: StoreChunk,
   shardKeyOf: (key: string) => string,
 ): Promise<void> {
   const { nodes, keyspace, name, isGivenClock } = parts;
@@ -86,11 +107,27 @@ export async function loadRedis(
         put(space + subject, packCounter(counter), expiryOf(counter)),
       ),
       ...answers.map(({ key, text }) => put(key, Buffer.from(text), answerExpiresMs(text))),
+      ...holds.map((row) => loadHold(parts, row, shardKeyOf(row.space))),
     ]);
   } catch (error) {
     throw unavailable(name, error);
   }
   if (documents.length > 0) await parts.documents.load(documents);
+}
+
+async function loadHold(
+  { nodes, keyspace, isGivenClock }: DumpParts,
+  { space, name, hold }: HoldRow,
+  shardKey: string,
+): Promise<void> {
+  const place = { shardKey, space };
+  const redis = nodes.at(slotOfShardKey(shardKey));
+  const expiry = isGivenClock ? [] : ["PXAT", rememberedMs(hold)];
+  await redis.call("SET", keyspace.hold(place, name), holdText(hold), ...expiry);
+  if (hold.status !== "open") return;
+  const { opened, ends } = keyspace.openHolds(place);
+  await redis.zadd(opened, hold.openedMs, name);
+  await redis.zadd(ends, hold.expiresMs, name);
 }
 
 const GRACE_MS_MIN = 60_000;

@@ -1,5 +1,6 @@
 import { spaceParts, splitCounterKey } from "../../base/key.js";
 import type { RuleTerms } from "../../decide/plan.js";
+import type { RecordPlace } from "../store.js";
 
 /** Slots of a Redis Cluster. */
 export const SLOTS = 16_384;
@@ -35,6 +36,20 @@ export class Keyspace {
     return this.keyOf(rule.shardKey, key);
   }
 
+  /** The key of the record of a hold, in the slot of its rule's counters. */
+  hold({ shardKey, space }: RecordPlace, name: string): string {
+    return this.keyOf(shardKey, space + HOLD + name);
+  }
+
+  /**
+   * The keys of two sorted sets of the open holds of a place: their names by when they were
+   * reserved, and by when they expire.
+   */
+  openHolds({ shardKey, space }: RecordPlace): { opened: string; ends: string } {
+    const opened = this.keyOf(shardKey, space + HOLD);
+    return { opened, ends: opened + HOLD };
+  }
+
   /** The key of something with a shard key: a counter by its space and subject, or an answer. */
   keyOf(shardKey: string, key: string): string {
     return `${this.prefix}:{${tagOf(shardKey)}}${key}`;
@@ -60,8 +75,17 @@ export class Keyspace {
   /** The key of an answer as in plans; null for any other key. */
   answerKey(key: string): string | null {
     const afterTag = this.#afterTag(key);
-    const { space } = splitCounterKey(afterTag);
-    return space === "" || spaceParts(space).rule !== "" ? null : afterTag;
+    const { space, subject: name } = splitCounterKey(afterTag);
+    if (space === "" || spaceParts(space).rule !== "" || name.startsWith(HOLD)) return null;
+    return afterTag;
+  }
+
+  /** The space and the name of a hold's key; null for any other key. */
+  holdKey(key: string): { space: string; name: string } | null {
+    const { space, subject } = splitCounterKey(this.#afterTag(key));
+    if (space === "" || spaceParts(space).rule !== "" || !subject.startsWith(HOLD)) return null;
+    const name = subject.slice(HOLD.length);
+    return name === "" || name === HOLD ? null : { space, name };
   }
 
   /** The part after the tag; "" for any other key. */
@@ -71,6 +95,9 @@ export class Keyspace {
     return isOurs ? key.slice(at + TAG_CHARS + 2) : "";
   }
 }
+
+/** Between the space and the name of a hold: no name of an answer contains it. */
+const HOLD = "\0";
 
 /** Longer than any hash of a shard key, so that no counter can be mistaken for a document. */
 const DOCUMENTS_TAG = "documents";

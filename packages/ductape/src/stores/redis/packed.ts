@@ -1,5 +1,6 @@
 import { STATUSES } from "../../decide/answer.js";
 import { NOTHING, type Counter, type LastWindow } from "../../decide/counter.js";
+import { holdsOf, type Holds } from "../../decide/holds.js";
 import { ALL_NUMBERS, newCounter } from "../counter-record.js";
 import { answerOfOlder, type OlderAnswer } from "../older-answers.js";
 
@@ -32,14 +33,29 @@ export class PackedReader {
     const form = this.next();
     if (form === 0) return undefined;
     const counter = newCounter();
-    counter.windowVersion = Math.floor(Math.abs(form));
+    const magnitude = Math.abs(form);
+    counter.windowVersion = Math.floor(magnitude);
+    const lists = magnitude - counter.windowVersion;
     for (const field of AFTER_FORM) {
       const value = this.next();
       field.set(counter, value === UNKNOWN ? null : value);
     }
-    if (form === counter.windowVersion + REMEMBERS) counter.last = this.#last();
+    if (lists % REMEMBERS !== 0) counter.holds = this.#holds();
+    if (lists >= REMEMBERS) counter.last = this.#last();
     if (form < 0) counter.entries = Array.from({ length: 2 * this.next() }, () => this.next());
     return counter;
+  }
+
+  #holds(): Holds {
+    // Their sum and when the first part ends, which follow from the parts.
+    this.next();
+    this.next();
+    const edition = this.next();
+    const length = NUMBERS_PER_PART * this.next();
+    return holdsOf(
+      edition,
+      Array.from({ length }, () => this.next()),
+    );
   }
 
   #last(): LastWindow {
@@ -101,6 +117,10 @@ function readOlder(bytes: Buffer): OlderAnswer {
 
 /** Added to the version of a counter that remembers the window before its own. */
 const REMEMBERS = 0.5;
+/** Added to the version of a counter with holds. */
+const HOLDS = 0.25;
+/** When a part of its holds ends, its amount, its edition. */
+const NUMBERS_PER_PART = 3;
 
 /** An unknown limit; -1 means none. */
 const UNKNOWN = -2;
@@ -111,18 +131,31 @@ function orNull(value: number): number | null {
 
 /** The packed form of a counter, the reverse of {@link readCounter}. */
 export function packCounter(counter: Counter): Buffer {
-  const { windowVersion, entries, last } = counter;
-  const numbers = [formOf(windowVersion, entries !== null, last !== null)];
+  const { windowVersion, entries, last, holds } = counter;
+  const numbers = [formOf(windowVersion, entries !== null, last !== null, holds !== null)];
   for (const field of AFTER_FORM) numbers.push(field.get(counter) ?? UNKNOWN);
+  if (holds !== null) {
+    const { sum, firstMs, edition, parts } = holds;
+    numbers.push(sum, firstMs, edition, parts.length / NUMBERS_PER_PART, ...parts);
+  }
   if (entries !== null) return packed([...numbers, entries.length / 2, ...entries]);
   if (last === null) return packed(numbers);
   return packed([...numbers, last.window.startMs, last.window.endMs, last.used, last.limit ?? -1]);
 }
 
-/** The first number of a counter: the version of its window, and which list follows the numbers. */
-export function formOf(windowVersion: number, isRolling: boolean, remembersLast: boolean): number {
-  if (isRolling) return -windowVersion;
-  return remembersLast ? windowVersion + REMEMBERS : windowVersion;
+/**
+ * The first number of a counter: the version of its window, and which lists follow the numbers.
+ * Negative: a rolling one.
+ */
+export function formOf(
+  windowVersion: number,
+  isRolling: boolean,
+  remembersLast: boolean,
+  hasHolds: boolean,
+): number {
+  const magnitude = windowVersion + (hasHolds ? HOLDS : 0);
+  if (isRolling) return -magnitude;
+  return remembersLast ? magnitude + REMEMBERS : magnitude;
 }
 
 function packed(numbers: readonly number[]): Buffer {

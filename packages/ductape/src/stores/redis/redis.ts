@@ -6,6 +6,7 @@ import { onlyReads, type Plan, type RuleTerms } from "../../decide/plan.js";
 import type { CallOptions, Clock } from "../../base/call.js";
 import type {
   CounterRow,
+  Records,
   Store,
   StoreContext,
   StoreMaker,
@@ -21,6 +22,7 @@ import { RedisDocuments } from "./documents.js";
 import { Keyspace, slotOfRule } from "./keys.js";
 import { dumpRedis, loadRedis, type DumpParts } from "./dump.js";
 import { loadConnect, SingleNode, type Nodes } from "./nodes.js";
+import { redisRecords } from "./records.js";
 import { Runner, scriptOf } from "./runner.js";
 import { scriptText } from "./scripts.js";
 import {
@@ -51,6 +53,7 @@ interface Engine {
 export class RedisStore implements Store {
   readonly guarantees = { name: "redis", durable: true, shared: "network" } as const;
   readonly documents: RedisDocuments;
+  readonly records: Records;
   readonly clock: Clock | undefined;
   readonly #settings: RedisSettings;
   readonly #context: StoreContext;
@@ -77,6 +80,12 @@ export class RedisStore implements Store {
       learn: (nowMs, sentMs) => this.#serverClock.learn(nowMs, sentMs),
       lost: () => this.#lose(),
       forgotten: () => this.#engine?.sweep.start(),
+    });
+    this.records = redisRecords({
+      keyspace: this.#keyspace,
+      name: settings.name,
+      nodes: () => this.#opened().nodes,
+      now: context.clock ?? this.#serverClock.now,
     });
   }
 

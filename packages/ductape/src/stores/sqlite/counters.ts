@@ -1,6 +1,7 @@
 import { answerExpiresMs, answerKeyOf } from "../../decide/answer.js";
 import type { Counter } from "../../decide/counter.js";
 import type { Counters } from "../../decide/counters.js";
+import type { Hold } from "../../decide/hold.js";
 import type { Span } from "../../decide/period.js";
 import type { AnswerKey, RuleCheck, RuleTerms } from "../../decide/plan.js";
 import type { AnswerRow, StoreChunk } from "../store.js";
@@ -16,6 +17,7 @@ import {
 import { COPIES_MAX } from "../heap.js";
 import { currentAnswer } from "../older-answers.js";
 import type { Sqlite, SqliteRow, SqliteStatement } from "./driver.js";
+import { SqliteHolds } from "./holds.js";
 import { SqliteHousekeeping } from "./housekeeping.js";
 import { REWRITTEN, SqliteLog } from "./log.js";
 
@@ -35,6 +37,7 @@ interface Kept {
 
 /** The counters of one batch, on top of those kept in memory from earlier ones. */
 export class SqliteCounters implements Counters {
+  readonly holds: SqliteHolds;
   readonly #log: SqliteLog;
   readonly #kept = new Map<string, Map<string, Kept>>();
   readonly #byId = new Map<number, Kept>();
@@ -57,6 +60,7 @@ export class SqliteCounters implements Counters {
   #last: Kept | null = null;
 
   constructor(db: Sqlite) {
+    this.holds = new SqliteHolds(db);
     this.#log = new SqliteLog(db);
     this.#select = db.prepare("SELECT * FROM cells WHERE key = ?");
     this.#upsert = db.prepare(upsertText());
@@ -97,20 +101,21 @@ export class SqliteCounters implements Counters {
     return row === undefined ? undefined : currentAnswer(String(row["answer"]));
   }
 
-  findHold(): undefined {
-    return undefined;
-  }
-
-  putHold(): void {
-    throw new Error("this store keeps no holds");
-  }
-
   putAnswer(key: AnswerKey, text: string, expiresMs: number): void {
     this.#answers.set(answerKeyOf(key), [text, expiresMs]);
   }
 
+  findHold(key: AnswerKey): Hold | undefined {
+    return this.holds.find(key);
+  }
+
+  putHold(key: AnswerKey, hold: Hold): void {
+    this.holds.put(key, hold);
+  }
+
   /** Reads what other processes changed since the last batch. */
   readOn(): void {
+    this.holds.forget();
     const isTrusted = this.#log.readOn((id, used, atMs) => {
       const kept = this.#byId.get(id);
       // An unknown row may be a new one, of a counter that had none when it was read.
@@ -131,7 +136,8 @@ export class SqliteCounters implements Counters {
    */
   write(nowMs: number): void {
     const changes: number[] = [];
-    let inserts = this.#answers.size;
+    const holds = this.holds.write();
+    let inserts = this.#answers.size + holds;
     for (const kept of this.#dirty) {
       kept.isDirty = false;
       const { counter } = kept;
@@ -145,7 +151,7 @@ export class SqliteCounters implements Counters {
     }
     // A batch that only reads has no lock to drop anything.
     if (inserts > 0 || (changes.length > 0 && this.#housekeeping.isBehind)) {
-      for (const id of this.#housekeeping.step(inserts, nowMs)) {
+      for (const id of this.#housekeeping.step(inserts, holds, nowMs)) {
         changes.push(id, REWRITTEN);
         const kept = this.#byId.get(id);
         if (kept !== undefined) this.#drop(kept);
@@ -165,6 +171,14 @@ export class SqliteCounters implements Counters {
     }));
   }
 
+  /** The text of an answer that has not expired; null: there is none. */
+  answer(key: string, nowMs: number): string | null {
+    const row = this.#selectAnswer.get(key);
+    if (row === undefined) return null;
+    const text = currentAnswer(String(row["answer"]));
+    return answerExpiresMs(text) > nowMs ? text : null;
+  }
+
   /** Answers kept under keys later than `after` that have not expired, by key, at most `most`. */
   answersAfter(after: string, nowMs: number, most: number): AnswerRow[] {
     return this.#selectAnswers
@@ -173,7 +187,7 @@ export class SqliteCounters implements Counters {
   }
 
   /** Writes counters and answers, replacing existing ones, as part of a transaction. */
-  load({ counters, answers }: Omit<StoreChunk, "documents">, nowMs: number): void {
+  load({ counters, answers, holds }: Omit<StoreChunk, "documents">, nowMs: number): void {
     const changes: number[] = [];
     for (const { space, subject, counter } of counters) {
       changes.push(this.#upsertRow(space + subject, counter), REWRITTEN);
@@ -181,6 +195,7 @@ export class SqliteCounters implements Counters {
     for (const { key, text } of answers) {
       this.#insertAnswer.run(key, answerExpiresMs(text), text);
     }
+    this.holds.load(holds);
     if (changes.length > 0) this.#log.append(changes, nowMs);
     this.#forgetKept();
   }
@@ -190,6 +205,7 @@ export class SqliteCounters implements Counters {
     this.#housekeeping.isBehind = true;
     this.#forgetKept();
     this.#log.clear();
+    this.holds.forget();
     this.#dirty = [];
     this.#answers.clear();
   }

@@ -43,6 +43,21 @@ const MIGRATIONS: readonly string[] = [
   `,
   // Null: it remembers no window before. SQLite keeps a comment in here, and cannot read it again.
   `ALTER TABLE ${FILE_SCHEMA}.cells ADD COLUMN last TEXT`,
+  // The index has nothing but open holds, so it stays small however many are remembered.
+  `
+  ALTER TABLE ${FILE_SCHEMA}.cells ADD COLUMN holds TEXT;
+  CREATE TABLE ${FILE_SCHEMA}.holds (
+    id INTEGER NOT NULL PRIMARY KEY,
+    space TEXT NOT NULL,
+    name TEXT NOT NULL,
+    opened_ms INTEGER NOT NULL,
+    kept_ms INTEGER NOT NULL,
+    is_open INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    UNIQUE (space, name)
+  ) STRICT;
+  CREATE INDEX ${FILE_SCHEMA}.holds_open ON holds (space, opened_ms, name) WHERE is_open;
+  `,
 ];
 
 /** "duct" in ASCII, so that a file of another program is never written to. */

@@ -7,13 +7,13 @@ import { StoreError } from "../../base/errors.js";
 import { splitCounterKey } from "../../base/key.js";
 import { onlyReads, type Plan } from "../../decide/plan.js";
 import type {
-  AnswerRow,
   CounterRow,
   DocumentChange,
   DocumentPage,
   Documents,
   DocumentWrite,
   KeptDocument,
+  Records,
   Store,
   StoredDocument,
   StoreChunk,
@@ -56,6 +56,7 @@ interface SqliteStoreOptions {
 export class SqliteStore implements Store {
   readonly guarantees = { name: "sqlite", durable: true, shared: "machine" } as const;
   readonly documents: Documents;
+  readonly records: Records;
   readonly #options: SqliteStoreOptions;
   readonly #batching: Batching;
   #engine: Engine | null = null;
@@ -74,6 +75,13 @@ export class SqliteStore implements Store {
       get: (key) => this.#whileBusy((engine) => engine.get(key)),
       list: (folder, page) => this.#whileBusy((engine) => engine.list(folder, page)),
       write: (writes, forget) => this.#whileBusy((engine) => engine.write(writes, forget)),
+    };
+    this.records = {
+      answer: ({ space }, name) =>
+        this.#read((counters, nowMs) => counters.answer(space + name, nowMs)),
+      hold: ({ space }, name) => this.#read(({ holds }, nowMs) => holds.live(space, name, nowMs)),
+      openHolds: ({ space }, page) =>
+        this.#read(({ holds }, nowMs) => holds.open(space, page, nowMs)),
     };
   }
 
@@ -125,10 +133,14 @@ export class SqliteStore implements Store {
   }
 
   async *dump(): AsyncIterable<StoreChunk> {
-    const nothing = { counters: [], answers: [], documents: [] };
+    const nothing = { counters: [], answers: [], holds: [], documents: [] };
     for await (const counters of chunksOf(this.scan(""))) yield { ...nothing, counters };
-    const answered = (after: string) => this.#whileBusy((engine) => engine.answers(after));
+    const answered = (after: string) =>
+      this.#read((counters, nowMs) => counters.answersAfter(after, nowMs, CHUNK_ROWS));
     for await (const answers of pagesOf(answered)) yield { ...nothing, answers };
+    const held = (after: string) =>
+      this.#read(({ holds }, nowMs) => holds.after(after, nowMs, CHUNK_ROWS));
+    for await (const holds of pagesOf(held)) yield { ...nothing, holds };
     const kept = (after: string) => this.#whileBusy((engine) => engine.all(after));
     for await (const documents of pagesOf(kept)) yield { ...nothing, documents };
   }
@@ -157,6 +169,10 @@ export class SqliteStore implements Store {
     } catch (error) {
       throw this.#failed(engine, error);
     }
+  }
+
+  #read<T>(work: (counters: SqliteCounters, nowMs: number) => T): Promise<T> {
+    return this.#whileBusy((engine) => engine.records(work));
   }
 
   /** Works on the file, trying again while another process holds its lock. */
@@ -328,9 +344,10 @@ class Engine {
     return stale;
   }
 
-  /** Answers by key. Throws what SQLite throws. */
-  answers(after: string): AnswerRow[] {
-    return this.#counters.answersAfter(after, this.#clock(), CHUNK_ROWS);
+  /** Reads answers or holds. Throws what SQLite throws. */
+  records<T>(read: (counters: SqliteCounters, nowMs: number) => T): T {
+    this.#file.assertInPlace();
+    return read(this.#counters, this.#clock());
   }
 
   /** Documents by key. Throws what SQLite throws. */
