@@ -16,13 +16,16 @@ const WORLD_PLANS = 5_000;
 /** Faults planted in the script: the faulty text and the original. */
 const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   // The common call, which is written by hand.
-  ["and used + amount >= limit then", "and used + amount > limit then"],
+  ["and used + held + amount >= limit then", "and used + held + amount > limit then"],
   ["local isOutside = now > endMs or", "local isOutside = now >= endMs or"],
   ["isOutside and (now > sinceMs or", "isOutside and (now >= sinceMs or"],
   ["if now <= untilMs then", "if now < untilMs then"],
   ["if not sinceMs then used", "if sinceMs >= startMs then used"],
   ["if request[terms + 4] > 1 then planned", "if request[terms + 4] > 0 then planned"],
-  ["elseif used + amount >= AMOUNT_MAX then", "elseif used + amount > AMOUNT_MAX then"],
+  [
+    "elseif used + held + amount >= AMOUNT_MAX then",
+    "elseif used + held + amount > AMOUNT_MAX then",
+  ],
   ["if change ~= CHANGED then last", "if change == CHANGED then last"],
   ["p ~= UNKNOWN and request[terms + 7]", "p == UNKNOWN and request[terms + 7]"],
   ["if g == 0 and ended >= 0", "if g ~= 0 and ended >= 0"],
@@ -111,11 +114,9 @@ const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   ],
   ["isCheckStale(step, check, found[i], nowMs)", "isCheckStale(step, check, found[i + 1], nowMs)"],
   // What reads and writes around it.
-  ["if expiresMs < nowMs then", "if expiresMs <= nowMs then"],
-  [
-    "'done', isReplayed = true }\nend\n\nlocal function whole",
-    "'conflict', isReplayed = true }\nend\n\nlocal function whole",
-  ],
+  ["or 'done', isReplayed", "or 'conflict', isReplayed"],
+  ["if readAnswer(text) < nowMs then", "if readAnswer(text) <= nowMs then"],
+  ["return repeatIf(true, text)", "return repeatIf(fingerprint == key.fingerprint, text)"],
   ["if alerted ~= alertedFrom then alertedFrom", "if alerted == alertedFrom then alertedFrom"],
   ["or '0'", "or 'n'"],
   ["return counter\n", "return counter and copyOf(counter)\n"],
@@ -124,10 +125,10 @@ const MUTANTS: readonly (readonly [to: string, from: string])[] = [
     "if counter.entries then copy.entries = { unpack(counter.entries) } end",
   ],
   [
-    "last = readLast(before[place + 1])",
-    "last = readLast(#text >= LAST_AT and text or before[place + 1])",
+    "local listed = before[place + 1]",
+    "local listed = #text >= LAST_AT and text or before[place + 1]",
   ],
-  ["last = readLast(text)", "last = readLast(#text >= LAST_AT and text or before[place + 1])"],
+  ["local listed = text", "local listed = #text >= LAST_AT and text or before[place + 1]"],
   ["if knownLimit == UNLIMITED then knownLimit", "if knownLimit == UNKNOWN then knownLimit"],
   ["if number > 0 then return number end", "if number >= 0 then return number end"],
   ["picksLimit = picks == 2", "picksLimit = picks ~= 0"],
@@ -135,7 +136,7 @@ const MUTANTS: readonly (readonly [to: string, from: string])[] = [
   ["isSoft = false", "isSoft = request[place + 3] == 1"],
   ["local isOther = false", "local isOther = speaksToOne and request[at + 2] == 0"],
   ["local key = place", "local key = name * place"],
-  ["local reported = count", "local reported = request[at + 2]"],
+  ["reported = count\n    answerKey", "reported = request[at + 2]\n    answerKey"],
   ["draft.changed = base.changed", "draft.changed = draft.put"],
 ];
 /** Faults in the part that joins amounts of a rolling window, which few random plans come to. */

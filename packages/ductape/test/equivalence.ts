@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Redis } from "ioredis";
 import { apply } from "../src/decide/apply.js";
+import { canonical } from "../src/base/json.js";
 import { answerKeyOf, readAnswer } from "../src/decide/answer.js";
 import type { Counter } from "../src/decide/counter.js";
 import type { Counters } from "../src/decide/counters.js";
@@ -11,6 +12,7 @@ import type { Hold } from "../src/decide/hold.js";
 import type { AnswerKey, RuleCheck } from "../src/decide/plan.js";
 import { addAmount, dropLeft } from "../src/decide/rolling.js";
 import { Batch, replyOf } from "../src/stores/redis/batch.js";
+import { holdText, readHold } from "../src/stores/hold-record.js";
 import { Keyspace } from "../src/stores/redis/keys.js";
 import { readCounter } from "../src/stores/redis/packed.js";
 import { RandomPlans } from "./random-plans.js";
@@ -21,6 +23,7 @@ class PlainCounters implements Counters {
   readonly counters = new Map<string, Counter>();
   readonly answers = new Map<string, string>();
   readonly holds = new Map<string, Hold>();
+  nowMs = 0;
   readonly #keyspace: Keyspace;
 
   constructor(keyspace: Keyspace) {
@@ -50,7 +53,8 @@ class PlainCounters implements Counters {
   }
 
   putHold(key: AnswerKey, hold: Hold): void {
-    this.holds.set(answerKeyOf(key), hold);
+    // As a text keeps it: without alerts that did not fire.
+    this.holds.set(answerKeyOf(key), readHold(holdText(hold)));
   }
 }
 
@@ -59,9 +63,10 @@ function comparable(outcome: Outcome | Error | undefined): unknown {
   if (outcome === undefined || outcome === "stale" || outcome instanceof Error) {
     return [String(outcome)];
   }
-  return outcome.map(({ status, nowMs, isReplayed, checks }) => {
-    const numbers = checks.map((check) => ({ ...check, counter: null }));
-    return [status, nowMs, isReplayed, numbers];
+  return outcome.map(({ status, nowMs, isReplayed, amount, hold, checks }) => {
+    const inner = { counter: null, holds: null, effect: null };
+    const numbers = checks.map((check) => ({ ...check, ...inner }));
+    return [status, nowMs, isReplayed, amount, hold, numbers];
   });
 }
 
@@ -85,6 +90,7 @@ export async function firstDifference(
     // The plans of one batch are decided at one instant, though each was planned at its own.
     const { nowMs } = world;
     done += count;
+    plain.nowMs = Math.max(plain.nowMs, nowMs);
     const wanted = plans.map((plan) => comparable(apply(plain, plan, nowMs)));
     const batch = new Batch(plans, keyspace);
     const args = [nowMs, batch.counterCount, batch.text] as const;
@@ -98,7 +104,7 @@ export async function firstDifference(
       return `after ${done} plans: ${String(error)}`;
     }
     for (let i = 0; i < count; i++) {
-      const [spec, told] = [JSON.stringify(wanted[i]), JSON.stringify(got[i])];
+      const [spec, told] = [textOf(wanted[i]), textOf(got[i])];
       if (spec !== told) return `plan ${done - count + i}: wanted ${spec}, got ${told}`;
     }
     const difference = await storedDifference(redis, batch, plain).catch(String);
@@ -114,11 +120,43 @@ async function storedDifference(redis: Redis, batch: Batch, plain: PlainCounters
     const isCounter = i < batch.counterCount;
     const got = isCounter ? readCounter(bytes) : answerOf(bytes?.toString());
     const answerKey = key.slice(key.indexOf("}") + 1);
+    if (answerKey.includes(HOLD)) {
+      const different = await holdDifference(redis, key, answerKey, bytes, plain);
+      if (different !== null) return different;
+      continue;
+    }
     const wanted = isCounter ? plain.counters.get(key) : answerOf(plain.answers.get(answerKey));
     const [spec, stored] = [JSON.stringify(wanted), JSON.stringify(got)];
     if (spec !== stored) return `${key}: wanted ${spec}, stored ${stored}`;
   }
   return null;
+}
+
+/** In the keys of holds, and at the end of those of the lists of open ones. */
+const HOLD = "\0";
+
+async function holdDifference(
+  redis: Redis,
+  key: string,
+  holdKey: string,
+  bytes: Buffer | null,
+  { holds, nowMs }: PlainCounters,
+): Promise<string | null> {
+  if (!holdKey.endsWith(HOLD)) {
+    const hold = holds.get(holdKey.replace(HOLD, ""));
+    const [spec, stored] = [hold === undefined ? undefined : holdText(hold), bytes?.toString()];
+    return spec === stored ? null : `${key}: wanted ${spec}, stored ${stored}`;
+  }
+  const space = holdKey.slice(0, holdKey.indexOf(HOLD));
+  const listed = new Set(await redis.zrange(key, "0", "-1"));
+  for (const [name, hold] of holds) {
+    if (!name.startsWith(space)) continue;
+    const isListed = listed.delete(name.slice(space.length));
+    const mustBe = hold.status === "open" && hold.expiresMs > nowMs;
+    if (mustBe && !isListed) return `${key}: does not list ${name}`;
+    if (hold.status !== "open" && isListed) return `${key}: lists ${name}, which is settled`;
+  }
+  return listed.size === 0 ? null : `${key}: lists ${[...listed].join()}`;
 }
 
 function answerOf(text: string | undefined) {
@@ -169,3 +207,5 @@ export async function firstRollingDifference(
   }
   return null;
 }
+
+const textOf = (value: unknown): string => JSON.stringify(canonical(value));

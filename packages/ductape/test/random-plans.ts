@@ -5,7 +5,7 @@ import { detailsText } from "../src/decide/answer.js";
 import { nonEmpty } from "../src/decide/non-empty.js";
 import { ledgerCheck, ledgerOf } from "../src/decide/ledger.js";
 import { FOREVER_MS, type Span } from "../src/decide/period.js";
-import type { Plan, RuleCheck, RuleTerms, Step } from "../src/decide/plan.js";
+import type { Charge, Plan, RuleCheck, RuleTerms, Step } from "../src/decide/plan.js";
 import type { randomOf } from "./support.js";
 
 type Random = ReturnType<typeof randomOf>;
@@ -18,6 +18,9 @@ const LIMITS = [null, 0, 1, 5, 100, 7, 10, 23, 100, 2 ** 53 - 1, 2 ** 53 - 3] as
 const LENGTHS_MS = [300, 300, 700, 6_000, FOREVER_MS] as const;
 const ROLLING_MS = [200, 1_000, 6_000, 12_000] as const;
 const ALERTS = [[], [], [], [0.5, 1], [0.07, 0.29, 0.8], [0.07, 1.5]] as const;
+/** How long holds are reserved for. */
+const HOLD_TTLS_MS = [1_000, 1_000, 1_900, 15_000, 86_400_000] as const;
+const SETTLING = ["commit", "commit", "extend", "release"] as const;
 const ACTIONS: readonly Action[] = ["check", "decrement", "set", "reset", "grant"];
 const SHARD_KEY = "1/shop/prd/";
 
@@ -33,6 +36,8 @@ export class RandomPlans {
   /** When the last key that was used is forgotten, and whether the next step uses it again. */
   #keyed = { quota: 0, number: 0, atMs: this.nowMs };
   #isAgain = false;
+  /** When holds were reserved, if they were, by key. */
+  readonly #opened = new Map<string, number>();
   readonly #random: Random;
   readonly #quotas: (readonly Form[])[] = [];
 
@@ -79,21 +84,24 @@ export class RandomPlans {
     counters: Pick<RuleTerms, "space" | "shardKey" | "name" | "windowVersion" | "versionSinceMs">,
   ): Form {
     const random = this.#random;
-    const isRolling = random.below(3) === 0;
+    const isConcurrent = counters.name === "r1" && counters.space.includes("q4/");
+    const isRolling = !isConcurrent && random.below(3) === 0;
     return {
       rule: {
         ...counters,
         rollingMs: isRolling ? random.pick(ROLLING_MS) : 0,
-        isConcurrent: false,
+        isConcurrent,
         isSoft: random.below(5) === 0,
         picksLimit: random.below(3) === 0,
         remembersLast:
-          !isRolling && (counters.windowVersion + counters.name.charCodeAt(1)) % 2 === 0,
+          !isRolling &&
+          !isConcurrent &&
+          (counters.windowVersion + counters.name.charCodeAt(1)) % 2 === 0,
         defaultLimit: random.pick([null, 3, 10]),
         alerts: random.pick(ALERTS),
         period: "day",
       },
-      lengthMs: random.pick(LENGTHS_MS),
+      lengthMs: isConcurrent ? FOREVER_MS : random.pick(LENGTHS_MS),
     };
   }
 
@@ -139,8 +147,62 @@ export class RandomPlans {
     if (hasKey) this.#keyed = { quota: number, number: keyNumber, atMs: this.nowMs + ttlMs };
     const details = detailsText(checks, caller);
     const answerKey = hasKey ? { space, name, ttlMs, fingerprint, caller, details } : null;
-    const step = stepOf({ action, amount, rule, answerKey, plannedMs }, checks);
+    const plain = stepOf({ action, amount, rule, answerKey, plannedMs }, checks);
+    if (random.below(3) === 0) return this.#special(plain, quota, subject);
+    const step = plain;
     return action === "check" ? step : { ...step, ledgers: checks.flatMap(ledgersOf) };
+  }
+
+  /** A step on a hold, or one that a plain action and amount do not say. */
+  #special(plain: Step, quota: readonly Form[], subject: string): Step {
+    const random = this.#random;
+    const { checks, amount } = plain;
+    const kept = { ...plain, rule: null, ledgers: checks.flatMap(ledgersOf) };
+    const kind = random.below(8);
+    if (kind === 0) {
+      const atLeast = Math.min(amount, random.pick([0, 1, 2]));
+      return { ...kept, action: "increment", atLeast };
+    }
+    if (kind === 1) return { ...kept, action: "increment", allowsExcess: true };
+    if (kind === 2) return { ...kept, action: "decrement", charge: this.#charge(quota) };
+    const space = `${checks[0].rule.shardKey}/uid/`;
+    const name = `h${random.below(3)}`;
+    const known = this.#opened.get(space + name);
+    const action = known === undefined || random.below(4) === 0 ? "reserve" : random.pick(SETTLING);
+    if (action === "reserve") this.#opened.set(space + name, this.nowMs);
+    const hold = {
+      space,
+      name,
+      ttlMs: random.pick(HOLD_TTLS_MS),
+      fingerprint: random.pick(["same", "same", "é"]),
+      caller: "a",
+      details: detailsText(checks, "a", name),
+      owners: JSON.stringify(random.below(9) === 0 ? "others" : subject),
+      isFinal: random.below(3) > 0,
+      isWhole: action !== "reserve" && random.below(3) === 0,
+      openedMs: action === "reserve" || random.below(3) > 0 ? 0 : (known ?? 0),
+    };
+    const allowsExcess = action === "commit" && random.below(3) > 0;
+    const atLeast = action === "reserve" && random.below(4) === 0 ? Math.min(amount, 1) : null;
+    const ledgers = action === "commit" ? kept.ledgers : [];
+    return { ...kept, action, ledgers, hold, allowsExcess, atLeast };
+  }
+
+  /** A charge of now or a while ago. */
+  #charge(quota: readonly Form[]): Charge {
+    const random = this.#random;
+    const atMs = this.nowMs - random.pick([0, 0, 1, 3, 20]) * GRID_MS;
+    return {
+      atMs,
+      windows: quota.map(({ rule, lengthMs }) =>
+        rule.rollingMs !== 0
+          ? { startMs: atMs, endMs: atMs + rule.rollingMs }
+          : lengthMs === FOREVER_MS
+            ? { startMs: 0, endMs: FOREVER_MS }
+            : this.#span(lengthMs, atMs),
+      ),
+      windowVersions: quota.map(({ rule }) => rule.windowVersion - random.pick([0, 0, 0, 1])),
+    };
   }
 
   #check({ rule, lengthMs }: Form, subject: string, plannedMs: number): RuleCheck {

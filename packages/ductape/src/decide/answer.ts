@@ -229,11 +229,16 @@ function readNumbers(parts: readonly string[], nowMs: number): CheckNumbers {
 export function replayOf(text: string, key: AnswerKey, nowMs: number): StepOutcome | null {
   const answer = readAnswer(text);
   if (answer.expiresMs <= nowMs) return null;
-  return repeatOf(answer, key, answer.fingerprint === key.fingerprint);
+  return repeatOf(answer, key);
 }
 
 /** An answer as the outcome of a repeat; a conflict if that has another input. */
-export function repeatOf(answer: KeptAnswer, key: AnswerKey, isSame: boolean): StepOutcome {
+export function repeatOf(answer: KeptAnswer, key: AnswerKey): StepOutcome {
+  return repeatIf(answer.fingerprint === key.fingerprint, answer, key);
+}
+
+/** An answer as the outcome of a repeat; a conflict if that is not the same. */
+export function repeatIf(isSame: boolean, answer: KeptAnswer, key: AnswerKey): StepOutcome {
   const details: readonly (Detail | string)[] = JSON.parse(answer.details);
   const id = details.at(-1);
   const { hold } = answer;

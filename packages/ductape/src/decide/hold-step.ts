@@ -1,4 +1,4 @@
-import { keptAnswer, repeatOf } from "./answer.js";
+import { keptAnswer, repeatIf, repeatOf } from "./answer.js";
 import type { Counters } from "./counters.js";
 import { counts, extendsHold, reserves, settles, type Effect } from "./effect.js";
 import { rememberedMs, type Hold, type HoldPart } from "./hold.js";
@@ -32,11 +32,11 @@ export function decideHold(
     return reserve(counters, step, terms, checks, found, nowMs);
   }
   if (step.action === "reserve") {
-    return repeatOf(hold.reserved, terms, hold.reserved.fingerprint === terms.fingerprint);
+    return repeatOf(hold.reserved, terms);
   }
   if (hold.owners !== terms.owners) return reportOnly(counters, step, checks, "unknown", nowMs);
   if (hold.settlement !== null) {
-    return repeatOf(hold.settlement, terms, isSameSettlement(step, terms, hold));
+    return repeatIf(isSameSettlement(step, terms, hold), hold.settlement, terms);
   }
   return change(counters, step, terms, hold, checks, found, nowMs);
 }

@@ -26,11 +26,19 @@ local function readAnswer(text)
 end
 
 -- Only the status of a repeat goes to the caller, who reads the rest of the answer itself.
-local function replayOf(text, key, nowMs)
-  local expiresMs, status, fingerprint = readAnswer(text)
-  if expiresMs <= nowMs then return nil end
-  local isSame = fingerprint == key.fingerprint
+local function repeatIf(isSame, text)
+  local _, status = readAnswer(text)
   return { status = isSame and STATUSES[status + 1] or 'conflict', isReplayed = true }
+end
+
+local function repeatOf(text, key)
+  local _, _, fingerprint = readAnswer(text)
+  return repeatIf(fingerprint == key.fingerprint, text)
+end
+
+local function replayOf(text, key, nowMs)
+  if readAnswer(text) <= nowMs then return nil end
+  return repeatOf(text, key)
 end
 
 local function whole(number)
@@ -88,11 +96,6 @@ local function keptAnswer(outcome, key)
 end
 
 local function answerText(kept) return kept end
-
-local function repeatOf(kept, key, isSame)
-  local _, status = readAnswer(kept)
-  return { status = isSame and STATUSES[status + 1] or 'conflict', isReplayed = true }
-end
 
 function known:findAnswer(key) return stored[key.place] or nil end
 

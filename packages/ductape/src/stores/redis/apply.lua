@@ -1,12 +1,13 @@
 -- Decides a batch of plans, in order, as decide/apply.ts does.
 --
--- KEYS     every counter of the batch, then every idempotency key, each once
+-- KEYS     every counter of the batch, then every idempotency key, hold and list of open holds,
+--          each once
 -- ARGV[1]  now in epoch milliseconds; 0: the clock of this server
 -- ARGV[2]  how many of KEYS are counters
 -- ARGV[3]  the request: one JSON array of numbers and texts, as batch.ts writes it
 -- returns  { text of doubles: now, then each counter as it was before (0: none); one status for
 --          each step;
---          each answer as it was before }. From these the caller computes every number.
+--          each other key as it was before }. From these the caller computes every number.
 --
 -- Atomic like every script: counters are read first and written last, and an error is raised
 -- only before the first write. Numbers are doubles and exact up to 2^53; none passes through text.
@@ -15,7 +16,9 @@
 -- when it was seen, last known limit (-1: none, -2: not known). If the version is negative the
 -- window is rolling, and the number of its pairs (instant, amount) follows, 64 at most, then the
 -- pairs, oldest first. A half in the version means that the counter remembers the window before its
--- own, which follows: start, end, used (0: nothing), limit with its grants (-1: none).
+-- own, which follows: start, end, used (0: nothing), limit with its grants (-1: none). A quarter
+-- means that it knows holds, which come first: their sum, when the first part ends, their edition,
+-- how many parts there are, and these: end, amount, edition.
 
 local AMOUNT_MAX = 9007199254740991
 local FOREVER_MS = 8640000000000000
@@ -58,6 +61,8 @@ end
 local reply = {}
 local NONE = pack('<d', 0)
 local NOTHING = pack('<dddd', 0, 0, 0, -1)
+-- Added to the version of a counter that knows holds.
+local HOLDS = 0.25
 local before = { pack('<d', now) }
 for place = 1, counterCount do before[place + 1] = stored[place] or NONE end
 reply[1] = table.concat(before)
@@ -87,18 +92,26 @@ while at <= requestEnd do
   local action, amount = request[at], request[at + 1]
   local terms, place = request[at + 3], request[at + 4]
   local status = nil
-  local isPlain = request[at + 2] == 8 and request[terms + 2] == 0 and request[terms + 8] == 0
+  local isPlain = request[at + 2] == 16 and request[terms + 2] == 0 and request[terms + 8] == 0
   if isPlain and action <= INCREMENT and counters[place] == nil then
     local text = stored[place]
     local formNow, startMs, endMs = request[terms], request[terms + 5], request[terms + 6]
     local isOutside = now >= endMs or now < startMs
-    local used, granted, alerted, planned = 0, 0, 0, UNKNOWN
+    local used, granted, alerted, planned, held = 0, 0, 0, UNKNOWN, 0
+    local form = formNow
     local change = CHANGED
     local last = formNow % 1 == 0 and '' or NOTHING
     local isOfForm, isStale = true, isOutside
     if text then
       local shape, sinceMs, untilMs, u, g, a, _, p = unpackText('<dddddddd', text)
       isOfForm = shape == formNow
+      if shape == formNow + HOLDS and now < untilMs then
+        -- The parts do not change until the first one ends.
+        local parts = #text >= LAST_AT and text or before[place + 1]
+        local sum, firstMs = unpackText('<dd', parts, LAST_AT)
+        isOfForm = now < firstMs
+        form, held = shape, sum
+      end
       isStale = isOutside and (now >= sinceMs or startMs > sinceMs)
       planned = p
       if now < untilMs then
@@ -123,15 +136,15 @@ while at <= requestEnd do
     -- general() refuses anything that is not an amount.
     if isOfForm and amount >= 0 and amount <= AMOUNT_MAX and floor(amount) == amount then
       if isStale then status = STALE
-      elseif limit >= 0 and amount ~= 0 and request[terms + 3] == 0 and used + amount > limit then
+      elseif limit >= 0 and amount ~= 0 and request[terms + 3] == 0 and used + held + amount > limit then
         status = DENIED
       elseif action == CHECK or amount == 0 then status = DONE
-      elseif used + amount > AMOUNT_MAX then status = OVERFLOW
+      elseif used + held + amount > AMOUNT_MAX then status = OVERFLOW
       else
         status = DONE
         if request[terms + 4] > 0 then planned = request[terms + 7] end
         local counted = pack(
-          '<dddddddd', formNow, startMs, endMs, used + amount, granted, alerted, now, planned
+          '<dddddddd', form, startMs, endMs, used + amount, granted, alerted, now, planned
         )
         -- In an unchanged window only these are written.
         stored[place] = change == COUNTED and counted or counted .. last
@@ -164,7 +177,7 @@ for place, change in pairs(changes) do
   if change == COUNTED then redis.call('SETRANGE', KEYS[place], 0, text)
   else
     local form, startMs, endMs = unpackText('<ddd', text)
-    local remembers = form % 1 ~= 0
+    local remembers = form > 0 and form % 1 >= 0.5
     -- Counters of both kinds may end at the same instant.
     local name = remembers and -endMs or endMs
     local expiry = expiries[name]

@@ -3,15 +3,19 @@ import { answerKeyOf, STATUSES } from "../../decide/answer.js";
 import { apply } from "../../decide/apply.js";
 import type { Counter } from "../../decide/counter.js";
 import type { Counters } from "../../decide/counters.js";
+import type { Hold } from "../../decide/hold.js";
 import type { Outcome } from "../../decide/outcome.js";
 import {
   allChecks,
   type AnswerKey,
+  type Charge,
+  type HoldTerms,
   type Plan,
   type RuleCheck,
   type RuleTerms,
   type Step,
 } from "../../decide/plan.js";
+import { readHold } from "../hold-record.js";
 import type { Keyspace } from "./keys.js";
 import { formOf, PackedReader, readAnswerText } from "./packed.js";
 
@@ -43,6 +47,12 @@ interface KeptAnswer {
   text: string | undefined;
 }
 
+interface KeptHold {
+  /** Its place after the counters, from 1. */
+  readonly place: number;
+  hold: Hold | undefined;
+}
+
 /** A rule, window and limit: most checks of a batch share a few. */
 interface Terms {
   /** Its place in the request, from 1 as Lua counts. */
@@ -67,7 +77,8 @@ const ACTIONS: Readonly<Record<Action, number>> = {
 const MORE_STEPS = 1;
 const SPEAKS_TO_ONE = 2;
 const HAS_KEY = 4;
-const PER_CHECK = 8;
+const IS_SPECIAL = 8;
+const PER_CHECK = 16;
 
 /**
  * Plans as one request to apply.lua, and the way back: the script returns the counters before the
@@ -76,7 +87,9 @@ const PER_CHECK = 8;
  * checked against the specification.
  */
 export class Batch implements Counters {
-  /** The keys of all counters, then those of all answers, each once. */
+  /**
+   * The keys of all counters, then those of all answers, holds and lists of open holds, each once.
+   */
   readonly keys: string[] = [];
   readonly counterCount: number;
   readonly plans: readonly Plan[];
@@ -84,6 +97,8 @@ export class Batch implements Counters {
   readonly #slots = new Map<string, Map<string, Slot>>();
   readonly #inOrder: Slot[] = [];
   readonly #answers = new Map<string, KeptAnswer>();
+  readonly #holds = new Map<string, KeptHold>();
+  readonly #lists = new Map<string, number>();
   readonly #terms = new Map<RuleTerms, Terms[]>();
   readonly #termNumbers: number[] = [];
   readonly #steps: (number | string)[] = [];
@@ -93,15 +108,15 @@ export class Batch implements Counters {
   constructor(plans: readonly Plan[], keyspace: Keyspace) {
     this.plans = plans;
     this.#keyspace = keyspace;
-    const answerKeys: string[] = [];
+    const otherKeys: string[] = [];
     for (const plan of plans) {
       for (let i = 0; i < plan.length; i++) {
         const step = plan[i];
-        if (step !== undefined) this.#addStep(step, i + 1 < plan.length, answerKeys);
+        if (step !== undefined) this.#addStep(step, i + 1 < plan.length, otherKeys);
       }
     }
     this.counterCount = this.keys.length;
-    this.keys.push(...answerKeys);
+    this.keys.push(...otherKeys);
   }
 
   /** The request as one JSON text, a flat array, which both sides read fastest. */
@@ -121,6 +136,10 @@ export class Batch implements Counters {
     for (const kept of this.#answers.values()) {
       const bytes = answers[kept.place - 1] ?? null;
       kept.text = bytes === null ? undefined : readAnswerText(bytes);
+    }
+    for (const kept of this.#holds.values()) {
+      const bytes = answers[kept.place - 1] ?? null;
+      kept.hold = bytes === null ? undefined : readHold(bytes.toString("utf8"));
     }
     let at = 0;
     const outcomes = this.plans.map((plan) => {
@@ -150,12 +169,13 @@ export class Batch implements Counters {
     return this.#answers.get(answerKeyOf(key))?.text;
   }
 
-  findHold(): undefined {
-    return undefined;
+  findHold(key: AnswerKey): Hold | undefined {
+    return this.#holds.get(answerKeyOf(key))?.hold;
   }
 
-  putHold(): void {
-    throw new Error("this store keeps no holds");
+  putHold(key: AnswerKey, hold: Hold): void {
+    const kept = this.#holds.get(answerKeyOf(key));
+    if (kept !== undefined) kept.hold = hold;
   }
 
   putAnswer(key: AnswerKey, text: string): void {
@@ -163,28 +183,70 @@ export class Batch implements Counters {
     if (kept !== undefined) kept.text = text;
   }
 
-  #addStep(step: Step, hasMore: boolean, answerKeys: string[]): void {
-    const { action, amount, rule, answerKey } = step;
+  #addStep(step: Step, hasMore: boolean, otherKeys: string[]): void {
+    const { action, amount, rule, answerKey, atLeast, allowsExcess, hold, charge } = step;
+    const isSpecial = atLeast !== null || allowsExcess || hold !== null || charge !== null;
     const steps = this.#steps;
     const checks = allChecks(step);
     let form = PER_CHECK * checks.length;
     if (hasMore) form += MORE_STEPS;
     if (rule !== null) form += SPEAKS_TO_ONE;
     if (answerKey !== null) form += HAS_KEY;
+    if (isSpecial) form += IS_SPECIAL;
     steps.push(ACTIONS[action], amount, form);
     for (const check of checks) {
       steps.push(this.#termsPlace(check), this.#slot(check).place);
       if (rule !== null) steps.push(check.rule.name === rule ? 1 : 0);
     }
-    if (answerKey !== null) this.#addAnswer(step, answerKey, answerKeys);
+    if (answerKey !== null) this.#addAnswer(step, answerKey, otherKeys);
+    if (!isSpecial) return;
+    steps.push(atLeast ?? NO_LEAST, allowsExcess ? 1 : 0, step.checks.length);
+    if (hold === null) steps.push(0);
+    else this.#addHold(step, hold, otherKeys);
+    this.#addCharge(charge);
   }
 
-  #addAnswer({ checks }: Step, answerKey: AnswerKey, answerKeys: string[]): void {
+  #addHold({ checks }: Step, hold: HoldTerms, otherKeys: string[]): void {
+    const { space, name, ttlMs, openedMs, isFinal, isWhole, owners, fingerprint, details } = hold;
+    const place = { shardKey: checks[0].rule.shardKey, space };
+    const key = answerKeyOf(hold);
+    let kept = this.#holds.get(key);
+    if (kept === undefined) {
+      kept = { place: otherKeys.push(this.#keyspace.hold(place, name)), hold: undefined };
+      this.#holds.set(key, kept);
+    }
+    const { opened, ends } = this.#keyspace.openHolds(place);
+    const lists = [this.#list(opened, otherKeys), this.#list(ends, otherKeys)];
+    const flags = (isFinal ? 1 : 0) + (isWhole ? 2 : 0);
+    this.#steps.push(kept.place, ...lists, ttlMs, openedMs, flags);
+    this.#steps.push(owners, fingerprint, details, name);
+  }
+
+  /** The place of a list of open holds. */
+  #list(key: string, otherKeys: string[]): number {
+    const place = this.#lists.get(key) ?? otherKeys.push(key);
+    this.#lists.set(key, place);
+    return place;
+  }
+
+  #addCharge(charge: Charge | null): void {
+    if (charge === null) {
+      this.#steps.push(0);
+      return;
+    }
+    const { atMs, windows, windowVersions } = charge;
+    this.#steps.push(windows.length, atMs);
+    for (const [i, { startMs, endMs }] of windows.entries()) {
+      this.#steps.push(startMs, endMs, windowVersions[i] ?? 0);
+    }
+  }
+
+  #addAnswer({ checks }: Step, answerKey: AnswerKey, otherKeys: string[]): void {
     const { ttlMs, fingerprint, details } = answerKey;
     const key = answerKeyOf(answerKey);
     let kept = this.#answers.get(key);
     if (kept === undefined) {
-      const place = answerKeys.push(this.#keyspace.answer(checks[0].rule, key));
+      const place = otherKeys.push(this.#keyspace.answer(checks[0].rule, key));
       kept = { place, text: undefined };
       this.#answers.set(key, kept);
     }
@@ -219,7 +281,8 @@ export class Batch implements Counters {
     }
     const place = FIRST_TERMS + this.#termNumbers.length;
     terms.push({ place, startMs, endMs, limit });
-    const { versionSinceMs, rollingMs, isSoft, alerts, remembersLast } = rule;
+    const { versionSinceMs, isSoft, alerts, remembersLast } = rule;
+    const rollingMs = rule.isConcurrent ? COUNTS_HOLDS : rule.rollingMs;
     const form = formOf(rule.windowVersion, false, remembersLast, false);
     const picked = pickedLimit(rule, limit);
     this.#termNumbers.push(form, versionSinceMs, rollingMs, isSoft ? 1 : 0, picked);
@@ -229,6 +292,10 @@ export class Batch implements Counters {
 }
 
 const NO_LIMIT = -1;
+/** A step admits all or nothing. */
+const NO_LEAST = -1;
+/** In place of the length of a rolling window. */
+const COUNTS_HOLDS = -1;
 /** The request starts with the place of its first step. */
 const FIRST_TERMS = 2;
 

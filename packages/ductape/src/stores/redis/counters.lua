@@ -18,9 +18,19 @@ local function limitOf(number)
   if number >= 0 then return number end
 end
 
-local function readLast(text)
-  local startMs, endMs, used, limit = unpackText('<dddd', text, LAST_AT)
+local function readLast(text, from)
+  local startMs, endMs, used, limit = unpackText('<dddd', text, from)
   return { window = { startMs = startMs, endMs = endMs }, used = used, limit = limitOf(limit) }
+end
+
+-- Returns the place after them, too.
+local function readHolds(text, from)
+  local sum, firstMs, edition, count = unpackText('<dddd', text, from)
+  local length = 3 * count
+  local parts = { unpackText(pairFormat(length), text, from + 32) }
+  -- The last value is the end of the text.
+  parts[length + 1] = nil
+  return { sum = sum, firstMs = firstMs, edition = edition, parts = parts }, from + 32 + 8 * length
 end
 
 local function readCounter(place)
@@ -30,21 +40,22 @@ local function readCounter(place)
     return nil
   end
   --@ unpack counter
-  local entries, last
-  if form < 0 then
-    form = -form
-    local count = 2 * unpackText('<d', text, LAST_AT)
-    entries = { unpackText(pairFormat(count), text, LAST_AT + 8) }
-    -- The last value is the end of the text.
+  local entries, last, holds
+  local isRolling = form < 0
+  if isRolling then form = -form end
+  local lists, from = form % 1, LAST_AT
+  form = floor(form)
+  -- A counter that has only counted since is stored without its lists.
+  local listed = #text >= LAST_AT and text or before[place + 1]
+  if lists % REMEMBERS ~= 0 then holds, from = readHolds(listed, from) end
+  if isRolling then
+    local count = 2 * unpackText('<d', listed, from)
+    entries = { unpackText(pairFormat(count), listed, from + 8) }
     entries[count + 1] = nil
-  elseif form % 1 ~= 0 then
-    form = floor(form)
-    -- A counter that has only counted since is stored without the window it remembers.
-    last = readLast(#text >= LAST_AT and text or before[place + 1])
-  end
+  elseif lists >= REMEMBERS then last = readLast(listed, from) end
   local counter = {
     --@ counter fields
-    windowVersion = form, entries = entries, last = last,
+    windowVersion = form, entries = entries, last = last, holds = holds,
   }
   counters[place] = counter
   return counter
@@ -52,8 +63,16 @@ end
 
 local function counterText(counter)
   local version, entries, last = counter.windowVersion, counter.entries, counter.last
+  local holds = counter.holds
+  if holds then version = version + HOLDS end
   local form = entries and -version or last and version + REMEMBERS or version
   --@ pack counter
+  if holds then
+    local parts = holds.parts
+    local length = #parts
+    text = text .. pack('<dddd', holds.sum, holds.firstMs, holds.edition, length / 3)
+    if length > 0 then text = text .. pack(pairFormat(length), unpack(parts)) end
+  end
   if entries then
     local count = #entries
     return text .. pack(pairFormat(count + 1), count / 2, unpack(entries))
@@ -94,8 +113,14 @@ local function copyOf(counter)
 end
 
 local function draftOf(base)
-  local copies = {}
+  local copies, copiedHolds = {}, {}
   local draft = { findAnswer = base.findAnswer, putAnswer = base.putAnswer }
+  function draft:findHold(key)
+    local copied = copiedHolds[key.place]
+    if copied then return copied.hold end
+    return base:findHold(key)
+  end
+  function draft:putHold(key, hold) copiedHolds[key.place] = { key = key, hold = hold } end
   function draft:find(check)
     if copies[check.place] then return copies[check.place] end
     local counter = base:find(check)
@@ -105,6 +130,7 @@ local function draftOf(base)
   draft.changed = draft.put
   function draft:commit()
     for place, counter in pairs(copies) do base:put({ place = place }, counter) end
+    for _, copied in pairs(copiedHolds) do base:putHold(copied.key, copied.hold) end
   end
   return draft
 end

@@ -7,17 +7,20 @@ local CHANGED = 1
 local LAST_AT = 65
 -- Added to the version of a counter that remembers the window before its own.
 local REMEMBERS = 0.5
+-- Added to the version of a counter that knows holds.
+local HOLDS = 0.25
 -- An unknown limit, and no limit.
 local UNKNOWN, UNLIMITED = -2, -1
 
-local floor = math.floor
+local floor, max = math.floor, math.max
 local pack, unpackText = struct.pack, struct.unpack
 
 --@ include counters.lua
 --@ include answers.lua
+--@ include holds.lua
 local function nonEmpty(items) return items end
 
---@ decide apply with draftOf replayOf repeatOf keptAnswer answerText nonEmpty
+--@ decide apply with draftOf replayOf repeatOf repeatIf keptAnswer answerText nonEmpty
 
 --@ include request.lua
 
@@ -37,6 +40,7 @@ end
 local function finish()
   writeCounters()
   writeAnswers()
+  writeHolds()
 end
 
 return decidePlan, finish
