@@ -135,15 +135,16 @@ function effect(
 
 /** What a hold sets aside on a counter; -1: it is over there. */
 function aliveOf(
-  { rule }: RuleCheck,
+  check: RuleCheck,
   { held }: Hold,
-  { endMs, edition }: HoldPart,
-  { holds }: Seen,
+  part: HoldPart,
+  { holds, window }: Seen,
   nowMs: number,
 ): number {
+  const { endMs, edition, windowVersion } = part;
   if (nowMs >= endMs) return -1;
-  const own = rule.isConcurrent ? 1 : held;
-  if (own === 0) return 0;
+  const own = check.rule.isConcurrent ? 1 : held;
+  if (own === 0) return isClosed(check, part.window, windowVersion, window, nowMs) ? -1 : 0;
   return partAt(holds, endMs, edition, nowMs) >= own ? own : -1;
 }
 

@@ -146,7 +146,7 @@ function partOf(seen: Look, before: HoldPart | undefined, nowMs: number): HoldPa
   const { effect, counter } = seen;
   const { rollingMs, windowVersion } = seen.check.rule;
   const holds = counter === null ? null : counter.holds;
-  const isHeld = effect !== null && effect.adds !== 0;
+  const isHeld = effect !== null && effect.addsUntilMs !== 0;
   if (before !== undefined && !isHeld) return before;
   const own = rollingMs === 0 ? seen.window : { startMs: nowMs, endMs: nowMs + rollingMs };
   return {
