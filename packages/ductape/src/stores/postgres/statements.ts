@@ -189,15 +189,16 @@ function guardedHolds(holds: string): [held: string, areHeld: string, writeHolds
     `
     due AS MATERIALIZED (SELECT * FROM unnest($${from}::bigint[], ${values})
         AS g (version, ${HOLD_COLUMNS})),
-    held AS MATERIALIZED (SELECT g.* FROM due g CROSS JOIN LATERAL (
-      SELECT FROM ${holds} k WHERE ${isOf} AND k.version = g.version
-      FOR UPDATE SKIP LOCKED) c),`,
+    held AS MATERIALIZED (SELECT g.*, c.place FROM due g CROSS JOIN LATERAL (
+      SELECT k.ctid AS place FROM ${holds} k WHERE ${isOf} AND k.version = g.version
+      FOR UPDATE SKIP LOCKED) c WHERE g.version IS NOT NULL),`,
     `
       AND (SELECT count(*) FROM held) = (SELECT count(version) FROM due)
-      AND NOT EXISTS (SELECT FROM due g JOIN ${holds} k ON ${isOf} WHERE g.version IS NULL)`,
+      AND NOT EXISTS (SELECT FROM due g JOIN ${holds} k ON ${isOf}
+        WHERE g.version IS NULL AND g.record IS NULL)`,
     `
     renewed AS (UPDATE ${holds} k SET version = $5, ${HOLD_ASSIGNED} FROM held g
-      WHERE ${isOf} AND g.record IS NOT NULL AND (SELECT isDone FROM result)),
+      WHERE k.ctid = g.place AND g.record IS NOT NULL AND (SELECT isDone FROM result)),
     opened AS (INSERT INTO ${holds} (${HOLD_COLUMNS}, version)
       SELECT ${HOLD_COLUMNS}, $5::bigint FROM due g
       WHERE g.version IS NULL AND g.record IS NOT NULL AND (SELECT isDone FROM result)),`,

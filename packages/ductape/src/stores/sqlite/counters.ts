@@ -136,7 +136,7 @@ export class SqliteCounters implements Counters {
    */
   write(nowMs: number): void {
     const changes: number[] = [];
-    const holds = this.holds.write();
+    const holds = this.holds.write(nowMs);
     let inserts = this.#answers.size + holds;
     for (const kept of this.#dirty) {
       kept.isDirty = false;

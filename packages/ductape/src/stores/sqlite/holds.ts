@@ -51,16 +51,16 @@ export class SqliteHolds {
     this.#changed.set(space + name, { space, name, hold });
   }
 
-  /** Writes what the batch changed, each hold once; returns how many that were. */
-  write(): number {
-    const count = this.#changed.size;
-    if (count === 0) return 0;
+  /** Writes what the batch changed, each hold once; returns how many were opened at `nowMs`. */
+  write(nowMs: number): number {
+    let opened = 0;
     for (const [key, row] of this.#changed) {
       this.#write(row);
       this.#keep(key, row.hold);
+      if (row.hold.openedMs === nowMs) opened++;
     }
     this.#changed.clear();
-    return count;
+    return opened;
   }
 
   /** Writes holds of another store. */
