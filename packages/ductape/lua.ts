@@ -17,8 +17,10 @@ export type ScriptName = (typeof NAMES)[number];
 export function scriptSource(name: string): string {
   return readFileSync(new URL(`${name}.lua`, FOLDER), "utf8")
     .replaceAll(/^ *--@ include (\S+)\.lua$/gm, (_, part: string) => scriptSource(part))
-    .replaceAll(/^ *--@ decide (\S+) with (.+)$/gm, (_, root: string, given: string) =>
-      decideLua([root], given.split(" ")),
+    .replaceAll(
+      /^ *--@ decide ([\w ]+?)(?: after (\w+))? with (.+)$/gm,
+      (_, roots: string, after: string | undefined, given: string) =>
+        decideLua(roots.split(" "), given.split(" "), after === undefined ? [] : [after]),
     )
     .replaceAll(/^ *--@ unpack counter$/gm, unpackCounter)
     .replaceAll(/^ *--@ counter fields$/gm, counterFields)
@@ -62,13 +64,17 @@ function packCounter(): string {
   return `local text = pack(${FORMAT}, form, ${values.join(", ")})`;
 }
 
-/** Functions of `decide/` as Lua, but for those given: see {@link luaOf}. */
-export function decideLua(roots: readonly string[], given: readonly string[] = []): string {
+/** Functions of `decide/` as Lua, but for those known to it: see {@link luaOf}. */
+export function decideLua(
+  roots: readonly string[],
+  given: readonly string[] = [],
+  after: readonly string[] = [],
+): string {
   const names = readdirSync(DECIDE);
   const sources = Object.fromEntries(
     names.map((name) => [name, readFileSync(new URL(name, DECIDE), "utf8")]),
   );
-  return luaOf(roots, given, sources);
+  return luaOf(roots, given, sources, after);
 }
 
 /** A script without indentation, blank lines and lines of comment. */

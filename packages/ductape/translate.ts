@@ -16,7 +16,8 @@ export type Sources = Readonly<Record<string, string>>;
 
 /**
  * Lua 5.1 with the functions of `roots` and all that they use, as local names of one scope. The
- * functions `given` are called, and left to Lua written by hand. Throws where the source has no
+ * functions `given` are called, and left to Lua written by hand, as are those that the functions
+ * `after` are made of, which the Lua around this one has. Throws where the source has no
  * Lua, would mean something else there, or wants a library, which each run of a script would make
  * anew.
  */
@@ -24,10 +25,14 @@ export function luaOf(
   roots: readonly string[],
   given: readonly string[],
   sources: Sources,
+  after: readonly string[] = [],
 ): string {
   const [typescript, toLua] = load();
+  const named = declarationsIn(typescript, sources);
+  const outer = after.length === 0 ? [] : needed(typescript, after, roots, named).functions;
+  const known = [...given, ...outer].filter((name) => !roots.includes(name));
   const { transpiledFiles, diagnostics } = toLua.transpileVirtualProject(
-    { "main.ts": neededText(typescript, roots, given, sources) },
+    { "main.ts": needed(typescript, roots, known, named).text },
     {
       target: typescript.ScriptTarget.ESNext,
       lib: ["lib.es2015.d.ts"],
@@ -87,15 +92,15 @@ function refusals(typescript: typeof ts): Plugin {
   };
 }
 
-/** What the roots need of the sources, as the text of one file. */
-function neededText(
+/** What the roots need of the sources, as the text of one file, and its functions. */
+function needed(
   typescript: typeof ts,
   roots: readonly string[],
   given: readonly string[],
-  sources: Sources,
-): string {
-  const named = declarationsIn(typescript, sources);
+  named: ReadonlyMap<string, readonly ts.Statement[]>,
+): { text: string; functions: string[] } {
   const texts: string[] = [];
+  const functions: string[] = [];
   const seen = new Set<ts.Statement>();
   const need = (name: string): void => {
     const [statement, other] = named.get(name) ?? [];
@@ -103,14 +108,16 @@ function neededText(
     if (other !== undefined) throw new Error(`cannot be made Lua: ${name} is declared twice`);
     seen.add(statement);
     const text = statement.getText().replace(/^export /, "");
-    const isGiven = given.includes(name) && typescript.isFunctionDeclaration(statement);
+    const isFunction = typescript.isFunctionDeclaration(statement);
+    if (isFunction) functions.push(name);
+    const isGiven = given.includes(name) && isFunction;
     const body = isGiven ? (statement.body?.getText() ?? "") : "";
     for (const each of referencesIn(typescript, statement, isGiven)) need(each);
     // After what it needs, as a constant may be worked out from another.
     texts.push(isGiven ? `declare ${text.slice(0, -body.length)};` : text);
   };
   roots.forEach(need);
-  return texts.join("\n");
+  return { text: texts.join("\n"), functions };
 }
 
 function declarationsIn(typescript: typeof ts, sources: Sources): Map<string, ts.Statement[]> {

@@ -144,7 +144,8 @@ async function holdDifference(
 ): Promise<string | null> {
   if (!holdKey.endsWith(HOLD)) {
     const hold = holds.get(holdKey.replace(HOLD, ""));
-    const [spec, stored] = [hold === undefined ? undefined : holdText(hold), bytes?.toString()];
+    const spec = hold === undefined ? "none" : holdText(hold);
+    const stored = bytes === null ? "none" : holdText(readHold(bytes.toString()));
     return spec === stored ? null : `${key}: wanted ${spec}, stored ${stored}`;
   }
   const space = holdKey.slice(0, holdKey.indexOf(HOLD));

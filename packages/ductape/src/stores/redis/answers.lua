@@ -51,47 +51,57 @@ local function fraction(number)
   return format('%.17g', number)
 end
 
+-- One call of format for all numbers: zeros are written, where they would be left out.
+local SHORT = '%.0f,%.0f,%.0f,%.0f,%d'
+local HELD = '%.0f,%.0f,%.0f,%.0f,%d,%.0f,,,,,%.0f'
+
 local function checkText(check, nowMs)
   local window, alertedFrom, alerted = check.window, check.alertedFrom, check.alerted
-  if alerted == alertedFrom then alertedFrom, alerted = 0, 0 end
+  local before, after = nowMs - window.startMs, window.endMs - nowMs
+  local used, previousUsed, granted, held =
+    check.used, check.previousUsed, check.granted, check.held
   local flags = (check.admits and 1 or 0) + (check.inTheWay and 2 or 0)
+  local rolling, countedIn, heldFitsMs = check.rolling, check.countedIn, check.heldFitsMs
+  if alerted == alertedFrom and not rolling and not countedIn and heldFitsMs == 0 then
+    if granted == 0 and held == 0 then
+      return format(SHORT, before, after, used, previousUsed, flags)
+    end
+    return format(HELD, before, after, used, previousUsed, flags, granted, held)
+  end
+  if alerted == alertedFrom then alertedFrom, alerted = 0, 0 end
   local leaves, fits = '', ''
-  local rolling = check.rolling
   if rolling then
     flags = flags + 4
     leaves = whole(rolling.leavesMs - nowMs)
     fits = rolling.fitsMs and whole(rolling.fitsMs - nowMs) or 'n'
   end
   local heldFits, from, to = '', '', ''
-  if check.heldFitsMs ~= 0 then heldFits = whole(check.heldFitsMs - nowMs) end
-  local countedIn = check.countedIn
+  if heldFitsMs ~= 0 then heldFits = whole(heldFitsMs - nowMs) end
   if countedIn then
     flags = flags + 8
     from, to = whole(nowMs - countedIn.startMs), whole(countedIn.endMs - nowMs)
   end
   local numbers = table.concat({
-    whole(nowMs - window.startMs), whole(window.endMs - nowMs), whole(check.used),
-    whole(check.previousUsed), whole(flags), whole(check.granted), fraction(alertedFrom),
-    fraction(alerted), leaves, fits, whole(check.held), heldFits, from, to,
+    whole(before), whole(after), whole(used), whole(previousUsed), whole(flags), whole(granted),
+    fraction(alertedFrom), fraction(alerted), leaves, fits, whole(held), heldFits, from, to,
   }, ',')
   return (string.gsub(numbers, ',+$', ''))
 end
 
--- A number that is written even if it is zero.
-local function digits(number) return format('%.0f', number) end
-
 -- As a record keeps it, an answer is its text.
 local function keptAnswer(outcome, key)
-  local nowMs, hold = outcome.nowMs, outcome.hold
-  local head = { digits(nowMs), digits(key.ttlMs), digits(STATUS_NUMBERS[outcome.status]) }
-  if outcome.amount then head[4] = digits(outcome.amount) end
+  local nowMs, hold, amount = outcome.nowMs, outcome.hold, outcome.amount
+  local head = format('%.0f,%.0f,%d', nowMs, key.ttlMs, STATUS_NUMBERS[outcome.status])
+  if amount then head = format('%s,%.0f', head, amount) end
   if hold then
-    head[5], head[6] = digits(hold.expiresMs - nowMs), digits(hold.held)
-    head[7], head[8] = digits(hold.charged), digits(hold.excess)
-    head[9] = hold.isExpired and '1' or '0'
+    head = format(
+      '%s,%.0f,%.0f,%.0f,%.0f,%d', head, hold.expiresMs - nowMs, hold.held, hold.charged,
+      hold.excess, hold.isExpired and 1 or 0
+    )
   end
-  local numbers = { table.concat(head, ',') }
-  for i, check in ipairs(outcome.checks) do numbers[i + 1] = checkText(check, nowMs) end
+  local checks = outcome.checks
+  local numbers = { head }
+  for i = 1, #checks do numbers[i + 1] = checkText(checks[i], nowMs) end
   return table.concat({ table.concat(numbers, ';'), key.fingerprint, key.details }, NEWLINE)
 end
 

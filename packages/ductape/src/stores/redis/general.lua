@@ -17,10 +17,19 @@ local pack, unpackText = struct.pack, struct.unpack
 
 --@ include counters.lua
 --@ include answers.lua
---@ include holds.lua
 local function nonEmpty(items) return items end
 
---@ decide apply with draftOf replayOf repeatOf repeatIf keptAnswer answerText nonEmpty
+-- What holds alone need is made when a plan has one.
+local decideHold, isHoldStale
+local writeHolds = nil
+
+--@ decide apply with draftOf replayOf keptAnswer answerText nonEmpty decideHold isHoldStale
+
+local function knowHolds()
+  --@ include holds.lua
+  --@ decide decideHold isHoldStale after apply with repeatOf repeatIf keptAnswer nonEmpty
+  return decideHold, isHoldStale, writeHolds
+end
 
 --@ include request.lua
 
@@ -40,7 +49,7 @@ end
 local function finish()
   writeCounters()
   writeAnswers()
-  writeHolds()
+  if writeHolds then writeHolds() end
 end
 
 return decidePlan, finish

@@ -1,13 +1,10 @@
 -- Holds, as texts of lines: see hold-record.ts. A part of apply.lua.
 
 local HOLD_STATUSES = { 'open', 'committed', 'released' }
-local HOLD_STATUS_NUMBERS = { open = '0', committed = '1', released = '2' }
-local HOLD_LINES =
-  '^([^' .. NEWLINE .. ']*)' .. NEWLINE .. '([^' .. NEWLINE .. ']*)' .. NEWLINE ..
-  '([^' .. NEWLINE .. ']*)' .. NEWLINE .. '(.*)$'
-local ANSWER_LINES =
-  '^([^' .. NEWLINE .. ']*' .. NEWLINE .. '[^' .. NEWLINE .. ']*' .. NEWLINE ..
-  '[^' .. NEWLINE .. ']*)' .. NEWLINE .. '?(.*)$'
+local HOLD_STATUS_NUMBERS = { open = 0, committed = 1, released = 2 }
+local LINE = '([^' .. NEWLINE .. ']*)' .. NEWLINE
+local HOLD = '^(%d+),(%d+),(%d),(%d+),(%d+),(%d+),(%d*)' .. NEWLINE .. LINE .. LINE .. '(.*)$'
+local PART = '(-?%d+),(-?%d+),(%d+),(-?%d+),(%d+)'
 -- Open holds that have expired, taken from the lists for each that is reserved.
 local EXPIRED_PER_HOLD = 2
 local REMEMBERED_MS = 86400000
@@ -16,51 +13,53 @@ local holdRecords = {}
 -- The keys of changed holds, by place.
 local changedHolds = {}
 
-local function holdNumbers(text)
-  local numbers = {}
-  for number in string.gmatch(text, '-?%d+') do numbers[#numbers + 1] = tonumber(number) end
-  return numbers
+-- The answer to its reserve, three lines, and the one to what settled it.
+local function answersIn(text)
+  local at = 0
+  for _ = 1, 3 do
+    at = string.find(text, NEWLINE, at + 1, true)
+    if not at then return text, nil end
+  end
+  return string.sub(text, 1, at - 1), string.sub(text, at + 1)
 end
 
 local function readHold(text)
-  local head, partTexts, owners, answers = string.match(text, HOLD_LINES)
-  local numbers = holdNumbers(head)
-  local openedMs = numbers[1]
+  local openedMs, ttl, status, held, charged, settled, settledAfter, partTexts, owners, answers =
+    string.match(text, HOLD)
+  openedMs = tonumber(openedMs)
   local parts = {}
-  for partText in string.gmatch(partTexts, '[^;]+') do
-    local n = holdNumbers(partText)
+  for before, after, version, ends, edition in string.gmatch(partTexts, PART) do
     parts[#parts + 1] = {
-      window = { startMs = openedMs - n[1], endMs = openedMs + n[2] },
-      windowVersion = n[3], endMs = openedMs + n[4], edition = n[5],
+      window = { startMs = openedMs - before, endMs = openedMs + after },
+      windowVersion = tonumber(version), endMs = openedMs + ends, edition = tonumber(edition),
     }
   end
-  local reserved, settlement = string.match(answers, ANSWER_LINES)
+  local reserved, settlement = answersIn(answers)
   return {
-    owners = owners, openedMs = openedMs, expiresMs = openedMs + numbers[2],
-    status = HOLD_STATUSES[numbers[3] + 1], held = numbers[4], charged = numbers[5],
-    settled = numbers[6], settledMs = numbers[7] and openedMs + numbers[7] or 0, parts = parts,
-    reserved = reserved, settlement = settlement ~= '' and settlement or nil,
+    owners = owners, openedMs = openedMs, expiresMs = openedMs + ttl,
+    status = HOLD_STATUSES[status + 1], held = tonumber(held), charged = tonumber(charged),
+    settled = tonumber(settled),
+    settledMs = settledAfter == '' and 0 or openedMs + settledAfter, parts = parts,
+    reserved = reserved, settlement = settlement,
   }
 end
 
 local function holdText(hold)
   local openedMs, settledMs = hold.openedMs, hold.settledMs
-  local head = {
-    digits(openedMs), digits(hold.expiresMs - openedMs), HOLD_STATUS_NUMBERS[hold.status],
-    digits(hold.held), digits(hold.charged), digits(hold.settled),
-    settledMs == 0 and '' or digits(settledMs - openedMs),
-  }
   local parts = {}
   for i, part in ipairs(hold.parts) do
     local window = part.window
-    parts[i] = table.concat({
-      digits(openedMs - window.startMs), digits(window.endMs - openedMs),
-      digits(part.windowVersion), digits(part.endMs - openedMs), digits(part.edition),
-    }, ',')
+    parts[i] = format(
+      '%.0f,%.0f,%.0f,%.0f,%.0f', openedMs - window.startMs, window.endMs - openedMs,
+      part.windowVersion, part.endMs - openedMs, part.edition
+    )
   end
-  local lines = {
-    table.concat(head, ','), table.concat(parts, ';'), hold.owners, hold.reserved, hold.settlement,
-  }
+  local head = format(
+    '%.0f,%.0f,%d,%.0f,%.0f,%.0f,', openedMs, hold.expiresMs - openedMs,
+    HOLD_STATUS_NUMBERS[hold.status], hold.held, hold.charged, hold.settled
+  )
+  if settledMs ~= 0 then head = format('%s%.0f', head, settledMs - openedMs) end
+  local lines = { head, table.concat(parts, ';'), hold.owners, hold.reserved, hold.settlement }
   return table.concat(lines, NEWLINE)
 end
 
@@ -97,11 +96,11 @@ local function writeHolds()
     local settledMs, expiresMs = hold.settledMs, hold.expiresMs
     local untilMs = (settledMs == 0 and expiresMs or settledMs) + REMEMBERED_MS
     if isGivenClock then redis.call('SET', KEYS[place], stored[place])
-    else redis.call('SET', KEYS[place], stored[place], 'PXAT', digits(untilMs)) end
+    else redis.call('SET', KEYS[place], stored[place], 'PXAT', format('%.0f', untilMs)) end
     if hold.status == 'open' then
       dropExpired(key)
-      redis.call('ZADD', KEYS[key.openPlace], digits(hold.openedMs), key.name)
-      redis.call('ZADD', KEYS[key.endsPlace], digits(expiresMs), key.name)
+      redis.call('ZADD', KEYS[key.openPlace], hold.openedMs, key.name)
+      redis.call('ZADD', KEYS[key.endsPlace], expiresMs, key.name)
     else
       redis.call('ZREM', KEYS[key.openPlace], key.name)
       redis.call('ZREM', KEYS[key.endsPlace], key.name)

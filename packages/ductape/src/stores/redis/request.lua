@@ -50,6 +50,7 @@ local function readHoldTerms()
   local place = request[at]
   at = at + 1
   if place == 0 then return nil end
+  if not writeHolds then decideHold, isHoldStale, writeHolds = knowHolds() end
   local flags = request[at + 4]
   local hold = {
     place = counterCount + place, openPlace = counterCount + request[at],
