@@ -30,7 +30,8 @@ export async function* scanCounters(
   const seen = new Set<string>();
   try {
     for await (const [redis, keys] of keysOf(nodes, keyspace.pattern(prefix))) {
-      const fresh = keys.filter((key) => !seen.has(key));
+      // The others are answers, holds, and lists of holds, which are no texts.
+      const fresh = keys.filter((key) => !seen.has(key) && keyspace.split(key) !== null);
       const texts = await Promise.all(fresh.map((key) => redis.getBuffer(key)));
       for (const [i, key] of fresh.entries()) {
         const parts = keyspace.split(key);
