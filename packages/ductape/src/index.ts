@@ -54,9 +54,19 @@ export { QuotaExceededError } from "./quota/exceeded.js";
 export { RemoteDuctape, type RemoteOptions } from "./remote/client.js";
 export { unknownField, type Empty } from "./base/field.js";
 export { ACTIONS, type Action } from "./decide/action.js";
-export type { BoundChange, BoundInput, BoundQuota } from "./quota/bound.js";
+export type {
+  BoundChange,
+  BoundHold,
+  BoundHoldInput,
+  BoundInput,
+  BoundQuota,
+} from "./quota/bound.js";
+export type { Hold } from "./quota/hold.js";
+export type { HoldInput } from "./quota/hold-calls.js";
+export type { OpenReservation, ReservationsInput, ReservationsPage } from "./quota/reservations.js";
 export type { QuotaTarget } from "./quota/target.js";
-export type { QuotaInput, SessionInput } from "./quota/request.js";
+export type { QuotaInput } from "./quota/request.js";
+export type { SessionInput } from "./quota/input-fields.js";
 export type { SubjectInput } from "./define/subject.js";
 export type {
   Admitted,
@@ -70,9 +80,10 @@ export type {
   EnforcedResult,
   QuotaResult,
   ResultBase,
-  ResultWindow,
   RuleResult,
 } from "./quota/decision.js";
+export type { ReservationResult } from "./quota/reservation.js";
+export type { ResultWindow } from "./quota/window-text.js";
 export type { OutagePolicy } from "./base/settings.js";
 export type { Cache, CacheInput } from "./define/cache.js";
 export type { CachedCounter, CacheQuery, CacheValue } from "./product/caches.js";
@@ -93,7 +104,7 @@ export type {
 export type { AmountInput, QuotaUse, QuotaUseInput } from "./define/quota-use.js";
 export type { Template } from "./define/template.js";
 export type { LimitInput } from "./define/limit.js";
-export type { Rule, RuleInput } from "./define/rule.js";
+export type { Rule, RuleInput, WindowKind } from "./define/rule.js";
 export type { QuotaDefinition, QuotaView } from "./define/quota.js";
 export type { Environment, EnvironmentInput } from "./define/environment.js";
 export type { DeleteOptions, Patch } from "./define/patch.js";

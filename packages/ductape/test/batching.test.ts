@@ -17,7 +17,14 @@ const quota = compileQuota({ body, identity }, "shop", { slug: "prd", uid: "uid"
 
 /** A plan that its amount distinguishes from others. */
 function planOf(amount: number): Plan {
-  return [planStep(parseRequest(inputOf({ amount })), null, quota, 0)];
+  return [
+    planStep(
+      parseRequest(inputOf({ amount }), () => ""),
+      null,
+      quota,
+      0,
+    ),
+  ];
 }
 
 /** Batches for an engine that records its plans, may be busy and may fail. */

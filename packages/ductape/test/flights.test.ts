@@ -17,7 +17,14 @@ const QUOTA_OF_USER = (() => {
 
 /** A plan; `amount` distinguishes it from others. */
 function planOf(amount: number): Plan {
-  return [planStep(parseRequest(inputOf({ amount, subject: "u" })), null, QUOTA_OF_USER, 0)];
+  return [
+    planStep(
+      parseRequest(inputOf({ amount, subject: "u" }), () => ""),
+      null,
+      QUOTA_OF_USER,
+      0,
+    ),
+  ];
 }
 
 const DONE = doneOf(planOf(1));

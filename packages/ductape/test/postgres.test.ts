@@ -44,7 +44,7 @@ describe.runIf(started !== null)("the clock of PostgreSQL decides", () => {
     ] as const;
     for (const input of inputs) {
       const result = await ductape.processor.quota.run(inputOf(input));
-      const minutes = Math.abs(Date.parse(result.window.start ?? "") - Date.parse(day)) / 60_000;
+      const minutes = Math.abs(Date.parse(result.window?.start ?? "") - Date.parse(day)) / 60_000;
       // Unless midnight has just passed.
       expect([0, 1_440]).toContain(minutes);
     }

@@ -99,7 +99,7 @@ it.runIf(hasRedis("the expiry of counters"))(
     const leftMs = async (quota_tag: string) => {
       const result = await ductape.processor.quota.run(inputOf({ quota_tag, subject: quota_tag }));
       const [key = ""] = await redis.keys(`*${quota_tag}/default*`);
-      const endMs = Date.parse(result.window.end ?? "");
+      const endMs = Date.parse(result.window?.end ?? "");
       return (await redis.pttl(key)) - (endMs - Date.now());
     };
     const [day, hour] = [await leftMs("q"), await leftMs("hour")];

@@ -85,6 +85,7 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
 /** The groups of routes, by the first part of their path or the third under a product. */
 const GROUPS: Readonly<Record<string, readonly [name: string, description: string]>> = {
   quota: ["decisions", "Count, check, and change what is counted."],
+  reservations: ["holds", "What is set aside for work in progress."],
   products: ["products", "Products, to which quotas belong."],
   "products/environments": [
     "environments",

@@ -63,6 +63,9 @@ function joined(items: readonly Item[]): Pick<Item, "policy" | "limit"> | null {
   return items.length > 0 && isSmall ? { policy, limit } : null;
 }
 
+/** What a concurrency limit counts, as the draft names it. */
+const CONCURRENT = "concurrent-requests";
+
 /** The parameters of a policy are constant for its window; those of the other field change. */
 function itemOf(
   { product_tag, env, quota_tag, unit }: Decision,
@@ -73,8 +76,12 @@ function itemOf(
   const name = nameText(rule);
   const key = partitions.keyOf({ product_tag, env, quota_tag, rule, subject });
   const pk = key === null ? "" : `;pk=:${key}:`;
-  const qu = unit === undefined ? "" : `;qu=${nameText(unit)}`;
-  const w = window.end === null ? "" : `;w=${secondsBetween(Date.parse(window.start), window.end)}`;
+  const counts = window === null ? CONCURRENT : unit;
+  const qu = counts === undefined ? "" : `;qu=${nameText(counts)}`;
+  const w =
+    window === null || window.end === null
+      ? ""
+      : `;w=${secondsBetween(Date.parse(window.start), window.end)}`;
   const t = resets_at === null ? "" : `;t=${secondsBetween(nowMs, resets_at)}`;
   return {
     rule,

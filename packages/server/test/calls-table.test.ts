@@ -23,7 +23,9 @@ it("every row has its commands, and every command that is not its own is of a ro
       ? [`${above}${command.name()}`]
       : command.commands.flatMap((part) => leaves(part, `${above}${command.name()} `));
   const all = ductapeProgram().commands.flatMap((command) => leaves(command, ""));
-  const actions = ["check", "increment", "decrement", "set", "reset", "grant"];
+  const actions = "check increment decrement set reset grant reserve commit extend release".split(
+    " ",
+  );
   const others = ["serve", "export", "schema", "completion"];
   expect(all.toSorted()).toEqual(
     [
@@ -50,6 +52,10 @@ it("keys name each scope once, after those that include it", () => {
     "quota:set",
     "quota:reset",
     "quota:grant",
+    "quota:reserve",
+    "quota:commit",
+    "quota:extend",
+    "quota:release",
     "catalogue:*",
     "catalogue:read",
     "catalogue:write",

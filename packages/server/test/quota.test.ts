@@ -118,7 +118,8 @@ describe("POST /v1/quota/run", () => {
       {
         path: "action",
         message:
-          "expects one of check, increment, decrement, set, reset, grant; " +
+          "expects one of check, increment, decrement, set, reset, grant, reserve, commit, " +
+          "extend, release; " +
           'got "incremnt": did you mean increment?',
       },
       { path: "amount", message: 'expects a number, got "1"' },

@@ -24,7 +24,18 @@ export interface Sample {
 }
 
 const NEVER = { "if-match": '"999999"' };
-const ACTIONS = ["check", "increment", "decrement", "set", "reset", "grant"] as const;
+const ACTIONS = [
+  "check",
+  "increment",
+  "decrement",
+  "set",
+  "reset",
+  "grant",
+  "reserve",
+  "commit",
+  "extend",
+  "release",
+] as const;
 
 /**
  * A request for each route and each action, on a product, an environment and what is in them. It
@@ -34,6 +45,7 @@ export function samplesOf(product: string, env: string): Sample[] {
   const base = `/v1/products/${product}`;
   return [
     ...ACTIONS.flatMap((action) => quotaSamples(product, env, action)),
+    reservationsSample(product, env),
     ...definitionSamples("/v1/products", ":product", "/v1/products", product, "none", "whole", {
       tag: product,
     }),
@@ -94,6 +106,16 @@ export function samplesOf(product: string, env: string): Sample[] {
     },
     ...keySamples(),
   ];
+}
+
+function reservationsSample(product: string, env: string): Sample {
+  return {
+    method: "GET",
+    route: "/v1/reservations",
+    path: `/v1/reservations?product_tag=${product}&env=${env}&quota_tag=q`,
+    scope: "usage:read",
+    reach: "environment",
+  };
 }
 
 function quotaSamples(product: string, env: string, action: (typeof ACTIONS)[number]): Sample[] {

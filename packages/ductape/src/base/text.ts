@@ -1,7 +1,7 @@
 import { show } from "./errors.js";
 
 /** The longest tag, subject or key, in UTF-16 units. */
-const TEXT_CHARS_MAX = 255;
+export const TEXT_CHARS_MAX = 255;
 
 /**
  * What is wrong with the text of a tag, subject or key, or null. Two different ill-formed strings

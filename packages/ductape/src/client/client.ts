@@ -14,6 +14,9 @@ import type { Product, ProductInput } from "../define/product.js";
 import type { BoundQuota } from "../quota/bound.js";
 import type { QuotaTarget } from "../quota/target.js";
 import type { QuotaInput } from "../quota/request.js";
+import type { Hold } from "../quota/hold.js";
+import type { HoldInput } from "../quota/hold-calls.js";
+import type { ReservationsInput, ReservationsPage } from "../quota/reservations.js";
 import type { SessionData } from "../define/sample.js";
 import type { SessionDefinition, SessionView } from "../define/session.js";
 import type {
@@ -67,8 +70,8 @@ export interface QuotaCalls<Policy extends OutagePolicy = "throw"> {
    * Decides one request atomically and exactly. A denial is a value (`allowed: false`) and costs
    * nothing; a fault throws a {@link DuctapeError}: `VALIDATION`, `PRODUCT_NOT_FOUND`,
    * `ENVIRONMENT_NOT_FOUND`, `QUOTA_NOT_FOUND`, `SESSION_NOT_FOUND`, `CACHE_NOT_FOUND`,
-   * `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `IDEMPOTENCY_CONFLICT`, `STORE_UNAVAILABLE`,
-   * `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
+   * `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `RESERVATION_NOT_FOUND`, `IDEMPOTENCY_CONFLICT`,
+   * `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
   run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult<Policy>>;
   /**
@@ -89,6 +92,27 @@ export interface QuotaCalls<Policy extends OutagePolicy = "throw"> {
     inputs: readonly QuotaInput[],
     options?: CallOptions & { readonly atomic?: boolean },
   ): Promise<(QuotaResult<Policy> | DuctapeError)[]>;
+  /**
+   * Sets an amount aside, and extends it until it is settled: by its methods, or at the end of an
+   * `await using` scope. Throws like `enforce`.
+   */
+  hold(input: HoldInput, options?: CallOptions): Promise<Hold<QuotaResult<Policy>>>;
+  /**
+   * Sets an amount aside while `work` runs. When it returns, what `hold.use` counted is committed,
+   * or the whole amount if that was never called. When it throws, the hold is released and the
+   * error thrown; if the release fails, that is logged. When `hold.signal` was aborted, what was
+   * used is committed either way. Throws like `enforce`, and the faults of the commit.
+   */
+  hold<T>(
+    input: HoldInput,
+    work: (hold: Hold<QuotaResult<Policy>>) => T | PromiseLike<T>,
+    options?: CallOptions,
+  ): Promise<T>;
+  /**
+   * Open holds of a quota or of all, the oldest first. Throws `VALIDATION`, `*_NOT_FOUND`,
+   * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
+   */
+  reservations(input: ReservationsInput): Promise<ReservationsPage>;
 }
 
 /** The definitions of one kind in a product, whose tag is the first argument of each call. */

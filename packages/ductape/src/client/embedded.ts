@@ -28,6 +28,7 @@ import { Verifier } from "../sessions/verifier.js";
 import { isLeftOut, isRecord } from "../base/json.js";
 import { unknownField } from "../base/field.js";
 import { boundOn, type BoundQuota } from "../quota/bound.js";
+import { OpenHolds } from "../quota/hold-calls.js";
 import type { QuotaTarget } from "../quota/target.js";
 import type { QuotaResult } from "../quota/decision.js";
 import { parsePlace, type Request } from "../quota/request.js";
@@ -108,6 +109,7 @@ export class EmbeddedDuctape<
   readonly #events: Events;
   readonly #clock: Clock;
   readonly #gate: StoreGate;
+  readonly #holds: OpenHolds;
   #closing: Promise<void> | null = null;
 
   constructor(options: EmbeddedOptions<Policy> = {}) {
@@ -131,11 +133,16 @@ export class EmbeddedDuctape<
     const revocations = new Revocations(catalogue, clock);
     const verifier = new Verifier({ ...shared, revocations });
     const ahead = new AheadWarnings(logger);
-    const quota = new Quota({ ...shared, verifier, events: this.#events, ahead, timeoutMs });
+    const holds = new OpenHolds(logger, timeoutMs);
+    this.#holds = holds;
+    // The runtime draws the randomness of many ids at once.
+    const newId = () => crypto.randomUUID();
+    const events = this.#events;
+    const quota = new Quota({ ...shared, verifier, events, ahead, timeoutMs, newId, holds });
     this.product = new Products(shared);
     this.usage = new Usage(shared);
     this.records = new StoredRecords(shared);
-    const calls = underPolicy<Policy, Request>(quota, policy, logger);
+    const calls = underPolicy<Policy, Request>(quota, policy, logger, holds);
     this.#bind = (target) => {
       const place = parsePlace(target);
       return policy === "throw" ? quota.bind(place) : boundOn(calls, target);
@@ -195,6 +202,8 @@ export class EmbeddedDuctape<
   }
 
   async #closeNow(): Promise<void> {
+    const settling = this.#holds.close();
+    if (settling !== null) await settling;
     await this.#gate.close();
     this.#catalogue.stop();
     await this.#store.close();

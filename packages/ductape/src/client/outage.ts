@@ -11,6 +11,8 @@ import { DuctapeError, StoreError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
 import type { QuotaInput, Request } from "../quota/request.js";
 import type { CallOptions } from "../base/call.js";
+import { HoldCalls, type OpenHolds } from "../quota/hold-calls.js";
+import type { ReservationsInput, ReservationsPage } from "../quota/reservations.js";
 
 /** The parts of an input that an answer without the store repeats. */
 export type Asked = Pick<
@@ -46,14 +48,16 @@ export function underPolicy<Policy extends OutagePolicy, A extends Asked>(
   flow: Flow<A>,
   policy: OutagePolicy,
   logger: Logger,
+  holds: OpenHolds,
 ): QuotaCalls<Policy>;
 /** Under `throw` this is the flow itself, at no extra cost. */
 export function underPolicy(
   flow: Flow<Asked>,
   policy: OutagePolicy,
   logger: Logger,
+  holds: OpenHolds,
 ): QuotaCalls<OutagePolicy> {
-  return policy === "throw" ? flow : new OutageQuota(flow, policy, logger);
+  return policy === "throw" ? flow : new OutageQuota(flow, policy, logger, holds);
 }
 
 /**
@@ -63,19 +67,23 @@ export function underPolicy(
  * it. An answer that a server gave under its own policy is passed on. The first degraded answer of
  * an outage is logged with its fault.
  */
-class OutageQuota<A extends Asked> implements QuotaCalls<OutagePolicy> {
+class OutageQuota<A extends Asked>
+  extends HoldCalls<QuotaResult<OutagePolicy>>
+  implements QuotaCalls<OutagePolicy>
+{
   readonly #flow: Flow<A>;
   readonly #allows: boolean;
   readonly #logger: Logger;
   #isDown = false;
 
-  constructor(flow: Flow<A>, policy: "allow" | "deny", logger: Logger) {
+  constructor(flow: Flow<A>, policy: "allow" | "deny", logger: Logger, holds: OpenHolds) {
+    super(holds);
     this.#flow = flow;
     this.#allows = policy === "allow";
     this.#logger = logger;
   }
 
-  async run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult<OutagePolicy>> {
+  override async run(input: QuotaInput, options?: CallOptions): Promise<QuotaResult<OutagePolicy>> {
     // Before the call, because the caller may change its object during the call.
     const asked = this.#flow.askedOf(input);
     try {
@@ -95,6 +103,10 @@ class OutageQuota<A extends Asked> implements QuotaCalls<OutagePolicy> {
       if (!degraded.allowed) throw error;
       return degraded;
     }
+  }
+
+  reservations(input: ReservationsInput): Promise<ReservationsPage> {
+    return this.#flow.reservations(input);
   }
 
   runAll(

@@ -19,6 +19,10 @@ export const ACTIONS: readonly Action[] = [
   "set",
   "reset",
   "grant",
+  "reserve",
+  "commit",
+  "extend",
+  "release",
 ];
 
 /** An idempotency key, and how long its answer is kept, in milliseconds. */

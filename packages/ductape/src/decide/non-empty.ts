@@ -3,10 +3,11 @@ export type NonEmpty<T> = readonly [T, ...T[]];
 
 /** The list, which must not be empty. */
 export function nonEmpty<T>(items: readonly T[]): NonEmpty<T> {
-  if (hasItems(items)) return items;
+  if (isNonEmpty(items)) return items;
   throw new Error("a list that must have an item is empty");
 }
 
-function hasItems<T>(items: readonly T[]): items is NonEmpty<T> {
+/** True if the list has an item. */
+export function isNonEmpty<T>(items: readonly T[]): items is NonEmpty<T> {
   return items.length > 0;
 }

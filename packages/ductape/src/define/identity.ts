@@ -56,7 +56,10 @@ export function identifyQuota(
     uid: before === null ? making.newUid() : before.identity.uid,
     coLocated: before === null ? making.coLocate : before.identity.coLocated,
     decimals,
-    rules: rules.map((rule) => identifyRule(rule, before, making)),
+    rules: rules.map((rule, i) => {
+      const path = rules.length === 1 ? "window" : `rules[${i}].window`;
+      return identifyRule(rule, before, making, path);
+    }),
   };
 }
 
@@ -64,6 +67,7 @@ function identifyRule(
   rule: Rule,
   before: Before<RulesBody, QuotaIdentity> | null,
   { newUid, nowMs }: Making,
+  path: string,
 ): RuleIdentity {
   const { name, scope } = rule;
   const isSame = (each: { name: string; scope: string }) =>
@@ -72,15 +76,24 @@ function identifyRule(
   const ledger = rule.history === 0 ? null : (old?.ledger ?? newUid());
   if (old === undefined) return { name, scope, uid: newUid(), shape: 1, shapedMs: 0, ledger };
   const known = before?.body?.rules.find(isSame);
+  if (known !== undefined) refuseOtherKind(known, rule, path);
   const keepsForm = known !== undefined && formOf(known) === formOf(rule);
   if (keepsForm) return { ...old, name, scope, ledger };
   return { name, scope, uid: old.uid, shape: old.shape + 1, shapedMs: nowMs, ledger };
+}
+
+/** Open holds and amounts are counted apart, so neither can become the other. */
+function refuseOtherKind(before: Rule, { window }: Rule, path: string): void {
+  if ((before.window === "concurrent") === (window === "concurrent")) return;
+  const message = `cannot change from ${before.window} to ${window}: make another rule`;
+  throw new ValidationError([{ path, message }]);
 }
 
 /**
  * What determines a rule's windows. Equivalent spellings and fields without effect compare equal.
  */
 function formOf({ period, window, time_zone, week_start, anchor }: Rule): string {
+  if (period === null) return window;
   if (period === "lifetime") return period;
   if (window === "rolling") return JSON.stringify([window, period]);
   if (anchor !== null) return JSON.stringify([period, time_zone.toLowerCase(), Date.parse(anchor)]);

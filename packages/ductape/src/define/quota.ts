@@ -13,7 +13,7 @@ import { isLeftOut, isRecord } from "../base/json.js";
 import type { Definition, Kind, Stamps } from "./kind.js";
 import { spacePrefix } from "../base/key.js";
 import type { LimitInput } from "./limit.js";
-import { rollingMs, windowAt, type Period, type Span } from "../decide/period.js";
+import { rollingMs, windowAt, type Span } from "../decide/period.js";
 import { ledgerOf, type Ledger } from "../decide/ledger.js";
 import type { RuleTerms } from "../decide/plan.js";
 import type { Changes } from "./patch.js";
@@ -21,7 +21,7 @@ import { parseRule, RULE_FIELDS, type Rule, type RuleInput } from "./rule.js";
 import { selectorPath } from "../base/text.js";
 
 /** The input of `quotas.create`: `rules`, or the fields of a single rule. */
-export interface QuotaDefinition extends Partial<Omit<RuleInput, "name" | "limit" | "period">> {
+export interface QuotaDefinition extends Partial<Omit<RuleInput, "name" | "limit">> {
   readonly tag: string;
   readonly name?: string | Empty | undefined;
   readonly description?: string | Empty | undefined;
@@ -36,7 +36,6 @@ export interface QuotaDefinition extends Partial<Omit<RuleInput, "name" | "limit
   readonly unit?: string | Empty | undefined;
   readonly rules?: readonly RuleInput[] | Empty | undefined;
   readonly limit?: LimitInput | Empty | undefined;
-  readonly period?: Period | Empty | undefined;
 }
 
 /** The parsed part of a quota's definition. */
@@ -71,6 +70,8 @@ export interface CompiledQuota {
   readonly scopes: readonly (readonly string[])[];
   /** True if any of its rules has a ledger. */
   readonly keepsHistory: boolean;
+  /** True if each of its rules counts open holds. */
+  readonly countsHoldsOnly: boolean;
   /** The current caches of its product. */
   readonly caches: KnownCaches;
 }
@@ -198,7 +199,8 @@ function parseRules(fields: Fields, named: string, decimals: number | null): Rul
 
 /** A shorter window has ended before anybody could read the one before it. */
 function remembersLast({ period, window }: Rule): boolean {
-  return window === "calendar" && period !== "lifetime" && rollingMs(period) >= DAY_MS;
+  if (window !== "calendar" || period === null || period === "lifetime") return false;
+  return rollingMs(period) >= DAY_MS;
 }
 
 /**
@@ -228,7 +230,8 @@ function quotaOver(body: QuotaBody, fields: Changes["fields"]): object {
     const merged = rules.map((rule: unknown) => (isRecord(rule) ? ruleOver(body, rule) : rule));
     return { ...body, ...fields, rules: merged };
   }
-  const isWhole = limit !== undefined && period !== undefined;
+  const isWhole =
+    limit !== undefined && (period !== undefined || fields["window"] === "concurrent");
   if (body.rules.length === 1 || rules !== undefined || !isWhole) return mergeQuota(body, fields);
   const { rules: _rules, ...rest } = body;
   return { ...rest, ...fields };
@@ -270,6 +273,7 @@ export function compileQuota(
     rules: [first, ...others],
     scopes: [...scopes.values()],
     keepsHistory: rules.some(({ ledger }) => ledger !== null),
+    countsHoldsOnly: rules.every(({ terms }) => terms.isConcurrent),
     caches,
   };
 }
@@ -280,20 +284,24 @@ function compileRule(
   ledgerSpace: string | null,
   scale: number,
 ): CompiledRule {
+  const isConcurrent = rule.window === "concurrent";
   const calendar = {
-    period: rule.period,
+    // The window of a lifetime is all of time, and so is that of open holds.
+    period: rule.period ?? "lifetime",
     timeZone: rule.time_zone,
     weekStart: rule.week_start,
     anchorMs: rule.anchor === null ? null : Date.parse(rule.anchor),
   };
-  const scale1 = (limit: number | null) => (limit === null ? null : exactUnits(limit, scale));
+  // A hold counts as one, not as an amount.
+  const units = isConcurrent ? 1 : scale;
+  const scale1 = (limit: number | null) => (limit === null ? null : exactUnits(limit, units));
   const { limit } = rule;
   const picked = typeof limit === "object" && limit !== null ? limit : null;
   const terms = {
     ...counters,
     name: rule.name,
-    rollingMs: rule.window === "rolling" ? rollingMs(rule.period) : 0,
-    isConcurrent: false,
+    rollingMs: rule.window === "rolling" ? rollingMs(rule.period ?? "lifetime") : 0,
+    isConcurrent,
     isSoft: rule.on_exceed === "allow",
     picksLimit: picked !== null,
     defaultLimit: picked === null ? null : scale1(picked.default),

@@ -6,15 +6,22 @@ import { isTimeZone, PERIOD_UNITS, WEEKDAYS, type Period, type Weekday } from ".
 import { isRecord } from "../base/json.js";
 import { selectorPath } from "../base/text.js";
 
+/** How a rule counts: in windows of the calendar, in the period until now, or what is open. */
+export type WindowKind = "calendar" | "rolling" | "concurrent";
+
 /** The fields of a rule; docs/guides/quotas.md describes each. */
 export interface RuleInput {
   readonly name?: string | Empty | undefined;
   /** `"product"`, or a selector such as `"$Session{userId}"`. Default `"product"`. */
   readonly scope?: string | Empty | undefined;
   readonly limit: LimitInput;
-  readonly period: Period;
-  /** Default `"calendar"`. */
-  readonly window?: "calendar" | "rolling" | Empty | undefined;
+  /** Required, but null or left out for a `"concurrent"` window. */
+  readonly period?: Period | null | Empty | undefined;
+  /**
+   * `"concurrent"` counts open holds, each as one whatever its amount, and no period. Default
+   * `"calendar"`.
+   */
+  readonly window?: WindowKind | Empty | undefined;
   /** An IANA zone. Default `"UTC"`. */
   readonly time_zone?: string | Empty | undefined;
   /** Default `"monday"`. */
@@ -34,8 +41,9 @@ export interface Rule {
   readonly name: string;
   readonly scope: string;
   readonly limit: LimitInput;
-  readonly period: Period;
-  readonly window: "calendar" | "rolling";
+  /** Null for a `"concurrent"` window. */
+  readonly period: Period | null;
+  readonly window: WindowKind;
   readonly time_zone: string;
   readonly week_start: Weekday;
   readonly anchor: string | null;
@@ -78,15 +86,21 @@ export function parseRule(
   const name = fields.tag("name");
   if (name === "*") fields.refuse("name", 'must not be "*", which means all rules');
   const scope = parseScope(fields);
-  const limit = parseLimit(fields, decimals);
-  const period = parsePeriod(fields);
-  const window = fields.oneOf("window", ["calendar", "rolling"]);
+  const window = fields.oneOf("window", ["calendar", "rolling", "concurrent"]);
+  const isConcurrent = window === "concurrent";
+  // Each open hold counts as one, whatever the amounts are.
+  const limit = parseLimit(fields, isConcurrent ? 0 : decimals);
+  const period = isConcurrent ? refusePeriod(fields) : parsePeriod(fields);
   const anchor = parseAnchor(fields);
   if (window === "rolling" && period === "lifetime") {
     fields.refuse("window", "rolling needs a period with a length, got lifetime");
   }
-  if (anchor !== null && (window === "rolling" || period === "lifetime")) {
-    fields.refuse("anchor", "does not apply to a rolling window or a lifetime");
+  if (anchor !== null && (window !== "calendar" || period === "lifetime")) {
+    fields.refuse("anchor", "does not apply to a rolling or concurrent window, or a lifetime");
+  }
+  const alerts = parseAlerts(fields);
+  if (isConcurrent && alerts.length > 0) {
+    fields.refuse("alerts", "expects none: a concurrent window never ends, so they fire but once");
   }
   return {
     name,
@@ -98,7 +112,7 @@ export function parseRule(
     week_start: fields.oneOf("week_start", WEEKDAYS),
     anchor,
     on_exceed: fields.oneOf("on_exceed", ["reject", "allow"]),
-    alerts: parseAlerts(fields),
+    alerts,
     history: parseHistory(fields, window === "calendar" && period !== "lifetime"),
   };
 }
@@ -123,6 +137,14 @@ function parsePeriod(fields: Fields): Period {
   const got = value === undefined ? "is required:" : `got ${show(value)};`;
   fields.refuse("period", `${got} expects one of ${UNITS} lifetime, or { every, unit }`);
   return "day";
+}
+
+function refusePeriod(fields: Fields): null {
+  const value = fields.get("period");
+  if (value === undefined || value === null) return null;
+  const message = `has no meaning for a concurrent window, which counts open holds`;
+  fields.refuse("period", `${message}; got ${show(value)}`);
+  return null;
 }
 
 function parseMultiple(fields: Fields): Period {
@@ -196,6 +218,9 @@ function parseHistory(fields: Fields, hasEndingWindows: boolean): number {
     return 0;
   }
   if (hasEndingWindows) return value;
-  fields.refuse("history", `expects 0 for a rolling window or a lifetime, got ${value}`);
+  fields.refuse(
+    "history",
+    `expects 0 unless the windows are of the calendar and end, got ${value}`,
+  );
   return 0;
 }

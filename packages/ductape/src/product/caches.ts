@@ -1,7 +1,6 @@
-import type { ResultWindow } from "../quota/decision.js";
 import { CACHE, type CacheBody, type CacheInput } from "../define/cache.js";
 import { usedAt, type Counter } from "../decide/counter.js";
-import { windowText } from "../quota/decision.js";
+import { windowText, type ResultWindow } from "../quota/window-text.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 import { spaceParts } from "../base/key.js";
 import type { Span } from "../decide/period.js";

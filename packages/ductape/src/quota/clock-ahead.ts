@@ -1,6 +1,6 @@
 import type { Catalogue } from "../define/catalogue.js";
 import { latestMs, type Counter } from "../decide/counter.js";
-import { isoOf } from "./decision.js";
+import { isoOf } from "./window-text.js";
 import { DuctapeError, show } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
 import { spaceParts } from "../base/key.js";

@@ -1,21 +1,25 @@
 import type { OutagePolicy } from "../base/settings.js";
 import { valueMaxText } from "../decide/amount.js";
 import type { CompiledQuota } from "../define/quota.js";
-import { rememberingInPlaces, type Places } from "../base/memo.js";
-import { ConflictError, show, ValidationError } from "../base/errors.js";
-import { FOREVER_MS, type Period, type Span } from "../decide/period.js";
-import { limitWith } from "../decide/counter.js";
+import { ValidationError } from "../base/errors.js";
+import type { Period } from "../decide/period.js";
 import type { CheckOutcome, StepOutcome } from "../decide/outcome.js";
 import type { Step } from "../decide/plan.js";
 import type { Identity } from "../define/subject.js";
 import type { Action } from "../decide/action.js";
+import { conflict, reservationOf, type ReservationResult } from "./reservation.js";
+import { endOf, isoOf, windowText, type ResultWindow } from "./window-text.js";
+import { noHold } from "./settlement.js";
 import type { Request } from "./request.js";
-
-/** The window of a rule, ISO 8601 in UTC; `end` is null for a lifetime. */
-export interface ResultWindow {
-  start: string;
-  end: string | null;
-}
+import {
+  bindingCheck,
+  countsHolds,
+  isAnyPassed,
+  leftOf,
+  limitOf,
+  overageOf,
+  waitMs,
+} from "./standing.js";
 
 /** The numbers of one rule, in the units of the quota. */
 export interface RuleResult {
@@ -26,16 +30,20 @@ export interface RuleResult {
   /** Includes the grants of this window; null: counts only. */
   limit: number | null;
   used: number;
-  /** Reserved, not yet used. */
+  /** Reserved, not yet used; for a concurrency limit, how many holds are open. */
   held: number;
-  /** `limit - used`, never below 0; null if unlimited. */
+  /** `limit - used - held`, never below 0; null if unlimited. */
   remaining: number | null;
-  /** By how much `used` exceeds the limit. */
+  /** By how much `used` exceeds the limit or, for a concurrency limit, `held`. */
   overage: number;
   /** Null: the rule counts open holds. */
   period: Period | null;
-  window: ResultWindow;
-  /** When the window ends or, if rolling, its oldest amount leaves; null for a lifetime. */
+  /** Null for a concurrency limit. */
+  window: ResultWindow | null;
+  /**
+   * When the window ends or, if rolling, its oldest amount leaves; null for a lifetime and for a
+   * concurrency limit.
+   */
   resets_at: string | null;
   /** False if the rule denied the amount. */
   admits: boolean;
@@ -58,6 +66,7 @@ export interface ResultBase extends Omit<RuleResult, "admits" | "retry_after_ms"
   env: string;
   product_tag: string;
   quota_tag: string;
+  /** What was asked for or, with `at_least`, admitted; what was counted of a hold. */
   amount: number;
   /** What amounts count, unless that is requests. */
   unit?: string;
@@ -73,6 +82,8 @@ export interface ResultBase extends Omit<RuleResult, "admits" | "retry_after_ms"
   asked_by?: string;
   /** For `reset` and `set`: what was counted before. */
   previous_used?: number;
+  /** For `reserve`, `commit`, `extend` and `release`. */
+  reservation?: ReservationResult;
   alerts?: Alert[];
   /** All rules, if there are several. */
   rules?: RuleResult[];
@@ -154,8 +165,8 @@ export type EnforcedResult<Policy extends OutagePolicy = "throw"> = Extract<
 >;
 
 /**
- * The outcome of a step in the caller's units and names. Pure. Throws `IDEMPOTENCY_CONFLICT`, and
- * `VALIDATION` for a count past 2^53-1.
+ * The outcome of a step in the caller's units and names. Pure. Throws `IDEMPOTENCY_CONFLICT`,
+ * `RESERVATION_NOT_FOUND`, and `VALIDATION` for a count past 2^53-1.
  */
 export function decisionOf(
   request: Request,
@@ -183,7 +194,8 @@ function refusal(
   { scale, decimals }: CompiledQuota,
 ): Decision {
   const { status } = outcome;
-  if (status === "conflict") throw idempotencyConflict(request);
+  if (status === "conflict") throw conflict(request);
+  if (status === "unknown") throw noHold(request, request.holding?.reservation ?? "");
   if (status === "overflow") throw overflow(request, decimals);
   const withheld = status === "withheld";
   return report(request, identity, step, outcome, binding, scale, {
@@ -208,11 +220,13 @@ function report<A extends Answer>(
   scale: number,
   answer: A,
 ) {
-  const { used, check } = binding;
+  const { used, held, check } = binding;
   const { rule, subject } = check;
-  const { checks, ageMs } = outcome;
+  const { checks, ageMs, amount } = outcome;
   const limit = limitOf(binding);
-  const window = windowText(binding.window);
+  const units = rule.period === null ? 1 : scale;
+  const left = leftOf(binding, limit);
+  const window = rule.period === null ? null : windowText(binding.window);
   const result: ResultBase & Pick<A, keyof Answer> = {
     action: request.action,
     env: request.env,
@@ -224,15 +238,15 @@ function report<A extends Answer>(
     exceeded: answer.code === "QUOTA_EXCEEDED" || isAnyPassed(checks),
     code: answer.code,
     rule: rule.name,
-    amount: unscaled(step.amount, scale),
-    limit: limit === null ? null : unscaled(limit, scale),
-    used: unscaled(used, scale),
-    held: 0,
-    remaining: limit === null ? null : limit > used ? unscaled(limit - used, scale) : 0,
-    overage: limit !== null && used > limit ? unscaled(used - limit, scale) : 0,
+    amount: unscaled(amount ?? step.amount, scale),
+    limit: limit === null ? null : unscaled(limit, units),
+    used: unscaled(used, units),
+    held: unscaled(held, units),
+    remaining: left === null ? null : unscaled(left, units),
+    overage: unscaled(overageOf(binding, limit), units),
     period: rule.period,
-    window: { start: window.start, end: window.end },
-    resets_at: binding.rolling === null ? window.end : isoOf(binding.rolling.leavesMs),
+    window: window === null ? null : { start: window.start, end: window.end },
+    resets_at: binding.rolling === null ? endOf(window) : isoOf(binding.rolling.leavesMs),
     retry_after_ms: answer.retry_after_ms,
     source: ageMs === null ? "store" : "cache",
     age_ms: ageMs ?? 0,
@@ -244,13 +258,13 @@ function report<A extends Answer>(
     result.previous_used = unscaled(binding.previousUsed, scale);
   }
   if (request.action === "decrement") result.applied = appliedOf(outcome, binding, scale);
+  if (outcome.hold !== null) {
+    result.reservation = reservationOf(request, outcome, outcome.hold, binding, scale);
+  }
   if (checks.length > 1) result.rules = ruleResults(step, outcome, scale);
   if (answer.allowed) for (const each of checks) addAlerts(result, each);
   return result;
 }
-
-const limitOf = ({ check, granted }: CheckOutcome): number | null =>
-  limitWith(check.limit, granted);
 
 /** What was taken from one counter; 0 if another input of the call was denied. */
 const appliedOf = (
@@ -262,67 +276,24 @@ const appliedOf = (
 /** Converts amounts back to the caller's units; without a division for integers. */
 const unscaled = (amount: number, scale: number): number => (scale === 1 ? amount : amount / scale);
 
-/**
- * The check whose numbers are reported: of those that denied, the one with the longest wait, so
- * that waiting for it helps; else the one with the smallest fraction left. Of equals, the first.
- */
-function bindingCheck(step: Step, outcome: StepOutcome): CheckOutcome {
-  let tightest = outcome.checks[0];
-  let leastLeft = Infinity;
-  let refusing: CheckOutcome | null = null;
-  let longestMs = -1;
-  for (const each of outcome.checks) {
-    if (step.rule !== null && step.rule !== each.check.rule.name) continue;
-    const left = fractionLeft(each.used, limitOf(each));
-    const wait = each.admits ? -1 : (waitMs(step, outcome, each) ?? Infinity);
-    if (left < leastLeft) [tightest, leastLeft] = [each, left];
-    if (wait > longestMs) [refusing, longestMs] = [each, wait];
-  }
-  return refusing ?? tightest;
-}
-
-function fractionLeft(used: number, limit: number | null): number {
-  if (limit === null) return Number.MAX_VALUE;
-  return limit === 0 ? -used : (limit - used) / limit;
-}
-
-function isAnyPassed(checks: readonly CheckOutcome[]): boolean {
-  for (const each of checks) if (isPassed(each)) return true;
-  return false;
-}
-
-function isPassed(outcome: CheckOutcome): boolean {
-  const limit = limitOf(outcome);
-  return outcome.inTheWay || (limit !== null && outcome.used > limit);
-}
-
-/** How long until a check that denied admits the amount; null if waiting cannot help. */
-function waitMs(
-  { amount }: Step,
-  { nowMs }: StepOutcome,
-  { rolling, window, check }: CheckOutcome,
-): number | null {
-  if (rolling !== null) return rolling.fitsMs === null ? null : rolling.fitsMs - nowMs;
-  const { endMs } = window;
-  return endMs === FOREVER_MS || amount > (check.limit ?? 0) ? null : Math.max(0, endMs - nowMs);
-}
-
 function ruleResults(step: Step, outcome: StepOutcome, scale: number): RuleResult[] {
   return outcome.checks.map((each) => {
-    const { check, used, admits, rolling } = each;
-    const window = windowText(each.window);
+    const { check, used, held, admits, rolling } = each;
+    const window = countsHolds(each) ? null : windowText(each.window);
     const limit = limitOf(each);
+    const units = countsHolds(each) ? 1 : scale;
+    const left = leftOf(each, limit);
     const result: RuleResult = {
       rule: check.rule.name,
       subject: check.subject || null,
-      limit: limit === null ? null : limit / scale,
-      used: used / scale,
-      held: 0,
-      remaining: limit === null ? null : Math.max(0, limit - used) / scale,
-      overage: limit === null ? 0 : Math.max(0, used - limit) / scale,
+      limit: limit === null ? null : limit / units,
+      used: used / units,
+      held: held / units,
+      remaining: left === null ? null : left / units,
+      overage: overageOf(each, limit) / units,
       period: check.rule.period,
-      window: { ...window },
-      resets_at: rolling === null ? window.end : isoOf(rolling.leavesMs),
+      window: window === null ? null : { ...window },
+      resets_at: rolling === null ? endOf(window) : isoOf(rolling.leavesMs),
       admits,
       retry_after_ms: admits ? 0 : waitMs(step, outcome, each),
     };
@@ -337,33 +308,6 @@ function addAlerts(result: ResultBase, { check, alerted, alertedFrom }: CheckOut
   const reached = alerts.filter((fraction) => fraction > alertedFrom && fraction <= alerted);
   const reports = reached.map((fraction) => ({ rule: name, fraction }));
   if (reports.length > 0) result.alerts = [...(result.alerts ?? []), ...reports];
-}
-
-/** Formatting a date costs more than a decision, and windows stay the same for many calls. */
-const TEXTS_MAX = 256;
-const PLACES: Places<Span> = {
-  place: ({ startMs, endMs }) => ((startMs / 1_000) ^ (endMs / 60_000)) & (TEXTS_MAX - 1),
-  isSame: (a, b) => a.startMs === b.startMs && a.endMs === b.endMs,
-};
-
-/** The bounds of a window as in results. The object is shared: copy it. */
-export const windowText: (window: Span) => ResultWindow = rememberingInPlaces(
-  PLACES,
-  ({ startMs, endMs }) => ({
-    start: isoOf(startMs),
-    end: endMs === FOREVER_MS ? null : isoOf(endMs),
-  }),
-);
-
-/** An instant, ISO 8601 in UTC. */
-export const isoOf = (atMs: number): string => new Date(atMs).toISOString();
-
-function idempotencyConflict(request: Request): ConflictError {
-  return new ConflictError(
-    "IDEMPOTENCY_CONFLICT",
-    `idempotency_key: ${show(request.idempotency?.key)} was used with another input, and its ` +
-      "answer is still kept; give each request a key of its own",
-  );
 }
 
 function overflow(request: Request, decimals: number): ValidationError {

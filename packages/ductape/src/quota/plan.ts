@@ -1,32 +1,18 @@
-import {
-  amountText,
-  decimalsFor,
-  decimalsOf,
-  exactUnits,
-  unitsOf,
-  valueMax,
-  valueMaxText,
-  type Rounding,
-} from "../decide/amount.js";
-import { show, ValidationError } from "../base/errors.js";
-import { pathText } from "../base/text.js";
 import { ledgerCheck } from "../decide/ledger.js";
-import { FOREVER_MS, type Span } from "../decide/period.js";
-import type { RuleCheck, Step } from "../decide/plan.js";
+import type { HoldTerms, RuleCheck, Step } from "../decide/plan.js";
 import type { CompiledQuota, CompiledRule } from "../define/quota.js";
-import { valueAt } from "../define/selector.js";
-import {
-  pickSubject,
-  type Identity,
-  type SubjectInput,
-  type SubjectOrigin,
-} from "../define/subject.js";
-import { answerKey } from "./answer-key.js";
+import type { Identity } from "../define/subject.js";
+import { answerKey, holdTerms } from "./answer-key.js";
+import type { HoldFields } from "./hold-fields.js";
+import { scaledAmount, scaledLeast } from "./plan-amount.js";
+import { checkOf, planChecks } from "./plan-check.js";
+import { refuseUncounted, ruleOf } from "./plan-rule.js";
 import type { Request } from "./request.js";
 
 /**
- * Turns a request into a step at `nowMs`; `identity` is the owner of its session. Windows are
- * cached in the compiled rule until they end. Throws `VALIDATION` and `SUBJECT_REQUIRED`.
+ * Turns a request into a step at `nowMs`; `identity` is the owner of its session. A step on a hold
+ * is planned for the current windows of the counters of the subject. Throws `VALIDATION` and
+ * `SUBJECT_REQUIRED`.
  */
 export function planStep(
   request: Request,
@@ -34,8 +20,9 @@ export function planStep(
   quota: CompiledQuota,
   nowMs: number,
 ): Step {
-  const { action, idempotency } = request;
-  const amount = scaledAmount(request, quota);
+  const { action, idempotency, holding } = request;
+  if (quota.countsHoldsOnly) refuseUncounted(request, quota);
+  const amount = scaledAmount(request.amount, quota);
   const subject = identity === null ? request.subject : identity.data;
   const checks = planChecks(subject, quota, nowMs, identity);
   const rule = ruleOf(request, quota);
@@ -43,13 +30,13 @@ export function planStep(
   return {
     action,
     amount,
-    atLeast: null,
-    allowsExcess: false,
-    hold: null,
+    atLeast: holding === null ? null : scaledLeast(holding.atLeast, quota),
+    allowsExcess: holding !== null && holding.allowsExcess,
+    hold: holding === null ? null : holdOf(request, holding, identity, quota, amount, checks),
     charge: null,
     rule,
     checks,
-    ledgers: quota.keepsHistory && action !== "check" ? ledgersOf(checks, quota) : NO_LEDGERS,
+    ledgers: quota.keepsHistory && counts(request) ? ledgersOf(checks, quota) : NO_LEDGERS,
     answerKey:
       idempotency === null
         ? null
@@ -61,17 +48,29 @@ export function planStep(
 
 const NO_LEDGERS: readonly RuleCheck[] = [];
 
-function planChecks(
-  subject: SubjectInput | null,
-  quota: CompiledQuota,
-  nowMs: number,
+function holdOf(
+  request: Request,
+  holding: HoldFields,
   identity: Identity | null,
-): Step["checks"] {
-  const { rules } = quota;
-  const first = planCheck(rules[0], subject, quota, nowMs, identity);
-  if (rules.length === 1) return [first];
-  const others = rules.slice(1).map((rule) => planCheck(rule, subject, quota, nowMs, identity));
-  return [first, ...others];
+  quota: CompiledQuota,
+  amount: number,
+  checks: Step["checks"],
+): HoldTerms | null {
+  if (holding.reservation === "") return null;
+  return holdTerms(request, holding, identity, quota.answerSpace, amount, checks);
+}
+
+/** What is set aside is not used yet, so no history shows it. */
+function counts({ action }: Request): boolean {
+  switch (action) {
+    case "check":
+    case "reserve":
+    case "extend":
+    case "release":
+      return false;
+    default:
+      return true;
+  }
 }
 
 /** The ledgers' checks, in the order of the rules. */
@@ -122,162 +121,4 @@ export function planNothing(
     cache: null,
     plannedMs: nowMs,
   };
-}
-
-function planCheck(
-  rule: CompiledRule,
-  subject: SubjectInput | null,
-  quota: CompiledQuota,
-  nowMs: number,
-  identity: Identity | null,
-): RuleCheck {
-  const whose = rule.scope === null ? "" : subjectOf(rule, rule.scope, subject, quota, identity);
-  const limit = rule.limit === undefined ? limitFor(rule, subject) : rule.limit;
-  return checkOf(rule, whose, limit, nowMs);
-}
-
-function checkOf(
-  rule: CompiledRule,
-  subject: string,
-  limit: number | null,
-  nowMs: number,
-): RuleCheck {
-  const window = rule.terms.rollingMs === 0 ? windowOf(rule, nowMs) : NO_WINDOW;
-  return { rule: rule.terms, subject, window, limit };
-}
-
-const NO_WINDOW = { startMs: 0, endMs: FOREVER_MS };
-
-function windowOf(rule: CompiledRule, nowMs: number): Span {
-  const { cached } = rule;
-  if (nowMs >= cached.startMs && nowMs < cached.endMs) return cached;
-  return (rule.cached = rule.windowAt(nowMs));
-}
-
-// The path that every call takes is kept apart from the rare one, so that it is small enough to be
-// inlined.
-
-function scaledAmount(request: Request, quota: CompiledQuota): number {
-  const { amount } = request;
-  return quota.scale === 1 && Number.isSafeInteger(amount) ? amount : scaledUp(amount, quota);
-}
-
-function scaledUp(amount: number, quota: CompiledQuota): number {
-  const exact = exactUnits(amount, quota.scale);
-  if (exact !== null) return exact;
-  const units = unitsOf(amount, quota.decimals, quota.rounding);
-  if (units === null) throw fieldError("amount", explainAmount(amount, quota));
-  return units;
-}
-
-/** Why a quota refuses an amount, and the two ways to have it counted. */
-function explainAmount(amount: number, { tag, decimals, scale, rules }: CompiledQuota): string {
-  if (amount > valueMax(decimals)) {
-    const most = valueMaxText(decimals);
-    const counts = decimals === 0 ? "integers" : `${decimals} decimals`;
-    return `expects at most ${most}, as quota ${show(tag)} counts ${counts}, got ${amount}`;
-  }
-  const taken = (rounding: Rounding) =>
-    amountText((unitsOf(amount, decimals, rounding) ?? 0) / scale);
-  const enough = decimalsOf(amount, decimals + 1, decimalsFor(limitMax(rules) / scale));
-  const finer = enough === null ? "" : `, or make a new quota with ${enough} decimals`;
-  const digits = decimals === 0 ? "an integer" : `at most ${decimals} decimals`;
-  return (
-    `expects ${digits} for quota ${show(tag)}, got ${amount}; set its rounding to "nearest" ` +
-    `to count ${taken("nearest")}, or to "up" to count ${taken("up")}${finer}`
-  );
-}
-
-/** The largest limit of any rule and plan. */
-function limitMax(rules: CompiledQuota["rules"]): number {
-  let most = 0;
-  for (const { terms, limit, limits } of rules) {
-    const each = [limit, terms.defaultLimit, ...(limits?.values.values() ?? [])];
-    for (const one of each) most = Math.max(most, one ?? 0);
-  }
-  return most;
-}
-
-/**
- * The subject that a selector picks: a string given for the only selector, or the value at its
- * path.
- */
-function subjectOf(
-  rule: CompiledRule,
-  path: readonly string[],
-  subject: SubjectInput | null,
-  quota: CompiledQuota,
-  identity: Identity | null,
-): string {
-  if (typeof subject === "string" && quota.scopes.length === 1) return subject;
-  // Most rules count by the owner of the session, which was picked when its token was verified.
-  if (identity !== null && identity.selector === rule.selector) return identity.identifier;
-  const origin = identity === null ? "subject" : "session";
-  return selected(path, subject, quota, origin);
-}
-
-function selected(
-  path: readonly string[],
-  subject: SubjectInput | null,
-  { tag, scopes }: CompiledQuota,
-  origin: SubjectOrigin,
-): string {
-  const what = `quota ${show(tag)}`;
-  if (typeof subject !== "string") return pickSubject(path, subject, what, origin);
-  const wanted = scopes.map(pathText).join(", ");
-  const message = `expects an object with ${wanted}, as ${what} counts by several; got a string`;
-  throw fieldError("subject", message);
-}
-
-function limitFor(rule: CompiledRule, subject: SubjectInput | null): number | null {
-  const { limits } = rule;
-  if (limits === null) return null;
-  const value =
-    subject === null || typeof subject === "string" ? undefined : valueAt(subject, limits.path);
-  const known = value === undefined ? undefined : limits.values.get(String(value));
-  return known === undefined ? rule.terms.defaultLimit : known;
-}
-
-function ruleOf(request: Request, quota: CompiledQuota): string | null {
-  const { rule, action } = request;
-  const mutatesOne = action === "reset" || action === "set" || action === "grant";
-  return rule === null && !mutatesOne ? null : spokenTo(request, quota, mutatesOne);
-}
-
-function spokenTo(request: Request, quota: CompiledQuota, mutatesOne: boolean): string | null {
-  const { rule, action } = request;
-  if (rule === null && quota.rules.length === 1) {
-    if (action === "grant") refuseRollingGrant(quota, null);
-    return null;
-  }
-  const names = quota.rules.map((each) => each.terms.name);
-  const known = `one of ${names.map(show).join(", ")}`;
-  if (rule === null) {
-    throw fieldError(
-      "rule",
-      `is required for ${action}, because there are several: ${known}, or "*"`,
-    );
-  }
-  if (!mutatesOne) {
-    throw fieldError("rule", `has no meaning for ${action}, which acts on all rules`);
-  }
-  const named = rule === "*" ? null : rule;
-  if (named !== null && !names.includes(named)) {
-    throw fieldError("rule", `expects ${known}, or "*", got ${show(rule)}`);
-  }
-  if (action === "grant") refuseRollingGrant(quota, named);
-  return named;
-}
-
-function refuseRollingGrant(quota: CompiledQuota, named: string | null): void {
-  const rolling = quota.rules.find(
-    ({ terms }) => terms.rollingMs !== 0 && (named === null || terms.name === named),
-  );
-  if (rolling === undefined) return;
-  const name = show(rolling.terms.name);
-  throw fieldError("action", `grant needs a calendar window, and rule ${name} is rolling`);
-}
-
-function fieldError(path: string, message: string): ValidationError {
-  return new ValidationError([{ path, message }]);
 }

@@ -1,5 +1,4 @@
 import type { AheadWarnings } from "./clock-ahead.js";
-import { answerKeyOf } from "../decide/answer.js";
 import {
   parseBatchCall,
   parseCall,
@@ -10,23 +9,26 @@ import {
 import type { Catalogue } from "../define/catalogue.js";
 import type { CompiledQuota } from "../define/quota.js";
 import { decisionOf, type Admitted, type Decision } from "./decision.js";
-import { DuctapeError, faultAt, StoreError, ValidationError } from "../base/errors.js";
+import { DuctapeError, faultAt, StoreError } from "../base/errors.js";
 import { QuotaExceededError } from "./exceeded.js";
 import type { Events } from "./events.js";
 import { planStep } from "./plan.js";
+import { refuseSameKeys } from "./answer-key.js";
 import { nonEmpty } from "../decide/non-empty.js";
 import type { StepOutcome } from "../decide/outcome.js";
 import type { Step } from "../decide/plan.js";
 import type { Identity } from "../define/subject.js";
-import { BoundQuota } from "./bound.js";
+import { BoundQuota, targetOf, type BoundRun } from "./bound.js";
+import { HoldCalls, type OpenHolds } from "./hold-calls.js";
 import {
-  parseBound,
-  parseRequest,
-  type Place,
-  type QuotaInput,
-  type Request,
-  type SessionInput,
-} from "./request.js";
+  listReservations,
+  parseReservations,
+  type ReservationsInput,
+  type ReservationsPage,
+} from "./reservations.js";
+import { parseBound, parseRequest, type Place, type QuotaInput, type Request } from "./request.js";
+import { isFromRecord, isUnknownYet, planFromRecord, type Asked } from "./from-record.js";
+import type { SessionInput } from "./input-fields.js";
 import type { Verifier } from "../sessions/verifier.js";
 import type { Store } from "../stores/store.js";
 import type { Gate } from "../base/gate.js";
@@ -41,17 +43,21 @@ interface QuotaParts {
   readonly clock: Clock;
   readonly timeoutMs: number;
   readonly gate: Gate;
+  /** A new id for a hold without one. */
+  readonly newId: () => string;
+  readonly holds: OpenHolds;
 }
 
 /** How often a plan is made again because its window ends or its rules change during the call. */
 const REPLANS_MAX = 20;
 
 /** THE FLOW: one call from input to decision. Every step is a leaf that returns here. */
-export class Quota {
+export class Quota extends HoldCalls<Decision> {
   readonly #parts: QuotaParts;
   readonly #defaults: CallOptions;
 
   constructor(parts: QuotaParts) {
+    super(parts.holds);
     this.#parts = parts;
     this.#defaults = { timeoutMs: parts.timeoutMs };
   }
@@ -61,10 +67,10 @@ export class Quota {
    * `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `SESSION_*`, `IDEMPOTENCY_CONFLICT`,
    * `STORE_UNAVAILABLE`, `TIMEOUT`, `ABORTED`, `OVERLOADED`, `OUTCOME_UNKNOWN`.
    */
-  run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
+  override run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
     // Not an async function: when nothing waits, one would cost as much as the decision.
     try {
-      const request = parseRequest(input);
+      const request = parseRequest(input, this.#parts.newId);
       const call = options === undefined ? this.#defaults : parseCall(options, this.#defaults);
       const opening = this.#parts.gate.open(call);
       const quota = opening === null ? this.#parts.catalogue.find(request) : null;
@@ -76,12 +82,12 @@ export class Quota {
 
   /** As {@link run}, for one quota that is named once. */
   bind(place: Place): BoundQuota<Decision> {
-    const { catalogue, gate } = this.#parts;
+    const { catalogue, gate, newId } = this.#parts;
     let known: CompiledQuota | null = null;
     let edition = -1;
-    return new BoundQuota((action, input, options) => {
+    const run: BoundRun<Decision> = (action, input, options) => {
       try {
-        const request = parseBound(place, action, input);
+        const request = parseBound(place, action, input, newId);
         const call = options === undefined ? this.#defaults : parseCall(options, this.#defaults);
         const opening = gate.open(call);
         if (opening !== null) return this.#runOn(request, null, call, opening);
@@ -97,7 +103,8 @@ export class Quota {
       } catch (error) {
         return Promise.reject(error);
       }
-    });
+    };
+    return new BoundQuota(run, this, targetOf(place));
   }
 
   #runOn(
@@ -140,7 +147,7 @@ export class Quota {
   /** A request for the input as it is now; null if {@link run} refuses it. */
   askedOf(input: QuotaInput): Request | null {
     try {
-      return parseRequest(input);
+      return parseRequest(input, this.#parts.newId);
     } catch {
       return null;
     }
@@ -172,10 +179,37 @@ export class Quota {
     nowMs: number,
     plans: number,
   ): Promise<Decision> {
+    if (request.holding !== null && isFromRecord({ request, identity, quota }, plans > 1)) {
+      return this.#parts.gate.track(this.#decideRecord(request, identity, call, quota, plans));
+    }
     const step = planStep(request, identity, quota, nowMs);
+    return this.#apply(request, identity, call, quota, step, plans);
+  }
+
+  async #decideRecord(
+    request: Request,
+    identity: Identity | null,
+    call: CallOptions,
+    quota: CompiledQuota,
+    plans: number,
+  ): Promise<Decision> {
+    const { store, clock } = this.#parts;
+    const step = await planFromRecord({ request, identity, quota }, store, clock);
+    return this.#apply(request, identity, call, quota, step, plans);
+  }
+
+  #apply(
+    request: Request,
+    identity: Identity | null,
+    call: CallOptions,
+    quota: CompiledQuota,
+    step: Step,
+    plans: number,
+  ): Promise<Decision> {
     const outcome = this.#parts.store.apply([step], call);
     if (outcome === "stale") return this.#again(request, identity, call, plans);
     if (!(outcome instanceof Promise)) {
+      if (isUnknownYet(step, outcome[0])) return this.#again(request, identity, call, plans);
       return Promise.resolve(this.#conclude(request, identity, quota, step, outcome[0]));
     }
     const { gate } = this.#parts;
@@ -183,7 +217,9 @@ export class Quota {
     return outcome.then(
       (later) => {
         try {
-          if (later === "stale") return this.#again(request, identity, call, plans);
+          if (later === "stale" || isUnknownYet(step, later[0])) {
+            return this.#again(request, identity, call, plans);
+          }
           return this.#conclude(request, identity, quota, step, later[0]);
         } finally {
           gate.end();
@@ -239,6 +275,15 @@ export class Quota {
   }
 
   /**
+   * Open holds, the oldest first. Throws `VALIDATION`, `*_NOT_FOUND`, `ENVIRONMENT_INACTIVE`,
+   * `STORE_UNAVAILABLE`.
+   */
+  async reservations(input: ReservationsInput): Promise<ReservationsPage> {
+    const asked = parseReservations(input);
+    return this.#parts.gate.pass(() => listReservations(asked, this.#parts));
+  }
+
+  /**
    * Decides several inputs: with `atomic` together, all or none, each seeing those before it,
    * throwing like `run`. Otherwise each on its own, in one round trip: a fault appears in its
    * place as an error. Answers are in the order of the inputs.
@@ -258,14 +303,15 @@ export class Quota {
     const { atomic, call } = parseBatchCall(inputs, options, this.#defaults);
     if (inputs.length === 0) return [];
     if (atomic) {
-      const requests = eachOf(inputs, parseRequest);
+      const { newId } = this.#parts;
+      const requests = eachOf(inputs, (input) => parseRequest(input, newId));
       return this.#parts.gate.pass(() => this.#runAtomic(requests, call), call);
     }
     return settleEach(inputs, (input) => this.run(input, call));
   }
 
   async #runAtomic(requests: readonly Request[], call: CallOptions): Promise<Decision[]> {
-    const { catalogue, clock, store, events, ahead } = this.#parts;
+    const { catalogue, store, events, ahead } = this.#parts;
     for (let plans = 0; plans < REPLANS_MAX; plans++) {
       const asked: Asked[] = [];
       for (const [i, request] of requests.entries()) {
@@ -274,13 +320,11 @@ export class Quota {
         const identity = await this.#identify(request).catch(throwAt(i));
         asked.push({ request, identity, quota });
       }
-      const nowMs = clock();
-      const steps = eachOf(asked, ({ request, identity, quota }) =>
-        planStep(request, identity, quota, nowMs),
-      );
+      const steps = await this.#planAll(asked, plans > 0);
       refuseSameKeys(steps);
       const outcome = await store.apply(nonEmpty(steps), call);
-      if (outcome !== "stale") {
+      const isFound = (each: StepOutcome, i: number) => !isUnknownYet(at(steps, i), each);
+      if (outcome !== "stale" && outcome.every(isFound)) {
         const decisions = eachOf(asked, (each, i) =>
           decisionOf(each.request, each.identity, each.quota, at(steps, i), at(outcome, i)),
         );
@@ -292,32 +336,22 @@ export class Quota {
     }
     throw neverCurrent();
   }
-}
 
-/** One of several requests that are decided together. */
-interface Asked {
-  readonly request: Request;
-  /** Null: no session. */
-  readonly identity: Identity | null;
-  readonly quota: CompiledQuota;
-}
-
-/**
- * One key belongs to one step: the second of two would be decided before the first answer is
- * stored.
- */
-function refuseSameKeys(steps: readonly Step[]): void {
-  const seen = new Map<string, number>();
-  steps.forEach(({ answerKey }, i) => {
-    if (answerKey === null) return;
-    const key = answerKeyOf(answerKey);
-    const first = seen.get(key);
-    if (first !== undefined) {
-      const message = `is the same as that of inputs[${first}]; give each input a key of its own`;
-      throw new ValidationError([{ path: `inputs[${i}].idempotency_key`, message }]);
+  /** The steps of requests that are decided together. */
+  async #planAll(asked: readonly Asked[], isStale: boolean): Promise<Step[]> {
+    const { store, clock } = this.#parts;
+    const records = new Map<Asked, Step>();
+    for (const [i, each] of asked.entries()) {
+      if (!isFromRecord(each, isStale)) continue;
+      records.set(each, await planFromRecord(each, store, clock).catch(throwAt(i)));
     }
-    seen.set(key, i);
-  });
+    // All others at one instant, with nothing to wait for before they are decided.
+    const nowMs = clock();
+    return eachOf(
+      asked,
+      (each) => records.get(each) ?? planStep(each.request, each.identity, each.quota, nowMs),
+    );
+  }
 }
 
 /** Like `map`, but a fault names its input. */

@@ -47,7 +47,7 @@ export const CALLS = {
     path: "/v1/quota/run",
     scopes: DECISIONS,
     repeat: "once",
-    commands: ["quota run"],
+    commands: ["quota run", "holds release"],
   },
   "quota.runAll": {
     method: "POST",
@@ -131,6 +131,13 @@ export const CALLS = {
     repeat: "safe",
     commands: [],
     noCommand: "`delete` shows its answer and asks before it deletes",
+  },
+  "quota.reservations": {
+    method: "GET",
+    path: "/v1/reservations",
+    scopes: ["usage:read"],
+    repeat: "safe",
+    commands: ["holds ls"],
   },
   "product.caches.values": {
     method: "GET",

@@ -21,6 +21,7 @@ import { isLeftOut, isRecord } from "../base/json.js";
 import { within, type CallOptions } from "../base/call.js";
 import { underPolicy } from "../client/outage.js";
 import { boundOn, type BoundQuota } from "../quota/bound.js";
+import { OpenHolds } from "../quota/hold-calls.js";
 import type { QuotaTarget } from "../quota/target.js";
 import type { QuotaResult } from "../quota/decision.js";
 import type { StoreGuarantees } from "../stores/store.js";
@@ -87,17 +88,20 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
   readonly #quota: RemoteQuota;
   readonly #http: Http;
   readonly #events: Events;
+  readonly #holds: OpenHolds;
   #closing: Promise<void> | null = null;
 
   constructor(options: RemoteOptions<Policy> = {}) {
     const { url, apiKey, timeoutMs, retries, policy, logger } = parseOptions(options);
     const http = new Http({ url, apiKey, retries, timeoutMs });
     const events = new Events(logger);
+    const holds = new OpenHolds(logger, timeoutMs);
+    this.#holds = holds;
     this.#http = http;
     this.#events = events;
-    const quota = new RemoteQuota({ http, events, timeoutMs, makesKeys: retries > 0 });
+    const quota = new RemoteQuota({ http, events, timeoutMs, makesKeys: retries > 0, holds });
     this.#quota = quota;
-    const calls = underPolicy<Policy, RemoteAsked>(quota, policy, logger);
+    const calls = underPolicy<Policy, RemoteAsked>(quota, policy, logger, holds);
     this.processor = { quota: calls, sessions: sessionCalls(http) };
     this.product = productCalls(http);
     this.usage = {
@@ -133,6 +137,8 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
   }
 
   async #closeNow(): Promise<void> {
+    const settling = this.#holds.close();
+    if (settling !== null) await settling;
     await this.#http.gate.close();
     // Requests of calls that were given up meanwhile.
     await this.#quota.drain();

@@ -12,6 +12,9 @@ import { Batching } from "../stores/batching.js";
 import type { Call, PlaceOf } from "./calls.js";
 import { encode } from "./encode.js";
 import { faultOf } from "./faults.js";
+import { HoldCalls, type OpenHolds } from "../quota/hold-calls.js";
+import type { ReservationsInput, ReservationsPage } from "../quota/reservations.js";
+import { ask } from "./send.js";
 import type { Http } from "./http.js";
 
 /** What the quota calls depend on. */
@@ -21,16 +24,22 @@ interface RemoteQuotaParts {
   readonly timeoutMs: number;
   /** Whether counting calls get an idempotency key, so that they can be repeated. */
   readonly makesKeys: boolean;
+  readonly holds: OpenHolds;
 }
 
 /** An input as it is sent. */
 interface Plan {
   /** JSON. */
   readonly text: string;
-  /** As in {@link Call}: a check is safe, and a key makes any other action idempotent. */
+  /**
+   * As in {@link Call}: a check is safe, and a key, the id of a hold or of a charge that is taken
+   * back makes any other action idempotent.
+   */
   readonly repeat: Call["repeat"];
-  /** The client made the key, so the caller does not see that an answer is a replay. */
+  /** The client made the key, whose answer need not be kept for long. */
   readonly isOurKey: boolean;
+  /** The client made the key or the id, so the caller does not see that an answer is a replay. */
+  readonly isOurName: boolean;
   readonly deadlineMs: number;
 }
 
@@ -54,12 +63,13 @@ const BATCH_CHARS_MAX = 300_000;
  * `processor.quota` through a server. Calls made together, or while a request is in progress,
  * share one request, so that they are decided in the order in which they were made.
  */
-export class RemoteQuota implements Flow<RemoteAsked> {
+export class RemoteQuota extends HoldCalls<Decision> implements Flow<RemoteAsked> {
   readonly #parts: RemoteQuotaParts;
   readonly #defaults: CallOptions;
   readonly #batching: Batching<Plan, Answer>;
 
   constructor(parts: RemoteQuotaParts) {
+    super(parts.holds);
     this.#parts = parts;
     this.#defaults = { timeoutMs: parts.timeoutMs };
     this.#batching = new Batching((plans) => this.#send(plans), {
@@ -69,7 +79,7 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     });
   }
 
-  run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
+  override run(input: QuotaInput, options?: CallOptions): Promise<Decision> {
     return this.#parts.http.gate.pass(async () => {
       const call = parseCall(options, this.#defaults);
       const plan = this.#planOf(input, call, "input");
@@ -118,6 +128,10 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     return !hasSession;
   }
 
+  reservations(input: ReservationsInput): Promise<ReservationsPage> {
+    return ask(this.#parts.http, "GET /v1/reservations", "safe", input);
+  }
+
   /** Resolves when no call is in progress. */
   drain(): Promise<void> {
     return this.#batching.drain();
@@ -139,14 +153,21 @@ export class RemoteQuota implements Flow<RemoteAsked> {
 
   #planOf(input: QuotaInput, { timeoutMs = 0 }: CallOptions, path: string): Plan {
     const given: unknown = input;
-    const key = isRecord(given) ? given["idempotency_key"] : null;
-    const isRead = isRecord(given) && given["action"] === "check";
-    const isOurKey = this.#parts.makesKeys && !isRead && hasNoKey(given);
-    const sent = isOurKey ? { ...input, idempotency_key: crypto.randomUUID() } : given;
-    const hasKey = isOurKey || typeof key === "string";
+    const fields = isRecord(given) ? given : {};
+    const isRead = fields["action"] === "check";
+    const isOnce = isOnceByItself(fields);
+    const isOurKey = this.#parts.makesKeys && !isRead && !isOnce && hasNoKey(given);
+    const isOurId = fields["action"] === "reserve" && isLeftOut(fields["reservation"]);
+    const sent = isOurKey
+      ? { ...input, idempotency_key: crypto.randomUUID() }
+      : isOurId
+        ? { ...input, reservation: crypto.randomUUID() }
+        : given;
+    const hasKey = isOnce || isOurKey || typeof fields["idempotency_key"] === "string";
     const repeat = isRead ? "safe" : hasKey ? "idempotent" : "once";
     const deadlineMs = performance.now() + timeoutMs;
-    return { text: encode(sent, path), repeat, isOurKey, deadlineMs };
+    const isOurName = isOurKey || isOurId;
+    return { text: encode(sent, path), repeat, isOurKey, isOurName, deadlineMs };
   }
 
   /** Sends several requests if one would be too large. */
@@ -193,9 +214,9 @@ export class RemoteQuota implements Flow<RemoteAsked> {
     });
   }
 
-  #decided(answer: Answer, { isOurKey }: Plan): Decision {
+  #decided(answer: Answer, { isOurName }: Plan): Decision {
     if (answer.degraded) throw new DegradedAnswer(answer);
-    const decision = isOurKey && answer.replayed ? { ...answer, replayed: false } : answer;
+    const decision = isOurName && answer.replayed ? { ...answer, replayed: false } : answer;
     if (decision.alerts !== undefined) this.#parts.events.publish(decision);
     return decision;
   }
@@ -205,6 +226,13 @@ export class RemoteQuota implements Flow<RemoteAsked> {
 function repeatOf(plans: readonly Plan[]): Plan["repeat"] {
   const every = (...among: string[]) => plans.every(({ repeat }) => among.includes(repeat));
   return every("safe") ? "safe" : every("safe", "idempotent") ? "idempotent" : "once";
+}
+
+/** True for what its own id makes idempotent: a hold and its end, and a refund of one charge. */
+function isOnceByItself({ action, final, of }: Record<string, unknown>): boolean {
+  if (action === "commit") return final !== false;
+  if (action === "decrement") return typeof of === "string";
+  return action === "reserve" || action === "extend" || action === "release";
 }
 
 function hasNoKey(input: unknown): boolean {

@@ -1,13 +1,13 @@
 import { limitWith } from "../decide/counter.js";
 import type { CheckOutcome, StepOutcome } from "../decide/outcome.js";
 import type { Catalogue } from "../define/catalogue.js";
-import { isoOf, windowText } from "../quota/decision.js";
+import { isoOf, windowText } from "../quota/window-text.js";
 import type { CompiledQuota, CompiledRule } from "../define/quota.js";
 import { show, StoreError, ValidationError } from "../base/errors.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 import { isRecord } from "../base/json.js";
 import { planHistory } from "../quota/plan.js";
-import { subjectIssues } from "../quota/request.js";
+import { subjectIssues } from "../quota/input-fields.js";
 import { type SubjectInput, pickSubject } from "../define/subject.js";
 import {
   keptLimit,

@@ -8,7 +8,7 @@ import {
   type CountersInput,
   type KeptCounters,
 } from "./counters.js";
-import { isoOf, windowText } from "../quota/decision.js";
+import { isoOf, windowText } from "../quota/window-text.js";
 import type { CompiledQuota, CompiledRule } from "../define/quota.js";
 import { show, StoreError, ValidationError } from "../base/errors.js";
 import { Fields, Issues, type Empty } from "../base/field.js";

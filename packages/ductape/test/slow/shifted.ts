@@ -35,7 +35,7 @@ function note(quota: string, result: QuotaResult | DuctapeError): void {
   const of = (told[quota] ??= { allowed: 0, denied: 0, windows: [], resets: [] });
   if (result.allowed) of.allowed++;
   else of.denied++;
-  const { start, end } = result.window;
+  const { start, end } = result.window ?? {};
   const [window, resets] = [`${start}/${end}`, String(result.resets_at)];
   if (!of.windows.includes(window)) of.windows.push(window);
   if (!of.resets.includes(resets)) of.resets.push(resets);

@@ -37,7 +37,8 @@ const WORLDLY = new Set(
   [
     "base/call base/outgoing base/settings base/gate",
     "define/catalogue define/definition-set define/records",
-    "quota/quota quota/events quota/clock-ahead",
+    "quota/quota quota/events quota/clock-ahead quota/from-record quota/hold quota/hold-calls",
+    "quota/reservations",
   ].flatMap((names) => names.split(" ").map((name) => `${name}.ts`)),
 );
 

@@ -164,6 +164,7 @@ function limitText(limit: LimitInput): string {
 
 /** When windows begin and end, in a few words: `rolling 5 minutes`, `month, Europe/Paris`. */
 function periodText({ period, window, time_zone, anchor }: Rule): string {
+  if (period === null) return window;
   const length = window === "rolling" ? `rolling ${lengthText(period)}` : lengthText(period);
   const zone = time_zone === "UTC" || window === "rolling" ? "" : `, ${time_zone}`;
   return `${length}${zone}${anchor === null ? "" : `, from ${anchor}`}`;

@@ -9,6 +9,7 @@ import { addKeyCreate, addKeyList, addKeyRevoke } from "./key.js";
 import { KIND_COMMANDS, type KindCommand } from "./kinds.js";
 import { spelled, tellMistakes } from "./mistake.js";
 import { addDecisions } from "./quota.js";
+import { addHoldList, addHoldRelease } from "./holds.js";
 import { addServe } from "./serve.js";
 import { addInspect, addStart } from "./session.js";
 import { addSubjects } from "./subjects.js";
@@ -31,6 +32,9 @@ const COMMANDS: Readonly<
   serve: addServe,
   ...KIND_COMMANDS,
   "quota run": addDecisions,
+  holds: (command) => void command.description("list and release what is set aside"),
+  "holds ls": addHoldList,
+  "holds release": addHoldRelease,
   "session start": addStart,
   "session inspect": addInspect,
   usage: (command) => void command.description("show who has used how much"),

@@ -37,6 +37,13 @@ interface QuotaFlags extends ClientFlags, PrintFlags {
   readonly idempotencyKey?: string;
   readonly idempotencyTtlMs?: string;
   readonly rule?: string;
+  readonly reservation?: string;
+  readonly ttlMs?: string;
+  readonly atLeast?: string;
+  readonly final?: string;
+  readonly onExceed?: "reject" | "allow";
+  readonly reason?: string;
+  readonly of?: string;
   readonly yes?: boolean;
 }
 
@@ -48,9 +55,9 @@ const ABOUT: Readonly<Record<Action, string>> = {
   reset: "set what is used to zero",
   grant: "raise the limit of this window",
   reserve: "set an amount aside if the limit admits it",
-  commit: "count what was used of a reservation",
-  extend: "keep a reservation for longer",
-  release: "free a reservation; counts nothing",
+  commit: "count what was used of a hold, and free the rest",
+  extend: "keep a hold for longer, or change its amount",
+  release: "free a hold; counts nothing",
 };
 
 /** `ductape quota run`, and `check`, `increment` and so on: one decision. A denial exits with 3. */
@@ -60,17 +67,73 @@ export function addDecisions(run: Command, quota: Command): void {
     .addOption(
       new Option("--action <action>", "what to do").choices(ACTIONS).makeOptionMandatory(),
     );
-  const decided = withYesFlag(withDecisionFlags(run.option("--amount <number>", AMOUNT)));
+  run.option("--amount <number>", AMOUNT.increment);
+  for (const [option] of HOLD_OPTIONS) run.addOption(option());
+  const decided = withYesFlag(withDecisionFlags(run));
   decided.action((flags: QuotaFlags & { readonly action: Action }) => decide(flags.action, flags));
   for (const action of ACTIONS) {
     const part = quota.command(action).description(ABOUT[action]);
-    part.option("--amount <number>", action === "reset" ? "ignored" : AMOUNT);
+    const amount = AMOUNT[action];
+    if (amount !== null) part.option("--amount <number>", amount);
+    for (const [option, actions] of HOLD_OPTIONS) {
+      const isNeeded = action !== "reserve" && option().long === "--reservation";
+      if (actions.includes(action)) part.addOption(option().makeOptionMandatory(isNeeded));
+    }
     if (action === "reset") withYesFlag(part);
     withDecisionFlags(part).action((flags: QuotaFlags) => decide(action, flags));
   }
 }
 
-const AMOUNT = "how much (default 1)";
+/** What `--amount` means for each action; null: it has no meaning. */
+const AMOUNT: Readonly<Record<Action, string | null>> & { readonly increment: string } = {
+  check: "how much (default 1)",
+  increment: "how much (default 1)",
+  decrement: "how much (default 1; with --of all that was charged)",
+  set: "how much",
+  reset: "ignored",
+  grant: "how much",
+  reserve: "how much (default 1)",
+  commit: "how much was used (default all that is held)",
+  extend: "the new whole amount (default unchanged)",
+  release: null,
+};
+
+/** Each flag of holds, and the actions that it belongs to. */
+const HOLD_OPTIONS: readonly (readonly [() => Option, readonly Action[]])[] = [
+  [
+    () => new Option("--reservation <id>", "the id of a hold (a reserve makes one)"),
+    ["reserve", "commit", "extend", "release"],
+  ],
+  [
+    () => new Option("--ttl-ms <ms>", "how long to hold it: 1000 to 86400000 (default 600000)"),
+    ["reserve", "extend"],
+  ],
+  [
+    () => new Option("--at-least <number>", "take less, if that is at least this much"),
+    ["reserve", "increment"],
+  ],
+  [
+    () =>
+      new Option("--final <flag>", "false: count a part and keep the rest held").choices([
+        "true",
+        "false",
+      ]),
+    ["commit"],
+  ],
+  [
+    () =>
+      new Option("--on-exceed <what>", "allow: count past the limit what has happened").choices([
+        "reject",
+        "allow",
+      ]),
+    ["increment", "commit"],
+  ],
+  [() => new Option("--reason <text>", "why, for the audit log"), ["release"]],
+  [
+    () => new Option("--of <id>", "take back one charge: an idempotency key, or the id of a hold"),
+    ["decrement"],
+  ],
+];
 
 function withDecisionFlags(command: Command): Command {
   withPlaceFlags(command)
@@ -134,11 +197,14 @@ async function mayReset({ processor }: Client<OutagePolicy>, input: QuotaInput):
 function print(result: QuotaResult<OutagePolicy>): void {
   say(sentenceOf(result));
   if (result.degraded) return;
+  const rules = result.rules ?? [result];
+  const areHeld = rules.some(({ held }) => held > 0);
   printTable(
-    ["RULE", "USED", "LIMIT", "REMAINING", "RESETS AT"],
-    (result.rules ?? [result]).map(({ rule, used, limit, remaining, resets_at }) => [
+    ["RULE", "USED", ...(areHeld ? ["HELD"] : []), "LIMIT", "REMAINING", "RESETS AT"],
+    rules.map(({ rule, used, held, limit, remaining, resets_at }) => [
       rule,
       amountText(used),
+      ...(areHeld ? [amountText(held)] : []),
       limit === null ? "none" : amountText(limit),
       remaining === null ? "unlimited" : amountText(remaining),
       resets_at ?? "never",
@@ -165,6 +231,13 @@ function inputOf(action: Action, flags: QuotaFlags): QuotaInput {
     idempotency_key: flags.idempotencyKey,
     idempotency_ttl_ms: numberFlag("--idempotency-ttl-ms", flags.idempotencyTtlMs),
     rule: flags.rule,
+    reservation: flags.reservation,
+    ttl_ms: numberFlag("--ttl-ms", flags.ttlMs),
+    at_least: numberFlag("--at-least", flags.atLeast),
+    final: flags.final === undefined ? undefined : flags.final === "true",
+    on_exceed: flags.onExceed,
+    reason: flags.reason,
+    of: flags.of,
   };
 }
 

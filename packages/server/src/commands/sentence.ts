@@ -1,4 +1,4 @@
-import { amountText, type Decision, type OutagePolicy, type QuotaResult } from "ductape";
+import { amountText, visible, type Decision, type OutagePolicy, type QuotaResult } from "ductape";
 
 /** The effect of a decision, in one sentence. */
 export function sentenceOf(result: QuotaResult<OutagePolicy>): string {
@@ -33,14 +33,29 @@ function doneBy(result: Decision): string {
     case "grant":
       return `granted ${amount} to ${who}, ${untilEnd(result)}`;
     case "reserve":
-      return `set ${amount} aside for ${who}`;
+      return `set ${amount} aside for ${who} as ${holdOf(result)}`;
     case "commit":
-      return `committed ${amount} for ${who}`;
+      return `counted ${amount} of ${holdOf(result)} for ${who}${lateOf(result)}`;
     case "extend":
-      return `keeps ${amount} aside for ${who}`;
+      return `keeps ${amount} aside for ${who} as ${holdOf(result)}`;
     case "release":
-      return `released what was set aside for ${who}`;
+      return `released ${heldBy(result)} of ${holdOf(result)} for ${who}`;
   }
+}
+
+/** The id of a hold and, while it is open, when it expires. */
+function holdOf({ reservation }: Decision): string {
+  const { id = "", expires_at } = reservation ?? {};
+  return `hold ${visible(id)}${expires_at === undefined ? "" : ` until ${expires_at}`}`;
+}
+
+const heldBy = ({ reservation }: Decision): string => amountText(reservation?.held ?? 0);
+
+function lateOf({ reservation }: Decision): string {
+  if (reservation === undefined) return "";
+  const { excess = 0, expired = false } = reservation;
+  const past = excess > 0 ? `, ${amountText(excess)} more than was held` : "";
+  return `${past}${expired ? ", after it had expired" : ""}`;
 }
 
 /** Less than was asked if less was used. */
@@ -49,19 +64,32 @@ function tookOf({ amount, applied = amount }: Decision): string {
   return applied === amount ? taken : `${taken} of ${amountText(amount)}`;
 }
 
-function untilEnd({ window: { end } }: Decision): string {
+function untilEnd({ window }: Decision): string {
+  const end = window?.end ?? null;
   return end === null ? "for good" : `until ${end}`;
 }
 
-function deniedBy({ action, amount, subject, retry_after_ms, resets_at }: Decision): string {
+function deniedBy({ action, amount, subject, ...result }: Decision): string {
   const verb = action === "check" ? "would deny" : "denied";
-  const waiting = retry_after_ms === null ? "waiting does not help" : `it may fit at ${resets_at}`;
+  const waiting = waitOf(result);
   return `${verb} ${amountText(amount)} for ${whose(subject)}, ${waiting}`;
 }
 
-function standingOf({ used, limit }: Decision): string {
-  const count = amountText(used);
-  return limit === null
-    ? `${count} used, without a limit`
-    : `${count} of ${amountText(limit)} used`;
+function waitOf({
+  retry_after_ms,
+  resets_at,
+  held,
+}: Pick<Decision, "retry_after_ms" | "resets_at" | "held">): string {
+  if (retry_after_ms === null) return "waiting does not help";
+  // What is held may be free before the window ends.
+  if (held === 0 && resets_at !== null) return `it may fit at ${resets_at}`;
+  return `it may fit in ${Math.ceil(retry_after_ms / 1_000)} s`;
+}
+
+function standingOf({ used, held, limit, period }: Decision): string {
+  const most = limit === null ? "" : ` of ${amountText(limit)}`;
+  const free = limit === null ? ", without a limit" : "";
+  if (period === null) return `${held}${most} holds open${free}`;
+  const aside = held === 0 ? "" : ` and ${amountText(held)} held`;
+  return `${amountText(used)}${most} used${aside}${free}`;
 }

@@ -2,6 +2,7 @@ import {
   DuctapeError,
   sumOf,
   ValidationError,
+  type Decision,
   type ErrorCode,
   type OutagePolicy,
   type QuotaInput,
@@ -12,7 +13,9 @@ import { faultAt, problemOf, type Problem } from "../problem.js";
 import { rateLimitFields } from "../rate-limit.js";
 import { endpoint, type Call } from "../route.js";
 import { BATCH_INPUT, BATCH_RESULT, QUOTA_INPUT, QUOTA_RESULT } from "../schema/quota.js";
+import { RESERVATIONS_PAGE, RESERVATIONS_QUERY } from "../schema/reservation.js";
 import { checkWire } from "../wire.js";
+import { limitOf } from "./definitions.js";
 
 const FAULTS: readonly ErrorCode[] = [
   "PRODUCT_NOT_FOUND",
@@ -21,6 +24,7 @@ const FAULTS: readonly ErrorCode[] = [
   "QUOTA_NOT_FOUND",
   "SESSION_NOT_FOUND",
   "CACHE_NOT_FOUND",
+  "RESERVATION_NOT_FOUND",
   "SUBJECT_REQUIRED",
   "SESSION_INVALID",
   "SESSION_EXPIRED",
@@ -56,7 +60,7 @@ const run = endpoint({
       authorize(call.access, input);
       const result = await service.ductape.processor.quota.run(input);
       await service.eventLoop.endOf(turn);
-      tell(call, result);
+      tell(call, result, input);
       if (result.degraded) return result;
       const making = service.partitions.ready();
       if (making !== null) await making;
@@ -89,10 +93,27 @@ const batch = endpoint({
   },
 });
 
-/** The endpoints of decisions. */
+const reservations = endpoint({
+  summary: "List open holds",
+  input: RESERVATIONS_QUERY,
+  answers: { 200: { description: "A page, the oldest first", schema: RESERVATIONS_PAGE } },
+  faults: ["PRODUCT_NOT_FOUND", "ENVIRONMENT_NOT_FOUND", "ENVIRONMENT_INACTIVE", "QUOTA_NOT_FOUND"],
+  handle({ service, access }, { limit, older_than_ms, ...query }) {
+    access.requireEnvironment(query.product_tag, query.env);
+    const olderThanMs = older_than_ms === undefined ? undefined : Number(older_than_ms);
+    return service.ductape.processor.quota.reservations({
+      ...query,
+      limit: limitOf(limit),
+      older_than_ms: olderThanMs,
+    });
+  },
+});
+
+/** The endpoints of decisions and holds. */
 export const QUOTA_ENDPOINTS = {
   "quota.run": run,
   "quota.runAll": batch,
+  "quota.reservations": reservations,
 };
 
 async function runAtomic(call: Call, inputs: readonly unknown[]): Promise<Result[]> {
@@ -109,7 +130,7 @@ async function runAtomic(call: Call, inputs: readonly unknown[]): Promise<Result
   const { ductape, metrics } = call.service;
   try {
     const results = await ductape.processor.quota.runAll(checked, { atomic: true });
-    for (const result of results) tell(call, result);
+    results.forEach((result, i) => tell(call, result, checked[i]));
     return results;
   } catch (error) {
     for (const { action } of checked) metrics.decided(action, outcomeOf(error));
@@ -140,7 +161,7 @@ async function runEach(call: Call, inputs: readonly unknown[]): Promise<(Result 
     next++;
     if (input === undefined || result === undefined) throw new Error("an input has no result");
     if (!DuctapeError.is(result)) {
-      tell(call, result);
+      tell(call, result, input);
       return result;
     }
     metrics.decided(input.action, result.code);
@@ -154,26 +175,40 @@ function authorize(access: Access, { action, product_tag, env }: QuotaInput): vo
   access.requireEnvironment(product_tag, env);
 }
 
-const AUDITED = new Set(["reset", "set", "grant"]);
+const AUDITED = new Set(["reset", "set", "grant", "release"]);
 
-/** Counts a decision in the metrics, and logs those that changed a count or a limit on purpose. */
-function tell({ service, access, requestId }: Call, result: Result): void {
+/**
+ * Counts a decision in the metrics, and logs those that changed a count or a limit on purpose, or
+ * released a hold for a reason.
+ */
+function tell({ service, access, requestId }: Call, result: Result, input?: QuotaInput): void {
   const { action, code } = result;
   service.metrics.decided(action, code);
   if (!AUDITED.has(action) || result.degraded || result.replayed || !result.allowed) return;
-  const { product_tag, env, quota_tag, subject, rule, used, limit, amount } = result;
-  const before =
-    action === "grant"
-      ? { limit: limit === null ? null : sumOf(limit, -amount) }
-      : { used: result.previous_used ?? null };
+  const reason = typeof input?.reason === "string" ? input.reason : null;
+  // Programs release the holds of their own work, and give no reason.
+  if (action === "release" && reason === null) return;
+  const { product_tag, env, quota_tag, subject, rule } = result;
+  const target = { product_tag, env, quota_tag, rule, subject };
   service.audit.add({
     event: `quota.${action}`,
     actor: access.actor,
     request_id: requestId,
-    target: { product_tag, env, quota_tag, rule, subject },
-    before,
-    after: action === "grant" ? { limit } : { used },
+    target: reason === null ? target : { ...target, reservation: result.reservation?.id ?? null },
+    ...changeOf(result, reason),
   });
+}
+
+/** What a decision changed on purpose, for the audit log. */
+function changeOf(
+  { action, used, limit, amount, previous_used, reservation }: Decision,
+  reason: string | null,
+): { readonly before: unknown; readonly after: unknown } {
+  if (action === "release") {
+    return { before: { held: reservation?.held ?? 0 }, after: { held: 0, reason } };
+  }
+  if (action !== "grant") return { before: { used: previous_used ?? null }, after: { used } };
+  return { before: { limit: limit === null ? null : sumOf(limit, -amount) }, after: { limit } };
 }
 
 /** The header may replace the field; its text may be quoted or not. */

@@ -31,7 +31,7 @@ const LIMIT = z
 
 const DECIMALS = z.number().meta({ minimum: 0, maximum: 12 });
 const ROUNDING = z.enum(["exact", "up", "nearest"]);
-const WINDOW_KIND = z.enum(["calendar", "rolling"]);
+const WINDOW_KIND = z.enum(["calendar", "rolling", "concurrent"]);
 const ON_EXCEED = z.enum(["reject", "allow"]);
 const WEEKDAY = z.enum([
   "monday",
@@ -58,10 +58,12 @@ const RULE_OPTIONS = {
 };
 const ANCHOR = optional(z.string().nullable());
 
+const RULE_PERIOD = optional(PERIOD.nullable());
+
 const RULE = object({
   name: optional(TEXT),
   limit: LIMIT,
-  period: PERIOD,
+  period: RULE_PERIOD,
   ...RULE_OPTIONS,
   anchor: ANCHOR,
 }).meta({
@@ -72,7 +74,7 @@ const RULE_VIEW = answer({
   name: z.string(),
   scope: z.string(),
   limit: LIMIT,
-  period: PERIOD,
+  period: PERIOD.nullable(),
   window: WINDOW_KIND,
   time_zone: z.string(),
   week_start: WEEKDAY,
@@ -153,7 +155,7 @@ export const QUOTA = object({
   unit: AMOUNT_UNIT,
   rules: optional(z.array(RULE).meta({ minItems: 1, maxItems: 16 })),
   limit: optional(LIMIT),
-  period: optional(PERIOD),
+  period: RULE_PERIOD,
   ...RULE_OPTIONS,
   anchor: ANCHOR,
 }).meta({ id: "Quota" });
@@ -168,7 +170,7 @@ export const QUOTA_PATCH = object({
   unit: AMOUNT_UNIT.nullable(),
   rules: optional(z.array(RULE)).nullable(),
   limit: optional(LIMIT),
-  period: optional(PERIOD).nullable(),
+  period: RULE_PERIOD,
   scope: RULE_OPTIONS.scope.nullable(),
   window: RULE_OPTIONS.window.nullable(),
   time_zone: RULE_OPTIONS.time_zone.nullable(),

@@ -16,7 +16,9 @@ export const QUOTA_INPUT = object({
     z.number().meta({
       minimum: 0,
       maximum: Number.MAX_SAFE_INTEGER,
-      description: "Default 1. Required for set and grant, ignored by reset.",
+      description:
+        "Default 1; for commit and extend what is held; for a decrement with `of` all that was " +
+        "charged. Required for set and grant, ignored by reset.",
     }),
   ),
   session: optional(object({ tag: TEXT, token: z.string() })).meta({
@@ -40,6 +42,37 @@ export const QUOTA_INPUT = object({
   rule: optional(TEXT).meta({
     description: "The rule that reset, set and grant act on; `*` for all.",
   }),
+  reservation: optional(TEXT).meta({
+    description:
+      "The id of a hold. Required for commit, extend and release; a reserve without one gets a " +
+      "new one.",
+  }),
+  ttl_ms: optional(
+    z.number().meta({
+      minimum: 1000,
+      maximum: 86_400_000,
+      description: "For reserve and extend: how long to hold it, in milliseconds. Default 10 min.",
+    }),
+  ),
+  at_least: optional(z.number().meta({ minimum: 0 })).meta({
+    description: "For reserve and increment: take less than `amount`, if that is at least this.",
+  }),
+  final: optional(z.boolean()).meta({
+    description: "For commit: false counts a part and keeps the rest held. Default true.",
+  }),
+  on_exceed: optional(z.enum(["reject", "allow"])).meta({
+    description:
+      "For increment and commit: whether to count past the limit what has already happened. " +
+      "Default `allow` for commit, `reject` for increment.",
+  }),
+  reason: optional(z.string().meta({ minLength: 1, maxLength: 500 })).meta({
+    description: "For release: why, for the audit log.",
+  }),
+  of: optional(TEXT).meta({
+    description:
+      "For decrement: the charge to take back once, by the idempotency key of an increment or " +
+      "the id of a settled hold.",
+  }),
 }).meta({ id: "QuotaInput" });
 
 /** The input of `/v1/quota/batch`. Each input is checked on its own, so one can fail alone. */
@@ -50,7 +83,7 @@ export const BATCH_INPUT = object({
   atomic: optional(z.boolean()).meta({ description: "All or none. Default false." }),
 }).meta({ id: "BatchInput" });
 
-const WINDOW = answer({ start: INSTANT, end: INSTANT.nullable() });
+const WINDOW = answer({ start: INSTANT, end: INSTANT.nullable() }).nullable();
 
 const described = <S extends z.ZodType>(schema: S, description: string) =>
   schema.meta({ description });
@@ -63,17 +96,22 @@ const NUMBERS = {
   subject: described(z.string().nullable(), "Whose counter it is; null: the whole product's."),
   limit: described(COUNT.nullable(), "Includes the grants of the window; null: counts only."),
   used: described(COUNT, "The amount counted in the window, including this call."),
-  held: described(COUNT, "Reserved, not yet used."),
-  remaining: described(COUNT.nullable(), "`limit - used`, never below 0; null if unlimited."),
-  overage: described(COUNT, "By how much `used` exceeds the limit."),
-  period: PERIOD,
+  held: described(COUNT, "Reserved, not yet used; for a concurrency limit, the open holds."),
+  remaining: described(
+    COUNT.nullable(),
+    "`limit - used - held`, never below 0; null if unlimited.",
+  ),
+  overage: described(COUNT, "By how much the limit is passed."),
+  period: described(PERIOD.nullable(), "The length of a window; null for a concurrency limit."),
   window: described(
     WINDOW,
-    "The window in which amounts are counted; `end` is null if it never ends.",
+    "The window in which amounts are counted; `end` is null if it never ends. Null for a " +
+      "concurrency limit.",
   ),
   resets_at: described(
     INSTANT.nullable(),
-    "When the window ends or, if rolling, its oldest amount leaves; null for a lifetime.",
+    "When the window ends or, if rolling, its oldest amount leaves; null for a lifetime and a " +
+      "concurrency limit.",
   ),
 };
 
@@ -102,6 +140,23 @@ const ASKED = {
   amount: COUNT,
 };
 
+const RESERVATION = answer({
+  id: described(z.string(), "The id of the hold."),
+  amount: described(COUNT.optional(), "After reserve and extend: what is set aside."),
+  expires_at: described(INSTANT.optional(), "When an open hold stops counting by itself."),
+  held: described(
+    COUNT.optional(),
+    "After commit and release: what was still set aside before; 0 once expired.",
+  ),
+  charged: described(COUNT.optional(), "What the call counted."),
+  excess: described(COUNT.optional(), "How much of that was not set aside."),
+  expired: described(z.boolean().optional(), "Whether the hold had expired before."),
+  window: described(
+    WINDOW.optional(),
+    "The window it was counted in, which may have ended; null for a concurrency limit.",
+  ),
+}).meta({ id: "Reservation" });
+
 const DECISION = {
   ...ASKED,
   ...NUMBERS,
@@ -120,6 +175,10 @@ const DECISION = {
   ),
   previous_used: described(COUNT.optional(), "For reset and set: what was counted before."),
   ...APPLIED,
+  reservation: described(
+    RESERVATION.optional(),
+    "For reserve, commit, extend and release: what became of the hold.",
+  ),
   alerts: described(
     z.array(answer({ rule: z.string(), fraction: z.number() })).optional(),
     "Alerts that only this decision in the window reports.",
@@ -133,7 +192,10 @@ const ADMITTED = answer({
   success: z.literal(true),
   code: z.literal("OK"),
   retry_after_ms: z.literal(0),
-}).meta({ id: "Admitted", description: "The amount was counted or, for check, would be." });
+}).meta({
+  id: "Admitted",
+  description: "The amount was counted or set aside or, for check, would be.",
+});
 
 const DENIED = answer({
   ...DECISION,

@@ -7,6 +7,10 @@ interface Described {
   readonly [name: string]: unknown;
 }
 
+const WINDOWS =
+  "`calendar` follows the calendar, `rolling` the period before each call; `concurrent` counts " +
+  "open holds.";
+
 /**
  * The description of each field by its name, because one name means the same everywhere.
  * `Schema.name` is for the few that differ. A description in the schema itself takes precedence.
@@ -99,7 +103,7 @@ export const WORDS: Readonly<Record<string, string>> = {
   output: "What a run returns: data with expressions. Default: the result of the handler.",
   parents: "Steps that must be done before this one.",
   path: "The path of the field, such as `rules[0].limit`.",
-  period: "The length of a window.",
+  period: "The length of a window; none for a concurrent one.",
   "Session.period": "The unit of `expiry`. Default hours.",
   "SessionPatch.period": "The unit of `expiry`.",
   "SessionView.period": "The unit of `expiry`; null for an outside issuer.",
@@ -174,11 +178,10 @@ export const WORDS: Readonly<Record<string, string>> = {
   "CacheValues.values": "The entries in use.",
   week_start: "The first day of a week. Default monday.",
   window: "The window in which amounts are counted.",
-  "Rule.window": "`calendar` follows the calendar, `rolling` the last period before each call.",
-  "RuleView.window": "`calendar` follows the calendar, `rolling` the last period before each call.",
-  "Quota.window": "`calendar` follows the calendar, `rolling` the last period before each call.",
-  "QuotaPatch.window":
-    "`calendar` follows the calendar, `rolling` the last period before each call.",
+  "Rule.window": WINDOWS,
+  "RuleView.window": WINDOWS,
+  "Quota.window": WINDOWS,
+  "QuotaPatch.window": WINDOWS,
   windows: "The current window, then those before it.",
   co_locate: "Whether all its quotas share one server of a Redis Cluster.",
 };
