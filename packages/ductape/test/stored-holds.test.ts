@@ -127,6 +127,46 @@ describe.each(stores)("holds on $name", (tested) => {
     }
   }, 60_000);
 
+  it(`are settled once, whoever races; seed ${SEED}`, async () => {
+    await using bench = await open(tested, Date.now());
+    const { clock, store } = bench;
+    const clients = tested.isShared
+      ? [store, ...(await Promise.all([bench.connect(), bench.connect()]))]
+      : [store];
+    let charged = 0;
+    const settledBy = new Map<string, number>();
+    const runOne = async (client: Store, random: ReturnType<typeof randomOf>) => {
+      const { below, pick } = random;
+      const action = pick(["reserve", "reserve", "commit", "extend", "release"]);
+      // Names of a few holds at a time, each of which is soon settled for good.
+      const name = `${settledBy.size + below(3) - 1}`;
+      const [amount, isFinal] = [1 + below(3), below(3) > 0];
+      const asked = { action, name, amount: action === "reserve" ? 5 : amount, isFinal } as const;
+      const [outcome] = await ask(client, [{ ...asked, limits: null }], clock);
+      const [step] = outcome === "stale" || outcome === undefined ? [] : outcome;
+      if (step?.status !== "done" || step.isReplayed) return;
+      charged += step.hold?.charged ?? 0;
+      const isOver = action === "release" || (action === "commit" && isFinal);
+      if (isOver) settledBy.set(name, (settledBy.get(name) ?? 0) + 1);
+    };
+    for (const draw of draws("ROUNDS", { least: 5, seconds: 2 })) {
+      await Promise.all(
+        clients.flatMap((client, i) =>
+          Array.from({ length: 8 }, async (_, caller) => {
+            const random = randomOf(SEED + 1_000 * draw + 100 * i + caller);
+            for (let call = 0; call < 10; call++) await runOne(client, random);
+          }),
+        ),
+      );
+    }
+    expect([...settledBy.values()].filter((times) => times !== 1)).toEqual([]);
+    expect(settledBy.size).toBeGreaterThan(20);
+    const rows = await listed(store, 1_000);
+    const held = rows.reduce((sum, { hold }) => sum + hold.held, 0);
+    const [check] = await ask(store, [{ action: "check", amount: 0, limits: null }], clock);
+    expect(check).toMatchObject([{ checks: [{ used: charged, held }] }]);
+  }, 60_000);
+
   it("are found again after the store was closed", async () => {
     if (!tested.isShared) return;
     await using bench = await open(tested);
