@@ -78,11 +78,15 @@ export function waitMs(
 ): number | null {
   const { rolling, window, check, heldFitsMs } = outcome;
   if (rolling !== null) return rolling.fitsMs === null ? null : rolling.fitsMs - nowMs;
-  const heldMs = heldFitsMs === 0 ? Infinity : Math.max(0, heldFitsMs - nowMs);
+  // What is held beyond the window ends with it, and so do the grants.
+  const endsFirst = !countsHolds(outcome) && heldFitsMs >= window.endMs;
+  const heldMs = heldFitsMs === 0 || endsFirst ? Infinity : Math.max(0, heldFitsMs - nowMs);
   const amount = admitted ?? step.amount;
   const isEndless = window.endMs === FOREVER_MS || countsHolds(outcome);
-  const endsMs =
-    isEndless || amount > (check.limit ?? 0) ? Infinity : Math.max(0, window.endMs - nowMs);
+  // What a hold asks for once its window has ended counts there, and is never refused.
+  const isLate = step.action === "commit" || step.action === "extend";
+  const isTooMuch = amount > (check.limit ?? 0) && !isLate;
+  const endsMs = isEndless || isTooMuch ? Infinity : Math.max(0, window.endMs - nowMs);
   const ms = Math.min(heldMs, endsMs);
   return ms === Infinity ? null : ms;
 }

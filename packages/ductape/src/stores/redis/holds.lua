@@ -3,7 +3,8 @@
 local HOLD_STATUSES = { 'open', 'committed', 'released' }
 local HOLD_STATUS_NUMBERS = { open = 0, committed = 1, released = 2 }
 local LINE = '([^' .. NEWLINE .. ']*)' .. NEWLINE
-local HOLD = '^(%d+),(%d+),(%d),(%d+),(%d+),(%d+),(%d*)' .. NEWLINE .. LINE .. LINE .. '(.*)$'
+-- A clock that was set back may end or settle a hold before it was reserved.
+local HOLD = '^(%d+),(-?%d+),(%d),(%d+),(%d+),(%d+),(-?%d*)' .. NEWLINE .. LINE .. LINE .. '(.*)$'
 local PART = '(-?%d+),(-?%d+),(%d+),(-?%d+),(%d+)'
 -- Open holds that have expired, taken from the lists for each that is reserved.
 local EXPIRED_PER_HOLD = 2
