@@ -1,188 +1,284 @@
-import type { Action } from "ductape";
+import {
+  fits,
+  heldOf,
+  limitOf,
+  onGrid,
+  partEnd,
+  recount,
+  roomOf,
+  waitFor,
+  windowOf,
+  type Count,
+  type Happening,
+  type ModelRule,
+} from "./model-counter.js";
+import {
+  holdAfter,
+  isOver,
+  lateOf,
+  newHold,
+  tryHold,
+  trySettle,
+  TTL_MS,
+  type Command,
+  type Decided,
+  type ExpectedHold,
+  type Hold,
+  type Try,
+} from "./model-holds.js";
 
-/** A rule as the model knows it: fixed lengths in UTC, so windows are plain division. */
-export interface ModelRule {
-  name: string;
-  bySubject: boolean;
-  limit: number | null;
-  lengthMs: number;
-  rolling: boolean;
-  soft: boolean;
-  alerts: number[];
-}
-
-/** One applied command, with the limits that held when it was applied. */
-interface Event {
-  atMs: number;
-  subject: string;
-  action: Action;
-  amount: number;
-  rule: string | null;
-  limits: Map<string, number | null>;
-}
-
-interface Count {
-  used: number;
-  granted: number;
-  fired: Set<number>;
-  /** Rolling: each amount with its instant. */
-  amounts: { atMs: number; amount: number }[];
-}
+export type { ModelRule } from "./model-counter.js";
 
 /** What the model expects of one rule. */
 export interface Expected {
   rule: string;
   admits: boolean;
   used: number;
+  held: number;
   limit: number | null;
   retryAfterMs: number | null;
-  resetsAtMs: number;
+  /** Null on a rule that counts open holds. */
+  resetsAtMs: number | null;
+}
+
+/** What the model expects of a command. */
+export interface Verdict {
+  allowed: boolean;
+  amount: number;
+  rules: Expected[];
+  exceeded: boolean;
+  alerts: { rule: string; fraction: number }[];
+  hold: ExpectedHold | null;
+}
+
+/** No such hold, or one that is settled otherwise: nothing changes. */
+export type ModelFault = "RESERVATION_NOT_FOUND" | "IDEMPOTENCY_CONFLICT";
+
+/** What was counted under a key or by a hold, and in which window of each rule. */
+interface Charge {
+  readonly subject: string;
+  readonly atMs: number;
+  readonly amount: number;
+  readonly windows: ReadonlyMap<string, number>;
 }
 
 /**
- * The naive model: it keeps nothing but the history of what was applied and counts all of it again
- * for every question. Slow, short and unlike the engine.
+ * The naive model: it keeps nothing but lists of what was applied and counts all of it again for
+ * every question. Slow, short and unlike the engine.
  */
 export class Model {
-  readonly #history: Event[] = [];
   readonly rules: ModelRule[];
+  readonly #counters = new Map<string, Happening[]>();
+  readonly #holds = new Map<string, Hold>();
+  readonly #charges = new Map<string, Charge>();
 
   constructor(rules: ModelRule[]) {
     this.rules = rules;
   }
 
-  /** Decides a command at `nowMs`; applies it where every rule admits it. */
-  run(command: Omit<Event, "limits">) {
-    const { atMs, subject, action, amount } = command;
-    const before = this.rules.map((rule) => this.#count(rule, subject, atMs));
-    const tries = this.rules.map((rule, i) => fits(rule, before[i], action, amount));
-    const allowed = tries.every((fit, i) => fit || this.rules[i]?.soft === true);
-    if (allowed && action !== "check" && !(action === "increment" && amount === 0)) {
-      const limits = new Map(this.rules.map(({ name, limit }) => [name, limit]));
-      this.#history.push({ ...command, limits });
+  /**
+   * What a settled or unknown hold answers at once: a fault, or the answer of before. Null: the
+   * command is decided.
+   */
+  known({ action, id, subject, amount, isFinal }: Command): ModelFault | "replayed" | null {
+    if (id === undefined) return null;
+    const hold = this.#holds.get(id);
+    if (action === "reserve") return hold === undefined ? null : "replayed";
+    if (hold === undefined || !this.#isOf(hold, subject)) return "RESERVATION_NOT_FOUND";
+    if (hold.settled === null) return null;
+    if (action === "release") return "replayed";
+    if (action === "extend" || isFinal === false) return "IDEMPOTENCY_CONFLICT";
+    return (amount ?? hold.held) === hold.settled ? "replayed" : "IDEMPOTENCY_CONFLICT";
+  }
+
+  /** How much a refund takes back: at most its charge. A fault: there is nothing to take back. */
+  refundOf(of: string, amount: number | null, subject: string): number | ModelFault | "VALIDATION" {
+    const hold = this.#holds.get(of);
+    if (hold?.settled === null) return "VALIDATION";
+    const charge = this.#charges.get(of);
+    if (charge === undefined || !this.#isOf(charge, subject)) return "RESERVATION_NOT_FOUND";
+    return Math.min(amount ?? charge.amount, charge.amount);
+  }
+
+  /** True unless a rule counts another subject. */
+  #isOf(owned: { readonly subject: string }, subject: string): boolean {
+    return owned.subject === subject || !this.rules.some(({ bySubject }) => bySubject);
+  }
+
+  /** Decides several commands as one, each after those before it: all of them or none. */
+  runAll(commands: readonly Command[]): { allowed: boolean; verdicts: Verdict[] } {
+    const counters = [...this.#counters].map(([key, all]) => [key, [...all]] as const);
+    const [holds, charges] = [structuredClone(this.#holds), [...this.#charges]];
+    const verdicts = commands.map((command) => this.run(command));
+    const allowed = verdicts.every((each) => each.allowed);
+    if (!allowed) {
+      refill(this.#counters, counters);
+      refill(this.#holds, [...holds]);
+      refill(this.#charges, charges);
     }
+    return { allowed, verdicts };
+  }
+
+  /** Decides a command; applies it where every rule admits it. */
+  run(command: Command): Verdict {
+    const { atMs, subject, id } = command;
+    const hold = id === undefined ? undefined : this.#holds.get(id);
+    const decided = { ...command, amount: this.#amountOf(command, hold), hold };
+    const tries = this.rules.map((rule) => this.#try(rule, decided));
+    const allowed = tries.every((each) => !each.isHard || hasRoom(each));
+    const told = id === undefined ? null : holdAfter(decided, tries);
+    if (allowed) this.#apply(decided, tries);
     const after = this.rules.map((rule) => this.#count(rule, subject, atMs));
-    const rules = this.rules.map((rule, i) => ({
-      ...this.#expected(rule, before[i], after[i], command),
-      admits: tries[i] === true || rule.soft,
-    }));
-    const passed = rules.some(({ used, limit }) => limit !== null && used > limit);
-    const alerts = this.rules.flatMap((rule, i) =>
-      rule.alerts
-        .filter((fraction) => after[i]?.fired.has(fraction) && !before[i]?.fired.has(fraction))
-        .map((fraction) => ({ rule: rule.name, fraction })),
-    );
-    return { allowed, rules, exceeded: passed || tries.includes(false), alerts };
+    const rules = tries.map((each, i) => {
+      return expectedOf(each, after[i] ?? each.before, atMs, hold !== undefined);
+    });
+    const isPassed = rules.some(({ used, held, limit }, i) => {
+      return limit !== null && (this.rules[i]?.concurrent === true ? held : used) > limit;
+    });
+    const alerts = tries.flatMap(({ rule, before }, i) => {
+      const { fired = new Set(), windowMs } = after[i] ?? {};
+      // Another window, if a clock that ran ahead is set right, has fired none.
+      const earlier = before.windowMs === windowMs ? before.fired : new Set();
+      return rule.alerts
+        .filter((fraction) => fired.has(fraction) && !earlier.has(fraction))
+        .map((fraction) => ({ rule: rule.name, fraction }));
+    });
+    const exceeded = isPassed || tries.some((each) => !hasRoom(each));
+    return { allowed, amount: decided.amount, rules, exceeded, alerts, hold: told };
   }
 
   /** What each subject used in the window before that of `nowMs`, where that is anything. */
   lastUsed(rule: ModelRule, nowMs: number): Map<string, number> {
-    const windowOf = (atMs: number) => Math.floor(atMs / rule.lengthMs);
-    const counts = new Map<string, Count>();
-    for (const event of this.#history) {
-      if (event.rule !== null && event.rule !== rule.name) continue;
-      if (windowOf(event.atMs) !== windowOf(nowMs) - 1) continue;
-      const subject = rule.bySubject ? event.subject : "";
-      const count = counts.get(subject) ?? newCount();
-      counts.set(subject, count);
-      tally(count, event);
+    const startMs = windowOf(rule, nowMs);
+    const used = new Map<string, number>();
+    for (const [key, all] of this.#counters) {
+      const [name, subject = ""] = key.split("\n");
+      const before = all.filter(({ atMs }) => atMs < startMs);
+      const count = recount(rule, before, startMs - 1);
+      if (name === rule.name && count.used > 0) used.set(subject, count.used);
     }
-    const used = [...counts].map(([subject, count]) => [subject, count.used] as const);
-    return new Map(used.filter(([, each]) => each > 0));
+    return used;
   }
 
-  #expected(
-    rule: ModelRule,
-    before: Count | undefined,
-    after: Count | undefined,
-    { atMs, amount }: Omit<Event, "limits">,
-  ) {
-    const used = after?.used ?? 0;
-    const limit = rule.limit === null ? null : rule.limit + (after?.granted ?? 0);
-    const endMs = Math.floor(atMs / rule.lengthMs) * rule.lengthMs + rule.lengthMs;
-    const never = rule.limit === null || amount > rule.limit;
-    if (!rule.rolling) {
-      const retryAfterMs = never ? null : endMs - atMs;
-      return { rule: rule.name, used, limit, retryAfterMs, resetsAtMs: endMs };
+  /** What is asked for, or what is left of it if the caller takes less. */
+  #amountOf({ action, amount, of, atLeast, subject, atMs }: Command, hold?: Hold): number {
+    if (action === "release" || action === "reset") return 0;
+    if (of !== undefined) {
+      const charged = this.#charges.get(of)?.amount ?? 0;
+      return Math.min(amount ?? charged, charged);
     }
-    const leaves = (after?.amounts ?? []).map(({ atMs: sinceMs }) => sinceMs + rule.lengthMs);
-    const resetsAtMs = leaves.length === 0 ? atMs : Math.min(...leaves);
-    const retryAfterMs = never ? null : waitFor(before, rule, amount) - atMs;
-    return { rule: rule.name, used, limit, retryAfterMs, resetsAtMs };
+    const asked = amount ?? hold?.held ?? 1;
+    if (atLeast === undefined) return asked;
+    const rooms = this.rules
+      .filter(({ soft, concurrent }) => !soft && concurrent !== true)
+      .map((rule) => roomOf(rule, this.#count(rule, subject, atMs)));
+    return Math.max(atLeast, Math.min(asked, ...rooms));
   }
 
   #count(rule: ModelRule, subject: string, nowMs: number): Count {
-    const count = newCount();
-    const startMs = Math.floor(nowMs / rule.lengthMs) * rule.lengthMs;
-    for (const event of this.#history) {
-      if (event.rule !== null && event.rule !== rule.name) continue;
-      if (rule.bySubject && event.subject !== subject) continue;
-      if (rule.rolling) roll(count, rule, event);
-      else if (event.atMs >= startMs) tally(count, event);
-      else continue;
-      fire(count, rule, event);
+    return recount(rule, this.#happenings(rule, subject), nowMs);
+  }
+
+  #happenings(rule: ModelRule, subject: string): Happening[] {
+    const key = `${rule.name}\n${rule.bySubject ? subject : ""}`;
+    const all = this.#counters.get(key) ?? [];
+    this.#counters.set(key, all);
+    return all;
+  }
+
+  #try(rule: ModelRule, command: Decided): Try {
+    const { atMs, subject, action, amount } = command;
+    const before = this.#count(rule, subject, atMs);
+    const none = { rule, before, asks: 0, isHard: false, happens: [], isLost: false };
+    if (command.rule !== null && command.rule !== rule.name) return none;
+    if (action === "reserve" || action === "extend") return tryHold(none, command);
+    if (command.id !== undefined) return trySettle(none, command);
+    if (command.of !== undefined) return this.#tryRefund(none, command);
+    if (rule.concurrent === true) {
+      const asks = action === "check" && amount > 0 ? 1 : 0;
+      return { ...none, asks, isHard: !rule.soft };
     }
-    if (rule.rolling) leave(count, rule, nowMs);
-    return count;
+    const asks = action === "increment" || action === "check" ? amount : 0;
+    const isHard = !rule.soft && command.onExceed !== "allow";
+    return { ...none, asks, isHard, happens: happeningsOf(rule, command) };
+  }
+
+  #tryRefund(none: Try, { atMs, amount, of = "" }: Decided): Try {
+    const { rule, before } = none;
+    const charge = this.#charges.get(of);
+    if (charge === undefined || rule.concurrent === true) return none;
+    const windowMs = charge.windows.get(rule.name) ?? 0;
+    const hasEnded = rule.rolling ? windowMs + rule.lengthMs <= atMs : windowMs < before.windowMs;
+    if (hasEnded) return { ...none, happens: lateOf(rule, atMs) };
+    if (amount === 0) return none;
+    const back = { what: "charge", sinceMs: charge.atMs, amount: -amount, limit: null } as const;
+    return { ...none, happens: [{ atMs, ...back }] };
+  }
+
+  #apply(command: Decided, tries: readonly Try[]): void {
+    const { subject, atMs, action, amount, id, key, ttlMs = TTL_MS } = command;
+    for (const { rule, happens } of tries) this.#happenings(rule, subject).push(...happens);
+    const { hold } = command;
+    if (key !== undefined && action === "increment") {
+      const windows = tries.map(({ rule, before }) => {
+        return [rule.name, rule.rolling ? atMs : before.windowMs] as const;
+      });
+      this.#charges.set(key, { subject, atMs, amount, windows: new Map(windows) });
+    }
+    if (id === undefined) return;
+    if (hold === undefined) this.#holds.set(id, newHold(command, tries));
+    else if (action === "extend") {
+      hold.held = amount;
+      hold.expiresMs = onGrid(atMs + ttlMs, ttlMs);
+      for (const { rule, before } of tries) {
+        const part = hold.parts.get(rule.name);
+        if (part === undefined || isOver(rule, before, hold, atMs)) continue;
+        part.untilMs = partEnd(rule, hold.expiresMs, hold.openedMs);
+      }
+    } else if (command.isFinal === false) {
+      hold.held = Math.max(0, hold.held - amount);
+      hold.charged += amount;
+    } else {
+      hold.settled = amount;
+      hold.charged += amount;
+      const windows = [...hold.parts].map(([name, { windowMs }]) => [name, windowMs] as const);
+      const charge = { subject: hold.subject, atMs: hold.openedMs, amount: hold.charged };
+      this.#charges.set(id, { ...charge, windows: new Map(windows) });
+    }
   }
 }
 
-const newCount = (): Count => ({ used: 0, granted: 0, fired: new Set(), amounts: [] });
-
-function fits(rule: ModelRule, count: Count | undefined, action: Action, amount: number): boolean {
-  if (rule.limit === null || amount === 0) return true;
-  if (action !== "increment" && action !== "check") return true;
-  return (count?.used ?? 0) + amount <= rule.limit + (count?.granted ?? 0);
+function refill<V>(map: Map<string, V>, entries: readonly (readonly [string, V])[]): void {
+  map.clear();
+  for (const [key, value] of entries) map.set(key, value);
 }
 
-function waitFor(count: Count | undefined, rule: ModelRule, amount: number): number {
-  let left = count?.used ?? 0;
-  for (const each of count?.amounts ?? []) {
-    left -= each.amount;
-    if (left + amount <= (rule.limit ?? 0)) return each.atMs + rule.lengthMs;
+const hasRoom = ({ rule, before, asks }: Try): boolean => fits(rule, before, asks);
+
+function happeningsOf(rule: ModelRule, { action, atMs, amount }: Decided): Happening[] {
+  if (action === "reset") return [{ what: "reset", atMs }];
+  if (action === "increment" && amount === 0) return [];
+  if (action === "increment" || action === "set") {
+    return [{ what: action, atMs, amount, limit: rule.limit }];
   }
-  return Number.NaN;
+  return action === "decrement" || action === "grant" ? [{ what: action, atMs, amount }] : [];
 }
 
-function tally(count: Count, { action, amount }: Event): void {
-  if (action === "increment") count.used += amount;
-  if (action === "decrement") count.used = Math.max(0, count.used - amount);
-  if (action === "set") count.used = amount;
-  if (action === "reset") count.used = 0;
-  if (action === "grant") count.granted += amount;
-}
-
-/** Of so many instants a counter keeps its amounts apart; no sequence comes to more. */
-const INSTANTS_MAX = 64;
-
-function roll(count: Count, rule: ModelRule, { atMs, action, amount }: Event): void {
-  leave(count, rule, atMs);
-  if (action === "reset" || action === "set") count.amounts = [];
-  if (action === "increment" || action === "set") count.amounts.push({ atMs, amount });
-  let rest = action === "decrement" ? amount : 0;
-  for (const each of count.amounts.toReversed()) {
-    const taken = Math.min(rest, each.amount);
-    each.amount -= taken;
-    rest -= taken;
-  }
-  count.amounts = count.amounts.filter((each) => each.amount > 0);
-  const instants = new Set(count.amounts.map((each) => each.atMs));
-  if (instants.size > INSTANTS_MAX) throw new Error("the model knows no joined amounts");
-  count.used = count.amounts.reduce((sum, each) => sum + each.amount, 0);
-}
-
-function leave(count: Count, rule: ModelRule, nowMs: number): void {
-  count.amounts = count.amounts.filter(({ atMs }) => atMs + rule.lengthMs > nowMs);
-  count.used = count.amounts.reduce((sum, { amount }) => sum + amount, 0);
-  if (count.used === 0) count.fired.clear();
-}
-
-function fire(count: Count, rule: ModelRule, { action, limits }: Event): void {
-  if (action === "reset") count.fired.clear();
-  const base = limits.get(rule.name) ?? null;
-  if (base === null || count.used === 0 || (action !== "increment" && action !== "set")) return;
-  for (const fraction of rule.alerts) {
-    // Fractions of the test are quarters, so the product is exact.
-    if (count.used >= fraction * (base + count.granted)) count.fired.add(fraction);
-  }
+function expectedOf(
+  { rule, before, asks, isHard }: Try,
+  after: Count,
+  nowMs: number,
+  isFree: boolean,
+): Expected {
+  const oldestMs = after.amounts.map(({ atMs }) => atMs + rule.lengthMs).toSorted((a, b) => a - b);
+  const resetsAtMs = rule.rolling ? (oldestMs[0] ?? nowMs) : after.windowMs + rule.lengthMs;
+  return {
+    rule: rule.name,
+    admits: !isHard || fits(rule, before, asks),
+    used: after.used,
+    held: heldOf(after),
+    limit: limitOf(rule, after),
+    retryAfterMs: waitFor(rule, before, asks, nowMs, isFree),
+    resetsAtMs: rule.concurrent === true ? null : resetsAtMs,
+  };
 }
