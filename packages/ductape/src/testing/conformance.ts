@@ -14,6 +14,7 @@ import {
   type DrivenClock,
 } from "./conformance-bench.js";
 import { CLOCK_CASES } from "./conformance-clock.js";
+import { HOLD_CASES } from "./conformance-holds.js";
 import { LAST_CASES } from "./conformance-last.js";
 import { Ductape } from "../ductape.js";
 import type { QuotaResult } from "../quota/decision.js";
@@ -44,10 +45,12 @@ export function storeCases(
   place: () => StorePlace | Promise<StorePlace>,
   clockAt: (startMs: number) => DrivenClock,
 ): readonly StoreCase[] {
-  return Object.entries({ ...CASES, ...CLOCK_CASES, ...LAST_CASES }).map(([name, body]) => ({
-    name,
-    run: async () => runIn(await place(), clockAt(START_MS), body),
-  }));
+  return Object.entries({ ...CASES, ...CLOCK_CASES, ...LAST_CASES, ...HOLD_CASES }).map(
+    ([name, body]) => ({
+      name,
+      run: async () => runIn(await place(), clockAt(START_MS), body),
+    }),
+  );
 }
 
 async function runIn(place: StorePlace, clock: DrivenClock, body: Body): Promise<void> {
