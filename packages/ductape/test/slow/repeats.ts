@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { DuctapeError, type Ductape } from "ductape";
+import { DuctapeError, type Decision, type Ductape, type QuotaInput } from "ductape";
 import { inputOf } from "../support.js";
 
 /** How long a call is repeated. */
@@ -39,5 +39,26 @@ export class Repeats {
     this.#isStopped = true;
     await this.#callers;
     return this.answered;
+  }
+}
+
+/**
+ * Repeats a call until it is answered. Only a call that counts once, however often it is asked:
+ * one with a key, or one that reserves or settles a hold.
+ */
+export async function repeated(
+  client: Ductape,
+  input: Partial<QuotaInput>,
+  timeoutMs = 1_000,
+): Promise<Decision> {
+  const deadlineMs = performance.now() + AGAIN_MS;
+  for (;;) {
+    try {
+      return await client.processor.quota.run(inputOf(input), { timeoutMs });
+    } catch (error) {
+      if (!DuctapeError.is(error) || performance.now() > deadlineMs) throw error;
+      if (!error.retryable && error.code !== "OUTCOME_UNKNOWN") throw error;
+      await delay(20);
+    }
   }
 }
