@@ -95,3 +95,23 @@ it("teams: a denial by the team charges neither the user nor the organisation", 
     "  organisation acme  100 of 1000 used",
   ]);
 });
+
+it("workers: crashed workers give their slots back, and five are taken at most", async () => {
+  expect(await linesOf("workers.ts", "memory:")).toEqual([
+    "8 workers share 5 slots",
+    "at most 5 slots were taken at once",
+    "2 workers crashed at work, 6 finished",
+    "0 slots are taken now",
+  ]);
+}, 60_000);
+
+it("model-call: a call that breaks off is charged for what it used, in three quotas", async () => {
+  expect(await linesOf("model-call.ts", "memory:")).toEqual([
+    "ada asks for 3000 tokens: uses 2400",
+    "ada asks for 4000 tokens: uses 500",
+    "ada asks for 9000 tokens: denied by tokens",
+    "  requests  2 used, 0 held",
+    "  tokens    2900 used, 0 held",
+    "  dollars   0.0348 used, 0 held",
+  ]);
+});
