@@ -19,6 +19,12 @@ interface Place {
   bytes(): Promise<number>;
 }
 
+const heldBy = (i: number) => ({
+  subject: `user-${i % 100}`,
+  reservation: `2f1b6a4e-8c1d-4b7e-9f00-${String(i).padStart(12, "0")}`,
+});
+const reserveOf = (i: number) => ({ ...INCREMENT, action: "reserve", ...heldBy(i) }) as const;
+
 /** What callers can make many of, by its number. */
 const KINDS: readonly (readonly [string, (ductape: Ductape, i: number) => Promise<unknown>])[] = [
   ["subject", ({ processor }, i) => processor.quota.run({ ...INCREMENT, subject: `user-${i}` })],
@@ -31,13 +37,21 @@ const KINDS: readonly (readonly [string, (ductape: Ductape, i: number) => Promis
         idempotency_key: `2f1b6a4e-8c1d-4b7e-9f00-${String(i).padStart(12, "0")}`,
       }),
   ],
+  ["open hold", ({ processor }, i) => processor.quota.run(reserveOf(i))],
+  [
+    "settled hold",
+    async ({ processor }, i) => {
+      await processor.quota.run(reserveOf(i));
+      return processor.quota.run({ ...INCREMENT, action: "commit", ...heldBy(i) });
+    },
+  ],
   [
     "session",
     ({ processor }, i) => processor.sessions.start({ ...SESSION, data: { userId: `user-${i}` } }),
   ],
 ];
 
-/** Bytes of a subject, a key and a session on each store. */
+/** Bytes of a subject, a key, a hold and a session on each store. */
 export async function benchRoom(): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), "ductape-room-"));
   const lines = [

@@ -10,7 +10,7 @@ import {
   type Step,
 } from "../../decide/plan.js";
 import { answerBytes, MemoryAnswers } from "./answers.js";
-import { HOLD_BYTES, MemoryHolds } from "./holds.js";
+import { MemoryHolds, openBytes } from "./holds.js";
 import { textBytes, type MemoryRoom, type Tenant } from "./room.js";
 
 /** How long a counter outlives its window, in milliseconds: a clock may be set back a little. */
@@ -135,8 +135,9 @@ export class MemoryCounters implements Counters {
       }
     }
     const { answerKey, checks, hold } = step;
-    if (hold !== null && step.action === "reserve")
-      bytes += HOLD_BYTES + 2 * textBytes(hold.owners);
+    if (hold !== null && step.action === "reserve") {
+      bytes += openBytes(hold.name, hold.owners, checks.length);
+    }
     if (answerKey === null || this.answers.get(answerKey) !== undefined) return bytes;
     const { name, fingerprint, details } = answerKey;
     return bytes + answerBytes(name, fingerprint + details) + checks.length * NUMBERS_BYTES;

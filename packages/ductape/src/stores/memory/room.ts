@@ -71,7 +71,7 @@ export class MemoryRoom {
     const held = `environment ${JSON.stringify(env)} of product ${JSON.stringify(product)} holds`;
     const message =
       `the memory: store keeps at most ${mb(this.maxBytes)}, of which ${held} ` +
-      `${mb(tenant.bytes)}: no new subject, idempotency key or session fits, and known ones ` +
+      `${mb(tenant.bytes)}: no new subject, idempotency key, hold or session fits, known ones ` +
       "go on. Give it more room (memory:?max_mb=...) or take a store that keeps them on disk";
     throw new StoreError("OVERLOADED", message);
   }
