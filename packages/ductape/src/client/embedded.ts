@@ -12,6 +12,7 @@ import {
   type Setting,
 } from "../base/settings.js";
 import { show } from "../base/errors.js";
+import { timedUuid } from "../base/id.js";
 import { Events, type AlertListener } from "../quota/events.js";
 import { type Logger } from "../base/logger.js";
 import { underPolicy } from "./outage.js";
@@ -136,7 +137,7 @@ export class EmbeddedDuctape<
     const holds = new OpenHolds(logger, timeoutMs);
     this.#holds = holds;
     // The runtime draws the randomness of many ids at once.
-    const newId = () => crypto.randomUUID();
+    const newId = () => timedUuid(crypto.randomUUID(), clock());
     const events = this.#events;
     const quota = new Quota({ ...shared, verifier, events, ahead, timeoutMs, newId, holds });
     this.product = new Products(shared);

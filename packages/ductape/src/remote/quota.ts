@@ -3,6 +3,7 @@ import type { OutagePolicy } from "../base/settings.js";
 import { DuctapeError, StoreError } from "../base/errors.js";
 import type { Events } from "../quota/events.js";
 import { QuotaExceededError } from "../quota/exceeded.js";
+import { timedUuid } from "../base/id.js";
 import { isLeftOut, isRecord } from "../base/json.js";
 import { parseBatchCall, parseCall, settleEach, type CallOptions } from "../base/call.js";
 import { DegradedAnswer, type Asked, type Flow } from "../client/outage.js";
@@ -159,9 +160,9 @@ export class RemoteQuota extends HoldCalls<Decision> implements Flow<RemoteAsked
     const isOurKey = this.#parts.makesKeys && !isRead && !isOnce && hasNoKey(given);
     const isOurId = fields["action"] === "reserve" && isLeftOut(fields["reservation"]);
     const sent = isOurKey
-      ? { ...input, idempotency_key: crypto.randomUUID() }
+      ? { ...input, idempotency_key: newId() }
       : isOurId
-        ? { ...input, reservation: crypto.randomUUID() }
+        ? { ...input, reservation: newId() }
         : given;
     const hasKey = isOnce || isOurKey || typeof fields["idempotency_key"] === "string";
     const repeat = isRead ? "safe" : hasKey ? "idempotent" : "once";
@@ -263,6 +264,8 @@ function askedOf(input: Record<string, unknown>): RemoteAsked | null {
   const name = typeof subject === "string" ? subject : null;
   return { ...place, subject: name, hasSession: !isLeftOut(session) };
 }
+
+const newId = (): string => timedUuid(crypto.randomUUID(), Date.now());
 
 function resultsOf(answer: unknown, count: number): (Answer | Error)[] {
   const results: unknown = isRecord(answer) ? answer["results"] : null;
