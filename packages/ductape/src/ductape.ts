@@ -31,6 +31,7 @@ type Alone<One, Other> = One & { readonly [Name in Exclude<keyof Other, keyof On
 export class Ductape<const Policy extends OutagePolicy = "throw"> implements Client<Policy> {
   readonly product: Client["product"];
   readonly processor: Client<Policy>["processor"];
+  readonly features: Client["features"];
   readonly usage: Client["usage"];
   readonly guarantees: Client["guarantees"];
   readonly #client: Client<Policy>;
@@ -42,6 +43,7 @@ export class Ductape<const Policy extends OutagePolicy = "throw"> implements Cli
     this.#client = client;
     this.product = client.product;
     this.processor = client.processor;
+    this.features = client.features;
     this.usage = client.usage;
     this.guarantees = client.guarantees;
   }

@@ -4,6 +4,9 @@ export type {
   CacheCalls,
   Client,
   DefinitionCalls,
+  FeatureCalls,
+  FeaturesCalls,
+  ProcessorCalls,
   ProductCalls,
   QuotaCalls,
   SessionCalls,
@@ -94,6 +97,25 @@ export type {
   HandlerInput,
   HandlerPlace,
 } from "./define/feature.js";
+export {
+  UncommittedError,
+  type FeatureAnswer,
+  type FeatureCommitted,
+  type FeatureDenied,
+  type FeatureDone,
+  type FeatureHeld,
+  type FeatureReserved,
+  type FeatureTarget,
+} from "./feature/answer.js";
+export type { FeatureHandler, FeatureWork } from "./feature/handlers.js";
+export type {
+  FeatureCommitInput,
+  FeatureEnabledInput,
+  FeatureExtendInput,
+  FeatureReleaseInput,
+  FeatureReserveInput,
+  FeatureRunInput,
+} from "./feature/request.js";
 export type { InputField, InputFieldBody, InputType } from "./define/feature-input.js";
 export type {
   EventInput,

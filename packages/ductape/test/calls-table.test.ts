@@ -20,6 +20,13 @@ const COUNT = { action: "increment", idempotency_ttl_ms: 1_000 };
 const ARGUMENTS: Readonly<Record<string, readonly unknown[]>> = {
   "quota.run": [COUNT],
   "quota.runAll": [[COUNT], { atomic: true }],
+  ...Object.fromEntries(
+    ["run", "reserve", "commit", "extend", "release"].map((name) => [
+      `feature.${name}`,
+      [{ feature_tag: "p1", reservation: "r" }],
+    ]),
+  ),
+  "features.isEnabled": [{ feature_tag: "p1" }],
   "product.sessions.rotate": ["p1", { env: "prd" }],
   "product.caches.values": ["p1", { cache_tag: "p2" }],
 };
@@ -36,8 +43,8 @@ afterAll(() => new Promise((resolve) => server.close(resolve)));
 
 /** The method of a client that a name such as `product.quotas.create` means. */
 function methodOf(client: RemoteDuctape, name: string): (...args: readonly unknown[]) => unknown {
-  const { processor, product, usage } = client;
-  let found: unknown = { ...processor, product, usage, probe: () => client.probe() };
+  const { processor, product, usage, features } = client;
+  let found: unknown = { ...processor, product, usage, features, probe: () => client.probe() };
   for (const part of name.split(".")) {
     const owner: unknown = found;
     if (typeof owner !== "object" || owner === null) throw new Error(`there is no ${name}`);

@@ -100,6 +100,11 @@ describe("a definition of a feature", () => {
     [
       { quotas: [{ quota: "q", settle: "$Quota{other}{used}" }] },
       "quotas[0].settle",
+      "$Quota{other}{used} is not known yet; known here are $Input, $Session, $Result, $Feature",
+    ],
+    [
+      { quotas: [{ quota: "q" }], output: { a: "$Quota{other}{used}" } },
+      "output.a",
       "$Quota{other}{used} leads nowhere; of $Quota known: q",
     ],
     [{ quotas: [{ quota: "q", allow_fail: 1 }] }, "quotas[0].allow_fail", /^expects true or false/],

@@ -13,6 +13,7 @@ const WIDE = [
   ["quota:admin", "quota:"],
   ["catalogue:*", "catalogue:"],
   ["sessions:*", "sessions:"],
+  ["features:*", "features:"],
 ] as const;
 
 /** A scope as keys name it. */

@@ -86,6 +86,7 @@ export function openApiOf(routes: readonly Route[], version: string): Json {
 const GROUPS: Readonly<Record<string, readonly [name: string, description: string]>> = {
   quota: ["decisions", "Count, check, and change what is counted."],
   reservations: ["holds", "What is set aside for work in progress."],
+  features: ["runs of features", "Reserve the quotas of a feature, do its work, and charge it."],
   products: ["products", "Products, to which quotas belong."],
   "products/environments": [
     "environments",

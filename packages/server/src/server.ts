@@ -16,7 +16,7 @@ import { VERSION } from "./version.js";
 /** Options of a server. `Policy` is the type of `onStoreError`. */
 export interface ServerOptions<Policy extends OutagePolicy = OutagePolicy> extends Pick<
   EmbeddedOptions<Policy>,
-  "store" | "clock" | "onStoreError" | "timeoutMs" | "secret"
+  "store" | "clock" | "onStoreError" | "timeoutMs" | "secret" | "handlerSecret"
 > {
   /**
    * Where requests caused by a definition may go, such as those for the keys at a `jwks` URL.
@@ -78,10 +78,12 @@ export async function startServer<const Policy extends OutagePolicy = "throw">(
   const { host = "127.0.0.1", port = PORT_DEFAULT, rootKey = null, asksForKey = true } = options;
   if (!asksForKey && !isLoopback(host)) throw notLoopback(host);
   const warn = options.warn ?? sayWarning;
-  const { store, clock, onStoreError, timeoutMs, secret, outgoing = "public" } = options;
+  const { store, clock, onStoreError, timeoutMs, secret, handlerSecret } = options;
+  const { outgoing = "public" } = options;
   const metrics = new Metrics();
   const news = new StoreNews(metrics, warn);
-  const parts = { store, clock, onStoreError, timeoutMs, secret, outgoing, logger: news };
+  const settings = { store, clock, onStoreError, timeoutMs, secret, handlerSecret, outgoing };
+  const parts = { ...settings, logger: news };
   const ductape = new EmbeddedDuctape<Policy>(parts);
   const audit = openLog("audit", options.auditLog ?? "off", "now");
   const access = openLog("access", options.accessLog ?? "off", "soon");

@@ -9,6 +9,7 @@ beforeAll(async () => {
   server = await startWith([{ tag: "q", limit: 1, period: "day", scope: "$Session{u}" }]);
   const { product } = server.ductape;
   await product.caches.create("shop", { tag: "q", expiry: 1 });
+  await product.features.create("shop", { tag: "q", quotas: [{ quota: "q" }] });
   const selector = "$Session{u}";
   await product.sessions.create("shop", { tag: "q", schema: { u: "u" }, selector, expiry: 1 });
 });

@@ -10,6 +10,49 @@ export type Json = Readonly<Record<string, unknown>>;
 /** Texts that each field is filled with, most of which mean something to the server. */
 export type Pools = Readonly<Record<string, readonly unknown[]>>;
 
+const TAGS = ["shop", "q", "users", "prd", "dev", "c", "login", "nope", "a/b", "é"];
+/** Texts for fields, most of which mean something to the server of the test. */
+export const POOLS: Pools = {
+  env: ["prd", "prd", "prd", "dev", "nope"],
+  slug: ["prd", "dev", "x"],
+  product: ["shop", "shop", "shop", "other", "nope"],
+  product_tag: ["shop", "shop", "shop", "other"],
+  quota_tag: ["q", "users", "users", "several", "nope"],
+  component_tag: ["q", "users"],
+  component_type: ["quota"],
+  tag: TAGS,
+  "tag of quotas": ["q", "users", "several", "nope", "a/b"],
+  "tag of caches": ["c", "c", "nope"],
+  "tag of features": ["f", "f", "nope"],
+  feature: ["f", "f", "nope"],
+  "tag of sessions": ["login", "login", "nope"],
+  subject: ["u1", "u2", { userId: "u3", plan: "pro" }, { userId: 5 }],
+  cache: ["c", "c", "nope"],
+  rule: ["default", "*", "a"],
+  idempotency_key: ["k1", "k2", "k3"],
+  amount: [0, 1, 2, 3, 0.5],
+  scope: ["product", "$Session{userId}", "$Session"],
+  selector: ["$Session{userId}", "$Input{x}"],
+  by: ["$Session{plan}"],
+  time_zone: ["UTC", "Europe/Paris", "Mars/Base"],
+  alerts: [[0.5, 1], [], [2]],
+  window: ["calendar", "rolling"],
+  anchor: ["2026-01-31T00:00:00Z", null, "x"],
+  period: ["day", "month", "hours", "lifetime", { every: 2, unit: "week" }],
+  expiry: [1, 7, 1_000],
+  schema: [{ userId: "u", plan: "free" }],
+  data: [{ userId: "u1", plan: "free" }, { userId: "u2" }],
+  issuer: ["https://issuer.example"],
+  limit: [1, 5, 100, null],
+  if_revision: [1, 2],
+  inputs: [[]],
+  after: ["a", "q", '[1,"u1"]'],
+  force: ["true", "false"],
+  products: [["*"], ["shop"]],
+  environments: [["*"], ["prd"]],
+  identifier: ["u1", "u2"],
+};
+
 /** Values that no field is made for. */
 export const HOSTILE: readonly unknown[] = [
   null,
@@ -43,10 +86,26 @@ export const HOSTILE: readonly unknown[] = [
   Array.from({ length: 300 }, (_, i) => i),
 ];
 
-/** A feature without its tag, which reads its input. */
-export const FEATURE: Json = {
-  input: { n: { type: "integer", min: 1 } },
-  quotas: [{ quota: "q", amount: "min($Input{n} * 2, 9)" }],
+/** A tag that few definitions have. */
+export const newTag = (random: Random): string => `made-${random.below(1_000)}`;
+
+const WHERE = { product_tag: "shop", env: "prd" } as const;
+const heldBy = (random: Random) => ({ ...WHERE, reservation: `r${random.below(20)}` });
+
+/** Bodies about features that are right. */
+export const FEATURE_BODIES: Readonly<Record<string, (random: Random) => Json>> = {
+  "POST /v1/products/{product}/features": (random) => ({
+    tag: newTag(random),
+    input: { n: { type: "integer", min: 1 } },
+    quotas: [{ quota: "q", amount: "min($Input{n} * 2, 9)" }],
+  }),
+  "PATCH /v1/products/{product}/features/{tag}": () => ({ ttl_ms: 1_000 }),
+  "POST /v1/features/{feature}/run": () => WHERE,
+  "POST /v1/features/{feature}/reserve": heldBy,
+  "POST /v1/features/{feature}/commit": heldBy,
+  "POST /v1/features/{feature}/extend": heldBy,
+  "POST /v1/features/{feature}/release": heldBy,
+  "POST /v1/features/{feature}/enabled": () => WHERE,
 };
 
 /** Makes values that a JSON Schema of the document allows. */

@@ -6,7 +6,17 @@ import type { Store } from "ductape";
 import { MemoryStore } from "../../ductape/src/stores/memory/memory.js";
 import { draws } from "../../ductape/test/draws.js";
 import { randomOf, seedOf } from "../../ductape/test/support.js";
-import { FEATURE, Generator, HOSTILE, mutated, type Json, type Random } from "./generate.js";
+import {
+  FEATURE_BODIES,
+  Generator,
+  HOSTILE,
+  mutated,
+  newTag,
+  POOLS,
+  type Json,
+  type Pools,
+  type Random,
+} from "./generate.js";
 import { filesOfDocs, recordOf, start, type Started } from "./support.js";
 
 const seed = seedOf();
@@ -39,6 +49,7 @@ const agent = new Agent({ keepAlive: true, maxSockets: 4 });
 beforeAll(async () => {
   store = new MemoryStore(Date.now);
   server = await start({ store });
+  server.ductape.features.handle("shop", "f", () => 1);
 });
 afterAll(async () => {
   agent.destroy();
@@ -81,49 +92,9 @@ it(`answers valid, mutated and hostile requests as its document says (SEED=${see
   }
 }, 1_800_000);
 
-const TAGS = ["shop", "q", "users", "prd", "dev", "c", "login", "nope", "a/b", "é"];
-let pools: Record<string, readonly unknown[]> = {
-  env: ["prd", "prd", "prd", "dev", "nope"],
-  slug: ["prd", "dev", "x"],
-  product: ["shop", "shop", "shop", "other", "nope"],
-  product_tag: ["shop", "shop", "shop", "other"],
-  quota_tag: ["q", "users", "users", "several", "nope"],
-  component_tag: ["q", "users"],
-  component_type: ["quota"],
-  tag: TAGS,
-  "tag of quotas": ["q", "users", "several", "nope", "a/b"],
-  "tag of caches": ["c", "c", "nope"],
-  "tag of features": ["f", "f", "nope"],
-  "tag of sessions": ["login", "login", "nope"],
-  subject: ["u1", "u2", { userId: "u3", plan: "pro" }, { userId: 5 }],
-  cache: ["c", "c", "nope"],
-  rule: ["default", "*", "a"],
-  idempotency_key: ["k1", "k2", "k3"],
-  amount: [0, 1, 2, 3, 0.5],
-  scope: ["product", "$Session{userId}", "$Session"],
-  selector: ["$Session{userId}", "$Input{x}"],
-  by: ["$Session{plan}"],
-  time_zone: ["UTC", "Europe/Paris", "Mars/Base"],
-  alerts: [[0.5, 1], [], [2]],
-  window: ["calendar", "rolling"],
-  anchor: ["2026-01-31T00:00:00Z", null, "x"],
-  period: ["day", "month", "hours", "lifetime", { every: 2, unit: "week" }],
-  expiry: [1, 7, 1_000],
-  schema: [{ userId: "u", plan: "free" }],
-  data: [{ userId: "u1", plan: "free" }, { userId: "u2" }],
-  issuer: ["https://issuer.example"],
-  limit: [1, 5, 100, null],
-  if_revision: [1, 2],
-  inputs: [[]],
-  after: ["a", "q", '[1,"u1"]'],
-  force: ["true", "false"],
-  products: [["*"], ["shop"]],
-  environments: [["*"], ["prd"]],
-  identifier: ["u1", "u2"],
-};
+let pools: Pools = POOLS;
 
 const TARGET = { product: "shop", env: "prd", tag: "login" };
-const newTag = (random: Random): string => `made-${random.below(1_000)}`;
 
 /** Bodies that are right, where the schema alone seldom gives one. */
 const FITTING: Readonly<Record<string, (random: Random) => unknown>> = {
@@ -145,8 +116,7 @@ const FITTING: Readonly<Record<string, (random: Random) => unknown>> = {
   "PATCH /v1/products/{product}/quotas/{tag}": () => ({ description: "Changed" }),
   "POST /v1/products/{product}/caches": (random) => ({ tag: newTag(random), expiry: 9 }),
   "PATCH /v1/products/{product}/caches/{tag}": () => ({ expiry: 10 }),
-  "POST /v1/products/{product}/features": (random) => ({ tag: newTag(random), ...FEATURE }),
-  "PATCH /v1/products/{product}/features/{tag}": () => ({ ttl_ms: 1_000 }),
+  ...FEATURE_BODIES,
   "POST /v1/products/{product}/sessions": (random) => ({
     tag: newTag(random),
     schema: { userId: "u" },

@@ -75,6 +75,7 @@ export function samplesOf(product: string, env: string): Sample[] {
       reach: "product",
     },
     ...sessionSamples(product, env),
+    ...featureSamples(product, env),
     {
       method: "POST",
       route: "/v1/apply",
@@ -183,6 +184,29 @@ function sessionSamples(product: string, env: string): Sample[] {
     route: `/v1/sessions/${name}`,
     path: `/v1/sessions/${name}`,
     scope: `sessions:${name}`,
+    reach: "environment",
+    body: inputs[name],
+  }));
+}
+
+function featureSamples(product: string, env: string): Sample[] {
+  const target = { product_tag: product, env };
+  const settled = { ...target, reservation: "none" };
+  const inputs = {
+    run: target,
+    // Its quota counts by a user, and nobody is named.
+    reserve: target,
+    commit: settled,
+    extend: settled,
+    release: settled,
+    enabled: target,
+  } as const;
+  const names = ["run", "reserve", "commit", "extend", "release", "enabled"] as const;
+  return names.map((name) => ({
+    method: "POST",
+    route: `/v1/features/:feature/${name}`,
+    path: `/v1/features/q/${name}`,
+    scope: name === "enabled" ? "features:check" : `features:${name}`,
     reach: "environment",
     body: inputs[name],
   }));

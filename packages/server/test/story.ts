@@ -13,6 +13,7 @@ export interface Scene {
 }
 
 const SHOP = "/v1/products/my-product";
+const SUMMARISE = "/v1/features/summarise";
 const QUERY = "product_tag=my-product&env=prd&quota_tag=api-requests";
 
 /** All of them, in the order in which they are played. */
@@ -45,6 +46,12 @@ export const SCENES: readonly Scene[] = [
     "QuotaResult",
     "Denied",
   ]),
+  post(`${SUMMARISE}/enabled`, ["FeatureEnabledInput"], 200, ["FeatureEnabled"]),
+  post(`${SUMMARISE}/run`, ["FeatureRunInput"], 200, ["FeatureAnswer"]),
+  post(`${SUMMARISE}/reserve`, ["FeatureReserveInput"], 200, ["FeatureReservation"]),
+  post(`${SUMMARISE}/extend`, ["FeatureExtendInput"], 200, ["FeatureExtended"]),
+  post(`${SUMMARISE}/commit`, ["FeatureCommitInput"], 200, ["FeatureCommitted"]),
+  post(`${SUMMARISE}/release`, ["FeatureReleaseInput"], 200, ["FeatureHeld"]),
   get(`/v1/usage/subjects?${QUERY}`, ["SubjectsPage"]),
   get("/v1/usage/counters?product_tag=my-product", ["KeptCounters"]),
   get(`/v1/usage/history?${QUERY}&subject=ada`, ["UsageHistory"]),
@@ -97,6 +104,8 @@ export function exampleOf([id, title]: readonly [schema: string, title?: string]
 /** Plays every scene on a server of its own; gives what each was answered. */
 export async function play(): Promise<(readonly [Scene, Reply])[]> {
   const server = await start({ clock: manualClock("2026-01-15T09:30:00Z") });
+  const summary = { text: "In short: ...", tokens: 24 };
+  server.ductape.features.handle("my-product", "summarise", () => summary);
   const tokens = { token: "", refresh_token: "", id: "" };
   const played: (readonly [Scene, Reply])[] = [];
   for (const scene of SCENES) {
@@ -131,11 +140,11 @@ export async function answers(): Promise<Record<string, Record<string, unknown>>
 
 /** What no two runs have in common. */
 const SECRETS = new Set(
-  "token refresh_token refreshToken session_id sessionId kid key request_id".split(" "),
+  "token refresh_token refreshToken session_id sessionId kid key request_id reservation".split(" "),
 );
 
-/** That of a key is random; others are tags. */
-const KEY_ID = /^[a-z0-9]{10}$/;
+/** Those of a key and of a run are random; others are tags. */
+const KEY_ID = /^([a-z0-9]{10}|[0-9a-f-]{36})$/;
 
 /** A body without what no two runs have in common. */
 function masked(value: unknown): unknown {

@@ -32,6 +32,8 @@ export const ERRORS = {
   CACHE_NOT_FOUND: row(404, 4),
   FEATURE_NOT_FOUND: row(404, 4),
   RESERVATION_NOT_FOUND: row(404, 4),
+  HANDLER_NOT_FOUND: row(404, 4),
+  HANDLER_FAILED: row(502, 1),
   ENVIRONMENT_INACTIVE: row(409, 5),
   ALREADY_EXISTS: row(409, 5),
   REVISION_CONFLICT: row(409, 5),
@@ -125,17 +127,51 @@ export class StoreError extends DuctapeError {}
  * A fault of one of several inputs, with `prefix` before its path; a fault of the store unchanged.
  */
 export function faultAt(prefix: string, error: unknown): unknown {
-  if (!DuctapeError.is(error) || error instanceof StoreError) return error;
-  const issues = error.issues?.map(({ path, message }) => ({ path: `${prefix}${path}`, message }));
-  if (error.code === "VALIDATION" && issues !== undefined) {
+  if (error instanceof StoreError) return error;
+  return renamedFault(
+    error,
+    (text) => `${prefix}${text}`,
+    (why) => why,
+  );
+}
+
+/**
+ * A fault of the same family, with what it names changed: `nameIn` changes its message and the
+ * paths of its issues, `whyIn` what is wrong there. Any other error unchanged.
+ */
+export function renamedFault(
+  error: unknown,
+  nameIn: (text: string) => string,
+  whyIn: (text: string) => string = nameIn,
+): unknown {
+  if (!DuctapeError.is(error) || nameIn(error.message) === error.message) return error;
+  const { code, message, retryable } = error;
+  const issues = error.issues?.map((issue) => ({
+    path: nameIn(issue.path),
+    message: whyIn(issue.message),
+  }));
+  if (code === "VALIDATION" && issues !== undefined) {
     return new ValidationError(issues, { cause: error });
   }
-  const families = [NotFoundError, ConflictError, SessionError, DuctapeError];
-  const Family = families.find((family) => error instanceof family) ?? DuctapeError;
-  return new Family(error.code, `${prefix}${error.message}`, {
-    cause: error,
-    ...(issues === undefined ? {} : { issues }),
-  });
+  const more = issues === undefined ? {} : { issues };
+  return new (familyOf(code))(code, nameIn(message), { cause: error, retryable, ...more });
+}
+
+const OF_STORE: ReadonlySet<ErrorCode> = new Set([
+  "STORE_UNAVAILABLE",
+  "TIMEOUT",
+  "ABORTED",
+  "OVERLOADED",
+  "OUTCOME_UNKNOWN",
+]);
+
+/** The class of faults with a code. */
+export function familyOf(code: ErrorCode): typeof DuctapeError {
+  const { httpStatus, exitCode } = ERRORS[code];
+  if (httpStatus === 404) return NotFoundError;
+  if (exitCode === 5) return ConflictError;
+  if (OF_STORE.has(code)) return StoreError;
+  return code.startsWith("SESSION_") ? SessionError : DuctapeError;
 }
 
 /**

@@ -61,7 +61,7 @@ export class Gate {
 /** The gate of a store, which opens at the first call, and again after it was lost. */
 export class StoreGate extends Gate {
   readonly #store: { readonly isOpen: boolean };
-  readonly #openStore: () => Promise<void>;
+  readonly #opener: () => Promise<void>;
   #isReady = false;
   #opening: Promise<void> | null = null;
 
@@ -69,11 +69,16 @@ export class StoreGate extends Gate {
   constructor(store: { readonly isOpen: boolean }, openStore: () => Promise<void>) {
     super();
     this.#store = store;
-    this.#openStore = openStore;
+    this.#opener = openStore;
   }
 
   override open(call?: CallOptions): Promise<void> | null {
     super.open();
+    return this.openStore(call);
+  }
+
+  /** As {@link open}, for a part of a call in progress: also once the gate is closed. */
+  openStore(call?: CallOptions): Promise<void> | null {
     if (this.#isReady && this.#store.isOpen) return null;
     // A failure reaches all waiting calls, and the next call tries again.
     this.#opening ??= this.track(this.#openNow()).finally(() => {
@@ -84,7 +89,24 @@ export class StoreGate extends Gate {
 
   async #openNow(): Promise<void> {
     this.#isReady = false;
-    await this.#openStore();
+    await this.#opener();
     this.#isReady = true;
+  }
+}
+
+/**
+ * The gate of decisions that are parts of a longer call: they go on while the client closes, which
+ * waits for that call.
+ */
+export class InnerGate extends Gate {
+  readonly #outer: StoreGate;
+
+  constructor(outer: StoreGate) {
+    super();
+    this.#outer = outer;
+  }
+
+  override open(call?: CallOptions): Promise<void> | null {
+    return this.#outer.openStore(call);
   }
 }

@@ -24,6 +24,8 @@ interface OutgoingRequest {
   readonly timeoutMs: number;
   /** The most bytes to read of an answer. */
   readonly bytesMax: number;
+  /** Ends the request. */
+  readonly signal?: AbortSignal;
 }
 
 /** The answer to a request. */
@@ -87,13 +89,16 @@ export class Outgoing {
    * no answer, or if it is too large.
    */
   async send(request: OutgoingRequest): Promise<OutgoingAnswer> {
-    const signal = AbortSignal.timeout(request.timeoutMs);
+    const timeout = AbortSignal.timeout(request.timeoutMs);
+    const { signal: given } = request;
+    const signal = given === undefined ? timeout : AbortSignal.any([timeout, given]);
     const url = new URL(request.url);
     try {
       // The race ends the request even if neither the resolver nor the socket reports the abort.
       return await Promise.race([this.#answerTo(request, url, signal), endOf(signal)]);
     } catch (error) {
-      if (signal.aborted) throw new OutgoingError(`it took more than ${request.timeoutMs} ms`);
+      if (given?.aborted === true) throw new OutgoingError("the call was aborted");
+      if (timeout.aborted) throw new OutgoingError(`it took more than ${request.timeoutMs} ms`);
       throw error instanceof OutgoingError ? error : new OutgoingError(reasonOf(error));
     }
   }

@@ -7,6 +7,22 @@ import type { OutagePolicy } from "../base/settings.js";
 import type { QuotaDefinition, QuotaView } from "../define/quota.js";
 import type { Environment, EnvironmentInput } from "../define/environment.js";
 import type { Feature, FeatureInput } from "../define/feature.js";
+import type {
+  FeatureAnswer,
+  FeatureCommitted,
+  FeatureDenied,
+  FeatureHeld,
+  FeatureReserved,
+} from "../feature/answer.js";
+import type { FeatureHandler } from "../feature/handlers.js";
+import type {
+  FeatureCommitInput,
+  FeatureEnabledInput,
+  FeatureExtendInput,
+  FeatureReleaseInput,
+  FeatureReserveInput,
+  FeatureRunInput,
+} from "../feature/request.js";
 import type { DuctapeError } from "../base/errors.js";
 import type { AlertListener } from "../quota/events.js";
 import type { DeleteOptions, Patch } from "../define/patch.js";
@@ -39,8 +55,10 @@ import type { SubjectsInput, SubjectsPage } from "../usage/usage.js";
 export interface Client<Policy extends OutagePolicy = "throw"> {
   /** Definitions: products, their environments, quotas, sessions, caches and features. */
   readonly product: ProductCalls;
-  /** Decisions, and the sessions of users. */
-  readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
+  /** Decisions, features, and the sessions of users. */
+  readonly processor: ProcessorCalls<Policy>;
+  /** The handlers of features in this process, and what plans include. */
+  readonly features: FeaturesCalls;
   /**
    * A quota that is named once: its methods take the rest of the input of `processor.quota.run`.
    * Throws `VALIDATION` for names that no quota can have; each call finds out whether it exists.
@@ -113,6 +131,60 @@ export interface QuotaCalls<Policy extends OutagePolicy = "throw"> {
    * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.
    */
   reservations(input: ReservationsInput): Promise<ReservationsPage>;
+}
+
+/** What decides: `ductape.processor`. */
+export interface ProcessorCalls<Policy extends OutagePolicy = "throw"> {
+  readonly quota: QuotaCalls<Policy>;
+  readonly feature: FeatureCalls<Policy>;
+  readonly sessions: SessionCalls;
+}
+
+/** Runs features: `ductape.processor.feature`. */
+export interface FeatureCalls<Policy extends OutagePolicy = "throw"> {
+  /**
+   * Reserves all quotas of a feature as one decision, runs its handler, and charges what it really
+   * used. A denial is a value, and the handler does not run. If the handler throws, everything is
+   * released and its error is thrown. Throws `VALIDATION` before anything is held, `*_NOT_FOUND`,
+   * `ENVIRONMENT_INACTIVE`, `SUBJECT_REQUIRED`, `SESSION_*`, the faults of the store, and
+   * `UncommittedError`. The options bound each decision, not the work; the signal reaches the
+   * handler.
+   */
+  run(input: FeatureRunInput, options?: CallOptions): Promise<FeatureAnswer<Policy>>;
+  /**
+   * Reserves for work that the caller does, until `commit` or `release`. Throws like `run`, and
+   * `VALIDATION` for a feature whose sequence runs others.
+   */
+  reserve(
+    input: FeatureReserveInput,
+    options?: CallOptions,
+  ): Promise<FeatureReserved<Policy> | FeatureDenied<Policy>>;
+  /**
+   * Charges what the caller's work used, as `settle` of each quota says. Twice counts once. Throws
+   * `VALIDATION`, `RESERVATION_NOT_FOUND`, `IDEMPOTENCY_CONFLICT`, and the faults of the store.
+   */
+  commit(input: FeatureCommitInput, options?: CallOptions): Promise<FeatureCommitted<Policy>>;
+  /**
+   * Renews a reservation before it expires; one that has expired may be denied. Throws
+   * `RESERVATION_NOT_FOUND`, `IDEMPOTENCY_CONFLICT` once it is settled.
+   */
+  extend(input: FeatureExtendInput, options?: CallOptions): Promise<FeatureHeld | FeatureDenied>;
+  /** Frees what is reserved and counts nothing. Throws `RESERVATION_NOT_FOUND`. */
+  release(input: FeatureReleaseInput, options?: CallOptions): Promise<FeatureHeld>;
+}
+
+/** The features of this process: `ductape.features`. */
+export interface FeaturesCalls {
+  /**
+   * Registers what does the work of a feature in this process. Returns a function that takes it
+   * back. Throws `VALIDATION` if the feature has a handler already.
+   */
+  handle(product: string, tag: string, handler: FeatureHandler): () => void;
+  /**
+   * Whether a plan includes a feature, by its limits alone: false if a quota that it needs has a
+   * limit of 0 or is not defined. Counts nothing. Throws like `quota.run`.
+   */
+  isEnabled(input: FeatureEnabledInput, options?: CallOptions): Promise<boolean>;
 }
 
 /** The definitions of one kind in a product, whose tag is the first argument of each call. */

@@ -1,7 +1,7 @@
 import { aheadFact, AheadWarnings } from "../quota/clock-ahead.js";
 import { within, type CallOptions, type Clock } from "../base/call.js";
 import { Catalogue } from "../define/catalogue.js";
-import type { Client, ProductCalls, QuotaCalls, SessionCalls, UsageCalls } from "./client.js";
+import type { Client, FeaturesCalls, ProcessorCalls, ProductCalls, UsageCalls } from "./client.js";
 import {
   type OutagePolicy,
   invalid,
@@ -20,6 +20,10 @@ import { Outgoing, parseNetworks, type Networks } from "../base/outgoing.js";
 import { Products } from "../product/products.js";
 import { Quota } from "../quota/quota.js";
 import { probeStore, StoredRecords, type Records } from "../define/records.js";
+import { Features } from "../feature/features.js";
+import { Handlers } from "../feature/handlers.js";
+import { HttpHandlers } from "../feature/http-handler.js";
+import { parseSecrets } from "../feature/signature.js";
 import { UserSessions } from "../sessions/user-sessions.js";
 import { Issuers } from "../sessions/issuer.js";
 import { Logins } from "../sessions/logins.js";
@@ -36,7 +40,7 @@ import { parsePlace, type Request } from "../quota/request.js";
 import type { Store, StoreGuarantees, StoreMaker, StoreFact, StoreRoom } from "../stores/store.js";
 import { CachedStore } from "../stores/cached.js";
 import { openStore } from "../stores/url.js";
-import { StoreGate } from "../base/gate.js";
+import { InnerGate, StoreGate } from "../base/gate.js";
 import { Usage } from "../usage/usage.js";
 
 /**
@@ -76,6 +80,12 @@ export interface EmbeddedOptions<Policy extends OutagePolicy = OutagePolicy> {
    */
   readonly outgoing?: Networks | undefined;
   /**
+   * Signs the requests to handlers of features at a URL: `whsec_` and the base64 of 24 to 64 random
+   * bytes, or two of these, separated by a space, while one replaces the other. Default
+   * `DUCTAPE_HANDLER_SECRET`, else no handler is called over HTTP.
+   */
+  readonly handlerSecret?: string | undefined;
+  /**
    * Receives warnings, such as one about a stored definition that cannot be read. Default
    * `console`.
    */
@@ -83,7 +93,16 @@ export interface EmbeddedOptions<Policy extends OutagePolicy = OutagePolicy> {
 }
 
 const DEFAULT_STORE = "sqlite:.ductape/ductape.db";
-const OPTIONS = ["store", "clock", "onStoreError", "timeoutMs", "secret", "outgoing", "logger"];
+const OPTIONS = [
+  "store",
+  "clock",
+  "onStoreError",
+  "timeoutMs",
+  "secret",
+  "outgoing",
+  "handlerSecret",
+  "logger",
+];
 
 /**
  * Quotas on one store, which opens at the first call. `close()`, or `await using`, waits for
@@ -96,8 +115,10 @@ export class EmbeddedDuctape<
   readonly product: ProductCalls;
   /** What the store promises: read differences between stores from here. */
   readonly guarantees: StoreGuarantees;
-  /** Decisions, and the sessions of users. */
-  readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
+  /** Decisions, features, and the sessions of users. */
+  readonly processor: ProcessorCalls<Policy>;
+  /** The handlers of features in this process, and what plans include. */
+  readonly features: FeaturesCalls;
   /** Who has used how much. */
   readonly usage: UsageCalls;
   /**
@@ -111,6 +132,7 @@ export class EmbeddedDuctape<
   readonly #clock: Clock;
   readonly #gate: StoreGate;
   readonly #holds: OpenHolds;
+  readonly #handlers = new Handlers();
   #closing: Promise<void> | null = null;
 
   constructor(options: EmbeddedOptions<Policy> = {}) {
@@ -139,7 +161,8 @@ export class EmbeddedDuctape<
     // The runtime draws the randomness of many ids at once.
     const newId = () => timedUuid(crypto.randomUUID(), clock());
     const events = this.#events;
-    const quota = new Quota({ ...shared, verifier, events, ahead, timeoutMs, newId, holds });
+    const parts = { ...shared, verifier, events, ahead, timeoutMs, newId, holds };
+    const quota = new Quota(parts);
     this.product = new Products(shared);
     this.usage = new Usage(shared);
     this.records = new StoredRecords(shared);
@@ -149,7 +172,17 @@ export class EmbeddedDuctape<
       return policy === "throw" ? quota.bind(place) : boundOn(calls, target);
     };
     const logins = new Logins(this.#store);
-    this.processor = { quota: calls, sessions: new UserSessions({ ...shared, verifier, logins }) };
+    const settling = new Quota({ ...parts, gate: new InnerGate(gate) });
+    const reserving = underPolicy<Policy, Request>(settling, policy, logger, holds);
+    const handlers = this.#handlers;
+    const http = new HttpHandlers({ outgoing, secrets: parsed.secrets, clock });
+    const feature = new Features<Policy>({ ...parts, handlers, http, reserving, settling, logger });
+    const sessions = new UserSessions({ ...shared, verifier, logins });
+    this.processor = { quota: calls, feature, sessions };
+    this.features = {
+      handle: (product, tag, handler) => handlers.handle(product, tag, handler),
+      isEnabled: (input, call) => feature.isEnabled(input, call),
+    };
   }
 
   /** As {@link Client.quota}. */
@@ -203,6 +236,7 @@ export class EmbeddedDuctape<
   }
 
   async #closeNow(): Promise<void> {
+    this.#handlers.abort();
     const settling = this.#holds.close();
     if (settling !== null) await settling;
     await this.#gate.close();
@@ -224,7 +258,8 @@ function parseOptions(options: EmbeddedOptions) {
     if (OPTIONS.includes(name) || isLeftOut(given[name])) continue;
     throw invalid(`options.${name}`, unknownField(name, OPTIONS));
   }
-  const { store, onStoreError, timeoutMs, clock, secret, outgoing, logger } = options;
+  const { store, onStoreError, timeoutMs, clock, secret, outgoing, handlerSecret, logger } =
+    options;
   return {
     store: parseStore(settingOf("store", store, "DUCTAPE_STORE")),
     policy: parsePolicy(onStoreError),
@@ -232,6 +267,7 @@ function parseOptions(options: EmbeddedOptions) {
     clock: parseClock(clock),
     secret: parseSecret(settingOf("secret", secret, "DUCTAPE_SECRET")),
     networks: parseNetworks(settingOf("outgoing", outgoing, "DUCTAPE_OUTGOING")),
+    secrets: parseSecrets(settingOf("handlerSecret", handlerSecret, "DUCTAPE_HANDLER_SECRET")),
     logger: parseLogger(logger),
   };
 }

@@ -1,6 +1,7 @@
 import { compileQuota, type CompiledQuota } from "./quota.js";
 import { ConflictError, DuctapeError, show, StoreError, ValidationError } from "../base/errors.js";
 import type { Logger } from "../base/logger.js";
+import type { FeatureBody } from "./feature.js";
 import { keyParts, type SessionPlace } from "../base/key.js";
 import { notFound } from "./kind.js";
 import { PRODUCT } from "./product.js";
@@ -205,6 +206,26 @@ export class Catalogue {
     }
     await this.refresh();
     return this.findSession(product, env, tag);
+  }
+
+  /**
+   * The feature with a tag, even one that another process has just created. Throws `VALIDATION`,
+   * `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `FEATURE_NOT_FOUND`.
+   */
+  async locateFeature(product: string, env: string, tag: string): Promise<FeatureBody> {
+    try {
+      return this.#findFeature(product, env, tag);
+    } catch (error) {
+      if (!DuctapeError.is(error)) throw error;
+    }
+    await this.refresh();
+    return this.#findFeature(product, env, tag);
+  }
+
+  #findFeature(product: string, env: string, tag: string): FeatureBody {
+    const entry = this.entry(product);
+    activeEnvironment(entry, product, env);
+    return entry.features.read(product, tag).body;
   }
 
   /** The definitions in a product, even in one that cannot be read. Throws `PRODUCT_NOT_FOUND`. */

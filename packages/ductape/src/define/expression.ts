@@ -7,7 +7,7 @@ import { valueAt } from "./selector.js";
 export type Root = "Input" | "Session" | "Result" | "Quota" | "Feature";
 
 /** Every root, in the order of messages. */
-const ROOTS: readonly Root[] = ["Input", "Session", "Result", "Quota", "Feature"];
+export const ROOTS: readonly Root[] = ["Input", "Session", "Result", "Quota", "Feature"];
 
 /** A path in an expression. */
 interface ExpressionPath {
@@ -89,6 +89,22 @@ export function evaluate(
   }
   const value = decimal(stack[0] ?? Number.NaN);
   return Number.isFinite(value) ? value : `${show(text)} gives ${value}, not a finite number`;
+}
+
+/**
+ * The value of an expression in an output: whatever its only path finds, null if that leads
+ * nowhere; otherwise as {@link evaluate}, with what is wrong in `wrong`.
+ */
+export function found(
+  expression: Expression,
+  scope: ExpressionScope,
+): { readonly value: unknown; readonly wrong: string | null } {
+  const [only, ...others] = expression.steps;
+  if (only?.kind === "path" && others.length === 0) {
+    return { value: lookUp(only, scope) ?? null, wrong: null };
+  }
+  const value = evaluate(expression, scope);
+  return typeof value === "number" ? { value, wrong: null } : { value: null, wrong: value };
 }
 
 function valueOfStep(step: Step, stack: number[], scope: ExpressionScope): number | string {

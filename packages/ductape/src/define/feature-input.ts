@@ -1,6 +1,6 @@
 import { kindOf, show } from "../base/errors.js";
-import { Fields, shownName, type Empty } from "../base/field.js";
-import { isRecord } from "../base/json.js";
+import { Fields, shownName, unknownField, type Empty, type Issues } from "../base/field.js";
+import { isLeftOut, isRecord } from "../base/json.js";
 
 /** The type of a field of a feature's input; `json` is any JSON value. */
 export type InputType = "integer" | "number" | "string" | "boolean" | "json";
@@ -175,4 +175,74 @@ function whyOtherType(value: unknown, type: InputType): string | null {
     case "json":
       return null;
   }
+}
+/**
+ * The input of a call in the form of its definition: a copy with the defaults of fields that are
+ * left out, so a caller may change its object afterwards. Problems go to `issues`.
+ */
+export function inputLike(
+  given: unknown,
+  body: InputBody,
+  issues: Issues,
+): Readonly<Record<string, unknown>> {
+  const input = isLeftOut(given) ? {} : given;
+  if (!isRecord(input)) {
+    issues.add("input", `expects an object, got ${kindOf(input)}`);
+    return {};
+  }
+  const known = Object.keys(body);
+  for (const name of Object.keys(input)) {
+    if (Object.hasOwn(body, name)) continue;
+    const wrong = known.length === 0 ? "is not known: the feature takes no input" : null;
+    issues.add(`input.${shownName(name)}`, wrong ?? unknownField(name, known));
+  }
+  const entries = Object.entries(body).flatMap(([name, field]) => {
+    const value = Object.hasOwn(input, name) ? input[name] : undefined;
+    const taken = valueFor(value, field, `input.${name}`, issues);
+    return taken === undefined ? [] : [[name, taken] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+function valueFor(value: unknown, field: InputFieldBody, path: string, issues: Issues): unknown {
+  if (value === undefined || (field.type !== "json" && isLeftOut(value))) {
+    if (field.default !== null) return field.default;
+    if (field.required) issues.add(path, `is required: ${nameOf(field.type)}`);
+    return undefined;
+  }
+  if (field.type === "json") return jsonLike(value, field, path, issues);
+  issues.add(path, whyNot(value, field));
+  return value;
+}
+
+function jsonLike(
+  value: unknown,
+  { max_length }: InputFieldBody,
+  path: string,
+  issues: Issues,
+): unknown {
+  const text = jsonText(value);
+  if (text === null) issues.add(path, "expects JSON: text, numbers, objects and so on");
+  else if (max_length !== null && text.length > max_length) {
+    issues.add(path, `expects at most ${max_length} characters as JSON, got ${text.length}`);
+  } else {
+    const copy: unknown = JSON.parse(text);
+    return copy;
+  }
+  return null;
+}
+
+/** Null for what JSON cannot hold, such as an object that contains itself. */
+function jsonText(value: unknown): string | null {
+  try {
+    return JSON.stringify(value) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function nameOf(type: InputType): string {
+  if (type === "boolean") return "true or false";
+  if (type === "json") return "any JSON";
+  return type === "string" ? "a text" : `${type === "integer" ? "an" : "a"} ${type}`;
 }

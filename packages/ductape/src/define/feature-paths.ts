@@ -1,6 +1,6 @@
 import { show } from "../base/errors.js";
 import type { Issues } from "../base/field.js";
-import { expressionIn, type Root } from "./expression.js";
+import { expressionIn, ROOTS, type Root } from "./expression.js";
 import type { InputBody } from "./feature-input.js";
 import { ancestorsOf, type SequenceStep } from "./feature-sequence.js";
 import type { QuotaUse } from "./quota-use.js";
@@ -78,15 +78,17 @@ function checkUse(
 function usesOf({ quotas, sequence, output }: Parts): Use[] {
   const own = quotas.map(({ quota }) => quota);
   const every = namesIn(sequence, own);
-  const after = { roots: ["Input", "Session", "Result", "Quota", "Feature"], ...every } as const;
+  const after = { roots: ROOTS, ...every } as const;
+  // A commit over HTTP knows the hold, but no longer the answers to its reservation.
+  const settled = { ...after, roots: ROOTS.filter((root) => root !== "Quota") };
   const first = { roots: ["Input", "Session"], quotas: [], features: [] } as const;
-  const before = quotas.flatMap((use, i) => amountsOf(use, `quotas[${i}]`, first, after));
+  const before = quotas.flatMap((use, i) => amountsOf(use, `quotas[${i}]`, first, settled));
   const later = sequence.flatMap((step, i) => {
     const known = namesIn([...ancestorsOf(step, sequence)], own);
     const then = { roots: ["Input", "Session", "Quota", "Feature"], ...known } as const;
     return step.events.flatMap((event, j) => {
       const path = `sequence[${i}].events[${j}]`;
-      if (event.type === "quota") return amountsOf(event, path, then, after);
+      if (event.type === "quota") return amountsOf(event, path, then, settled);
       return expressionsIn(event.input, `${path}.input`).map((each) => ({ ...each, ...then }));
     });
   });

@@ -23,7 +23,7 @@ export interface SequenceInput {
 }
 
 /** A feature that a sequence runs. */
-interface FeatureEvent {
+export interface FeatureEvent {
   readonly type: "feature";
   readonly event: string;
   readonly input: { readonly [name: string]: Template };
@@ -129,7 +129,7 @@ function whyNoEvent(type: unknown): string {
 }
 
 /** The steps of a sequence, each after its parents and otherwise in the order of the definition. */
-function inOrder(sequence: readonly SequenceStep[]): SequenceStep[] {
+export function inOrder(sequence: readonly SequenceStep[]): SequenceStep[] {
   const ordered: SequenceStep[] = [];
   const done = new Set<string>();
   for (;;) {

@@ -77,7 +77,7 @@ function parseAmount(fields: Fields, name: string): AmountInput | null {
  * The value of an amount, a finite number of at least 0; or what is wrong, a text with the
  * expression and its value.
  */
-function amountOf(amount: AmountInput, scope: ExpressionScope): number | string {
+export function amountOf(amount: AmountInput, scope: ExpressionScope): number | string {
   const expression = typeof amount === "string" ? expressionIn(amount) : null;
   if (typeof expression === "string") return expression;
   const value = typeof amount === "number" ? amount : expression && evaluate(expression, scope);

@@ -2,7 +2,7 @@ import { show } from "../base/errors.js";
 import { shownName, type Issues } from "../base/field.js";
 import { isRecord } from "../base/json.js";
 import { checkText } from "../base/text.js";
-import { expressionIn } from "./expression.js";
+import { expressionIn, found, type ExpressionScope } from "./expression.js";
 
 /**
  * Data with expressions in it: a text with a `$` is an expression, any other text stays as it is.
@@ -69,5 +69,30 @@ export function expressionsIn(
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).flatMap(([name, member]) =>
     expressionsIn(member, `${path}.${shownName(name)}`),
+  );
+}
+/**
+ * The data that a template stands for. What a path does not find is null; a calculation that fails
+ * is null too, and an issue.
+ */
+export function filledIn(
+  value: Template,
+  scope: ExpressionScope,
+  path: string,
+  issues: Issues,
+): unknown {
+  if (typeof value === "string" && value.includes("$")) {
+    const expression = expressionIn(value);
+    if (typeof expression === "string") throw new Error(`${path}: ${expression}`);
+    const { value: filled, wrong } = found(expression, scope);
+    issues.add(path, wrong);
+    return filled;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [
+      name,
+      filledIn(member, scope, `${path}.${shownName(name)}`, issues),
+    ]),
   );
 }

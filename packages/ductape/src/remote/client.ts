@@ -1,8 +1,8 @@
 import type {
   Client,
+  FeaturesCalls,
+  ProcessorCalls,
   ProductCalls,
-  QuotaCalls,
-  SessionCalls,
   UsageCalls,
 } from "../client/client.js";
 import {
@@ -26,7 +26,9 @@ import type { QuotaTarget } from "../quota/target.js";
 import type { QuotaResult } from "../quota/decision.js";
 import type { StoreGuarantees } from "../stores/store.js";
 import { productCalls } from "./definitions.js";
+import { Handlers } from "../feature/handlers.js";
 import { encode } from "./encode.js";
+import { RemoteFeatures } from "./features.js";
 import { Http } from "./http.js";
 import { RemoteQuota, type RemoteAsked } from "./quota.js";
 import { ask } from "./send.js";
@@ -83,12 +85,14 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
   readonly product: ProductCalls;
   /** Acknowledged changes are on the server, which this process cannot crash. */
   readonly guarantees: StoreGuarantees = { name: "server", durable: true, shared: "network" };
-  readonly processor: { readonly quota: QuotaCalls<Policy>; readonly sessions: SessionCalls };
+  readonly processor: ProcessorCalls<Policy>;
+  readonly features: FeaturesCalls;
   readonly usage: UsageCalls;
   readonly #quota: RemoteQuota;
   readonly #http: Http;
   readonly #events: Events;
   readonly #holds: OpenHolds;
+  readonly #handlers = new Handlers();
   #closing: Promise<void> | null = null;
 
   constructor(options: RemoteOptions<Policy> = {}) {
@@ -102,7 +106,15 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
     const quota = new RemoteQuota({ http, events, timeoutMs, makesKeys: retries > 0, holds });
     this.#quota = quota;
     const calls = underPolicy<Policy, RemoteAsked>(quota, policy, logger, holds);
-    this.processor = { quota: calls, sessions: sessionCalls(http) };
+    const handlers = this.#handlers;
+    const sessions = sessionCalls(http);
+    const parts = { http, handlers, sessions, logger, timeoutMs };
+    const feature = new RemoteFeatures<Policy>(parts);
+    this.processor = { quota: calls, feature, sessions };
+    this.features = {
+      handle: (product, tag, handler) => handlers.handle(product, tag, handler),
+      isEnabled: (input, call) => feature.isEnabled(input, call),
+    };
     this.product = productCalls(http);
     this.usage = {
       subjects: (input) => ask(http, "GET /v1/usage/subjects", "safe", input),
@@ -137,6 +149,7 @@ export class RemoteDuctape<const Policy extends OutagePolicy = "throw"> implemen
   }
 
   async #closeNow(): Promise<void> {
+    this.#handlers.abort();
     const settling = this.#holds.close();
     if (settling !== null) await settling;
     await this.#http.gate.close();

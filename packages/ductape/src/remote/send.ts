@@ -12,6 +12,8 @@ interface SendOptions {
   /** What an error calls the input. Default `input`. */
   readonly name?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
+  /** When to give up, on the clock of `performance.now()`. Default after the client's timeout. */
+  readonly deadlineMs?: number;
 }
 
 /**
@@ -39,14 +41,15 @@ export async function send(
   place: Place,
   repeat: Call["repeat"],
   input: unknown,
-  { parts = [], name = "input", headers = {} }: SendOptions = {},
+  { parts = [], name = "input", headers = {}, deadlineMs }: SendOptions = {},
 ): Promise<unknown> {
   let next = 0;
   const [method = "", path = ""] = place
     .replace(/:\w+/g, () => segmentOf(parts[next++]))
     .split(" ");
   if (method === "POST" || method === "PATCH") {
-    return http.ask({ method, path, body: encode(input, name), headers, repeat });
+    const until = deadlineMs === undefined ? {} : { deadlineMs };
+    return http.ask({ method, path, body: encode(input, name), headers, repeat, ...until });
   }
   if (!isRecord(input)) throw invalid(name, `expects an object, got ${show(input)}`);
   return http.ask({ method, path: path + queryOf(input), headers, repeat });

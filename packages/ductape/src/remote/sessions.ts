@@ -1,7 +1,7 @@
+import { renamedFault } from "../base/errors.js";
 import { isRecord } from "../base/json.js";
 import type { SessionCalls } from "../client/client.js";
 import type { CallName, PlaceOf, RepeatAt } from "./calls.js";
-import { renamedFault } from "./faults.js";
 import type { Http } from "./http.js";
 import { ask, viewOf } from "./send.js";
 

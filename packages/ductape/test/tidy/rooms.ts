@@ -21,6 +21,7 @@ export const ROOMS: readonly string[] = [
   "define",
   "sessions",
   "quota",
+  "feature",
   "usage",
   "product",
   "client",

@@ -114,7 +114,7 @@ export const KIND_COMMANDS: Readonly<Record<KindCommand, (command: Command) => v
     addDefinitions(command, {
       name: "feature",
       id: "tag",
-      description: "list, print, create, update and delete features of a product",
+      description: "run a feature; list, print, create, update and delete features of a product",
       input: FEATURE,
       patch: FEATURE_PATCH,
       of: inProduct((client) => client.product.features),

@@ -6,6 +6,7 @@ import { addCompletion } from "./completion.js";
 import { addDoctor } from "./doctor.js";
 import { addExport, addSchema } from "./export.js";
 import { addKeyCreate, addKeyList, addKeyRevoke } from "./key.js";
+import { addFeatureRun } from "./feature.js";
 import { KIND_COMMANDS, type KindCommand } from "./kinds.js";
 import { spelled, tellMistakes } from "./mistake.js";
 import { addDecisions } from "./quota.js";
@@ -35,6 +36,7 @@ const COMMANDS: Readonly<
   holds: (command) => void command.description("list and release what is set aside"),
   "holds ls": addHoldList,
   "holds release": addHoldRelease,
+  "feature run": addFeatureRun,
   "session start": addStart,
   "session inspect": addInspect,
   usage: (command) => void command.description("show who has used how much"),

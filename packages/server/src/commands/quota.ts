@@ -22,6 +22,7 @@ import {
 } from "./client.js";
 import { counted, mayDo } from "./confirm.js";
 import { sentenceOf, whose } from "./sentence.js";
+import { sessionOf } from "./session.js";
 import { SUBJECT_FLAG, subjectOf } from "./subject.js";
 
 /** The flags of a decision, named like the fields of its input. */
@@ -213,19 +214,14 @@ function print(result: QuotaResult<OutagePolicy>): void {
 }
 
 function inputOf(action: Action, flags: QuotaFlags): QuotaInput {
-  const { env, product, quota, amount, session, token, subject } = flags;
-  if ((session === undefined) !== (token === undefined)) {
-    const [given, wanted] =
-      session === undefined ? ["--token", "--session"] : ["--session", "--token"];
-    throw wrong(given, `needs ${wanted} as well`);
-  }
+  const { env, product, quota, amount, subject } = flags;
   return {
     env,
     product_tag: product,
     quota_tag: quota,
     action,
     amount: numberFlag("--amount", amount),
-    session: session === undefined || token === undefined ? undefined : { tag: session, token },
+    session: sessionOf(flags),
     subject: subject === undefined ? undefined : subjectOf(subject),
     cache: flags.cache,
     idempotency_key: flags.idempotencyKey,

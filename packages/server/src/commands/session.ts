@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { ValidationError, type SessionData } from "ductape";
+import { ValidationError, type SessionData, type SessionInput } from "ductape";
 import { startedWire } from "../session-names.js";
 import { printLine, printLines, printTable } from "../print.js";
 import {
@@ -59,6 +59,20 @@ async function inspect(tag: string, flags: InspectFlags): Promise<void> {
   const input = { product, env, tag, token };
   const data = await withClient(flags, ({ processor }) => processor.sessions.decrypt(input));
   printLines(json === true ? JSON.stringify(data) : JSON.stringify(data, null, 2));
+}
+
+/** The session of `--session` and `--token`; undefined without both. Throws `VALIDATION`. */
+export function sessionOf({
+  session: tag,
+  token,
+}: {
+  readonly session?: string | undefined;
+  readonly token?: string | undefined;
+}): SessionInput | undefined {
+  if (tag !== undefined && token !== undefined) return { tag, token };
+  if (tag === undefined && token === undefined) return undefined;
+  const [given, wanted] = tag === undefined ? ["--token", "--session"] : ["--session", "--token"];
+  throw new ValidationError([{ path: given, message: `needs ${wanted} as well` }]);
 }
 
 function dataOf(text: string): SessionData {

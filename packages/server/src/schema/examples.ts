@@ -44,6 +44,54 @@ export const REQUESTS: Examples = {
       output: { text: "$Result{text}", left: "$Quota{tokens}{remaining}" },
     },
   },
+  FeatureRunInput: {
+    "Three pages": {
+      env: "prd",
+      product_tag: "my-product",
+      input: { pages: 3 },
+      subject: { userId: "bob", plan: "free" },
+    },
+  },
+  FeatureReserveInput: {
+    "Three pages, for work of your own": {
+      env: "prd",
+      product_tag: "my-product",
+      input: { pages: 3 },
+      subject: { userId: "bob", plan: "free" },
+      reservation: "summary-1",
+    },
+  },
+  FeatureExtendInput: {
+    "Two more minutes": {
+      env: "prd",
+      product_tag: "my-product",
+      reservation: "summary-1",
+      ttl_ms: 120_000,
+    },
+  },
+  FeatureCommitInput: {
+    "What the work used": {
+      env: "prd",
+      product_tag: "my-product",
+      reservation: "summary-1",
+      result: { text: "In short: ...", tokens: 24 },
+    },
+  },
+  FeatureReleaseInput: {
+    "Work that failed": {
+      env: "prd",
+      product_tag: "my-product",
+      reservation: "summary-1",
+      reason: "the model is down",
+    },
+  },
+  FeatureEnabledInput: {
+    "Of a user's plan": {
+      env: "prd",
+      product_tag: "my-product",
+      subject: { userId: "ada", plan: "free" },
+    },
+  },
   FeaturePatch: { "Longer work": { ttl_ms: 300_000, if_revision: 1 } },
   Quota: {
     "By user and plan": {
@@ -121,7 +169,7 @@ export const REQUESTS: Examples = {
       action: "reserve",
       amount: 40,
       at_least: 5,
-      subject: { userId: "ada", plan: "free" },
+      subject: { userId: "bob", plan: "free" },
       reservation: "job-17",
       ttl_ms: 120_000,
     },
@@ -131,7 +179,7 @@ export const REQUESTS: Examples = {
       quota_tag: "api-requests",
       action: "commit",
       amount: 25,
-      subject: { userId: "ada", plan: "free" },
+      subject: { userId: "bob", plan: "free" },
       reservation: "job-17",
     },
     "Start at zero again": {

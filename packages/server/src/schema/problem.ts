@@ -2,6 +2,9 @@ import { ERRORS } from "ductape";
 import { z } from "zod";
 import { answer } from "./part.js";
 
+/** What is wrong with each field of an input. */
+export const ISSUES = z.array(answer({ path: z.string(), message: z.string() }));
+
 /** A fault (RFC 9457) from the one table of codes. */
 export const PROBLEM = answer({
   type: z.string().meta({ format: "uri-reference" }),
@@ -11,5 +14,5 @@ export const PROBLEM = answer({
   code: z.string().meta({ enum: Object.keys(ERRORS) }),
   retryable: z.boolean(),
   request_id: z.string(),
-  issues: z.array(answer({ path: z.string(), message: z.string() })).optional(),
+  issues: ISSUES.optional(),
 }).meta({ id: "Problem" });

@@ -57,6 +57,7 @@ export const WORDS: Readonly<Record<string, string>> = {
   environments: "The environments of the product.",
   "KeyView.environments": 'Slugs of environments, or ["*"] for all.',
   "KeyCreated.environments": 'Slugs of environments, or ["*"] for all.',
+  feature: "Tag of the feature.",
   features: "The features of the product.",
   file: "A file of the page at /docs.",
   every: "How many units a window lasts: an integer from 1.",

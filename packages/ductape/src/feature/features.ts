@@ -1,0 +1,336 @@
+import { parseCall, type CallOptions } from "../base/call.js";
+import { DuctapeError, NotFoundError, show, StoreError, ValidationError } from "../base/errors.js";
+import { Issues } from "../base/field.js";
+import type { Gate } from "../base/gate.js";
+import type { OutagePolicy } from "../base/settings.js";
+import type { Catalogue } from "../define/catalogue.js";
+import type { ExpressionScope } from "../define/expression.js";
+import type { FeatureBody } from "../define/feature.js";
+import { inputLike } from "../define/feature-input.js";
+import { phasesOf, type PlacedEvent } from "../define/feature-phases.js";
+import type { SessionData } from "../define/sample.js";
+import { filledIn } from "../define/template.js";
+import type { Verifier } from "../sessions/verifier.js";
+import {
+  deniedBy,
+  heldBy,
+  UncommittedError,
+  type FeatureAnswer,
+  type FeatureCommitted,
+  type FeatureDenied,
+  type FeatureDone,
+  type FeatureHeld,
+  type FeatureReserved,
+} from "./answer.js";
+import { isEnabled } from "./enabled.js";
+import type { FeatureHandler, Handlers } from "./handlers.js";
+import type { HttpHandlers } from "./http-handler.js";
+import { Holding, type HoldingParts } from "./holding.js";
+import {
+  parseFeatureRequest,
+  type FeatureCommitInput,
+  type FeatureEnabledInput,
+  type FeatureExtendInput,
+  type FeatureReleaseInput,
+  type FeatureRequest,
+  type FeatureReserveInput,
+  type FeatureRunInput,
+} from "./request.js";
+
+/** What {@link Features} depends on. */
+interface FeaturesParts<Policy extends OutagePolicy> extends HoldingParts<Policy> {
+  readonly catalogue: Catalogue;
+  readonly verifier: Verifier;
+  readonly gate: Gate;
+  readonly handlers: Handlers;
+  readonly http: HttpHandlers;
+  readonly timeoutMs: number;
+}
+
+/** One call of a feature, whose definition is known. */
+interface Run<Policy extends OutagePolicy> {
+  readonly request: FeatureRequest;
+  readonly feature: FeatureBody;
+  readonly holding: Holding<Policy>;
+  readonly call: CallOptions;
+  /** The features that run this one, from the outermost. */
+  readonly above: readonly string[];
+  /** Null without a session. */
+  readonly session: SessionData | null;
+  /** `$Input`. */
+  readonly input: Readonly<Record<string, unknown>>;
+  /** The outputs of the features that it ran: `$Feature`. */
+  readonly outputs: Map<string, unknown>;
+}
+
+type CallName = Parameters<typeof parseFeatureRequest>[0];
+
+/** How deep features may run each other. */
+const DEPTH_MAX = 8;
+
+/**
+ * Runs features: reserves their quotas, does the work, and charges what it used. Every step is a
+ * leaf that returns here.
+ */
+export class Features<Policy extends OutagePolicy> {
+  readonly #parts: FeaturesParts<Policy>;
+
+  constructor(parts: FeaturesParts<Policy>) {
+    this.#parts = parts;
+  }
+
+  /** Reserves, works and charges: see `FeatureCalls.run`. */
+  run(given: FeatureRunInput, options?: CallOptions): Promise<FeatureAnswer<Policy>> {
+    return this.#pass("run", given, options, (request, call) => this.#run(request, call, []));
+  }
+
+  /** Reserves for work that the caller does: see `FeatureCalls.reserve`. */
+  reserve(
+    given: FeatureReserveInput,
+    options?: CallOptions,
+  ): Promise<FeatureReserved<Policy> | FeatureDenied<Policy>> {
+    return this.#pass("reserve", given, options, async (request, call) => {
+      const run = await this.#begin(request, call, []);
+      refuseFeatures(run.feature);
+      const denied = await this.#prepare(run);
+      if (denied !== null) return denied;
+      const { holding, input, feature } = run;
+      return { ...heldBy(request, holding), input, ttl_ms: request.ttlMs ?? feature.ttl_ms };
+    });
+  }
+
+  /** Charges what the caller's work used: see `FeatureCalls.commit`. */
+  commit(given: FeatureCommitInput, options?: CallOptions): Promise<FeatureCommitted<Policy>> {
+    return this.#pass("commit", given, options, async (request, call) => {
+      const run = await this.#resume(request, call);
+      return { ...heldBy(request, run.holding), ...(await finish(run, request.result)) };
+    });
+  }
+
+  /** Renews the holds of a reservation: see `FeatureCalls.extend`. */
+  extend(given: FeatureExtendInput, options?: CallOptions): Promise<FeatureHeld | FeatureDenied> {
+    return this.#pass("extend", given, options, async (request, call) => {
+      const { holding, feature } = await this.#resume(request, call);
+      const ttl_ms = request.ttlMs ?? feature.ttl_ms;
+      const results = await holding.settle("extend", { ttl_ms });
+      const isDenied = results.some(({ allowed }) => !allowed);
+      return isDenied ? deniedBy(request, results) : heldBy(request, { id: holding.id, results });
+    });
+  }
+
+  /** Frees the holds of a reservation: see `FeatureCalls.release`. */
+  release(given: FeatureReleaseInput, options?: CallOptions): Promise<FeatureHeld> {
+    return this.#pass("release", given, options, async (request, call) => {
+      const { holding } = await this.#resume(request, call);
+      const results = await holding.settle("release", { reason: request.reason ?? undefined });
+      return heldBy(request, { id: holding.id, results });
+    });
+  }
+
+  /** Whether limits allow a feature at all: see `FeaturesCalls.isEnabled`. */
+  isEnabled(given: FeatureEnabledInput, options?: CallOptions): Promise<boolean> {
+    const { catalogue, settling } = this.#parts;
+    return this.#pass("isEnabled", given, options, (request, call) =>
+      isEnabled(request, (tag) => located(catalogue, request, tag), settling, call),
+    );
+  }
+
+  async #pass<T>(
+    name: CallName,
+    given: unknown,
+    options: CallOptions | undefined,
+    work: (request: FeatureRequest, call: CallOptions) => Promise<T>,
+  ): Promise<T> {
+    const { gate, timeoutMs } = this.#parts;
+    const call = parseCall(options, { timeoutMs });
+    const request = parseFeatureRequest(name, given);
+    return gate.pass(() => work(request, call), call);
+  }
+
+  async #run(
+    request: FeatureRequest,
+    call: CallOptions,
+    above: readonly string[],
+  ): Promise<FeatureAnswer<Policy>> {
+    const run = await this.#begin(request, call, above);
+    const { holding } = run;
+    const handler = this.#handlerOf(run);
+    const denied = await this.#prepare(run);
+    if (denied !== null) return denied;
+    const result = await this.#work(run, handler);
+    const done = await finish(run, result);
+    const { product_tag, env, feature_tag } = request;
+    const place = { product_tag, env, feature_tag };
+    const quotas = holding.results;
+    return { allowed: true, code: "OK", ...place, reservation: holding.id, quotas, ...done };
+  }
+
+  async #begin(
+    request: FeatureRequest,
+    call: CallOptions,
+    above: readonly string[],
+  ): Promise<Run<Policy>> {
+    const feature = await located(this.#parts.catalogue, request, request.feature_tag);
+    const session = await this.#sessionOf(request);
+    const issues = new Issues();
+    const input = inputLike(request.input, feature.input, issues);
+    issues.throwAny();
+    const holding = this.#holding(request, feature);
+    return { request, feature, holding, call, above, session, input, outputs: new Map() };
+  }
+
+  /** A run whose amounts an earlier call reserved. */
+  async #resume(request: FeatureRequest, call: CallOptions): Promise<Run<Policy>> {
+    const given = request.input !== undefined;
+    const feature = await located(this.#parts.catalogue, request, request.feature_tag);
+    refuseFeatures(feature);
+    const session = await this.#sessionOf(request);
+    const issues = new Issues();
+    const input = given ? inputLike(request.input, feature.input, issues) : {};
+    issues.throwAny();
+    const holding = this.#holding(request, feature);
+    holding.resume(phasesOf(feature).flatMap(({ uses }) => uses));
+    return { request, feature, holding, call, above: [], session, input, outputs: new Map() };
+  }
+
+  async #sessionOf({ product_tag, env, session }: FeatureRequest): Promise<SessionData | null> {
+    if (session === null) return null;
+    const { verifier } = this.#parts;
+    return (await verifier.identify(product_tag, env, session.tag, session.token)).data;
+  }
+
+  #holding(request: FeatureRequest, { ttl_ms }: FeatureBody): Holding<Policy> {
+    const { product_tag, env, session, subject, cache, reservation } = request;
+    const asked = {
+      product_tag,
+      env,
+      ...(session === null ? {} : { session }),
+      ...(subject === null ? {} : { subject }),
+      ...(cache === null ? {} : { cache }),
+      ttlMs: request.ttlMs ?? ttl_ms,
+    };
+    return new Holding(this.#parts, asked, reservation ?? crypto.randomUUID());
+  }
+
+  /** Null if the features of its sequence are all its work. Throws `HANDLER_NOT_FOUND`. */
+  #handlerOf({ request, feature }: Run<Policy>): FeatureHandler | null {
+    const { product_tag, feature_tag } = request;
+    const handler = this.#parts.handlers.get(product_tag, feature_tag);
+    if (handler !== undefined) return handler;
+    if (feature.handler !== null) return this.#parts.http.handlerAt(feature.handler, request);
+    if (featuresIn(feature).length > 0) return null;
+    const message =
+      `feature_tag: feature ${show(feature_tag)} has no handler in this process and none at a ` +
+      "URL; register one with features.handle, or do the work between reserve and commit";
+    throw new NotFoundError("HANDLER_NOT_FOUND", message);
+  }
+
+  /** Reserves quotas and runs features, in order. Null: all admitted; else nothing is held. */
+  async #prepare(run: Run<Policy>): Promise<FeatureDenied<Policy> | null> {
+    const { feature, holding, call, request } = run;
+    try {
+      for (const { uses, features } of phasesOf(feature)) {
+        const refused = await holding.reserve(uses, scopeOf(run), call);
+        if (refused !== null) {
+          await holding.free();
+          return deniedBy(request, refused);
+        }
+        for (const event of features) {
+          const answer = await this.#runEvent(run, event);
+          if (answer.allowed) run.outputs.set(event.event, answer.output);
+          else if (!event.allow_fail) {
+            await holding.free();
+            return { ...answer, feature_tag: request.feature_tag };
+          }
+        }
+      }
+      return null;
+    } catch (error) {
+      await holding.free();
+      throw error;
+    }
+  }
+
+  async #runEvent(run: Run<Policy>, event: PlacedEvent): Promise<FeatureAnswer<Policy>> {
+    const { request, above, call } = run;
+    const chain = [...above, request.feature_tag];
+    const at = `${event.path}.event`;
+    if (chain.includes(event.event)) throw refused(at, `${show(event.event)} runs itself`);
+    if (chain.length >= DEPTH_MAX) throw refused(at, `expects at most ${DEPTH_MAX} levels`);
+    const issues = new Issues();
+    const input = filledIn(event.input, scopeOf(run), `${event.path}.input`, issues);
+    issues.throwAny();
+    const inner = { ...request, feature_tag: event.event, input, reservation: null, ttlMs: null };
+    return this.#run(inner, call, chain);
+  }
+
+  async #work(run: Run<Policy>, handler: FeatureHandler | null): Promise<unknown> {
+    const { holding, input, session, request, outputs, call } = run;
+    const features = Object.fromEntries(outputs);
+    if (handler === null) return features;
+    const { subject } = request;
+    const known = { input, session, subject, reservation: holding.id, features };
+    holding.keepAlive();
+    try {
+      return await handler(this.#parts.handlers.workOf(call.signal, known));
+    } catch (error) {
+      await holding.free();
+      throw error;
+    } finally {
+      holding.rest();
+    }
+  }
+}
+
+/** Charges what the work used. Throws {@link UncommittedError} if the store does not answer. */
+async function finish<Policy extends OutagePolicy>(
+  run: Run<Policy>,
+  result: unknown,
+): Promise<Pick<FeatureDone, "output" | "issues">> {
+  const { holding, feature } = run;
+  const issues = new Issues();
+  const scope = { ...scopeOf(run), Result: result };
+  const outputNow = (): unknown =>
+    feature.output === null
+      ? result
+      : filledIn(feature.output, { ...scope, Quota: holding.byQuota }, "output", issues);
+  try {
+    await holding.commit(scope, issues);
+  } catch (error) {
+    if (!(error instanceof StoreError)) throw error;
+    throw new UncommittedError(error, holding.id, outputNow());
+  }
+  const output = outputNow();
+  return issues.list.length === 0 ? { output } : { output, issues: issues.list };
+}
+
+/** What is known before the work. */
+function scopeOf<Policy extends OutagePolicy>(run: Run<Policy>): ExpressionScope {
+  const { input, session, request, holding, outputs } = run;
+  const { subject } = request;
+  return {
+    Input: input,
+    Session: session ?? (typeof subject === "string" ? undefined : subject),
+    Quota: holding.byQuota,
+    Feature: Object.fromEntries(outputs),
+  };
+}
+
+function located(
+  catalogue: Catalogue,
+  { product_tag, env }: FeatureRequest,
+  tag: string,
+): Promise<FeatureBody> {
+  return catalogue.locateFeature(product_tag, env, tag);
+}
+
+const featuresIn = (feature: FeatureBody): readonly PlacedEvent[] =>
+  phasesOf(feature).flatMap(({ features }) => features);
+
+function refuseFeatures(feature: FeatureBody): void {
+  if (featuresIn(feature).length === 0) return;
+  throw refused("feature_tag", "runs other features in its sequence; call feature.run instead");
+}
+
+const refused = (path: string, message: string): DuctapeError =>
+  new ValidationError([{ path, message }]);
