@@ -111,11 +111,6 @@ export interface QuotaCalls<Policy extends OutagePolicy = "throw"> {
     options?: CallOptions & { readonly atomic?: boolean },
   ): Promise<(QuotaResult<Policy> | DuctapeError)[]>;
   /**
-   * Sets an amount aside, and extends it until it is settled: by its methods, or at the end of an
-   * `await using` scope. Throws like `enforce`.
-   */
-  hold(input: HoldInput, options?: CallOptions): Promise<Hold<QuotaResult<Policy>>>;
-  /**
    * Sets an amount aside while `work` runs. When it returns, what `hold.use` counted is committed,
    * or the whole amount if that was never called. When it throws, the hold is released and the
    * error thrown; if the release fails, that is logged. When `hold.signal` was aborted, what was
@@ -126,6 +121,11 @@ export interface QuotaCalls<Policy extends OutagePolicy = "throw"> {
     work: (hold: Hold<QuotaResult<Policy>>) => T | PromiseLike<T>,
     options?: CallOptions,
   ): Promise<T>;
+  /**
+   * Sets an amount aside, and extends it until it is settled: by its methods, or at the end of an
+   * `await using` scope. Throws like `enforce`.
+   */
+  hold(input: HoldInput, options?: CallOptions): Promise<Hold<QuotaResult<Policy>>>;
   /**
    * Open holds of a quota or of all, the oldest first. Throws `VALIDATION`, `*_NOT_FOUND`,
    * `ENVIRONMENT_INACTIVE`, `STORE_UNAVAILABLE`.

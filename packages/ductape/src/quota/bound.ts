@@ -92,12 +92,12 @@ export class BoundQuota<Result extends AnyResult> {
   }
 
   /** As `processor.quota.hold`. */
-  hold(input?: BoundHoldInput, options?: CallOptions): Promise<Hold<Result>>;
   hold<T>(
     input: BoundHoldInput,
     work: (hold: Hold<Result>) => T | PromiseLike<T>,
     options?: CallOptions,
   ): Promise<T>;
+  hold(input?: BoundHoldInput, options?: CallOptions): Promise<Hold<Result>>;
   hold<T>(
     input: BoundHoldInput = {},
     work?: ((hold: Hold<Result>) => T | PromiseLike<T>) | CallOptions,

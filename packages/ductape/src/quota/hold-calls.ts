@@ -80,14 +80,14 @@ export abstract class HoldCalls<Result extends AnyResult> {
   /** Decides one input. */
   abstract run(input: QuotaInput, options?: CallOptions): Promise<Result>;
 
-  /** Sets an amount aside, and keeps it until the {@link Hold} is settled. */
-  hold(input: HoldInput, options?: CallOptions): Promise<Hold<Result>>;
   /** Sets an amount aside while `work` runs, and settles it. */
   hold<T>(
     input: HoldInput,
     work: (hold: Hold<Result>) => T | PromiseLike<T>,
     options?: CallOptions,
   ): Promise<T>;
+  /** Sets an amount aside, and keeps it until the {@link Hold} is settled. */
+  hold(input: HoldInput, options?: CallOptions): Promise<Hold<Result>>;
   async hold<T>(
     input: HoldInput,
     work: ((hold: Hold<Result>) => T | PromiseLike<T>) | CallOptions | undefined,
