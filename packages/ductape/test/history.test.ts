@@ -62,6 +62,7 @@ describe.each(storeUrls(folder.path))("usage.history on %s", (url) => {
       start: "2026-03-01T00:00:00.000Z",
       end: "2026-04-01T00:00:00.000Z",
       used: 13.5,
+      held: 0,
       limit: 15,
       remaining: 1.5,
     });

@@ -121,7 +121,7 @@ describe("quota.hold around a function", () => {
 });
 
 describe("the signal of a hold", () => {
-  it("is aborted by the caller's; what was used is committed, also if the work throws", async () => {
+  it("is aborted by the caller's: its use is committed, even if the work throws", async () => {
     await using ductape = await open();
     for (const isThrown of [false, true]) {
       const caller = new AbortController();
@@ -168,7 +168,7 @@ describe("the signal of a hold", () => {
     expect(await counted(ductape)).toEqual({ used: 0, held: 0 });
   });
 
-  it("is aborted when it expired unnoticed and its amount is gone; its use is counted", async () => {
+  it("is aborted when it expired and its amount is gone; its use is counted", async () => {
     await using ductape = await open();
     await ductape.processor.quota.hold(INPUT, async (hold) => {
       hold.use(3);

@@ -46,6 +46,7 @@ describe.each(storeUrls(folder.path))("usage.subjects on %s", (url) => {
       subject: "cem",
       used: 3,
       limit: 10,
+      held: 0,
       remaining: 7,
       window: { start: "2026-05-15T00:00:00.000Z", end: "2026-05-16T00:00:00.000Z" },
       last_seen: "2026-05-15T12:00:01.500Z",

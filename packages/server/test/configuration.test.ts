@@ -107,6 +107,7 @@ describe("a limit that falls", () => {
   const usage = (used: number, limit: number | null): SubjectUsage => ({
     subject: "u",
     used,
+    held: 0,
     limit,
     remaining: null,
     window: { start: "", end: null },

@@ -11,7 +11,7 @@ afterAll(folder.remove);
 const DAY_MS = 86_400_000;
 const QUOTA = { tag: "q", scope: "$Session{userId}", limit: 50, period: "day" } as const;
 const ODD = ['=HYPERLINK("http://a")', "+1", "-1", "@a", "'a", "a,b", 'a"b', "a\nb", "\tb", "\rb"];
-const HEAD = "subject used limit remaining window_start window_end last_seen".split(" ");
+const HEAD = "subject used limit remaining window_start window_end last_seen held".split(" ");
 const LAST = ["--window", "last", "--all", "--csv"];
 const at = ["--env", "prd", "--product", "shop", "--quota", "q"];
 

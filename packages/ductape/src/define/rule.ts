@@ -113,7 +113,7 @@ export function parseRule(
     anchor,
     on_exceed: fields.oneOf("on_exceed", ["reject", "allow"]),
     alerts,
-    history: parseHistory(fields, window === "calendar" && period !== "lifetime"),
+    history: parseHistory(fields, window, period),
   };
 }
 
@@ -209,7 +209,7 @@ function parseAlerts(fields: Fields): readonly number[] {
   return [...new Set(alerts)].toSorted((a, b) => a - b);
 }
 
-function parseHistory(fields: Fields, hasEndingWindows: boolean): number {
+function parseHistory(fields: Fields, window: WindowKind, period: Period | null): number {
   const value = fields.get("history");
   if (value === undefined || value === 0) return 0;
   const isCount = typeof value === "number" && Number.isInteger(value) && value > 0;
@@ -217,10 +217,8 @@ function parseHistory(fields: Fields, hasEndingWindows: boolean): number {
     fields.refuse("history", `expects an integer from 0 to ${HISTORY_MAX}, got ${show(value)}`);
     return 0;
   }
-  if (hasEndingWindows) return value;
-  fields.refuse(
-    "history",
-    `expects 0 unless the windows are of the calendar and end, got ${value}`,
-  );
+  if (window === "calendar" && period !== "lifetime") return value;
+  const kind = window === "concurrent" ? window : "rolling";
+  fields.refuse("history", `expects 0 for a ${kind} window or a lifetime, got ${value}`);
   return 0;
 }

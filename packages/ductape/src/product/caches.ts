@@ -1,5 +1,7 @@
 import { CACHE, type CacheBody, type CacheInput } from "../define/cache.js";
 import { usedAt, type Counter } from "../decide/counter.js";
+import { heldAt } from "../decide/holds.js";
+import type { QuotaBody } from "../define/quota.js";
 import { windowText, type ResultWindow } from "../quota/window-text.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 import { spaceParts } from "../base/key.js";
@@ -24,7 +26,9 @@ export interface CachedCounter {
   /** Null for the whole product. */
   readonly subject: string | null;
   readonly used: number;
-  /** Null if nothing was ever counted. */
+  /** Reserved, not yet used; for a concurrency limit, how many holds are open. */
+  readonly held: number;
+  /** Null if nothing was ever counted, and for a concurrency limit. */
   readonly window: ResultWindow | null;
 }
 
@@ -97,7 +101,7 @@ export class Caches extends ProductResource<CacheInput, CacheBody, Empty> {
       if (quotaTag !== null && quota !== quotaTag) continue;
       values.push({
         key: kept.space + kept.subject,
-        value: counterOf(kept, 10 ** entry.quotas.read(product, quota).body.decimals, nowMs),
+        value: counterOf(kept, entry.quotas.read(product, quota).body, nowMs),
         cache_tag: cacheTag,
         product_tag: product,
         component_tag: quota,
@@ -109,14 +113,17 @@ export class Caches extends ProductResource<CacheInput, CacheBody, Empty> {
   }
 }
 
-function counterOf({ space, subject, counter }: Copy, scale: number, nowMs: number): CachedCounter {
+function counterOf({ space, subject, counter }: Copy, quota: QuotaBody, nowMs: number) {
   const { env, rule } = spaceParts(space);
+  const isOfHolds = quota.rules.find(({ name }) => name === rule)?.window === "concurrent";
+  const scale = isOfHolds ? 1 : 10 ** quota.decimals;
   return {
     env,
     rule,
     subject: subject === "" ? null : subject,
     used: counter === null ? 0 : usedAt(counter, nowMs) / scale,
-    window: counter === null ? null : { ...windowText(windowAt(counter, nowMs)) },
+    held: counter === null ? 0 : heldAt(counter.holds, nowMs) / scale,
+    window: counter === null || isOfHolds ? null : { ...windowText(windowAt(counter, nowMs)) },
   };
 }
 

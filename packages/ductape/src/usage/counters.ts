@@ -1,5 +1,6 @@
 import type { Catalogue } from "../define/catalogue.js";
-import { usedAt } from "../decide/counter.js";
+import { usedAt, type Counter } from "../decide/counter.js";
+import { heldAt } from "../decide/holds.js";
 import { show, ValidationError } from "../base/errors.js";
 import { Fields, Issues, type Empty } from "../base/field.js";
 import { spacesOf, type QuotaIdentity } from "../define/identity.js";
@@ -24,7 +25,8 @@ export interface KeptCounters {
   /** All stored counters, including those of past windows until they are dropped. */
   readonly counters: number;
   /**
-   * Counters with something used or granted in their current window: what a deletion would remove.
+   * Counters with something used, held or granted in their current window: what a deletion would
+   * remove.
    */
   readonly in_use: number;
 }
@@ -53,10 +55,14 @@ export async function countCounters(
     for await (const { space, counter } of store.scan(prefix)) {
       if (spaces?.has(space) === false) continue;
       counters++;
-      if (counter.window.endMs > nowMs && usedAt(counter, nowMs) + counter.granted > 0) inUse++;
+      if (counter.window.endMs > nowMs && isInUse(counter, nowMs)) inUse++;
     }
   }
   return { counters, in_use: inUse };
+}
+
+function isInUse(counter: Readonly<Counter>, nowMs: number): boolean {
+  return usedAt(counter, nowMs) + counter.granted + heldAt(counter.holds, nowMs) > 0;
 }
 
 /** Parses the input of `usage.counters`. Throws `VALIDATION`. */

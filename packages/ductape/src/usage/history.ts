@@ -36,12 +36,14 @@ export interface WindowUsage {
   readonly start: string;
   readonly end: string | null;
   readonly used: number;
+  /** What open holds set aside in the current window; 0 in one that has ended. */
+  readonly held: number;
   /**
    * The limit of the last count in the window, including its grants; if nothing was counted,
    * today's. Null: none.
    */
   readonly limit: number | null;
-  /** `limit - used`, never below 0; null if unlimited. */
+  /** `limit - used - held`, never below 0; null if unlimited. */
   readonly remaining: number | null;
 }
 
@@ -83,6 +85,7 @@ export async function readHistory(
     await catalogue.refresh();
     const quota = await catalogue.locate(input);
     const rule = ruleNamed(quota, input.rule);
+    refuseHolds(rule);
     const subject = subjectFor(rule, input.subject);
     const step = planHistory(rule, subject, Math.max(fromMs, clock()));
     const outcome = await store.apply([step]);
@@ -107,6 +110,12 @@ export function parseHistoryInput(input: HistoryInput) {
     for (const { path, message } of subjectIssues(subject)) issues.add(path, message);
   issues.throwAny();
   return { ...target, subject: typeof subject === "string" || isRecord(subject) ? subject : null };
+}
+
+function refuseHolds({ terms: { isConcurrent, name } }: CompiledRule): void {
+  if (!isConcurrent) return;
+  const message = `rule ${show(name)} counts open holds, which have no windows`;
+  throw new ValidationError([{ path: "rule", message: `${message}: see quota.reservations` }]);
 }
 
 function subjectFor({ scope, terms }: CompiledRule, subject: SubjectInput | null): string {
@@ -134,7 +143,8 @@ function viewOf(
   for (const each of kept) {
     const { startMs } = each.window;
     const limitThen = each === now ? limit : keptLimit(each.counter, limit);
-    const numbers = numbersOf(each.used, limitWith(limitThen, each.granted), scale);
+    const held = each === now ? each.held : 0;
+    const numbers = numbersOf(each.used, held, limitWith(limitThen, each.granted), scale);
     windows.push({ ...windowText({ startMs, endMs }), ...numbers });
     if (each.counter !== null) {
       listed = windows.length;

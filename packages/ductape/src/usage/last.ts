@@ -16,6 +16,7 @@ export function lastEnded(rule: CompiledRule, nowMs: number): Span {
 
 function whyNone({ terms }: CompiledRule): string {
   const name = `rule ${show(terms.name)}`;
+  if (terms.isConcurrent) return `${name} counts open holds, which have no window`;
   if (terms.rollingMs !== 0) return `${name} is rolling, so its window never ends`;
   if (terms.period === "lifetime") return `the window of ${name} never ends`;
   return `${name} has shorter ones, which are gone soon after they end (history keeps them)`;

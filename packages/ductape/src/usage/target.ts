@@ -56,11 +56,12 @@ export function keptLimit(
   return known === UNLIMITED ? null : known;
 }
 
-/** A count and its limit with grants, in the units of the quota. */
-export function numbersOf(used: number, limit: number | null, scale: number) {
+/** What is used and held, and its limit with grants, in the units of the quota. */
+export function numbersOf(used: number, held: number, limit: number | null, scale: number) {
   return {
     used: used / scale,
+    held: held / scale,
     limit: limit === null ? null : limit / scale,
-    remaining: limit === null ? null : Math.max(0, limit - used) / scale,
+    remaining: limit === null ? null : Math.max(0, limit - used - held) / scale,
   };
 }

@@ -46,19 +46,22 @@ export interface SubjectUsage {
   /** Whose counter it is; null: the whole product's. */
   readonly subject: string | null;
   readonly used: number;
+  /** Reserved, not yet used; for a concurrency limit, how many holds are open. */
+  readonly held: number;
   /**
    * Includes grants. A limit by plan is that of the plan at the last change, or the default if
    * none is known. Null: none.
    */
   readonly limit: number | null;
-  /** `limit - used`, never below 0; null if unlimited. */
+  /** `limit - used - held`, never below 0; null if unlimited. */
   readonly remaining: number | null;
-  readonly window: { readonly start: string; readonly end: string | null };
+  /** Null for a concurrency limit. */
+  readonly window: { readonly start: string; readonly end: string | null } | null;
   /** When it last changed, ISO 8601 in UTC; a denial changes nothing. */
   readonly last_seen: string;
 }
 
-/** A page of subjects, greatest use first, then by subject. */
+/** A page of subjects, most used first (of a concurrency limit: most held), then by subject. */
 export interface SubjectsPage {
   readonly subjects: readonly SubjectUsage[];
   /** Pass it as `after` to get the next page; null at the end. */
@@ -125,7 +128,7 @@ export class Usage {
       const ended = asked.isLast ? lastEnded(rule, this.#parts.clock()) : null;
       refuseOtherWindow(asked.after, ended);
       const page = new Page(asked.limit + 1, asked.after);
-      if (await this.#read(rule, ended, page)) return pageOf(page, asked, quota, ended);
+      if (await this.#read(rule, ended, page)) return pageOf(page, rule, asked, quota, ended);
     }
     throw new StoreError("STORE_UNAVAILABLE", "the rule kept changing; try again");
   }
@@ -148,6 +151,7 @@ export class Usage {
 
 function pageOf(
   { entries }: Page,
+  rule: CompiledRule,
   { limit }: ReturnType<typeof parseInput>,
   { scale }: CompiledQuota,
   ended: Span | null,
@@ -156,7 +160,7 @@ function pageOf(
   const listed = found.slice(0, limit);
   const last = found.length > limit ? listed.at(-1) : undefined;
   return {
-    subjects: listed.map((entry) => viewOf(entry, scale)),
+    subjects: listed.map((entry) => viewOf(entry, rule.terms.isConcurrent ? null : scale)),
     next: last === undefined ? null : placeText(last, ended),
   };
 }
@@ -164,7 +168,10 @@ function pageOf(
 /** A counter's numbers at an instant, scaled; null if its window has ended. */
 interface SubjectNumbers {
   readonly subject: string;
+  /** By which it is listed: what was used or, for a concurrency limit, the open holds. */
+  readonly rank: number;
   readonly used: number;
+  readonly held: number;
   readonly limit: number | null;
   readonly startMs: number;
   readonly endMs: number;
@@ -183,10 +190,12 @@ function numbersNow(
   const step = planNothing("check", rule, subject, limit, nowMs);
   const outcome = apply(new OneCounter(counter), [step], nowMs);
   if (outcome === "stale") return null;
-  const { used, granted, window } = outcome[0].checks[0];
+  const { used, held, granted, window } = outcome[0].checks[0];
   return {
     subject,
+    rank: rule.terms.isConcurrent ? held : used,
     used,
+    held,
     limit: limitWith(limit, granted),
     startMs: window.startMs,
     endMs: window.endMs,
@@ -204,7 +213,7 @@ function numbersLast(
   if (found === null) return null;
   const { used, limit } = found;
   const { startMs, endMs } = ended;
-  return { subject, used, limit, startMs, endMs, seenMs: counter.seenMs };
+  return { subject, rank: used, used, held: 0, limit, startMs, endMs, seenMs: counter.seenMs };
 }
 
 /** A counter to look at. */
@@ -256,10 +265,10 @@ class Page {
 }
 
 /** Where a page ended; `startMs` is of the ended window that it was of. */
-type Place = Pick<SubjectNumbers, "used" | "subject"> & { readonly startMs?: number | undefined };
+type Place = Pick<SubjectNumbers, "rank" | "subject"> & { readonly startMs?: number | undefined };
 
-function placeText({ used, subject }: Place, ended: Span | null): string {
-  return JSON.stringify(ended === null ? [used, subject] : [used, subject, ended.startMs]);
+function placeText({ rank, subject }: Place, ended: Span | null): string {
+  return JSON.stringify(ended === null ? [rank, subject] : [rank, subject, ended.startMs]);
 }
 
 /** All pages of a list cover one window, or a bill would mix two. */
@@ -270,15 +279,19 @@ function refuseOtherWindow(after: Place | null, ended: Span | null): void {
 }
 
 function order(a: Place, b: Place): number {
-  if (a.used !== b.used) return b.used - a.used;
+  if (a.rank !== b.rank) return b.rank - a.rank;
   return a.subject < b.subject ? -1 : a.subject > b.subject ? 1 : 0;
 }
 
-function viewOf({ subject, used, limit, startMs, endMs, seenMs }: SubjectNumbers, scale: number) {
+/** `scale`: null for a concurrency limit, which has no window and counts holds as one each. */
+function viewOf(
+  { subject, used, held, limit, startMs, endMs, seenMs }: SubjectNumbers,
+  scale: number | null,
+) {
   return {
     subject: subject === "" ? null : subject,
-    ...numbersOf(used, limit, scale),
-    window: { ...windowText({ startMs, endMs }) },
+    ...numbersOf(used, held, limit, scale ?? 1),
+    window: scale === null ? null : { ...windowText({ startMs, endMs }) },
     last_seen: isoOf(seenMs),
   };
 }
@@ -308,11 +321,11 @@ function parseAfter(fields: Fields): Place | null {
   try {
     const place: unknown = typeof value === "string" ? JSON.parse(value) : null;
     if (Array.isArray(place) && place.length <= 3) {
-      const [used, subject, startMs = undefined]: unknown[] = place;
+      const [rank, subject, startMs = undefined]: unknown[] = place;
       const isStart = startMs === undefined || Number.isSafeInteger(startMs);
-      if (Number.isSafeInteger(used) && typeof subject === "string" && isStart) {
+      if (Number.isSafeInteger(rank) && typeof subject === "string" && isStart) {
         const start = startMs === undefined ? undefined : Number(startMs);
-        return { used: Number(used), subject, startMs: start };
+        return { rank: Number(rank), subject, startMs: start };
       }
     }
   } catch {

@@ -19,7 +19,7 @@ export const NOBODY = {
   last: "nothing was used in the last window",
 };
 const PAGE_MAX = 1_000;
-const CSV_HEADS = "subject used limit remaining window_start window_end last_seen".split(" ");
+const CSV_HEADS = "subject used limit remaining window_start window_end last_seen held".split(" ");
 
 /** `ductape usage subjects`: who has used how much, in the current window or the last one. */
 export function addSubjects(command: Command): void {
@@ -73,19 +73,23 @@ async function eachPage(
 
 /** Prints subjects for people. */
 export function printSubjectTable(subjects: readonly SubjectUsage[]): void {
+  const areHeld = subjects.some(({ held }) => held > 0);
+  const held = areHeld ? ["HELD"] : [];
   printTable(
-    ["SUBJECT", "USED", "LIMIT", "REMAINING", "WINDOW ENDS", "LAST SEEN"],
-    subjects.map(({ subject, used, limit, remaining, window, last_seen }) => [
+    ["SUBJECT", "USED", ...held, "LIMIT", "REMAINING", "WINDOW ENDS", "LAST SEEN"],
+    subjects.map(({ subject, used, limit, remaining, window, last_seen, ...each }) => [
       subject ?? "(product)",
       amountText(used),
+      ...(areHeld ? [amountText(each.held)] : []),
       limit === null ? "none" : amountText(limit),
       remaining === null ? "unlimited" : amountText(remaining),
-      window.end ?? "never",
+      window?.end ?? "never",
       last_seen,
     ]),
   );
 }
 
-function csvCells({ subject, used, limit, remaining, window, last_seen }: SubjectUsage) {
-  return [subject, used, limit, remaining, window.start, window.end, last_seen];
+function csvCells({ subject, used, held, limit, remaining, window, last_seen }: SubjectUsage) {
+  const { start, end } = window ?? { start: null, end: null };
+  return [subject, used, limit, remaining, start, end, last_seen, held];
 }

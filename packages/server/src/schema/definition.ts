@@ -236,6 +236,9 @@ export const CACHE_VALUES = answer({
         rule: z.string(),
         subject: z.string().nullable(),
         used: COUNT,
+        held: COUNT.meta({
+          description: "Reserved, not yet used; for a concurrency limit, the open holds.",
+        }),
         window: answer({ start: INSTANT, end: INSTANT.nullable() }).nullable(),
       }),
       cache_tag: z.string(),

@@ -13,8 +13,11 @@ export const SUBJECTS_QUERY = object({
     .meta({ description: "`last`: the last window that has ended, of a day or longer." }),
 });
 
+const HELD = COUNT.meta({
+  description: "Reserved, not yet used; for a concurrency limit, the open holds.",
+});
 const WINDOW = { start: INSTANT, end: INSTANT.nullable() };
-const NUMBERS = { used: COUNT, limit: COUNT.nullable(), remaining: COUNT.nullable() };
+const NUMBERS = { used: COUNT, held: HELD, limit: COUNT.nullable(), remaining: COUNT.nullable() };
 
 /** A page of subjects, greatest use first. */
 export const SUBJECTS_PAGE = answer({
@@ -22,7 +25,7 @@ export const SUBJECTS_PAGE = answer({
     answer({
       subject: z.string().nullable(),
       ...NUMBERS,
-      window: answer(WINDOW),
+      window: answer(WINDOW).nullable().meta({ description: "Null for a concurrency limit." }),
       last_seen: INSTANT,
     }),
   ),
