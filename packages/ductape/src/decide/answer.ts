@@ -165,8 +165,16 @@ function numbersText(check: CheckNumbers, nowMs: number): string {
     heldFitsMs === 0 ? 0 : heldFitsMs - nowMs,
     countedIn === null ? 0 : nowMs - countedIn.startMs,
     countedIn === null ? 0 : countedIn.endMs - nowMs,
-  ].map((number) => (number === 0 ? "" : number));
-  return numbers.join(",").replace(/,+$/, "");
+  ];
+  let count = numbers.length;
+  while (count > 0 && numbers[count - 1] === 0) count--;
+  let text = "";
+  for (let i = 0; i < count; i++) {
+    const number = numbers[i];
+    if (i > 0) text += ",";
+    if (number !== 0) text += number;
+  }
+  return text;
 }
 
 /** Reads what {@link answerText} or answers.lua wrote. Throws on any other text. */

@@ -82,8 +82,15 @@ export function isOfHold(action: Action): boolean {
 
 /** How many fields of holds are given. */
 export function holdMembersOf(input: Readonly<Record<string, unknown>>): number {
+  // Written out: a look at a name in a variable takes several times as long.
   let members = 0;
-  for (const name of HOLD_FIELDS) if (input[name] !== undefined) members++;
+  if (input["reservation"] !== undefined) members++;
+  if (input["ttl_ms"] !== undefined) members++;
+  if (input["at_least"] !== undefined) members++;
+  if (input["final"] !== undefined) members++;
+  if (input["on_exceed"] !== undefined) members++;
+  if (input["reason"] !== undefined) members++;
+  if (input["of"] !== undefined) members++;
   return members;
 }
 

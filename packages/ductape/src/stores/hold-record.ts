@@ -15,26 +15,24 @@ const ANSWER_LINES = 3;
  * window began, how long after it ends, its version, how long after it is counted, and the edition.
  */
 export function holdText(hold: Hold): string {
-  const { openedMs, settledMs, settlement } = hold;
-  const numbers = [
-    openedMs,
-    hold.expiresMs - openedMs,
-    STATUSES.indexOf(hold.status),
-    hold.held,
-    hold.charged,
-    hold.settled,
-    settledMs === 0 ? "" : settledMs - openedMs,
-  ].join(",");
-  const parts = hold.parts.map((part) => partText(part, openedMs)).join(";");
+  const { openedMs, held, charged, settled, settledMs, settlement } = hold;
+  const ttlMs = hold.expiresMs - openedMs;
+  const when = settledMs === 0 ? "" : settledMs - openedMs;
+  const status = STATUSES.indexOf(hold.status);
+  const numbers = `${openedMs},${ttlMs},${status},${held},${charged},${settled},${when}`;
+  let parts = "";
+  for (const part of hold.parts) {
+    if (parts !== "") parts += ";";
+    parts += partText(part, openedMs);
+  }
   const lines = [numbers, parts, hold.owners, answerText(hold.reserved)];
   if (settlement !== null) lines.push(answerText(settlement));
   return lines.join("\n");
 }
 
 function partText({ window, windowVersion, endMs, edition }: HoldPart, openedMs: number): string {
-  const { startMs, endMs: windowEndMs } = window;
-  const [before, after] = [openedMs - startMs, windowEndMs - openedMs];
-  return [before, after, windowVersion, endMs - openedMs, edition].join(",");
+  const [before, after] = [openedMs - window.startMs, window.endMs - openedMs];
+  return `${before},${after},${windowVersion},${endMs - openedMs},${edition}`;
 }
 
 /** Reads what {@link holdText} or holds.lua wrote. Throws on any other text. */
