@@ -14,6 +14,8 @@ const seed = {
   amount: 1,
 } as const satisfies QuotaInput;
 
+const SETTLING: ReadonlySet<string> = new Set(["commit", "extend", "release"]);
+
 describe.each(["memory:", `sqlite:${folder.path}/seed.db`])("the seed's example on %s", (store) => {
   it("answers every field, with {} for each optional one", async () => {
     const quota = { tag: "api-requests", name: "API requests", limit: 10_000, period: "month" };
@@ -67,7 +69,7 @@ describe.each(["memory:", `sqlite:${folder.path}/seed.db`])("the seed's example 
     await ductape.product.delete("shop", { force: true });
   });
 
-  it("accepts each optional field with every action, in every form", async () => {
+  it("accepts each optional field in every form, with every action but on holds", async () => {
     const scope = "$Session{userId}";
     await using ductape = await clientWith([{ tag: "fields", limit: 100, period: "day", scope }], {
       store,
@@ -86,7 +88,8 @@ describe.each(["memory:", `sqlite:${folder.path}/seed.db`])("the seed's example 
       session: { tag: "s", token },
       subject: "u",
     };
-    for (const action of ACTIONS) {
+    // The others act on a hold that is there: see the tests of holds.
+    for (const action of ACTIONS.filter((each) => !SETTLING.has(each))) {
       const isNeeded = action === "set" || action === "grant";
       const who = { subject: "u" };
       for (const [field, value] of Object.entries(values)) {
