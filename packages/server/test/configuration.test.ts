@@ -32,6 +32,7 @@ products:
             time_zone: Europe/Paris
             alerts: [0.5, 1]
             on_exceed: allow
+          - { name: jobs, limit: 2, window: concurrent }
     sessions:
       - tag: login
         schema: { userId: u, plan: free }
@@ -94,7 +95,7 @@ describe("a file of definitions", () => {
     ["products[0].quotas[1].rules[1].limit.values.free", "17:54"],
     ['products[0].quotas[1].rules[1].limit.values."a.b"', "17:65"],
     ["products[0].quotas[0].name", "8:9"],
-    ["products[0].caches[0].expiry", "28:22"],
+    ["products[0].caches[0].expiry", "29:22"],
     ["products[7]", "2:1"],
     ["configuration", "2:1"],
   ])("tells where %s is", (path, place) => {
@@ -245,7 +246,7 @@ describe("ductape apply", () => {
     const places = stderr.trimEnd().split("\n");
     expect(places[0]).toContain(`${path}:10:9: products[0].quotas[0].perid: is not a known field`);
     // The quota is there, so what the file leaves out, its period, stays.
-    expect(places[1]).toContain(`${path}:26:9: products[0].sessions[0].expiry: got -7`);
+    expect(places[1]).toContain(`${path}:27:9: products[0].sessions[0].expiry: got -7`);
     expect(places).toHaveLength(2);
     expect(await run(["export", "--store", store])).toEqual(before);
     expect(await run(["apply", "--store", store, "-f", "/nowhere"])).toMatchObject({ code: 2 });
