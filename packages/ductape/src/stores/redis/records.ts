@@ -47,7 +47,16 @@ export function redisRecords({ keyspace, name: store, nodes, now }: RecordParts)
   };
 }
 
-/** Reads names from the sorted set until enough of them are open. */
+/** Holds read from the sorted set at once. */
+const PIECE = 500;
+
+/** A hold in the sorted set. */
+type Place = NonNullable<HoldPage["after"]>;
+
+/**
+ * Reads the sorted set until enough of what it names is open. Each piece begins after the last hold
+ * of the one before and not at a rank, which changes when others are settled meanwhile.
+ */
 async function openHolds(
   redis: Redis,
   keyspace: Keyspace,
@@ -56,30 +65,51 @@ async function openHolds(
   nowMs: number,
 ): Promise<HoldRow[]> {
   const { opened } = keyspace.openHolds(place);
-  const from = after?.openedMs ?? "-inf";
   const rows: HoldRow[] = [];
-  for (let offset = 0; rows.length < limit; offset += PIECE) {
-    const names = await redis.zrangebyscore(opened, from, "+inf", "LIMIT", offset, PIECE);
-    if (names.length === 0) break;
-    const texts = await redis.mget(names.map((name) => keyspace.hold(place, name)));
-    for (const [i, name] of names.entries()) {
-      const text = texts[i];
-      if (text == null || rows.length >= limit) continue;
-      const hold = readHold(text);
-      if (hold.status === "open" && hold.expiresMs > nowMs && isAfter({ name, hold }, after)) {
-        rows.push({ space: place.space, name, hold });
-      }
-    }
-    if (names.length < PIECE) break;
+  let [last, count] = [after, PIECE];
+  while (rows.length < limit) {
+    const from = last?.openedMs ?? "-inf";
+    const texts = await redis.zrangebyscore(opened, from, "+inf", "WITHSCORES", "LIMIT", 0, count);
+    const read = placesOf(texts);
+    const next = read.filter((each) => isAfter(each, last));
+    rows.push(...(await liveAmong(redis, keyspace, place, next, nowMs)));
+    if (read.length < count) break;
+    // So many of one instant that none was new.
+    if (next.length === 0) count *= 2;
+    last = next.at(-1) ?? last;
   }
-  return rows;
+  return rows.slice(0, limit);
 }
 
-/** Names read from the sorted set at once. */
-const PIECE = 500;
+/** Names and scores in turn. */
+function placesOf(texts: readonly string[]): Place[] {
+  const places: Place[] = [];
+  for (let i = 0; i < texts.length; i += 2) {
+    places.push({ name: texts[i] ?? "", openedMs: Number(texts[i + 1]) });
+  }
+  return places;
+}
 
-/** A hold and those of its instant before it by name may be read again. */
-function isAfter({ name, hold }: Pick<HoldRow, "name" | "hold">, after: HoldPage["after"]) {
-  if (after === null || hold.openedMs > after.openedMs) return true;
-  return Buffer.compare(Buffer.from(name), Buffer.from(after.name)) > 0;
+/** By instant, and then by the bytes of the name. */
+function isAfter({ openedMs, name }: Place, last: Place | null): boolean {
+  if (last === null || openedMs !== last.openedMs) return true;
+  return Buffer.compare(Buffer.from(name), Buffer.from(last.name)) > 0;
+}
+
+async function liveAmong(
+  redis: Redis,
+  keyspace: Keyspace,
+  place: RecordPlace,
+  places: readonly Place[],
+  nowMs: number,
+): Promise<HoldRow[]> {
+  if (places.length === 0) return [];
+  const texts = await redis.mget(places.map(({ name }) => keyspace.hold(place, name)));
+  return places.flatMap(({ name }, i) => {
+    const text = texts[i];
+    if (text == null) return [];
+    const hold = readHold(text);
+    const isLive = hold.status === "open" && hold.expiresMs > nowMs;
+    return isLive ? { space: place.space, name, hold } : [];
+  });
 }
