@@ -35,7 +35,11 @@ describe.each(stores)("on $name", ({ url }) => {
     const { client, run, increment, numbers } = await on(MONTH);
     await increment(6);
     await increment(3, { idempotency_key: "k" });
-    expect(await run({ ...refund, of: "k", amount: 7 })).toMatchObject({ applied: 3, used: 6 });
+    expect(await run({ ...refund, of: "k", amount: 7 })).toMatchObject({
+      amount: 7,
+      applied: 3,
+      used: 6,
+    });
     expect(await numbers()).toEqual([6, 0, 4]);
     await client.close();
   });

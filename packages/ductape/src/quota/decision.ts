@@ -238,7 +238,7 @@ function report<A extends Answer>(
     exceeded: answer.code === "QUOTA_EXCEEDED" || isAnyPassed(checks),
     code: answer.code,
     rule: rule.name,
-    amount: unscaled(amount ?? step.amount, scale),
+    amount: isPartRefund(request, step) ? request.amount : unscaled(amount ?? step.amount, scale),
     limit: limit === null ? null : unscaled(limit, units),
     used: unscaled(used, units),
     held: unscaled(held, units),
@@ -272,6 +272,10 @@ const appliedOf = (
   { previousUsed, used }: CheckOutcome,
   scale: number,
 ): number => (status === "done" ? unscaled(previousUsed - used, scale) : 0);
+
+/** True if the caller said how much of a charge to take back: more than it counted is not taken. */
+const isPartRefund = ({ holding }: Request, { charge }: Step): boolean =>
+  charge !== null && holding !== null && !holding.isWhole;
 
 /** Converts amounts back to the caller's units; without a division for integers. */
 const unscaled = (amount: number, scale: number): number => (scale === 1 ? amount : amount / scale);
