@@ -75,6 +75,22 @@ export const HOLD_CASES: Readonly<Record<string, Body>> = {
     assert.equal((await commit(other, "a", { amount: 3 })).allowed, true);
     assert.deepEqual(await countsOf(client), [3, 0]);
   },
+  "answers from a cache with what is held, and no longer than it is": async ({ client, clock }) => {
+    await define(client, { limit: 10, period: "day" });
+    await client.product.caches.create("shop", { tag: "c", expiry: 600_000 });
+    const cache = "c";
+    const check = () => run(client, { action: "check", amount: 5, cache });
+    assert.equal((await check()).allowed, true);
+    const endMs = expiresMs(await reserve(client, "a", { amount: 6, ttl_ms: 60_000, cache }));
+    assert.equal((await check()).allowed, false);
+    assert.equal((await run(client, { amount: 5, cache })).allowed, false);
+    clock.advance(endMs - clock() - 1);
+    assert.equal((await check()).allowed, false);
+    clock.advance(1);
+    assert.equal((await check()).allowed, true);
+    assert.equal((await run(client, { amount: 5, cache })).allowed, true);
+    assert.deepEqual(await countsOf(client), [5, 0]);
+  },
   "counts open holds of a concurrency rule, and slots come back": async ({ client, clock }) => {
     const rules = [
       { name: "in-flight", ...BY_USER, limit: 2, window: "concurrent" },

@@ -96,7 +96,7 @@ describe.each(shared)("holders on $name that are killed", ({ name, url }) => {
     }
     console.info(`${name}: ${kills} kills, ${held} slots held, looked at ${looks} times`);
     expect(held).toBeGreaterThan(0);
-  }, 3_600_000);
+  }, 7_200_000);
 });
 
 const AGAIN_MS = 120_000;
@@ -150,5 +150,5 @@ describe.each(NETWORKS)("$name killed between reserve and commit", (network) => 
     console.info(`${network.name}: ${kills} kills, ${state.settled} settled, ${used} used`);
     expect([used, held]).toEqual([state.charged, 0]);
     expect(state.settled).toBeGreaterThan(kills);
-  }, 3_600_000);
+  }, 7_200_000);
 });
