@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { benchCaches } from "./caches.js";
+import { benchHolds } from "./holds.js";
 import { benchHttp } from "./http.js";
 import { benchMemory } from "./memory.js";
 import { benchPostgres } from "./postgres.js";
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   caches: benchCaches,
   sessions: benchSessions,
   rolling: benchRolling,
+  holds: benchHolds,
 };
 const part = process.argv[2];
 const bench = part === undefined ? undefined : benches[part];
