@@ -41,14 +41,16 @@ export function holdTerms(
   checks: readonly RuleCheck[],
 ): HoldTerms {
   const { reservation: name, ttlMs, isFinal, isWhole } = holding;
-  // The id is the key, so it need not be in the fingerprint, and whoever settles a hold, it is the
-  // same hold.
-  const who = request.action === "reserve" ? whoOf(request, identity, checks) : null;
+  const { action } = request;
   return {
     space,
     name,
     ttlMs,
-    fingerprint: fingerprintOf(request.action, amount, null, who, holding),
+    // Whoever settles a hold, and whatever for, it is settled once: only its amount is compared.
+    fingerprint:
+      action === "reserve"
+        ? fingerprintOf(action, amount, null, whoOf(request, identity, checks), holding)
+        : action,
     caller: "",
     // Every subject is named, because not everybody who asks for this answer is the same caller.
     details: detailsText(checks, null, name),
@@ -61,7 +63,12 @@ export function holdTerms(
 
 /** Names counters: equal only for the same ones in the same order. */
 function ownersText(checks: readonly RuleCheck[]): string {
-  return JSON.stringify(checks.map(({ rule, subject }) => [rule.space, subject]));
+  let text = "";
+  for (const { rule, subject } of checks) {
+    if (text !== "") text += ",";
+    text += `[${JSON.stringify(rule.space)},${JSON.stringify(subject)}]`;
+  }
+  return `[${text}]`;
 }
 
 /** The subject that most counters of a request have. */

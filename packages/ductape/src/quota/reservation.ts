@@ -1,4 +1,5 @@
 import { ConflictError, show } from "../base/errors.js";
+import { rememberingInPlaces } from "../base/memo.js";
 import type { CheckOutcome, HoldOutcome, StepOutcome } from "../decide/outcome.js";
 import type { Request } from "./request.js";
 import { countsHolds } from "./standing.js";
@@ -31,21 +32,30 @@ export function reservationOf(
   binding: CheckOutcome,
   scale: number,
 ): ReservationResult {
-  const expires = { expires_at: isoOf(expiresMs) };
-  if (action === "reserve" || action === "extend") return { id, amount: held / scale, ...expires };
+  if (action === "reserve" || action === "extend") {
+    return { id, amount: held / scale, expires_at: expiryText(expiresMs) };
+  }
   const counted = countsHolds(binding)
     ? (checks.find((each) => !countsHolds(each)) ?? null)
     : binding;
-  return {
+  const result: ReservationResult = {
     id,
-    ...(holding?.isFinal === false ? expires : {}),
     held: held / scale,
     charged: charged / scale,
     excess: excess / scale,
     expired: isExpired,
     window: counted === null ? null : { ...windowText(counted.countedIn ?? counted.window) },
   };
+  if (holding?.isFinal === false) result.expires_at = expiryText(expiresMs);
+  return result;
 }
+
+/** Holds expire at instants of a grid, so many share one. */
+const INSTANTS_MAX = 256;
+const expiryText: (atMs: number) => string = rememberingInPlaces(
+  { place: (atMs) => (atMs / 256) & (INSTANTS_MAX - 1), isSame: (a, b) => a === b },
+  isoOf,
+);
 
 /** The fault of an id or a key that was used with another input. */
 export function conflict(request: Request): ConflictError {
