@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { benchCaches } from "./caches.js";
 import { benchHolds } from "./holds.js";
+import { benchFeatures } from "./features.js";
 import { benchHttp } from "./http.js";
 import { benchMemory } from "./memory.js";
 import { benchPostgres } from "./postgres.js";
@@ -25,6 +26,7 @@ const benches: Readonly<Record<string, () => Promise<string[]>>> = {
   sessions: benchSessions,
   rolling: benchRolling,
   holds: benchHolds,
+  features: benchFeatures,
 };
 const part = process.argv[2];
 const bench = part === undefined ? undefined : benches[part];

@@ -213,19 +213,17 @@ export class Catalogue {
    * `PRODUCT_NOT_FOUND`, `ENVIRONMENT_NOT_FOUND`, `ENVIRONMENT_INACTIVE`, `FEATURE_NOT_FOUND`.
    */
   async locateFeature(product: string, env: string, tag: string): Promise<FeatureBody> {
-    try {
-      return this.#findFeature(product, env, tag);
-    } catch (error) {
-      if (!DuctapeError.is(error)) throw error;
-    }
     await this.refresh();
-    return this.#findFeature(product, env, tag);
-  }
-
-  #findFeature(product: string, env: string, tag: string): FeatureBody {
     const entry = this.entry(product);
     activeEnvironment(entry, product, env);
     return entry.features.read(product, tag).body;
+  }
+
+  /** The feature with a tag; null if it is not known here yet: then call {@link locateFeature}. */
+  findFeature(product: string, env: string, tag: string): FeatureBody | null {
+    const entry = this.products.get(product);
+    if (entry?.environments.get(env)?.body?.active !== true) return null;
+    return entry.features.get(tag)?.body ?? null;
   }
 
   /** The definitions in a product, even in one that cannot be read. Throws `PRODUCT_NOT_FOUND`. */

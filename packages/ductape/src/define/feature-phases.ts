@@ -14,13 +14,13 @@ export interface PlacedEvent extends FeatureEvent {
 }
 
 /** Quotas that are reserved as one decision, and then the features that run. */
-interface Phase {
+export interface Phase {
   readonly uses: readonly PlacedUse[];
   readonly features: readonly PlacedEvent[];
 }
 
 /** What a feature does before its handler: its quotas, then each step after its parents. */
-export function phasesOf({ quotas, sequence }: FeatureBody): Phase[] {
+export function phasesOf({ quotas, sequence }: FeatureBody): readonly Phase[] {
   const own = quotas.map((use, i) => ({ ...use, path: `quotas[${i}]` }));
   const steps = inOrder(sequence).map((step) => {
     const at = `sequence[${sequence.indexOf(step)}]`;

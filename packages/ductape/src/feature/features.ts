@@ -7,8 +7,9 @@ import type { Catalogue } from "../define/catalogue.js";
 import type { ExpressionScope } from "../define/expression.js";
 import type { FeatureBody } from "../define/feature.js";
 import { inputLike } from "../define/feature-input.js";
-import { phasesOf, type PlacedEvent } from "../define/feature-phases.js";
+import { phasesOf, type Phase, type PlacedEvent } from "../define/feature-phases.js";
 import type { SessionData } from "../define/sample.js";
+import type { SubjectInput } from "../define/subject.js";
 import { filledIn } from "../define/template.js";
 import type { Verifier } from "../sessions/verifier.js";
 import {
@@ -57,14 +58,15 @@ interface Run<Policy extends OutagePolicy> {
   readonly above: readonly string[];
   /** Null without a session. */
   readonly session: SessionData | null;
-  /** `$Input`. */
-  readonly input: Readonly<Record<string, unknown>>;
+  readonly phases: readonly Phase[];
   /** The outputs of the features that it ran: `$Feature`. */
   readonly outputs: Map<string, unknown>;
+  readonly scope: RunScope<Policy>;
 }
 
 type CallName = Parameters<typeof parseFeatureRequest>[0];
 
+const NO_OUTPUTS: Readonly<Record<string, unknown>> = {};
 /** How deep features may run each other. */
 const DEPTH_MAX = 8;
 
@@ -74,6 +76,8 @@ const DEPTH_MAX = 8;
  */
 export class Features<Policy extends OutagePolicy> {
   readonly #parts: FeaturesParts<Policy>;
+  /** By definition, which becomes a new object when it changes. */
+  readonly #phases = new WeakMap<FeatureBody, readonly Phase[]>();
 
   constructor(parts: FeaturesParts<Policy>) {
     this.#parts = parts;
@@ -91,10 +95,11 @@ export class Features<Policy extends OutagePolicy> {
   ): Promise<FeatureReserved<Policy> | FeatureDenied<Policy>> {
     return this.#pass("reserve", given, options, async (request, call) => {
       const run = await this.#begin(request, call, []);
-      refuseFeatures(run.feature);
+      refuseFeatures(run.phases);
       const denied = await this.#prepare(run);
       if (denied !== null) return denied;
-      const { holding, input, feature } = run;
+      const { holding, scope, feature } = run;
+      const input = scope.Input;
       return { ...heldBy(request, holding), input, ttl_ms: request.ttlMs ?? feature.ttl_ms };
     });
   }
@@ -131,7 +136,12 @@ export class Features<Policy extends OutagePolicy> {
   isEnabled(given: FeatureEnabledInput, options?: CallOptions): Promise<boolean> {
     const { catalogue, settling } = this.#parts;
     return this.#pass("isEnabled", given, options, (request, call) =>
-      isEnabled(request, (tag) => located(catalogue, request, tag), settling, call),
+      isEnabled(
+        request,
+        (tag) => located(catalogue, { ...request, feature_tag: tag }),
+        settling,
+        call,
+      ),
     );
   }
 
@@ -170,27 +180,46 @@ export class Features<Policy extends OutagePolicy> {
     call: CallOptions,
     above: readonly string[],
   ): Promise<Run<Policy>> {
-    const feature = await located(this.#parts.catalogue, request, request.feature_tag);
-    const session = await this.#sessionOf(request);
+    const { product_tag, env, feature_tag } = request;
+    const { catalogue } = this.#parts;
+    // A usual run waits for nothing here.
+    const known = catalogue.findFeature(product_tag, env, feature_tag);
+    const feature = known ?? (await located(catalogue, request));
+    const session = request.session === null ? null : await this.#sessionOf(request);
     const issues = new Issues();
     const input = inputLike(request.input, feature.input, issues);
     issues.throwAny();
-    const holding = this.#holding(request, feature);
-    return { request, feature, holding, call, above, session, input, outputs: new Map() };
+    return this.#runOf(request, feature, session, input, call, above);
   }
 
   /** A run whose amounts an earlier call reserved. */
   async #resume(request: FeatureRequest, call: CallOptions): Promise<Run<Policy>> {
     const given = request.input !== undefined;
-    const feature = await located(this.#parts.catalogue, request, request.feature_tag);
-    refuseFeatures(feature);
+    const feature = await located(this.#parts.catalogue, request);
     const session = await this.#sessionOf(request);
     const issues = new Issues();
     const input = given ? inputLike(request.input, feature.input, issues) : {};
     issues.throwAny();
+    const run = this.#runOf(request, feature, session, input, call, []);
+    refuseFeatures(run.phases);
+    run.holding.resume(run.phases.flatMap(({ uses }) => uses));
+    return run;
+  }
+
+  #runOf(
+    request: FeatureRequest,
+    feature: FeatureBody,
+    session: SessionData | null,
+    input: Readonly<Record<string, unknown>>,
+    call: CallOptions,
+    above: readonly string[],
+  ): Run<Policy> {
+    const phases = this.#phases.get(feature) ?? phasesOf(feature);
+    this.#phases.set(feature, phases);
     const holding = this.#holding(request, feature);
-    holding.resume(phasesOf(feature).flatMap(({ uses }) => uses));
-    return { request, feature, holding, call, above: [], session, input, outputs: new Map() };
+    const outputs = new Map<string, unknown>();
+    const scope = new RunScope(input, session, request.subject, holding, outputs);
+    return { request, feature, phases, holding, call, above, session, outputs, scope };
   }
 
   async #sessionOf({ product_tag, env, session }: FeatureRequest): Promise<SessionData | null> {
@@ -213,12 +242,12 @@ export class Features<Policy extends OutagePolicy> {
   }
 
   /** Null if the features of its sequence are all its work. Throws `HANDLER_NOT_FOUND`. */
-  #handlerOf({ request, feature }: Run<Policy>): FeatureHandler | null {
+  #handlerOf({ request, feature, phases }: Run<Policy>): FeatureHandler | null {
     const { product_tag, feature_tag } = request;
     const handler = this.#parts.handlers.get(product_tag, feature_tag);
     if (handler !== undefined) return handler;
     if (feature.handler !== null) return this.#parts.http.handlerAt(feature.handler, request);
-    if (featuresIn(feature).length > 0) return null;
+    if (runsFeatures(phases)) return null;
     const message =
       `feature_tag: feature ${show(feature_tag)} has no handler in this process and none at a ` +
       "URL; register one with features.handle, or do the work between reserve and commit";
@@ -227,13 +256,13 @@ export class Features<Policy extends OutagePolicy> {
 
   /** Reserves quotas and runs features, in order. Null: all admitted; else nothing is held. */
   async #prepare(run: Run<Policy>): Promise<FeatureDenied<Policy> | null> {
-    const { feature, holding, call, request } = run;
+    const { phases, holding, call, request, scope } = run;
     try {
-      for (const { uses, features } of phasesOf(feature)) {
-        const refused = await holding.reserve(uses, scopeOf(run), call);
-        if (refused !== null) {
+      for (const { uses, features } of phases) {
+        const results = await holding.reserve(uses, scope, call);
+        if (results !== null) {
           await holding.free();
-          return deniedBy(request, refused);
+          return deniedBy(request, results);
         }
         for (const event of features) {
           const answer = await this.#runEvent(run, event);
@@ -258,18 +287,18 @@ export class Features<Policy extends OutagePolicy> {
     if (chain.includes(event.event)) throw refused(at, `${show(event.event)} runs itself`);
     if (chain.length >= DEPTH_MAX) throw refused(at, `expects at most ${DEPTH_MAX} levels`);
     const issues = new Issues();
-    const input = filledIn(event.input, scopeOf(run), `${event.path}.input`, issues);
+    const input = filledIn(event.input, run.scope, `${event.path}.input`, issues);
     issues.throwAny();
     const inner = { ...request, feature_tag: event.event, input, reservation: null, ttlMs: null };
     return this.#run(inner, call, chain);
   }
 
   async #work(run: Run<Policy>, handler: FeatureHandler | null): Promise<unknown> {
-    const { holding, input, session, request, outputs, call } = run;
-    const features = Object.fromEntries(outputs);
+    const { holding, scope, session, request, outputs, call } = run;
+    const features = outputs.size === 0 ? NO_OUTPUTS : Object.fromEntries(outputs);
     if (handler === null) return features;
     const { subject } = request;
-    const known = { input, session, subject, reservation: holding.id, features };
+    const known = { input: scope.Input, session, subject, reservation: holding.id, features };
     holding.keepAlive();
     try {
       return await handler(this.#parts.handlers.workOf(call.signal, known));
@@ -287,13 +316,11 @@ async function finish<Policy extends OutagePolicy>(
   run: Run<Policy>,
   result: unknown,
 ): Promise<Pick<FeatureDone, "output" | "issues">> {
-  const { holding, feature } = run;
+  const { holding, feature, scope } = run;
   const issues = new Issues();
-  const scope = { ...scopeOf(run), Result: result };
+  scope.Result = result;
   const outputNow = (): unknown =>
-    feature.output === null
-      ? result
-      : filledIn(feature.output, { ...scope, Quota: holding.byQuota }, "output", issues);
+    feature.output === null ? result : filledIn(feature.output, scope, "output", issues);
   try {
     await holding.commit(scope, issues);
   } catch (error) {
@@ -304,31 +331,50 @@ async function finish<Policy extends OutagePolicy>(
   return issues.list.length === 0 ? { output } : { output, issues: issues.list };
 }
 
-/** What is known before the work. */
-function scopeOf<Policy extends OutagePolicy>(run: Run<Policy>): ExpressionScope {
-  const { input, session, request, holding, outputs } = run;
-  const { subject } = request;
-  return {
-    Input: input,
-    Session: session ?? (typeof subject === "string" ? undefined : subject),
-    Quota: holding.byQuota,
-    Feature: Object.fromEntries(outputs),
-  };
+/** What expressions read. Only some of them read the answers of quotas and features. */
+class RunScope<Policy extends OutagePolicy> implements ExpressionScope {
+  readonly Input: Readonly<Record<string, unknown>>;
+  readonly Session: object | undefined;
+  /** Known after the work. */
+  Result: unknown = undefined;
+  readonly #holding: Holding<Policy>;
+  readonly #outputs: ReadonlyMap<string, unknown>;
+
+  constructor(
+    input: Readonly<Record<string, unknown>>,
+    session: SessionData | null,
+    subject: SubjectInput | null,
+    holding: Holding<Policy>,
+    outputs: ReadonlyMap<string, unknown>,
+  ) {
+    this.Input = input;
+    this.Session = session ?? (typeof subject === "object" ? (subject ?? undefined) : undefined);
+    this.#holding = holding;
+    this.#outputs = outputs;
+  }
+
+  get Quota(): object {
+    return this.#holding.byQuota;
+  }
+
+  get Feature(): object {
+    return Object.fromEntries(this.#outputs);
+  }
 }
 
+/** The feature of a call, even one that another process has just created. */
 function located(
   catalogue: Catalogue,
-  { product_tag, env }: FeatureRequest,
-  tag: string,
+  { product_tag, env, feature_tag }: FeatureRequest,
 ): Promise<FeatureBody> {
-  return catalogue.locateFeature(product_tag, env, tag);
+  return catalogue.locateFeature(product_tag, env, feature_tag);
 }
 
-const featuresIn = (feature: FeatureBody): readonly PlacedEvent[] =>
-  phasesOf(feature).flatMap(({ features }) => features);
+const runsFeatures = (phases: readonly Phase[]): boolean =>
+  phases.some(({ features }) => features.length > 0);
 
-function refuseFeatures(feature: FeatureBody): void {
-  if (featuresIn(feature).length === 0) return;
+function refuseFeatures(phases: readonly Phase[]): void {
+  if (!runsFeatures(phases)) return;
   throw refused("feature_tag", "runs other features in its sequence; call feature.run instead");
 }
 

@@ -61,20 +61,44 @@ export class Handlers {
     this.#closing.abort(closedError());
   }
 
-  /** What a handler gets. Its signal is made when it is read, because most handlers do not. */
+  /** What a handler gets. */
   workOf(given: CallSignal | undefined, known: Omit<FeatureWork, "signal">): FeatureWork {
-    const signals = [this.#closing.signal, ...(given === undefined ? [] : [given])];
-    let made: AbortSignal | undefined;
-    return {
-      ...known,
-      get signal() {
-        return (made ??= AbortSignal.any(signals));
-      },
-    };
+    return new Work(known, this.#closing.signal, given);
   }
 
   /** The handler of a feature; undefined: there is none. */
   get(product: string, tag: string): FeatureHandler | undefined {
     return this.#byProduct.get(product)?.get(tag);
+  }
+}
+
+/** The signal is made when it is read, because many handlers do not. */
+class Work implements FeatureWork {
+  readonly input: FeatureWork["input"];
+  readonly session: FeatureWork["session"];
+  readonly subject: FeatureWork["subject"];
+  readonly reservation: string;
+  readonly features: FeatureWork["features"];
+  readonly #closing: AbortSignal;
+  readonly #given: CallSignal | undefined;
+  #signal: AbortSignal | undefined;
+
+  constructor(
+    known: Omit<FeatureWork, "signal">,
+    closing: AbortSignal,
+    given: CallSignal | undefined,
+  ) {
+    this.input = known.input;
+    this.session = known.session;
+    this.subject = known.subject;
+    this.reservation = known.reservation;
+    this.features = known.features;
+    this.#closing = closing;
+    this.#given = given;
+  }
+
+  get signal(): AbortSignal {
+    const signals = this.#given === undefined ? [this.#closing] : [this.#closing, this.#given];
+    return (this.#signal ??= AbortSignal.any(signals));
   }
 }

@@ -50,13 +50,15 @@ const PAUSE_MS = 50;
 export class Holding<Policy extends OutagePolicy> {
   readonly id: string;
   readonly #parts: HoldingParts<Policy>;
-  readonly #asked: Asked;
+  readonly #asked: Omit<Asked, "ttlMs">;
+  readonly #ttlMs: number;
   readonly #held: Held<Policy>[] = [];
   #beat: NodeJS.Timeout | undefined;
 
-  constructor(parts: HoldingParts<Policy>, asked: Asked, id: string) {
+  constructor(parts: HoldingParts<Policy>, { ttlMs, ...asked }: Asked, id: string) {
     this.#parts = parts;
     this.#asked = asked;
+    this.#ttlMs = ttlMs;
     this.id = id;
   }
 
@@ -105,7 +107,7 @@ export class Holding<Policy extends OutagePolicy> {
   keepAlive(): void {
     if (this.#open(true).length + this.#open(false).length === 0) return;
     this.#beat = setTimeout(() => {
-      void this.settle("extend", { ttl_ms: this.#asked.ttlMs })
+      void this.settle("extend", { ttl_ms: this.#ttlMs })
         // An amount that is committed late counts all the same.
         .catch((error: unknown) => {
           if (this.#beat !== undefined) this.#warn("extend", error);
@@ -113,7 +115,7 @@ export class Holding<Policy extends OutagePolicy> {
         .finally(() => {
           if (this.#beat !== undefined) this.keepAlive();
         });
-    }, this.#asked.ttlMs / 3).unref();
+    }, this.#ttlMs / 3).unref();
   }
 
   /** Ends the renewals. */
@@ -206,16 +208,15 @@ export class Holding<Policy extends OutagePolicy> {
   }
 
   #reservation(use: PlacedUse, scope: ExpressionScope, issues: Issues): QuotaInput {
-    const { ttlMs, ...asked } = this.#asked;
     const amount = amountOf(use.amount, scope);
     if (typeof amount === "string") issues.add(`${use.path}.amount`, amount);
     return {
-      ...asked,
+      ...this.#asked,
       quota_tag: use.quota,
       action: "reserve",
       amount: typeof amount === "string" ? 0 : amount,
       reservation: this.id,
-      ttl_ms: ttlMs,
+      ttl_ms: this.#ttlMs,
     };
   }
 

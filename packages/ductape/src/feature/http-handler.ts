@@ -39,7 +39,8 @@ export class HttpHandlers {
       const why = "DUCTAPE_HANDLER_SECRET is not set, which signs the requests to it";
       throw new NotFoundError("HANDLER_NOT_FOUND", `${what} cannot be called: ${why}`);
     }
-    return async ({ signal, ...work }) => {
+    return async (work) => {
+      const { signal } = work;
       const body = JSON.stringify({ product_tag, env, feature_tag, ...work });
       const headers = {
         "content-type": "application/json",

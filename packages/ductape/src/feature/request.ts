@@ -120,7 +120,8 @@ function subjectIn(fields: Fields): SubjectInput | null {
   if (subject === undefined) return null;
   const wrong = subjectIssues(subject);
   for (const { path, message } of wrong) fields.issues.add(path, message);
-  return wrong.length === 0 && isSubject(subject) ? structuredClone(subject) : null;
+  if (wrong.length > 0 || !isSubject(subject)) return null;
+  return typeof subject === "string" ? subject : structuredClone(subject);
 }
 
 const isSubject = (value: unknown): value is SubjectInput =>

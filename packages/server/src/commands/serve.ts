@@ -42,7 +42,10 @@ export function addServe(command: Command): void {
 
 function outgoingOption(): Option {
   const values = "public, any, or public and ranges such as 10.1.0.0/16";
-  return new Option("--outgoing <networks>", `networks that jwks URLs may lead to: ${values}`)
+  return new Option(
+    "--outgoing <networks>",
+    `networks that URLs in definitions may lead to: ${values}`,
+  )
     .env("DUCTAPE_OUTGOING")
     .default("public");
 }
