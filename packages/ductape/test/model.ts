@@ -144,7 +144,9 @@ export class Model {
         .map((fraction) => ({ rule: rule.name, fraction }));
     });
     const exceeded = isPassed || tries.some((each) => !hasRoom(each));
-    return { allowed, amount: decided.amount, rules, exceeded, alerts, hold: told };
+    // A refund takes at most its charge, and answers the amount that it was asked for.
+    const amount = command.of === undefined ? decided.amount : (command.amount ?? decided.amount);
+    return { allowed, amount, rules, exceeded, alerts, hold: told };
   }
 
   /** What each subject used in the window before that of `nowMs`, where that is anything. */

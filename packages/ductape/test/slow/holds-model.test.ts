@@ -87,8 +87,9 @@ class Sequence {
       if (first === undefined) throw new Error(`no answer to repeat for ${told}`);
       const isSettled = known === "replayed" && input.action !== "reserve";
       if (!isSettled && first.input !== told) return expectFault(call(), "IDEMPOTENCY_CONFLICT");
-      const wanted = { ...first.decision, action: input.action, replayed: true };
-      return deepStrictEqual(await call(), wanted);
+      const { amount } = input.of === undefined ? first.decision : this.#refundOf(command);
+      const { action } = input;
+      return deepStrictEqual(await call(), { ...first.decision, action, amount, replayed: true });
     }
     if (known !== null) return expectFault(call(), known);
     const decision = await call();
@@ -96,6 +97,12 @@ class Sequence {
     deepStrictEqual(shownDecision(decision), expectedDecision(verdict, command, this.#model.rules));
     const keeps = decision.allowed || typeof input.idempotency_key === "string";
     if (name !== null && keeps) this.#answers.set(name, { input: told, decision });
+  }
+
+  /** The amount that a refund answers: what it was asked for, or all of its charge. */
+  #refundOf({ of = "", amount, subject }: Command): { amount: number } {
+    const refund = this.#model.refundOf(of, amount, subject);
+    return { amount: amount ?? (typeof refund === "number" ? refund : 0) };
   }
 
   /** What makes an input the same as another; a fault, if it takes back what nobody counted. */
