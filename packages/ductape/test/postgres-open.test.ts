@@ -128,7 +128,7 @@ describe.runIf(started !== null)("the tables of a schema", () => {
     await running().run(`UPDATE ${schema}.ductape_meta SET version = 99`);
     const fault = await faultOfUrl(store);
     expect(fault.retryable).toBe(false);
-    expect(fault.message).toContain(`schema ${schema} has version 99, and this program knows 2`);
+    expect(fault.message).toContain(`schema ${schema} has version 99, and this program knows 3`);
     const { rows } = await running().run(`SELECT version FROM ${schema}.ductape_meta`);
     expect(rows).toEqual([{ version: 99 }]);
   });
