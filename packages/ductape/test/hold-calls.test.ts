@@ -1,6 +1,6 @@
 // quota.hold: what is set aside while a function runs, and how it ends.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Ductape, Hold } from "ductape";
+import type { Ductape, Hold, QuotaInput } from "ductape";
 import { clientWith, faultOf, inputOf } from "./support.js";
 
 const START_MS = Date.UTC(2026, 4, 15, 12);
@@ -231,6 +231,31 @@ describe("a hold without a function", () => {
     expect(await counted(ductape)).toEqual({ used: 1, held: 0 });
   });
 
+  it("that is still being reserved when the client closes is settled as well", async () => {
+    const ductape = await open();
+    const { quota } = ductape.processor;
+    const run = quota.run.bind(quota);
+    const settled: string[] = [];
+    let isReserved: (() => void) | undefined;
+    vi.spyOn(quota, "run").mockImplementation(async (input, options) => {
+      const result = await run(input, options);
+      settled.push(input.action);
+      if (input.action === "reserve") {
+        await new Promise<void>((resolve) => {
+          isReserved = resolve;
+        });
+      }
+      return result;
+    });
+    const alone = quota.hold(INPUT);
+    await vi.advanceTimersByTimeAsync(0);
+    const closing = ductape.close();
+    isReserved?.();
+    expect((await alone).signal.aborted).toBe(true);
+    await closing;
+    expect(settled).toEqual(["reserve", "release"]);
+  });
+
   it("is settled by close() if nobody else does", async () => {
     const ductape = await open();
     const hold: Hold = await ductape.processor.quota.hold(INPUT);
@@ -282,6 +307,26 @@ describe("a hold whose store cannot answer for a while", () => {
     });
     expect(warnings[0]).toContain("could not be extended; it goes on");
     expect(await counted(ductape)).toEqual({ used: 4, held: 0 });
+  });
+
+  it("commits again what the policy for an outage only admitted", async () => {
+    await using ductape = await open();
+    const { quota } = ductape.processor;
+    const run = quota.run.bind(quota);
+    let commits = 0;
+    const spy = vi.spyOn(quota, "run");
+    Reflect.apply(spy.mockImplementation, spy, [
+      async (input: QuotaInput) => {
+        if (input.action !== "commit" || commits++ > 0) return run(input);
+        return { ...(await run({ ...input, action: "check", reservation: {} })), degraded: true };
+      },
+    ]);
+    const work = quota.hold(INPUT, (hold) => hold.use(2));
+    await vi.advanceTimersByTimeAsync(1_000);
+    await work;
+    spy.mockRestore();
+    expect(commits).toBe(2);
+    expect(await counted(ductape)).toEqual({ used: 2, held: 0 });
   });
 
   it("runs without a hold under onStoreError allow, and counts its use afterwards", async () => {

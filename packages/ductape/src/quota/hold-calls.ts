@@ -20,6 +20,8 @@ export class OpenHolds {
   readonly #graceMs: number;
   /** What each waits for when the client closes; null: for nothing. */
   readonly #open = new Map<Hold, Promise<unknown> | null>();
+  /** Calls that reserve. */
+  readonly #opening = new Set<Promise<unknown>>();
   #isClosed = false;
 
   /** `graceMs`: how long work on a hold may go on once the client closes, in milliseconds. */
@@ -31,6 +33,14 @@ export class OpenHolds {
   /** Throws `STORE_UNAVAILABLE` once the client is closing. */
   check(): void {
     if (this.#isClosed) throw closedError();
+  }
+
+  /** Closing waits for a call that reserves, so that its hold is settled. Returns the call. */
+  track<T>(reserving: Promise<T>): Promise<T> {
+    const end = (): void => void this.#opening.delete(reserving);
+    this.#opening.add(reserving);
+    reserving.then(end, end);
+    return reserving;
   }
 
   /** Adds a hold; `work`: what to wait for before it is settled for it. */
@@ -50,10 +60,11 @@ export class OpenHolds {
    */
   close(): Promise<void> | null {
     this.#isClosed = true;
-    return this.#open.size === 0 ? null : this.#settleAll();
+    return this.#open.size + this.#opening.size === 0 ? null : this.#settleAll();
   }
 
   async #settleAll(): Promise<void> {
+    await Promise.allSettled(this.#opening);
     const work = [...this.#open.values()].filter((each) => each !== null);
     for (const hold of this.#open.keys()) hold.abort(closedError());
     if (work.length > 0) await atMost(this.#graceMs, Promise.allSettled(work));
@@ -94,7 +105,11 @@ export abstract class HoldCalls<Result extends AnyResult> {
     options?: CallOptions,
   ): Promise<T | Hold<Result>> {
     if (typeof work === "function") return this.#holdDuring(input, work, options);
-    const { hold } = await this.#reserve(input, work);
+    return this.#open.track(this.#holdAlone(input, work));
+  }
+
+  async #holdAlone(input: HoldInput, options: CallOptions | undefined): Promise<Hold<Result>> {
+    const { hold } = await this.#reserve(input, options);
     this.#open.add(hold, null);
     return hold;
   }
@@ -104,10 +119,20 @@ export abstract class HoldCalls<Result extends AnyResult> {
     work: (hold: Hold<Result>) => T | PromiseLike<T>,
     options: CallOptions | undefined,
   ): Promise<T> {
+    const { end, working } = await this.#open.track(this.#begin(input, work, options));
+    return working.finally(end);
+  }
+
+  /** Begins the work before the call that reserves is over, so that closing knows of it. */
+  async #begin<T>(
+    input: HoldInput,
+    work: (hold: Hold<Result>) => T | PromiseLike<T>,
+    options: CallOptions | undefined,
+  ): Promise<{ readonly end: () => void; readonly working: Promise<T> }> {
     const { hold, end } = await this.#reserve(input, options);
     const working = this.#finish(hold, work);
     this.#open.add(hold, working);
-    return working.finally(end);
+    return { end, working };
   }
 
   async #finish<T>(

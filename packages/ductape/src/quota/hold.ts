@@ -137,11 +137,12 @@ export class Hold<Result extends AnyResult = AnyResult> {
   async #settle(input: QuotaInput, isRepeatable: boolean): Promise<Result> {
     for (const pauseMs of isRepeatable ? PAUSES_MS : []) {
       try {
-        return this.#end(await this.#parts.run(input));
+        const result = await this.#parts.run(input);
+        if (!result.degraded) return this.#end(result);
       } catch (error) {
         if (!mayPass(error)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, pauseMs));
       }
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
     return this.#end(await this.#parts.run(input));
   }
