@@ -82,9 +82,10 @@ const ANSWER = {
 };
 const ALLOWED = { ...ANSWER, allowed: z.literal(true), code: z.literal("OK") };
 const OUTPUT = {
-  output: z
-    .unknown()
-    .meta({ description: "As the definition says, or else the result of the handler." }),
+  output: z.unknown().optional().meta({
+    description:
+      "As the definition says, or else the result of the handler; left out if that is nothing.",
+  }),
   issues: ISSUES.optional().meta({
     description: "What could not be calculated after the work; the reserved amount is charged.",
   }),
