@@ -8,7 +8,8 @@ import {
   type QuotaDefinition,
 } from "ductape";
 import { MemoryStore } from "../src/stores/memory/memory.js";
-import { clientWith, faultOf, storeOver, storeUrls, temporaryFolder } from "./support.js";
+import { clientWith, faultOf, storeOver, temporaryFolder } from "./support.js";
+import { testedStores } from "./tested.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -48,24 +49,35 @@ async function standing(ductape: Ductape, ...tags: readonly string[]) {
 const both = (ductape: Ductape) => standing(ductape, "requests", "tokens");
 const reply = (tokens: unknown, text = "short") => ({ text, usage: { tokens } });
 
-describe.each(storeUrls(folder.path))("a feature on %s", (store) => {
+const { stores, stop } = await testedStores();
+afterAll(stop);
+let places = 0;
+
+describe.each(stores)("a feature on $name", ({ url }) => {
   it("holds its amounts while its handler runs, and charges what was used", async () => {
-    await using ductape = await shopWith([SUMMARISE], { store });
+    await using ductape = new Ductape({ store: url(`feature${++places}`), timeoutMs: 10_000 });
+    const { product, processor } = ductape;
+    // On a cluster an atomic decision needs its counters in one place.
+    await product.create({ tag: "shop", co_locate: true });
+    await product.environments.create("shop", { slug: "prd" });
+    for (const quota of [REQUESTS, TOKENS]) await product.quotas.create("shop", quota);
+    await product.features.create("shop", SUMMARISE);
     const seen: unknown[] = [];
     ductape.features.handle("shop", "summarise", async ({ input, session, signal }) => {
       seen.push(input, session, signal.aborted, await both(ductape));
+      if (input["pages"] === 2) throw new Error("no model");
       return reply(1_900);
     });
-    const answer = await ductape.processor.feature.run(CALL);
-    expect(seen).toEqual([
-      { pages: 3 },
-      null,
-      false,
-      [
-        [0, 1],
-        [0, 2_400],
-      ],
-    ]);
+    const held = [
+      [0, 1],
+      [0, 2_400],
+    ];
+    const used = [
+      [1, 0],
+      [1_900, 0],
+    ];
+    const answer = await processor.feature.run(CALL);
+    expect(seen.splice(0)).toEqual([{ pages: 3 }, null, false, held]);
     expect(answer).toMatchObject({
       allowed: true,
       code: "OK",
@@ -78,11 +90,12 @@ describe.each(storeUrls(folder.path))("a feature on %s", (store) => {
       ],
     });
     expect(answer).not.toHaveProperty("issues");
-    expect(await both(ductape)).toEqual([
-      [1, 0],
-      [1_900, 0],
-    ]);
-    await ductape.product.delete("shop", { force: true });
+    expect(await both(ductape)).toEqual(used);
+    const denied = await processor.feature.run({ ...CALL, input: { pages: 4 } });
+    expect(denied).toMatchObject({ allowed: false, code: "QUOTA_EXCEEDED" });
+    expect(seen).toEqual([]);
+    await expect(processor.feature.run({ ...CALL, input: { pages: 2 } })).rejects.toThrow("model");
+    expect(await both(ductape)).toEqual(used);
   });
 });
 

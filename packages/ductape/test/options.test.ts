@@ -86,6 +86,7 @@ describe("a variable", () => {
     ["DUCTAPE_STORE", ["", "mysql://h", "sqlite:"]],
     ["DUCTAPE_ON_STORE_ERROR", ["", "ignore", "THROW"]],
     ["DUCTAPE_SECRET", ["", "too short"]],
+    ["DUCTAPE_HANDLER_SECRET", ["", "secret", "whsec_c2hvcnQ="]],
     ["DUCTAPE_TIMEOUT_MS", ["", " ", "0", "-5", "5s", "1e3", "0x10", "NaN", "2147483648"]],
   ])("is VALIDATION that names %s where it is wrong or empty", (name, values) => {
     for (const value of values) {

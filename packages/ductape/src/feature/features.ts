@@ -4,12 +4,10 @@ import { Issues } from "../base/field.js";
 import type { Gate } from "../base/gate.js";
 import type { OutagePolicy } from "../base/settings.js";
 import type { Catalogue } from "../define/catalogue.js";
-import type { ExpressionScope } from "../define/expression.js";
 import type { FeatureBody } from "../define/feature.js";
 import { inputLike } from "../define/feature-input.js";
 import { phasesOf, type Phase, type PlacedEvent } from "../define/feature-phases.js";
 import type { SessionData } from "../define/sample.js";
-import type { SubjectInput } from "../define/subject.js";
 import { filledIn } from "../define/template.js";
 import type { Verifier } from "../sessions/verifier.js";
 import {
@@ -27,6 +25,7 @@ import { isEnabled } from "./enabled.js";
 import type { FeatureHandler, Handlers } from "./handlers.js";
 import type { HttpHandlers } from "./http-handler.js";
 import { Holding, type HoldingParts } from "./holding.js";
+import { RunScope } from "./run-scope.js";
 import {
   parseFeatureRequest,
   type FeatureCommitInput,
@@ -162,7 +161,8 @@ export class Features<Policy extends OutagePolicy> {
     call: CallOptions,
     above: readonly string[],
   ): Promise<FeatureAnswer<Policy>> {
-    const run = await this.#begin(request, call, above);
+    const begun = this.#begin(request, call, above);
+    const run = begun instanceof Promise ? await begun : begun;
     const { holding } = run;
     const handler = this.#handlerOf(run);
     const denied = await this.#prepare(run);
@@ -175,17 +175,35 @@ export class Features<Policy extends OutagePolicy> {
     return { allowed: true, code: "OK", ...place, reservation: holding.id, quotas, ...done };
   }
 
-  async #begin(
+  /** A usual run waits for nothing here. */
+  #begin(
+    request: FeatureRequest,
+    call: CallOptions,
+    above: readonly string[],
+  ): Run<Policy> | Promise<Run<Policy>> {
+    const { product_tag, env, feature_tag } = request;
+    const feature = this.#parts.catalogue.findFeature(product_tag, env, feature_tag);
+    if (feature === null || request.session !== null) return this.#meet(request, call, above);
+    return this.#begun(request, feature, null, call, above);
+  }
+
+  /** A feature not seen before, or the token of a session. */
+  async #meet(
     request: FeatureRequest,
     call: CallOptions,
     above: readonly string[],
   ): Promise<Run<Policy>> {
-    const { product_tag, env, feature_tag } = request;
-    const { catalogue } = this.#parts;
-    // A usual run waits for nothing here.
-    const known = catalogue.findFeature(product_tag, env, feature_tag);
-    const feature = known ?? (await located(catalogue, request));
-    const session = request.session === null ? null : await this.#sessionOf(request);
+    const feature = await located(this.#parts.catalogue, request);
+    return this.#begun(request, feature, await this.#sessionOf(request), call, above);
+  }
+
+  #begun(
+    request: FeatureRequest,
+    feature: FeatureBody,
+    session: SessionData | null,
+    call: CallOptions,
+    above: readonly string[],
+  ): Run<Policy> {
     const issues = new Issues();
     const input = inputLike(request.input, feature.input, issues);
     issues.throwAny();
@@ -331,43 +349,13 @@ async function finish<Policy extends OutagePolicy>(
   return issues.list.length === 0 ? { output } : { output, issues: issues.list };
 }
 
-/** What expressions read. Only some of them read the answers of quotas and features. */
-class RunScope<Policy extends OutagePolicy> implements ExpressionScope {
-  readonly Input: Readonly<Record<string, unknown>>;
-  readonly Session: object | undefined;
-  /** Known after the work. */
-  Result: unknown = undefined;
-  readonly #holding: Holding<Policy>;
-  readonly #outputs: ReadonlyMap<string, unknown>;
-
-  constructor(
-    input: Readonly<Record<string, unknown>>,
-    session: SessionData | null,
-    subject: SubjectInput | null,
-    holding: Holding<Policy>,
-    outputs: ReadonlyMap<string, unknown>,
-  ) {
-    this.Input = input;
-    this.Session = session ?? (typeof subject === "object" ? (subject ?? undefined) : undefined);
-    this.#holding = holding;
-    this.#outputs = outputs;
-  }
-
-  get Quota(): object {
-    return this.#holding.byQuota;
-  }
-
-  get Feature(): object {
-    return Object.fromEntries(this.#outputs);
-  }
-}
-
 /** The feature of a call, even one that another process has just created. */
-function located(
+async function located(
   catalogue: Catalogue,
   { product_tag, env, feature_tag }: FeatureRequest,
 ): Promise<FeatureBody> {
-  return catalogue.locateFeature(product_tag, env, feature_tag);
+  const known = catalogue.findFeature(product_tag, env, feature_tag);
+  return known ?? catalogue.locateFeature(product_tag, env, feature_tag);
 }
 
 const runsFeatures = (phases: readonly Phase[]): boolean =>

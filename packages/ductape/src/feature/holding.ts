@@ -40,6 +40,14 @@ interface Held<Policy extends OutagePolicy> {
   result: QuotaResult<Policy> | null;
 }
 
+/** A quota and what it is asked. */
+interface Wanted {
+  readonly use: PlacedUse;
+  readonly input: QuotaInput;
+}
+
+const NO_OPTIONS: CallOptions = {};
+
 type Settled = Partial<Pick<QuotaInput, "amount" | "ttl_ms" | "reason">>;
 
 /** How often a commit is tried that the store did not answer, and the first pause between. */
@@ -95,10 +103,10 @@ export class Holding<Policy extends OutagePolicy> {
     const results = await together(reserving, required, call);
     if (results.some(({ allowed }) => !allowed)) return results;
     required.forEach(({ use }, i) => this.#held.push({ use, result: results[i] ?? null }));
-    for (const { use, input } of wanted) {
-      if (!use.allow_fail) continue;
-      const result = await reserving.run(input, call).catch(throwAt([use]));
-      this.#held.push({ use, result });
+    for (const each of wanted) {
+      if (!each.use.allow_fail) continue;
+      const [result = null] = await together(reserving, [each], call);
+      this.#held.push({ use: each.use, result });
     }
     return null;
   }
@@ -135,9 +143,9 @@ export class Holding<Policy extends OutagePolicy> {
    */
   async settle(action: "extend" | "release", more: Settled): Promise<QuotaResult[]> {
     const inputs = this.#open(true).map((held) => this.#settlement(action, held, more));
-    const results = await together(this.#parts.settling, inputs, {});
+    const results = await together(this.#parts.settling, inputs, NO_OPTIONS);
     for (const held of this.#open(false)) {
-      const result = await this.#settleAlone(held, this.#settlement(action, held, more).input);
+      const result = await this.#settleAlone(held, this.#settlement(action, held, more), 1);
       if (result !== null) results.push(result);
     }
     return results;
@@ -154,7 +162,7 @@ export class Holding<Policy extends OutagePolicy> {
       this.#settlement("commit", held, settledBy(held.use, scope, issues)),
     );
     try {
-      const results = await repeated(() => together(this.#parts.settling, inputs, {}));
+      const results = await together(this.#parts.settling, inputs, NO_OPTIONS, COMMITS_MAX);
       required.forEach((held, i) => {
         held.result = results[i] ?? held.result;
       });
@@ -162,8 +170,8 @@ export class Holding<Policy extends OutagePolicy> {
       await this.#commitEach(required, inputs, issues, error);
     }
     for (const held of this.#open(false)) {
-      const { input } = this.#settlement("commit", held, settledBy(held.use, scope, issues));
-      await this.#commitAlone(held, input);
+      const settled = settledBy(held.use, scope, issues);
+      await this.#settleAlone(held, this.#settlement("commit", held, settled), COMMITS_MAX);
     }
   }
 
@@ -172,7 +180,7 @@ export class Holding<Policy extends OutagePolicy> {
    */
   async #commitEach(
     held: readonly Held<Policy>[],
-    inputs: readonly { readonly input: QuotaInput }[],
+    inputs: readonly Wanted[],
     issues: Issues,
     cause: unknown,
   ): Promise<void> {
@@ -180,29 +188,33 @@ export class Holding<Policy extends OutagePolicy> {
     if (!DuctapeError.is(cause) || isOutage(cause)) throw cause;
     if (isResumed && !(cause instanceof ValidationError)) throw cause;
     for (const [i, each] of held.entries()) {
-      const input = inputs[i]?.input ?? this.#settlement("commit", each, {}).input;
+      const whole = this.#settlement("commit", each, {});
+      const wanted = inputs[i] ?? whole;
       try {
-        await this.#commitAlone(each, input);
+        await this.#settleAlone(each, wanted, COMMITS_MAX);
       } catch (error) {
         if (!DuctapeError.is(error) || isOutage(error)) throw error;
         issues.add(`${each.use.path}.settle`, `${error.message}; charged what was reserved`);
-        if (input.amount === undefined) continue;
-        await this.#commitAlone(each, this.#settlement("commit", each, {}).input);
+        if (wanted.input.amount === undefined) continue;
+        await this.#settleAlone(each, whole, COMMITS_MAX);
       }
     }
   }
 
-  async #commitAlone(held: Held<Policy>, input: QuotaInput): Promise<void> {
-    held.result = (await repeated(() => this.#settleAlone(held, input))) ?? held.result;
-  }
-
   /** Null for a quota of `allow_fail` that is not held, because it denied. */
-  async #settleAlone({ use }: Held<Policy>, input: QuotaInput): Promise<QuotaResult | null> {
+  async #settleAlone(
+    held: Held<Policy>,
+    wanted: Wanted,
+    attemptsMax: number,
+  ): Promise<QuotaResult | null> {
+    const { settling } = this.#parts;
     try {
-      return await this.#parts.settling.run(input);
+      const [result = null] = await together(settling, [wanted], NO_OPTIONS, attemptsMax);
+      if (wanted.input.action === "commit") held.result = result;
+      return result;
     } catch (error) {
       const isNotHeld = DuctapeError.is(error) && error.code === "RESERVATION_NOT_FOUND";
-      if (isNotHeld && use.allow_fail) return null;
+      if (isNotHeld && held.use.allow_fail) return null;
       throw error;
     }
   }
@@ -247,28 +259,26 @@ function settledBy({ settle, path }: PlacedUse, scope: ExpressionScope, issues: 
   return {};
 }
 
-/** Decides inputs as one; one alone takes the shorter way. */
+/**
+ * Decides inputs as one; one alone takes the shorter way. With more than one attempt, repeats what
+ * the store did not answer: a commit counts once, however often it is sent.
+ */
 async function together<Result>(
   decisions: Decisions<Result>,
-  wanted: readonly { readonly use: PlacedUse; readonly input: QuotaInput }[],
+  wanted: readonly Wanted[],
   call: CallOptions,
+  attemptsMax = 1,
 ): Promise<Result[]> {
-  const [first, ...others] = wanted;
+  const [first] = wanted;
   if (first === undefined) return [];
-  if (others.length === 0)
-    return [await decisions.run(first.input, call).catch(throwAt([first.use]))];
-  const inputs = wanted.map(({ input }) => input);
-  const uses = wanted.map(({ use }) => use);
-  return decisions.runAll(inputs, { ...call, atomic: true }).catch(throwAt(uses));
-}
-
-/** Repeats what the store did not answer: a commit counts once, however often it is sent. */
-async function repeated<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await work();
+      if (wanted.length === 1) return [await decisions.run(first.input, call)];
+      const inputs = wanted.map(({ input }) => input);
+      return await decisions.runAll(inputs, { ...call, atomic: true });
     } catch (error) {
-      if (!isOutage(error) || attempt >= COMMITS_MAX) throw error;
+      if (!isOutage(error)) throw atUse(error, wanted);
+      if (attempt >= attemptsMax) throw error;
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * 4 ** attempt));
     }
   }
@@ -276,15 +286,13 @@ async function repeated<T>(work: () => Promise<T>): Promise<T> {
 
 const isOutage = (error: unknown): boolean => error instanceof StoreError;
 
-/** Throws a fault under the paths of the definition: `quotas[1].amount`. */
-const throwAt =
-  (uses: readonly PlacedUse[]) =>
-  (error: unknown): never => {
-    const named = (text: string): string => {
-      const [, index = "0", rest = text] = /^inputs\[(\d+)\]\.(.*)$/s.exec(text) ?? [];
-      const { path = "" } = uses[Number(index)] ?? {};
-      if (rest.startsWith("quota_tag")) return `${path}.quota${rest.slice("quota_tag".length)}`;
-      return rest.startsWith("amount") ? `${path}.${rest}` : rest;
-    };
-    throw isOutage(error) ? error : renamedFault(error, named, (why) => why);
+/** A fault under the paths of the definition: `quotas[1].amount`. */
+function atUse(error: unknown, wanted: readonly { readonly use: PlacedUse }[]): unknown {
+  const named = (text: string): string => {
+    const [, index = "0", rest = text] = /^inputs\[(\d+)\]\.(.*)$/s.exec(text) ?? [];
+    const path = wanted[Number(index)]?.use.path ?? "";
+    if (rest.startsWith("quota_tag")) return `${path}.quota${rest.slice("quota_tag".length)}`;
+    return rest.startsWith("amount") ? `${path}.${rest}` : rest;
   };
+  return renamedFault(error, named, (why) => why);
+}
