@@ -4,7 +4,9 @@ import { firstDifference } from "./equivalence.js";
 import { hasRedis, startRedis, type RedisServer } from "./redis.js";
 
 /** Faults are looked for in the same few worlds: one alone may lack what shows it. */
-const WORLDS = 40;
+const WORLDS = 20;
+/** These show the rare ones soonest; they go first. */
+const TELLING = [4, 14, 3] as const;
 const WORLD_PLANS = 5_000;
 
 /** Faults in what the script does with holds: the faulty text and the original. */
@@ -136,7 +138,7 @@ describe.runIf(hasRedis("faults in holds of apply.lua"))("apply.lua", () => {
     expect(SOURCE.split(from).length, `stands once: ${from}`).toBe(2);
     const mutant = compactScript(SOURCE.replace(from, () => to));
     let found: string | null = null;
-    for (let world = 1; world <= WORLDS; world++) {
+    for (const world of [...TELLING, ...Array.from({ length: WORLDS }, (_, i) => i + 1)]) {
       found ??= await firstDifference(server.admin(), mutant, world, WORLD_PLANS);
     }
     expect(found, `no difference in ${WORLDS} worlds of ${WORLD_PLANS} plans`).not.toBe(null);
