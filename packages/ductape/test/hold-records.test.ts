@@ -2,7 +2,8 @@
 import { afterAll, describe, expect, it } from "vitest";
 import type { Decision, Ductape, QuotaInput } from "ductape";
 import { manualClock } from "ductape/testing";
-import { clientWith, faultOf, inputOf, storeUrls, temporaryFolder } from "./support.js";
+import { MemoryStore } from "../src/stores/memory/memory.js";
+import { clientWith, faultOf, inputOf, storeOver, storeUrls, temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -134,6 +135,32 @@ describe.each(storeUrls(folder.path))("a hold on %s", (url) => {
     expect(await numbers("user")).toMatchObject({ used: 15 });
     await ductape.close();
   });
+});
+
+it("a call that has to read a hold waits no longer than it may, and changes nothing", async () => {
+  const memory = new MemoryStore(Date.now);
+  const never = new Promise<never>(() => undefined);
+  let isStuck = false;
+  const { records } = memory;
+  const store = storeOver(memory, {
+    records: {
+      answer: (place, name) => records.answer(place, name),
+      hold: (place, name) => (isStuck ? never : records.hold(place, name)),
+      openHolds: (place, page) => records.openHolds(place, page),
+    },
+  });
+  const ductape = await clientWith([{ tag: "q", rules: TWO }], { store });
+  const { quota } = ductape.processor;
+  await quota.run(inputOf(reserve));
+  isStuck = true;
+  const late = quota.run(inputOf(commit), { timeoutMs: 5 });
+  expect(await faultOf(late)).toMatchObject({ code: "TIMEOUT" });
+  const signal = AbortSignal.abort(new Error("gone"));
+  const aborted = quota.run(inputOf(commit), { signal });
+  expect(await faultOf(aborted)).toMatchObject({ code: "ABORTED" });
+  isStuck = false;
+  expect(await quota.run(inputOf(commit))).toMatchObject({ replayed: false });
+  await ductape.close();
 });
 
 describe.each(storeUrls(folder.path))("a charge on %s", (url) => {

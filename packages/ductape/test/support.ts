@@ -78,7 +78,7 @@ export function contextOf(clock: Clock): StoreContext {
 /** A store over another: the same, but for what is changed, also of its documents. */
 export function storeOver(
   store: Store,
-  changed: Partial<Pick<Store, "apply" | "close">> & { documents?: Partial<Documents> },
+  changed: Partial<Pick<Store, "apply" | "close" | "records">> & { documents?: Partial<Documents> },
 ): Store {
   const inner = store.documents;
   return {

@@ -86,7 +86,7 @@ function optionsOf(options: unknown): Record<string, unknown> {
 }
 
 /** Waits no longer than the call allows. Throws `ABORTED`, `TIMEOUT`. */
-export function within(waiting: Promise<void>, { signal, timeoutMs }: CallOptions): Promise<void> {
+export function within<T>(waiting: Promise<T>, { signal, timeoutMs }: CallOptions): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(abortedError(signal?.reason));
     if (signal?.aborted === true) return abort();

@@ -3,6 +3,7 @@ import {
   parseBatchCall,
   parseCall,
   settleEach,
+  within,
   type CallOptions,
   type Clock,
 } from "../base/call.js";
@@ -194,7 +195,7 @@ export class Quota extends HoldCalls<Decision> {
     plans: number,
   ): Promise<Decision> {
     const { store, clock } = this.#parts;
-    const step = await planFromRecord({ request, identity, quota }, store, clock);
+    const step = await within(planFromRecord({ request, identity, quota }, store, clock), call);
     return this.#apply(request, identity, call, quota, step, plans);
   }
 
@@ -320,7 +321,7 @@ export class Quota extends HoldCalls<Decision> {
         const identity = await this.#identify(request).catch(throwAt(i));
         asked.push({ request, identity, quota });
       }
-      const steps = await this.#planAll(asked, plans > 0);
+      const steps = await this.#planAll(asked, plans > 0, call);
       refuseSameKeys(steps);
       const outcome = await store.apply(nonEmpty(steps), call);
       const isFound = (each: StepOutcome, i: number) => !isUnknownYet(at(steps, i), each);
@@ -338,12 +339,13 @@ export class Quota extends HoldCalls<Decision> {
   }
 
   /** The steps of requests that are decided together. */
-  async #planAll(asked: readonly Asked[], isStale: boolean): Promise<Step[]> {
+  async #planAll(asked: readonly Asked[], isStale: boolean, call: CallOptions): Promise<Step[]> {
     const { store, clock } = this.#parts;
     const records = new Map<Asked, Step>();
     for (const [i, each] of asked.entries()) {
       if (!isFromRecord(each, isStale)) continue;
-      records.set(each, await planFromRecord(each, store, clock).catch(throwAt(i)));
+      const planning = within(planFromRecord(each, store, clock), call);
+      records.set(each, await planning.catch(throwAt(i)));
     }
     // All others at one instant, with nothing to wait for before they are decided.
     const nowMs = clock();
