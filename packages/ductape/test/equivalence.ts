@@ -93,7 +93,7 @@ export async function firstDifference(
     plain.nowMs = Math.max(plain.nowMs, nowMs);
     const wanted = plans.map((plan) => comparable(apply(plain, plan, nowMs)));
     const batch = new Batch(plans, keyspace);
-    const args = [nowMs, batch.counterCount, batch.text] as const;
+    const args = [nowMs, batch.counterCount, batch.text, random.below(2)] as const;
     let got: readonly unknown[] = [];
     try {
       const reply = replyOf(

@@ -5,6 +5,7 @@
 -- ARGV[1]  now in epoch milliseconds; 0: the clock of this server
 -- ARGV[2]  how many of KEYS are counters
 -- ARGV[3]  the request: one JSON array of numbers and texts, as batch.ts writes it
+-- ARGV[4]  1: the caller keeps no counter, so it needs no parts of holds that decide nothing
 -- returns  { text of doubles: now, then each counter as it was before (0: none); one status for
 --          each step;
 --          each other key as it was before }. From these the caller computes every number.
@@ -65,11 +66,12 @@ local NOTHING = pack('<dddd', 0, 0, 0, -1)
 local HOLDS = 0.25
 local before = { pack('<d', now) }
 for place = 1, counterCount do before[place + 1] = stored[place] or NONE end
-reply[1] = table.concat(before)
 for place = counterCount + 1, #KEYS do reply[place - counterCount + 2] = stored[place] end
 
 -- How each changed counter is written, by place.
 local changes = {}
+-- Counters of which only the sum of their holds was needed so far, by place.
+local sums = {}
 -- Counters that general() has taken over from `stored`, by place.
 local counters = {}
 local statuses = {}
@@ -111,6 +113,9 @@ while at <= requestEnd do
         local sum, firstMs = unpackText('<dd', parts, LAST_AT)
         isOfForm = now < firstMs
         form, held = shape, sum
+        -- A soft limit tells when the amount would fit.
+        if request[terms + 3] ~= 0 then sums[place] = false
+        elseif sums[place] == nil then sums[place] = true end
       end
       isStale = isOutside and (now >= sinceMs or startMs > sinceMs)
       planned = p
@@ -138,6 +143,7 @@ while at <= requestEnd do
       if isStale then status = STALE
       elseif limit >= 0 and amount ~= 0 and request[terms + 3] == 0 and used + held + amount > limit then
         status = DENIED
+        sums[place] = false
       elseif action == CHECK or amount == 0 then status = DONE
       elseif used + held + amount > AMOUNT_MAX then status = OVERFLOW
       else
@@ -192,5 +198,16 @@ for place, change in pairs(changes) do
   end
 end
 
+if ARGV[4] == '1' then
+  for place, isSum in pairs(sums) do
+    if isSum and counters[place] == nil then
+      local text = before[place + 1]
+      local count = unpackText('<d', text, LAST_AT + 24)
+      before[place + 1] =
+        string.sub(text, 1, LAST_AT + 23) .. NONE .. string.sub(text, LAST_AT + 32 + 24 * count)
+    end
+  end
+end
+reply[1] = table.concat(before)
 reply[2] = table.concat(statuses)
 return reply

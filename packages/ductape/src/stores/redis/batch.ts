@@ -119,6 +119,11 @@ export class Batch implements Counters {
     this.keys.push(...otherKeys);
   }
 
+  /** True if a counter is copied into a cache, which needs all of it. */
+  get isCopied(): boolean {
+    return this.plans.some((plan) => plan.some(({ cache }) => cache !== null));
+  }
+
   /** The request as one JSON text, a flat array, which both sides read fastest. */
   get text(): string {
     const terms = this.#termNumbers;

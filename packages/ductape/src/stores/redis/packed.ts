@@ -1,6 +1,6 @@
 import { STATUSES } from "../../decide/answer.js";
 import { NOTHING, type Counter, type LastWindow } from "../../decide/counter.js";
-import { holdsOf, type Holds } from "../../decide/holds.js";
+import type { Holds } from "../../decide/holds.js";
 import { ALL_NUMBERS, newCounter } from "../counter-record.js";
 import { answerOfOlder, type OlderAnswer } from "../older-answers.js";
 
@@ -47,15 +47,10 @@ export class PackedReader {
   }
 
   #holds(): Holds {
-    // Their sum and when the first part ends, which follow from the parts.
-    this.next();
-    this.next();
-    const edition = this.next();
+    const [sum, firstMs, edition] = [this.next(), this.next(), this.next()];
     const length = NUMBERS_PER_PART * this.next();
-    return holdsOf(
-      edition,
-      Array.from({ length }, () => this.next()),
-    );
+    // A reply leaves the parts out where they decide nothing.
+    return { sum, firstMs, edition, parts: Array.from({ length }, () => this.next()) };
   }
 
   #last(): LastWindow {

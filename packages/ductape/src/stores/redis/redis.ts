@@ -183,7 +183,7 @@ export class RedisStore implements Store {
     const { runner } = this.#opened();
     const batch = new Batch(plans, this.#keyspace);
     const { keys, counterCount, text } = batch;
-    const args = [this.#givenNow(), counterCount, text];
+    const args = [this.#givenNow(), counterCount, text, batch.isCopied ? 0 : 1];
     const sentMs = performance.now();
     const isRead = plans.every(onlyReads);
     const reply = await runner.run({ script: this.#script, slot, keys, args, onlyReads: isRead });
