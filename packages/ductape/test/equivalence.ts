@@ -70,16 +70,20 @@ function comparable(outcome: Outcome | Error | undefined): unknown {
   });
 }
 
-/** Where the two differ first, in words; null where `plans` plans differ in nothing. */
+/**
+ * Where the two differ first, in words; null where `planCount` plans differ in nothing. `specials`:
+ * see `RandomPlans`.
+ */
 export async function firstDifference(
   redis: Redis,
   script: string,
   seed: number,
   planCount: number,
+  specials = 2,
 ): Promise<string | null> {
   const random = randomOf(seed);
   const keyspace = new Keyspace(`e${seed}`);
-  const world = new RandomPlans(random);
+  const world = new RandomPlans(random, specials);
   const plain = new PlainCounters(keyspace);
   const sha = createHash("sha1").update(script).digest("hex");
   await redis.script("LOAD", script);

@@ -38,11 +38,14 @@ export class RandomPlans {
   #isAgain = false;
   /** When holds were reserved, if they were, by key. */
   readonly #opened = new Map<string, number>();
+  readonly #specials: number;
   readonly #random: Random;
   readonly #quotas: (readonly Form[])[] = [];
 
-  constructor(random: Random) {
+  /** `specials`: of six steps, so many are on holds, or not said by an action and an amount. */
+  constructor(random: Random, specials: number) {
     this.#random = random;
+    this.#specials = specials;
     for (let quota = 0; quota < 6; quota++) {
       const rules = quota < 3 ? 1 : 1 + random.below(3);
       this.#quotas.push(Array.from({ length: rules }, (_, rule) => this.#newForm(quota, rule)));
@@ -148,7 +151,7 @@ export class RandomPlans {
     const details = detailsText(checks, caller);
     const answerKey = hasKey ? { space, name, ttlMs, fingerprint, caller, details } : null;
     const plain = stepOf({ action, amount, rule, answerKey, plannedMs }, checks);
-    if (random.below(3) === 0) return this.#special(plain, quota, subject);
+    if (random.below(6) < this.#specials) return this.#special(plain, quota, subject);
     const step = plain;
     return action === "check" ? step : { ...step, ledgers: checks.flatMap(ledgersOf) };
   }

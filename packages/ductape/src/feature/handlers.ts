@@ -17,7 +17,7 @@ export interface FeatureWork {
   /** The outputs of the features that its sequence ran, by tag. */
   readonly features: Readonly<Record<string, unknown>>;
   /** Aborted when the caller's signal is, and when the client closes, which waits for the work. */
-  readonly signal: AbortSignal;
+  readonly signal: CallSignal;
 }
 
 /**
@@ -97,7 +97,7 @@ class Work implements FeatureWork {
     this.#given = given;
   }
 
-  get signal(): AbortSignal {
+  get signal(): CallSignal {
     const signals = this.#given === undefined ? [this.#closing] : [this.#closing, this.#given];
     return (this.#signal ??= AbortSignal.any(signals));
   }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { compactScript, scriptSource } from "../lua.js";
-import { firstDifference } from "./equivalence.js";
-import { hasRedis, startRedis, type RedisServer } from "./redis.js";
+import { compactScript, scriptSource } from "../../lua.js";
+import { firstDifference } from "../equivalence.js";
+import { hasRedis, startRedis, type RedisServer } from "../redis.js";
 
 /** Faults are looked for in the same few worlds: one alone may lack what shows it. */
 const WORLDS = 20;
