@@ -37,20 +37,28 @@ async function manage(): Promise<void> {
     fork(fileURLToPath(import.meta.url), [`job-${i}`, file]),
   );
   const atWork: ChildProcess[] = [];
-  for (const worker of workers) worker.on("message", () => atWork.push(worker));
+  for (const worker of workers) {
+    worker.on("message", () => {
+      atWork.push(worker);
+      // Nobody ends before every slot is taken; then some of those that took one crash.
+      if (atWork.length > SLOTS) worker.send("finish");
+      if (atWork.length !== SLOTS) return;
+      for (const crashing of atWork.slice(0, TO_CRASH)) crashing.kill("SIGKILL");
+      for (const other of atWork.slice(TO_CRASH)) other.send("finish");
+    });
+  }
   const ended = Promise.all(workers.map((worker) => once(worker, "exit")));
   const state = { hasEnded: false, most: 0 };
   void ended.then(() => (state.hasEnded = true));
   while (!state.hasEnded) {
     state.most = Math.max(state.most, await takenSlots());
-    // As soon as every slot is taken, some of those that took one crash.
-    const crashing = atWork.length < SLOTS ? [] : atWork.slice(0, TO_CRASH);
-    for (const worker of crashing) if (!worker.killed) worker.kill("SIGKILL");
     await delay(5);
   }
   const finished = (await ended).filter(([code]) => code === 0).length;
   console.log(`at most ${state.most} slots were taken at once`);
   console.log(`${WORKERS - finished} workers crashed at work, ${finished} finished`);
+  // Those of the crashed ones end by themselves.
+  while ((await takenSlots()) > 0) await delay(50);
   console.log(`${await takenSlots()} slots are taken now`);
   await ductape.close();
   rmSync(folder, { recursive: true });
@@ -66,8 +74,10 @@ async function work(reservation: string, file: string): Promise<void> {
     // By then the first slot is free at the latest; it may be earlier, as its worker finishes.
     await delay(Math.min(100, slot.retry_after_ms ?? 100));
   }
+  const end = new AbortController();
+  process.once("message", () => end.abort());
   process.send?.("at work");
-  for (let beat = 0; beat < 5; beat++) {
+  while (!end.signal.aborted) {
     await delay(300);
     await ductape.processor.quota.run({ ...lease, action: "extend" });
   }
