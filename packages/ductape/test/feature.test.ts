@@ -278,7 +278,7 @@ describe("a feature", () => {
     ]);
   });
 
-  it("is told to end by close, which waits until it is charged", async () => {
+  it("is asked to end by close, which waits until it is charged", async () => {
     const url = `sqlite:${folder.path}/closing.db`;
     const ductape = await shopWith([SUMMARISE], { store: url });
     const seen: string[] = [];

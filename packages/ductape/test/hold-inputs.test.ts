@@ -1,4 +1,4 @@
-// The fields of holds: what each action takes, and what a wrong one is told.
+// The fields of holds: what each action takes, and the errors of wrong ones.
 import { describe, expect, it } from "vitest";
 import type { Ductape, Issue } from "ductape";
 import { callAny, clientWith, faultOf, inputOf } from "./support.js";

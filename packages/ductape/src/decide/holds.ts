@@ -9,7 +9,7 @@
 export interface Holds {
   /** The sum of all parts. */
   readonly sum: number;
-  /** When the first part ends, epoch milliseconds; {@link NEVER_MS}: there is none. */
+  /** When the first part ends, epoch milliseconds; {@link NEVER_MS} without parts. */
   readonly firstMs: number;
   /**
    * Counts the times that ended parts were dropped. A part that was dropped is over for good, even

@@ -63,7 +63,7 @@ const PRECEDENCE: Readonly<Record<Operator, number>> = { "+": 1, "-": 1, "*": 2,
 
 /**
  * Parses an expression: decimal numbers, `+ - * /`, parentheses, `min max ceil floor round`, and
- * paths such as `$Input{pages}`. Returns what is wrong with the text if it is none: it has at most
+ * paths such as `$Input{pages}`. Returns what is wrong with any other text. It has at most
  * 1,000 characters and 32 levels. An expression is data: nothing in it can run code.
  */
 export const expressionIn: (text: string) => Expression | string = remembering(

@@ -66,7 +66,7 @@ export class Handlers {
     return new Work(known, this.#closing.signal, given);
   }
 
-  /** The handler of a feature; undefined: there is none. */
+  /** The handler of a feature; undefined if nobody registered one. */
   get(product: string, tag: string): FeatureHandler | undefined {
     return this.#byProduct.get(product)?.get(tag);
   }

@@ -87,7 +87,7 @@ export class Holding<Policy extends OutagePolicy> {
 
   /**
    * Reserves quotas as one decision; those of `allow_fail` each on their own, afterwards. Returns
-   * all answers if one denies, else null. Throws `VALIDATION` for an amount that is none, before
+   * all answers if one denies, else null. Throws `VALIDATION` for an invalid amount, before
    * anything is decided, and the faults of `quota.run`.
    */
   async reserve(

@@ -203,7 +203,7 @@ function usualMembersOf(input: Record<string, unknown>, requiredCount: number): 
 /** `env`, `product_tag`, `quota_tag` and `action`. */
 const REQUIRED = PLACE_FIELDS.length;
 
-/** The fields of holds; null if there are none and the action needs none. */
+/** The fields of holds; null if none is given and the action needs none. */
 function holdingOf(
   action: Action,
   input: Record<string, unknown>,

@@ -11,7 +11,7 @@ export const limitOf = ({ check, granted }: CheckOutcome): number | null =>
 /** True if the rule counts open holds, each as one. */
 export const countsHolds = ({ check }: CheckOutcome): boolean => check.rule.period === null;
 
-/** What is left of the limit; null: there is none. */
+/** What is left of the limit; null without a limit. */
 export function leftOf(outcome: CheckOutcome, limit: number | null): number | null {
   return limit === null ? null : Math.max(0, limit - outcome.used - outcome.held);
 }

@@ -146,10 +146,10 @@ export interface HoldPage {
  */
 export interface Records {
   /**
-   * The text of the first answer to an idempotency key; null: there is none, or it has expired.
+   * The text of the first answer to an idempotency key; null if it is missing or has expired.
    */
   answer(place: RecordPlace, name: string): Promise<string | null>;
-  /** The record of a hold; null: there is none, or it is past the time that it is remembered. */
+  /** The record of a hold; null if it is missing or no longer remembered. */
   hold(place: RecordPlace, name: string): Promise<Hold | null>;
   /**
    * The holds of a place that are neither settled nor expired, those reserved first first, and

@@ -46,7 +46,7 @@ export class MemoryAnswers {
     return this.#find(space, name);
   }
 
-  /** The text of an answer that has not expired; null: there is none. */
+  /** The text of an answer; null if it is missing or has expired. */
   live(space: string, name: string, nowMs: number): string | null {
     const text = this.#find(space, name);
     return text === undefined || answerExpiresMs(text) <= nowMs ? null : text;

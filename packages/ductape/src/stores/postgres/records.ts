@@ -23,7 +23,7 @@ export class PostgresRecords {
     this.#clock = clock;
   }
 
-  /** The answer of a key; null: there is none. */
+  /** The answer to a key; null if it is missing. */
   async answer(connection: Connection, key: string): Promise<string | null> {
     const text = `SELECT answer FROM ${this.#answers} WHERE key = $1 AND expires_ms > ${now(2)}`;
     const { rows } = await connection.query({ text, values: [key, this.#now()] });
@@ -31,7 +31,7 @@ export class PostgresRecords {
     return answer == null ? null : currentAnswer(answer);
   }
 
-  /** A hold; null: there is none. */
+  /** A hold; null if it is missing. */
   async hold(connection: Connection, space: string, name: string): Promise<Hold | null> {
     const text = `SELECT space, name, record FROM ${this.#holds}
       WHERE space = $1 AND name = $2 AND kept_ms > ${now(3)}`;

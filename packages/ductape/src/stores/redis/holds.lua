@@ -9,7 +9,7 @@ local PART = '(-?%d+),(-?%d+),(%d+),(-?%d+),(%d+)'
 -- Open holds that have expired, taken from the lists for each that is reserved.
 local EXPIRED_PER_HOLD = 2
 local REMEMBERED_MS = 86400000
--- Holds as read or as they will be, by place; false: there is none.
+-- Holds as read or as they will be, by place; false: missing.
 local holdRecords = {}
 -- The keys of changed holds, by place.
 local changedHolds = {}

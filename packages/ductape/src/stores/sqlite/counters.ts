@@ -171,7 +171,7 @@ export class SqliteCounters implements Counters {
     }));
   }
 
-  /** The text of an answer that has not expired; null: there is none. */
+  /** The text of an answer; null if it is missing or has expired. */
   answer(key: string, nowMs: number): string | null {
     const row = this.#selectAnswer.get(key);
     if (row === undefined) return null;
