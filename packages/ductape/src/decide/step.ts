@@ -165,35 +165,32 @@ export function outcomeOf(
   hold: HoldOutcome | null,
   nowMs: number,
 ): StepOutcome {
-  const isReplayed = false;
-  const ageMs = null;
-  if (ledgers.length === 0) {
-    return {
-      status,
-      nowMs,
-      isReplayed,
-      ageMs,
-      amount,
-      hold,
-      checks: nonEmpty(outcomes),
-      ledgers: NO_OUTCOMES,
-    };
-  }
-  const [decided, kept]: [CheckOutcome[], CheckOutcome[]] = [[], []];
-  for (const outcome of outcomes) {
-    if (decided.length < checks.length) decided.push(outcome);
-    else kept.push(outcome);
-  }
+  let decided = outcomes;
+  let kept = NO_OUTCOMES;
+  if (ledgers.length > 0) [decided, kept] = splitAt(checks.length, outcomes);
   return {
     status,
     nowMs,
-    isReplayed,
-    ageMs,
+    isReplayed: false,
+    ageMs: null,
     amount,
     hold,
     checks: nonEmpty(decided),
     ledgers: kept,
   };
+}
+
+/** The first `count` outcomes, and the others. */
+function splitAt(
+  count: number,
+  outcomes: readonly CheckOutcome[],
+): readonly [CheckOutcome[], CheckOutcome[]] {
+  const [first, others]: [CheckOutcome[], CheckOutcome[]] = [[], []];
+  for (const outcome of outcomes) {
+    if (first.length < count) first.push(outcome);
+    else others.push(outcome);
+  }
+  return [first, others];
 }
 
 /** Of a step without ledgers. */
